@@ -1,0 +1,1 @@
+//! The state as records under hashed keys.
