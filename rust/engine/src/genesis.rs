@@ -1,0 +1,1 @@
+//! Genesis: header, hash and checked allocation.

@@ -1,0 +1,1 @@
+//! The rules a header must obey, each with a stable error code.
