@@ -1,0 +1,5 @@
+"""One Metanode node: consensus, execution, peers and JSON-RPC.
+
+Layers, top to bottom: cli, simulation, node, then rpc | p2p | storage | execution, consensus, chain, crypto | telemetry, primitives,
+errors. A module imports only from layers below its own.
+"""

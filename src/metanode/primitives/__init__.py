@@ -1,0 +1,1 @@
+"""Values without behaviour: addresses, hashes, hex, RLP, units. Pure."""
