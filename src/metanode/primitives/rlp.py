@@ -39,6 +39,11 @@ def encode(item: Item) -> bytes:
     return _prefix(len(payload), _LIST) + payload
 
 
+def list_of_encoded(payload: bytes) -> bytes:
+    """Return the RLP of a list whose items, already encoded, are the payload."""
+    return _prefix(len(payload), _LIST) + payload
+
+
 def integer(value: int) -> bytes:
     """Return the string that RLP uses for a number: big-endian without leading zeros, empty for zero."""
     assert value >= 0, value
