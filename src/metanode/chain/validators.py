@@ -70,6 +70,9 @@ class ValidatorSet:
         """Return the set as RLP: [[address, power], ...]."""
         return [[validator.address, rlp.integer(validator.power)] for validator in self.validators]
 
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
     def __len__(self) -> int:
         return len(self.validators)
 
