@@ -1,0 +1,77 @@
+# Everything a person does with Metanode, one line each: `make help`.
+PYTHON ?= python3
+BIN := .venv/bin
+NPM_TESTS := tests/acceptance/javascript
+# One place for compiled Rust; CI keeps it outside the clone (see .ci/run).
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+export PYTHONDONTWRITEBYTECODE = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev up down reset status logs test unit sim sim-long acceptance integration rust-test lint fmt types bench clean
+
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Python packages (locked, hashed) and the Rust engine (release), with progress
+	@$(PYTHON) tools/setup.py
+
+setup-dev: setup ## the same, and what tests and benchmarks need
+	@$(PYTHON) tools/setup.py --dev
+
+up: setup ## start the local testnet and wait until all validators agree on a finalized block
+	@$(BIN)/metanode up $(ARGS)
+
+down: ## stop the local testnet; chain data and keys stay
+	@$(BIN)/metanode down
+
+reset: ## stop, ask, and delete chain data; keys stay
+	@$(BIN)/metanode reset
+
+status: ## heights, peers and endpoints of the running testnet
+	@$(BIN)/metanode status
+
+logs: ## follow the logs of all nodes
+	@$(BIN)/metanode logs --follow
+
+lint: setup-dev ## ruff, import layers, cargo fmt, clippy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYTHONPATH=src $(BIN)/lint-imports
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+fmt: ## format Python and Rust
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	cargo fmt --all
+
+types: setup-dev ## mypy strict; the stub of the Rust engine against the binary
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest metanode._engine
+
+test: setup-dev rust-test ## every test: Rust, unit, simulation, integration, acceptance
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/simulation tests/arch
+	$(BIN)/python -m pytest -q tests/integration tests/acceptance
+
+rust-test: ## tests of the Rust crates
+	cargo test --locked --workspace --quiet
+
+unit: setup-dev ## the tests that take under a minute
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
+
+integration: setup-dev ## real sockets, real processes
+	$(BIN)/python -m pytest -q tests/integration
+
+acceptance: setup-dev ## a real network and users' own tools: web3.py, ethers, viem
+	$(BIN)/python -m pytest -q tests/acceptance
+
+SEED ?= 1
+RUNS ?= 5
+sim: setup ## simulate consensus on virtual time: make sim SEED=7 RUNS=20
+	$(BIN)/python -m metanode.simulation --seed $(SEED) --runs $(RUNS) --scenario all
+
+bench: setup-dev ## every benchmark, with geth and anvil beside ours; prints the ratios
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove what was built here; chain data and keys stay
+	rm -rf target .venv build dist

@@ -1,0 +1,52 @@
+"""Rules for every test run: skips are accounted for, and say how to enable what was skipped."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ALLOWED_SKIPS = tomllib.loads((Path(__file__).parent / "allowed_skips.toml").read_text()).get("skip", [])
+IN_CI = os.environ.get("CI") == "true"
+
+
+def is_allowed(test_id: str, reason: str) -> bool:
+    """Whether `allowed_skips.toml` lists this test with this reason."""
+    return any(fnmatch.fnmatch(test_id, entry["id"]) and entry["reason"] in reason for entry in ALLOWED_SKIPS)
+
+
+def skips(terminal: pytest.TerminalReporter) -> Iterator[tuple[str, str]]:
+    """Each skipped test's id and reason."""
+    for report in terminal.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        yield report.nodeid, reason.removeprefix("Skipped: ")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skip that nobody allowed is a failure."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not IN_CI or terminal is None or hasattr(session.config, "workerinput"):
+        return
+    if any(not is_allowed(test_id, reason) for test_id, reason in skips(terminal)) and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was skipped, once per reason; the reasons themselves name the command that enables them."""
+    groups = Counter(reason for _, reason in skips(terminalreporter))
+    if groups:
+        terminalreporter.section("skipped groups")
+        for reason, count in groups.items():
+            terminalreporter.line(f"{count} x {reason}")
+    refused = [(i, r) for i, r in skips(terminalreporter) if IN_CI and not is_allowed(i, r)]
+    for test_id, reason in refused:
+        terminalreporter.line(f"NOT ALLOWED in CI (tests/allowed_skips.toml): {test_id}: {reason}", red=True)

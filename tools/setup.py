@@ -1,0 +1,161 @@
+"""Set up this checkout: a virtual environment, the locked packages, the Rust engine.
+
+Standard library only, because it runs before anything is installed. Each step is skipped when what it depends on has
+not changed, so that a second `make up` is quick. `--dev` adds the JavaScript clients that acceptance tests drive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+BIN = VENV / "bin"
+RUST_INPUTS = ("Cargo.toml", "Cargo.lock", "pyproject.toml", "rust")
+JAVASCRIPT = ROOT / "tests" / "acceptance" / "javascript"
+
+
+class StepFailedError(Exception):
+    """A step could not be done; the text says which, and what to do."""
+
+
+def main() -> int:
+    """Run the steps; 0 when the checkout is ready to use."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dev", action="store_true", help="also what tests and benchmarks need")
+    arguments = parser.parse_args()
+    try:
+        check_tools()
+        create_environment()
+        install_packages()
+        build_engine()
+        if arguments.dev:
+            install_javascript()
+    except StepFailedError as error:
+        print(f"set-up stopped: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def check_tools() -> None:
+    """Refuse early, naming what is missing and how to get it."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - this script runs under whatever python3 the user has
+        found = ".".join(map(str, sys.version_info[:3]))
+        raise StepFailedError(f"Python {found} found, 3.11 or newer is needed; run `make up PYTHON=python3.11`")
+    for tool, package in (("cargo", "Rust 1.95 or newer: https://rustup.rs"), ("cc", "a C compiler: apt-get install gcc")):
+        if shutil.which(tool) is None:
+            raise StepFailedError(f"`{tool}` is not on PATH; install {package}")
+
+
+def create_environment() -> None:
+    """Make `.venv` when there is none."""
+    if (BIN / "python").exists():
+        return
+    with progress("creating .venv"):
+        venv.create(VENV, with_pip=True, symlinks=True)
+
+
+def install_packages() -> None:
+    """Install exactly what `requirements.lock` lists, each file checked against its hash."""
+    lock = ROOT / "requirements.lock"
+    stamp = Stamp("packages", digest([lock]))
+    if stamp.is_current():
+        return
+    with progress("installing the locked Python packages"):
+        run(
+            [str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            + ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)],
+            "packages",
+        )
+    stamp.write()
+
+
+def build_engine() -> None:
+    """Compile the engine in release mode and install the package in editable form."""
+    files = [path for name in RUST_INPUTS for path in sorted(walk(ROOT / name))]
+    stamp = Stamp("engine", digest(files))
+    if stamp.is_current() and any((ROOT / "src" / "metanode").glob("_engine*.so")):
+        return
+    environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
+    environment.setdefault("CARGO_TARGET_DIR", str(ROOT / "target"))
+    environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
+    with progress("building the Rust engine in release mode (a first build takes some minutes)"):
+        run([str(BIN / "maturin"), "develop", "--release", "--locked"], "engine", environment)
+    stamp.write()
+
+
+def install_javascript() -> None:
+    """Install the locked JavaScript clients that the acceptance tests drive, when npm is there."""
+    lock = JAVASCRIPT / "package-lock.json"
+    if not lock.exists() or shutil.which("npm") is None:
+        return
+    stamp = Stamp("javascript", digest([lock]))
+    if stamp.is_current() and (JAVASCRIPT / "node_modules").exists():
+        return
+    with progress("installing ethers and viem for the acceptance tests"):
+        run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(JAVASCRIPT)], "javascript")
+    stamp.write()
+
+
+class Stamp:
+    """Remembers for which inputs a step was last done."""
+
+    def __init__(self, name: str, value: str) -> None:
+        self._path = VENV / f".stamp-{name}"
+        self._value = value
+
+    def is_current(self) -> bool:
+        """Whether the step was done for these inputs."""
+        return self._path.exists() and self._path.read_text() == self._value
+
+    def write(self) -> None:
+        """Remember that the step is done."""
+        self._path.write_text(self._value)
+
+
+class progress:  # noqa: N801 - reads as a statement: with progress("...")
+    """Says what is being done, and how long it took."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._started = 0.0
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic()
+        print(f"==> {self._what}", flush=True)
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if error is None:
+            print(f"    done in {time.monotonic() - self._started:.0f} s", flush=True)
+
+
+def run(command: list[str], step: str, environment: dict[str, str] | None = None) -> None:
+    """Run a command, its output passing through; failure ends the set-up with the command to repeat."""
+    finished = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    if finished.returncode != 0:
+        raise StepFailedError(f"step `{step}` failed with exit code {finished.returncode}: {' '.join(command)}")
+
+
+def walk(path: Path) -> list[Path]:
+    """The file itself, or every file below the folder."""
+    return [path] if path.is_file() else [found for found in path.rglob("*") if found.is_file()]
+
+
+def digest(files: list[Path]) -> str:
+    """One hash over names and contents, of this interpreter too."""
+    total = hashlib.sha256(sys.version.encode())
+    for path in files:
+        total.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
