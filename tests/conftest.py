@@ -36,7 +36,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
     if not IN_CI or terminal is None or hasattr(session.config, "workerinput"):
         return
-    if any(not is_allowed(test_id, reason) for test_id, reason in skips(terminal)) and session.exitstatus == 0:
+    if (
+        any(not is_allowed(test_id, reason) for test_id, reason in skips(terminal))
+        and session.exitstatus == 0
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -49,8 +49,13 @@ def check_tools() -> None:
     """Refuse early, naming what is missing and how to get it."""
     if sys.version_info < (3, 11):  # noqa: UP036 - this script runs under whatever python3 the user has
         found = ".".join(map(str, sys.version_info[:3]))
-        raise StepFailedError(f"Python {found} found, 3.11 or newer is needed; run `make up PYTHON=python3.11`")
-    for tool, package in (("cargo", "Rust 1.95 or newer: https://rustup.rs"), ("cc", "a C compiler: apt-get install gcc")):
+        raise StepFailedError(
+            f"Python {found} found, 3.11 or newer is needed; run `make up PYTHON=python3.11`"
+        )
+    for tool, package in (
+        ("cargo", "Rust 1.95 or newer: https://rustup.rs"),
+        ("cc", "a C compiler: apt-get install gcc"),
+    ):
         if shutil.which(tool) is None:
             raise StepFailedError(f"`{tool}` is not on PATH; install {package}")
 
@@ -71,8 +76,10 @@ def install_packages() -> None:
         return
     with progress("installing the locked Python packages"):
         run(
-            [str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            + ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)],
+            [
+                *(str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+                *("--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)),
+            ],
             "packages",
         )
     stamp.write()
@@ -101,7 +108,10 @@ def install_javascript() -> None:
     if stamp.is_current() and (JAVASCRIPT / "node_modules").exists():
         return
     with progress("installing ethers and viem for the acceptance tests"):
-        run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(JAVASCRIPT)], "javascript")
+        run(
+            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(JAVASCRIPT)],
+            "javascript",
+        )
     stamp.write()
 
 
@@ -141,7 +151,9 @@ def run(command: list[str], step: str, environment: dict[str, str] | None = None
     """Run a command, its output passing through; failure ends the set-up with the command to repeat."""
     finished = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     if finished.returncode != 0:
-        raise StepFailedError(f"step `{step}` failed with exit code {finished.returncode}: {' '.join(command)}")
+        raise StepFailedError(
+            f"step `{step}` failed with exit code {finished.returncode}: {' '.join(command)}"
+        )
 
 
 def walk(path: Path) -> list[Path]:

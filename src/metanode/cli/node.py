@@ -1,0 +1,87 @@
+"""`metanode node DIRECTORY` runs one node; `metanode node add` adds a follower to the local network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
+from metanode.cli.output import print_json, print_warning
+
+if TYPE_CHECKING:
+    import click
+
+
+class RunByDefault(TyperGroup):
+    """`metanode node X` means `metanode node run X` unless X is a command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `run` first when no command is named."""
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args.insert(0, "run")
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=RunByDefault, help="Run one node, or add one to the local network.", no_args_is_help=True
+)
+
+
+@app.command()
+def run(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(help="Directory with config.toml, genesis.json and keys; data goes there too."),
+    ] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", "-c", help="Configuration files instead; later ones override."),
+    ] = None,
+    genesis: Annotated[
+        Path | None, typer.Option(help="Genesis file; by default genesis.json of the directory.")
+    ] = None,
+) -> None:
+    """Run one node until SIGTERM; for containers, systemd and the local supervisor."""
+    from metanode.node.app import run_node  # noqa: PLC0415 - the engine is loaded for this command only
+    from metanode.node.config import load_config  # noqa: PLC0415
+
+    home = (directory or Path.cwd()).resolve()
+    files = config or [home / "config.toml"]
+    loaded = load_config(files)
+    for warning in loaded.warnings:
+        print_warning(warning)
+    run_node(loaded.config, home=home, genesis_file=genesis)
+
+
+@app.command()
+def add(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
+    """Add a node that follows the local network without voting."""
+    from sdk.testnet.deployment.apply import local  # noqa: PLC0415 - HTTP client and process table
+    from sdk.testnet.deployment.apply.layout import NetworkDirectory  # noqa: PLC0415
+
+    node = local.add_follower(NetworkDirectory(directory.resolve()))
+    if json:
+        print_json({"name": node.name, **node.ports})
+    else:
+        typer.echo(f"{node.name}: http://127.0.0.1:{node.rpc_port}")
+
+
+@app.command()
+def recover(
+    directory: Annotated[Path, typer.Argument(help="The node's directory; the node must be stopped.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Rewind an engine that is ahead of every certificate that can be had. Only when nobody has them."""
+    from metanode.node.recovery import plan_recovery, recover_node  # noqa: PLC0415
+
+    plan = plan_recovery(directory.resolve())
+    typer.echo(plan.describe())
+    if not plan.is_needed:
+        return
+    if not yes and not typer.confirm("Rewind the engine?"):
+        raise typer.Exit(1)
+    recover_node(plan)
+    typer.echo("rewound")

@@ -1,0 +1,1 @@
+"""The network around the nodes: genesis, faucet, bootstrap, monitoring, explorer, deployment."""

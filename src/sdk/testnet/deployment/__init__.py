@@ -1,0 +1,1 @@
+"""From a network's specification to running nodes: plan, render, apply."""

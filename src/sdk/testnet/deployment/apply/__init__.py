@@ -1,0 +1,1 @@
+"""Appliers: what makes a planned network real. `local` runs it as processes on this machine."""

@@ -1,0 +1,98 @@
+"""Where a local network keeps its files, and how its plan is written there.
+
+DIR/network.json            the plan
+DIR/genesis.json            the genesis file that every node starts from
+DIR/nodes/NAME/             config.toml, validator.json (keystore), validator.password, nodekey, data/
+DIR/logs/NAME.log           what the node printed
+DIR/run/supervisor.pid      locked by the running supervisor
+DIR/run/NAME.json           process id, start time and number of restarts
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from metanode.errors import InvalidInput
+from sdk.testnet.deployment.plan import NetworkPlan, NetworkSpec, NodePlan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDirectory:
+    """The directory of one local network."""
+
+    path: Path
+
+    @property
+    def plan_file(self) -> Path:
+        """The plan as JSON."""
+        return self.path / "network.json"
+
+    @property
+    def genesis_file(self) -> Path:
+        """The geth-format genesis with the consensus section."""
+        return self.path / "genesis.json"
+
+    @property
+    def pid_file(self) -> Path:
+        """Holds the supervisor's process id and, while it runs, its lock."""
+        return self.path / "run" / "supervisor.pid"
+
+    @property
+    def supervisor_log(self) -> Path:
+        """What the supervisor printed."""
+        return self.path / "logs" / "supervisor.log"
+
+    def node(self, name: str) -> Path:
+        """A node's own directory."""
+        return self.path / "nodes" / name
+
+    def log_file(self, name: str) -> Path:
+        """What a node printed."""
+        return self.path / "logs" / f"{name}.log"
+
+    def state_file(self, name: str) -> Path:
+        """A running node's process id and restarts."""
+        return self.path / "run" / f"{name}.json"
+
+    def exists(self) -> bool:
+        """Whether a network was made here."""
+        return self.plan_file.exists()
+
+    def save_plan(self, plan: NetworkPlan) -> None:
+        """Write the plan, whole or not at all."""
+        write_atomic(self.plan_file, json.dumps(asdict(plan), indent=2) + "\n")
+
+    def load_plan(self) -> NetworkPlan:
+        """Read the plan.
+
+        Raises:
+            InvalidInput: when there is none, or it can't be read.
+        """
+        try:
+            stored: dict[str, Any] = json.loads(self.plan_file.read_text(encoding="utf-8"))
+            nodes = tuple(NodePlan(**node) for node in stored["nodes"])
+            return NetworkPlan(spec=NetworkSpec(**stored["spec"]), nodes=nodes)
+        except FileNotFoundError:
+            raise InvalidInput(f"no network in {self.path}; start one with `metanode up`") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise InvalidInput(
+                f"{self.plan_file}: not a network plan: {error}; `metanode reset` makes room for a new one"
+            ) from None
+
+
+def write_atomic(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write a file so that a reader or a crash sees the old text or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,358 @@
+"""A network of real node processes on this machine: make it, start it, wait for it, ask it, stop it, delete it.
+
+`make up`, `metanode up` and the Python API all stand on these functions. Files are described in `layout`, the process
+that keeps the nodes running in `supervisor`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import psutil
+from metanode.chain.genesis import build_local_genesis
+
+from metanode.crypto.keystore import SCRYPT_N_LOCAL, save_key, write_secret_file
+from metanode.crypto.secp256k1 import PrivateKey
+from metanode.errors import InvalidInput, Unavailable
+from sdk.testnet.deployment.apply.accounts import BALANCE_WEI, funded_accounts
+from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
+from sdk.testnet.deployment.apply.supervisor import STOP_TIMEOUT_S, running_node, running_supervisor
+from sdk.testnet.deployment.plan import NetworkPlan, NodePlan, plan_network
+from sdk.testnet.deployment.render import render_node_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from sdk.testnet.deployment.plan import NetworkSpec
+
+READY_TIMEOUT_S = 60.0
+"""A network that is not up after this has a fault; the message shows the logs' ends."""
+POLL_INTERVAL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStatus:
+    """What one node answers now."""
+
+    name: str
+    role: str
+    pid: int | None
+    restarts: int
+    rpc_url: str
+    metrics_url: str
+    height: int | None
+    """Number of its newest finalized block; None when it does not answer."""
+    block_hash: str | None
+    peers: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkStatus:
+    """What a local network answers now."""
+
+    directory: Path
+    network_name: str
+    chain_id: int
+    running: bool
+    nodes: tuple[NodeStatus, ...]
+
+    @property
+    def height(self) -> int | None:
+        """The finalized height that every validator has reached, when all answer."""
+        heights = [node.height for node in self.nodes if node.role == "validator"]
+        return min(heights) if heights and None not in heights else None  # type: ignore[type-var]
+
+
+def create_network(directory: NetworkDirectory, spec: NetworkSpec) -> NetworkPlan:
+    """Write keys, genesis and configurations of a new network.
+
+    Raises:
+        InvalidInput: when the directory holds a network already, or `spec` is not possible.
+    """
+    if directory.exists():
+        raise InvalidInput(
+            f"{directory.path} holds a network already; `metanode reset` deletes its chain data"
+        )
+    plan = plan_network(spec)
+    keys = {node.name: _create_keys(directory, node) for node in plan.nodes}
+    genesis = build_local_genesis(
+        chain_id=spec.chain_id,
+        network_name=spec.network_name,
+        genesis_time=int(time.time()),
+        period_s=spec.block_time_s,
+        gas_limit=spec.gas_limit,
+        reward_gwei=spec.block_reward_gwei,
+        validators=[keys[node.name].validator.address for node in plan.validators],
+        balances_wei={account.address: BALANCE_WEI for account in funded_accounts()},
+    )
+    write_atomic(directory.genesis_file, json.dumps(genesis, indent=2) + "\n")
+    enodes = {node.name: _enode(keys[node.name].node, plan, node) for node in plan.nodes}
+    for node in plan.nodes:
+        _write_config(directory, plan, node, enodes)
+    directory.save_plan(plan)
+    return plan
+
+
+def add_follower(directory: NetworkDirectory) -> NodePlan:
+    """Add a node that follows without voting; a running supervisor starts it at once."""
+    plan = directory.load_plan().with_follower()
+    node = plan.nodes[-1]
+    check_ports([node])
+    _create_keys(directory, node)
+    enodes = {other.name: _enode(_node_key(directory, other.name), plan, other) for other in plan.nodes}
+    _write_config(directory, plan, node, enodes)
+    directory.save_plan(plan)
+    supervisor = running_supervisor(directory)
+    if supervisor is not None:
+        os.kill(supervisor, signal.SIGHUP)
+    return node
+
+
+def start_network(directory: NetworkDirectory) -> bool:
+    """Start the supervisor, detached; False when it runs already.
+
+    Raises:
+        InvalidInput: when another process has one of the ports; the sentence names it.
+    """
+    plan = directory.load_plan()
+    if running_supervisor(directory) is not None:
+        return False
+    orphans = {process.pid for node in plan.nodes if (process := running_node(directory, node.name))}
+    check_ports(plan.nodes, except_pids=orphans)
+    directory.supervisor_log.parent.mkdir(parents=True, exist_ok=True)
+    with directory.supervisor_log.open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "sdk.testnet.deployment.apply.supervisor", str(directory.path)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    return True
+
+
+def wait_network_ready(
+    directory: NetworkDirectory,
+    *,
+    timeout_s: float = READY_TIMEOUT_S,
+    progress: Callable[[NetworkStatus], None] | None = None,
+) -> NetworkStatus:
+    """Wait until every validator reports the same finalized block, at height 1 or above.
+
+    Raises:
+        Unavailable: when that has not happened in time; the message shows each log's end.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        status = network_status(directory)
+        if progress is not None:
+            progress(status)
+        if status.height is not None and status.height >= 1 and _agree(status):
+            return status
+        if time.monotonic() > deadline:
+            raise Unavailable(f"the network was not ready after {timeout_s:.0f} s\n{_log_ends(directory)}")
+        time.sleep(POLL_INTERVAL_S)
+
+
+def stop_network(directory: NetworkDirectory) -> bool:
+    """Stop all nodes cleanly; False when nothing ran."""
+    supervisor = running_supervisor(directory)
+    plan = directory.load_plan()
+    if supervisor is None:
+        orphans = [process for node in plan.nodes if (process := running_node(directory, node.name))]
+        _end(orphans)
+        return bool(orphans)
+    try:
+        process = psutil.Process(supervisor)
+    except psutil.NoSuchProcess:
+        return False
+    process.terminate()
+    try:
+        process.wait(timeout=2 * STOP_TIMEOUT_S)
+    except psutil.TimeoutExpired:
+        raise Unavailable(
+            f"the supervisor, process {supervisor}, did not stop; see {directory.supervisor_log}"
+        ) from None
+    return True
+
+
+def reset_network(directory: NetworkDirectory) -> None:
+    """Delete chain data, plan, genesis and logs of a stopped network; keys stay, and a new network takes them up."""
+    for node_directory in sorted((directory.path / "nodes").glob("*")):
+        shutil.rmtree(node_directory / "data", ignore_errors=True)
+    shutil.rmtree(directory.path / "logs", ignore_errors=True)
+    shutil.rmtree(directory.path / "run", ignore_errors=True)
+    directory.genesis_file.unlink(missing_ok=True)
+    directory.plan_file.unlink(missing_ok=True)
+
+
+def network_status(directory: NetworkDirectory) -> NetworkStatus:
+    """Ask every node, all at once."""
+    plan = directory.load_plan()
+    with httpx.Client(timeout=2.0) as client, ThreadPoolExecutor(max_workers=16) as threads:
+        nodes = tuple(threads.map(lambda node: _node_status(client, directory, plan, node), plan.nodes))
+    return NetworkStatus(
+        directory=directory.path,
+        network_name=plan.spec.network_name,
+        chain_id=plan.spec.chain_id,
+        running=running_supervisor(directory) is not None,
+        nodes=nodes,
+    )
+
+
+def check_ports(nodes: Iterable[NodePlan], *, except_pids: Iterable[int] = ()) -> None:
+    """Refuse to start when another process listens on a port of ours.
+
+    Raises:
+        InvalidInput: naming each port, what it is for, and which process has it.
+    """
+    wanted = {port: (node.name, use) for node in nodes for use, port in node.ports.items()}
+    problems = []
+    for connection in psutil.net_connections(kind="inet"):
+        listening = connection.status == psutil.CONN_LISTEN or connection.type == 2  # SOCK_DGRAM has no state
+        if not listening or connection.laddr.port not in wanted or connection.pid in except_pids:
+            continue
+        name, use = wanted.pop(connection.laddr.port)
+        owner = _describe_process(connection.pid)
+        problems.append(f"port {connection.laddr.port} ({use} of {name}) is in use by {owner}")
+    if problems:
+        raise InvalidInput(
+            "; ".join(sorted(problems))
+            + ". Stop it, or start this network with --port-offset 100 in another --directory"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    validator: PrivateKey
+    node: PrivateKey
+
+
+def _create_keys(directory: NetworkDirectory, node: NodePlan) -> _Keys:
+    """The node's keys; those of an earlier network in this directory are taken up again."""
+    from metanode.crypto.keystore import load_key  # noqa: PLC0415 - beside its only use
+
+    home = directory.node(node.name)
+    keystore, password_file, node_key = home / "validator.json", home / "validator.password", home / "nodekey"
+    if not node_key.exists():
+        write_secret_file(node_key, secrets.token_bytes(32).hex().encode() + b"\n")
+    if node.role != "validator":
+        key = _node_key(directory, node.name)
+        return _Keys(key, key)
+    if keystore.exists():
+        validator = load_key(keystore, password_file.read_text(encoding="utf-8").strip())
+    else:
+        validator = PrivateKey(secrets.token_bytes(32))
+        password = secrets.token_urlsafe(24)
+        write_secret_file(password_file, password.encode() + b"\n")
+        save_key(keystore, validator, password, scrypt_n=SCRYPT_N_LOCAL)
+    return _Keys(validator, _node_key(directory, node.name))
+
+
+def _node_key(directory: NetworkDirectory, name: str) -> PrivateKey:
+    return PrivateKey(bytes.fromhex((directory.node(name) / "nodekey").read_text(encoding="ascii").strip()))
+
+
+def _enode(key: PrivateKey, plan: NetworkPlan, node: NodePlan) -> str:
+    host = plan.spec.bind_address if plan.spec.bind_address not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - compared, not bound
+    return f"enode://{key.public_key.hex()}@{host}:{node.p2p_port}"
+
+
+def _write_config(
+    directory: NetworkDirectory, plan: NetworkPlan, node: NodePlan, enodes: dict[str, str]
+) -> None:
+    others = [enodes[other.name] for other in plan.validators if other.name != node.name]
+    home = directory.node(node.name)
+    write_atomic(home / "config.toml", render_node_config(plan, node, bootstrap_nodes=others, coinbase=None))
+    write_atomic(home / "genesis.json", directory.genesis_file.read_text(encoding="utf-8"))
+
+
+def _node_status(
+    client: httpx.Client, directory: NetworkDirectory, plan: NetworkPlan, node: NodePlan
+) -> NodeStatus:
+    host = plan.spec.bind_address if plan.spec.bind_address not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - compared, not bound
+    url = f"http://{host}:{node.rpc_port}"
+    process = running_node(directory, node.name)
+    height = block_hash = peers = None
+    if process is not None:
+        try:
+            block, peer_count = _call(
+                client, url, [("eth_getBlockByNumber", ["finalized", False]), ("net_peerCount", [])]
+            )
+            height, block_hash, peers = int(block["number"], 16), block["hash"], int(peer_count, 16)
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            pass  # Not up yet, or not any more: the table says so.
+    return NodeStatus(
+        name=node.name, role=node.role, pid=process.pid if process else None, restarts=_restarts(directory, node.name),
+        rpc_url=url, metrics_url=f"http://127.0.0.1:{node.metrics_port}/metrics",
+        height=height, block_hash=block_hash, peers=peers,
+    )  # fmt: skip
+
+
+def _call(client: httpx.Client, url: str, calls: list[tuple[str, list[Any]]]) -> list[Any]:
+    batch = [
+        {"jsonrpc": "2.0", "id": i, "method": method, "params": params}
+        for i, (method, params) in enumerate(calls)
+    ]
+    answers = client.post(url, json=batch).json()
+    return [answer["result"] for answer in sorted(answers, key=lambda answer: answer["id"])]
+
+
+def _agree(status: NetworkStatus) -> bool:
+    """Whether every validator has the same hash for the lowest of their heights."""
+    validators = [node for node in status.nodes if node.role == "validator"]
+    if len({(node.height, node.block_hash) for node in validators}) == 1:
+        return True
+    with httpx.Client(timeout=2.0) as client:
+        try:
+            hashes = {
+                _call(client, node.rpc_url, [("eth_getBlockByNumber", [hex(status.height or 0), False])])[0][
+                    "hash"
+                ]
+                for node in validators
+            }
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return False
+    return len(hashes) == 1
+
+
+def _restarts(directory: NetworkDirectory, name: str) -> int:
+    try:
+        return int(json.loads(directory.state_file(name).read_text(encoding="utf-8"))["restarts"])
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
+def _describe_process(pid: int | None) -> str:
+    if pid is None:
+        return "a process of another user"
+    try:
+        process = psutil.Process(pid)
+        return f"process {pid} ({process.name()}: {' '.join(process.cmdline())[:80]})"
+    except psutil.Error:
+        return f"process {pid}"
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=STOP_TIMEOUT_S)
+    for process in alive:
+        process.kill()
+
+
+def _log_ends(directory: NetworkDirectory, lines: int = 8) -> str:
+    parts = []
+    for log in sorted(directory.path.glob("logs/*.log")):
+        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+        parts.append("\n".join([f"--- {log}", *tail]))
+    return "\n".join(parts)

@@ -1,0 +1,206 @@
+"""Keeps the nodes of a local network running: `python -m sdk.testnet.deployment.apply.supervisor DIR`.
+
+One process a network. It starts every node of the plan, starts a node again when it ends unasked (after 0.2 s, then
+twice as long each time up to 10 s), keeps their output in bounded log files, reads the plan again on SIGHUP, and on
+SIGTERM stops all nodes and ends. A lock on its pid file keeps it single.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from metanode.errors import InvalidInput
+from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sdk.testnet.deployment.plan import NodePlan
+
+RESTART_DELAY_MIN_S = 0.2
+RESTART_DELAY_MAX_S = 10.0
+STABLE_AFTER_S = 30.0
+"""A node that ran this long starts over with the shortest delay."""
+STOP_TIMEOUT_S = 10.0
+"""A node stops within 5 s of SIGTERM; one that has not after this is killed."""
+LOG_BYTES_MAX = 32 * 1024 * 1024
+"""A log file over this is moved to NAME.log.1; one old file is kept."""
+
+
+class Supervisor:
+    """Runs the nodes of one network. Owned by the task of `run`."""
+
+    def __init__(self, directory: NetworkDirectory) -> None:
+        self._directory = directory
+        self._watched: set[str] = set()
+        self._stopping = asyncio.Event()
+        self._reload = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep the nodes running until SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        self._end_orphans()
+        async with asyncio.TaskGroup() as tasks:
+            while not self._stopping.is_set():
+                for node in self._directory.load_plan().nodes:
+                    if node.name not in self._watched:
+                        self._watched.add(node.name)
+                        tasks.create_task(self._keep(node), name=f"keep {node.name}")
+                self._reload.clear()
+                await self._reload.wait()
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        self._reload.set()
+
+    async def _keep(self, node: NodePlan) -> None:
+        """Start the node, and again whenever it ends, until the supervisor stops."""
+        delay_s = RESTART_DELAY_MIN_S
+        restarts = 0
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            process = await self._start(node, restarts)
+            code = await self._wait(process)
+            if self._stopping.is_set():
+                break
+            ran_s = time.monotonic() - started
+            delay_s = RESTART_DELAY_MIN_S if ran_s > STABLE_AFTER_S else min(delay_s * 2, RESTART_DELAY_MAX_S)
+            restarts += 1
+            say(
+                f"{node.name} ended with {describe_exit(code)} after {ran_s:.1f} s; starting it again in {delay_s:.1f} s"
+            )
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s):
+                    await self._stopping.wait()
+        self._directory.state_file(node.name).unlink(missing_ok=True)
+
+    async def _start(self, node: NodePlan, restarts: int) -> asyncio.subprocess.Process:
+        log = self._directory.log_file(node.name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+            log.replace(log.with_name(log.name + ".1"))
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "metanode", "node", str(self._directory.node(node.name)),
+                stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+        state = {"pid": process.pid, "started_at": time.time(), "restarts": restarts}
+        write_atomic(self._directory.state_file(node.name), json.dumps(state))
+        return process
+
+    async def _wait(self, process: asyncio.subprocess.Process) -> int:
+        """Wait for the node's end, and bring it about when the supervisor stops."""
+        ended = asyncio.ensure_future(process.wait())  # noqa: TID251 - raced with an event, awaited below
+        stopping = asyncio.ensure_future(self._stopping.wait())  # noqa: TID251 - the same
+        try:
+            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                process.terminate()
+                await asyncio.wait({ended}, timeout=STOP_TIMEOUT_S)
+                if not ended.done():
+                    process.kill()
+            return await ended
+        finally:
+            stopping.cancel()
+
+    def _end_orphans(self) -> None:
+        """Stop nodes that a killed supervisor left behind, known by their state files and command lines."""
+        for node in self._directory.load_plan().nodes:
+            process = running_node(self._directory, node.name)
+            if process is not None:
+                say(f"stopping {node.name}, process {process.pid}, left by an earlier supervisor")
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.terminate()
+                    _, alive = psutil.wait_procs([process], timeout=STOP_TIMEOUT_S)
+                    for stuck in alive:
+                        stuck.kill()
+
+
+def running_node(directory: NetworkDirectory, name: str) -> psutil.Process | None:
+    """The process of a node as its state file says, if it lives and is really that node."""
+    try:
+        pid = json.loads(directory.state_file(name).read_text(encoding="utf-8"))["pid"]
+        process = psutil.Process(pid)
+        if process.status() != psutil.STATUS_ZOMBIE and str(directory.node(name)) in process.cmdline():
+            return process
+    except (OSError, ValueError, KeyError, psutil.Error):
+        pass
+    return None
+
+
+def running_supervisor(directory: NetworkDirectory) -> int | None:
+    """The process id of the network's supervisor, when one holds the lock."""
+    try:
+        with directory.pid_file.open("r+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read() or 0) or None
+    except (FileNotFoundError, ValueError):
+        return None
+    return None
+
+
+@contextlib.contextmanager
+def single(directory: NetworkDirectory) -> Iterator[None]:
+    """Hold the lock that makes this the network's only supervisor.
+
+    Raises:
+        InvalidInput: when another one runs.
+    """
+    directory.pid_file.parent.mkdir(parents=True, exist_ok=True)
+    with directory.pid_file.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise InvalidInput(
+                f"{directory.path} has a supervisor already, process {file.read().strip()}"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def describe_exit(code: int) -> str:
+    """An exit status in words."""
+    if code < 0:
+        return f"signal {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def say(text: str) -> None:
+    """One line for the supervisor's log."""
+    print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}", flush=True)  # noqa: T201 - it is a program
+
+
+def main() -> int:
+    """Supervise the network in the directory named on the command line."""
+    directory = NetworkDirectory(Path(sys.argv[1]).resolve())
+    try:
+        with single(directory):
+            asyncio.run(Supervisor(directory).run())
+    except InvalidInput as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

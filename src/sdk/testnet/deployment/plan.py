@@ -1,0 +1,124 @@
+"""What a network consists of, decided before anything is written or started. Pure.
+
+`NetworkSpec` is what a person says; `plan_network` turns it into a `NetworkPlan` where every node has a name, a role,
+ports and peers. Renderers and appliers take the plan; no fact is typed twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from metanode.errors import InvalidInput
+
+RPC_PORT_BASE = 8544
+"""Validator n serves HTTP and WebSocket JSON-RPC on 8544 + n."""
+P2P_PORT_BASE = 30303
+"""Validator n listens for peers on 30303 + n; the bootstrap node has 30303 itself."""
+METRICS_PORT_BASE = 9099
+"""Validator n serves /metrics, /healthz and /readyz on 9099 + n."""
+PRIVATE_PORT_BASE = 18544
+"""Validator n serves admin and validator-vote calls on 18544 + n, loopback only."""
+VALIDATORS_MAX = 100
+"""Messages grow with the square of this; consensus.md 6 measures up to here."""
+
+Role = Literal["validator", "follower"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSpec:
+    """A network as a person asks for it."""
+
+    network_name: str = "metanode-local"
+    """Lower case letters, digits, dots, dashes; peers of another name are refused."""
+    chain_id: int = 1337
+    validator_count: int = 4
+    block_time_s: int = 2
+    gas_limit: int = 60_000_000
+    block_reward_gwei: int = 0
+    bind_address: str = "127.0.0.1"
+    port_offset: int = 0
+    """Added to every port, so that a second network fits beside the first."""
+
+
+PRESETS: dict[str, NetworkSpec] = {
+    "metanode-local": NetworkSpec(),
+    "parvyom-testnet-v1": NetworkSpec(
+        network_name="parvyom-testnet-v1", chain_id=1337, gas_limit=8_000_000, block_reward_gwei=2_000_000_000
+    ),
+    "moderntensor-testnet": NetworkSpec(
+        network_name="moderntensor-testnet", chain_id=9999, validator_count=5
+    ),
+}
+"""Networks known by name; what is asked beside the name overrides them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePlan:
+    """One node: what it is called and where it listens."""
+
+    name: str
+    role: Role
+    rpc_port: int
+    p2p_port: int
+    metrics_port: int
+    private_port: int
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Every port of the node by what it is for."""
+        return {
+            "rpc_port": self.rpc_port,
+            "p2p_port": self.p2p_port,
+            "metrics_port": self.metrics_port,
+            "private_port": self.private_port,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPlan:
+    """A network with all its nodes."""
+
+    spec: NetworkSpec
+    nodes: tuple[NodePlan, ...] = field(default=())
+
+    @property
+    def validators(self) -> tuple[NodePlan, ...]:
+        """The nodes that vote."""
+        return tuple(node for node in self.nodes if node.role == "validator")
+
+    def with_follower(self) -> NetworkPlan:
+        """The same network with one more node that follows without voting."""
+        followers = sum(node.role == "follower" for node in self.nodes)
+        node = _node(f"follower-{followers + 1}", "follower", len(self.nodes) + 1, self.spec)
+        return replace(self, nodes=(*self.nodes, node))
+
+
+def plan_network(spec: NetworkSpec) -> NetworkPlan:
+    """Give every node of `spec` its name and ports.
+
+    Raises:
+        InvalidInput: when a number is out of its range; the sentence names the field.
+    """
+    if not 1 <= spec.validator_count <= VALIDATORS_MAX:
+        raise InvalidInput(f"validators: found {spec.validator_count}; expected 1 to {VALIDATORS_MAX}")
+    if not 1 <= spec.chain_id <= 2**53 - 1:
+        raise InvalidInput(
+            f"chain id: found {spec.chain_id}; expected 1 to 2^53 - 1, which every wallet can read"
+        )
+    if not 1 <= spec.block_time_s <= 3600:
+        raise InvalidInput(f"block time: found {spec.block_time_s} s; expected whole seconds, 1 to 3600")
+    nodes = tuple(_node(f"validator-{n}", "validator", n, spec) for n in range(1, spec.validator_count + 1))
+    return NetworkPlan(spec=spec, nodes=nodes)
+
+
+def _node(name: str, role: Role, number: int, spec: NetworkSpec) -> NodePlan:
+    offset = spec.port_offset + number
+    return NodePlan(
+        name=name,
+        role=role,
+        rpc_port=RPC_PORT_BASE + offset,
+        p2p_port=P2P_PORT_BASE + offset,
+        metrics_port=METRICS_PORT_BASE + offset,
+        private_port=PRIVATE_PORT_BASE + offset,
+    )

@@ -1,0 +1,136 @@
+"""web3.py, unmodified, against four real validators."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from eth_account import Account
+from web3 import AsyncWeb3, Web3, WebSocketProvider
+from web3.exceptions import ContractLogicError
+
+if TYPE_CHECKING:
+    from tests.acceptance.conftest import RunningNetwork
+
+pytestmark = pytest.mark.timeout(120)
+RECIPIENT = Web3.to_checksum_address("0x" + "e3" * 20)
+
+
+@pytest.fixture
+def web3(network: RunningNetwork) -> Web3:
+    return Web3(Web3.HTTPProvider(network.http_url))
+
+
+@pytest.fixture
+def sender(accounts) -> Any:
+    return Account.from_key(accounts[3].private_key)
+
+
+def transact(web3: Web3, sender: Any, transaction: dict[str, Any]) -> Any:
+    """Fill in, sign, send, and wait for the receipt."""
+    filled = {
+        "chainId": web3.eth.chain_id,
+        "nonce": web3.eth.get_transaction_count(sender.address, "pending"),
+        "maxFeePerGas": 2 * web3.eth.gas_price,
+        "maxPriorityFeePerGas": web3.eth.max_priority_fee,
+        **transaction,
+    }
+    if "gas" not in filled:
+        filled["gas"] = web3.eth.estimate_gas({**transaction, "from": sender.address})
+    raw = sender.sign_transaction(filled).raw_transaction
+    return web3.eth.wait_for_transaction_receipt(web3.eth.send_raw_transaction(raw), timeout=30)
+
+
+def deploy(web3: Web3, sender: Any, counter: dict[str, Any]) -> Any:
+    factory = web3.eth.contract(abi=counter["abi"], bytecode=counter["bytecode"])
+    receipt = transact(web3, sender, {"data": factory.constructor().data_in_transaction})
+    assert receipt["status"] == 1
+    return web3.eth.contract(address=receipt["contractAddress"], abi=counter["abi"])
+
+
+def test_a_block_is_read_without_proof_of_authority_middleware(web3: Web3) -> None:
+    block = web3.eth.get_block("latest")
+
+    assert len(block["extraData"]) <= 32
+    assert block["hash"] == web3.eth.get_block(block["number"])["hash"]
+
+
+def test_latest_safe_and_finalized_are_one_block(web3: Web3) -> None:
+    numbers = [web3.eth.get_block(tag)["number"] for tag in ("finalized", "safe", "latest")]
+
+    assert numbers[-1] - numbers[0] <= 1  # A block may be finalized between two of the calls.
+
+
+def test_a_transfer_arrives(web3: Web3, sender: Any) -> None:
+    before = web3.eth.get_balance(RECIPIENT)
+
+    receipt = transact(web3, sender, {"to": RECIPIENT, "value": 10**18})
+
+    assert (receipt["status"], receipt["gasUsed"]) == (1, 21000)
+    assert web3.eth.get_balance(RECIPIENT) == before + 10**18
+
+
+def test_a_vyper_contract_is_deployed_called_and_its_logs_read(web3: Web3, sender: Any, counter) -> None:
+    contract = deploy(web3, sender, counter)
+
+    call = contract.functions.add(21)
+    receipt = transact(web3, sender, {"to": contract.address, "data": call._encode_transaction_data()})
+
+    assert receipt["status"] == 1
+    assert contract.functions.doubled().call() == 42
+    (log,) = contract.events.Changed().get_logs(from_block=receipt["blockNumber"])
+    assert (log["args"]["by"], log["args"]["value"]) == (sender.address, 21)
+
+
+def test_a_revert_reason_is_decoded(web3: Web3, sender: Any, counter) -> None:
+    contract = deploy(web3, sender, counter)
+
+    with pytest.raises(ContractLogicError, match="amount too large"):
+        contract.functions.add(100).call()
+    with pytest.raises(ContractLogicError, match="amount too large"):
+        contract.functions.add(100).estimate_gas()
+
+
+def test_logs_and_heads_arrive_by_subscription(
+    network: RunningNetwork, web3: Web3, sender: Any, counter
+) -> None:
+    contract = deploy(web3, sender, counter)
+    call = contract.functions.add(7)
+
+    async def watch() -> tuple[int, int]:
+        async with AsyncWeb3(WebSocketProvider(network.ws_url)) as sockets:
+            logs = await sockets.eth.subscribe("logs", {"address": contract.address})
+            heads = await sockets.eth.subscribe("newHeads")
+            await asyncio.to_thread(
+                transact, web3, sender, {"to": contract.address, "data": call._encode_transaction_data()}
+            )
+            seen: dict[str, Any] = {}
+            async for message in sockets.socket.process_subscriptions():
+                seen.setdefault(message["subscription"], message["result"])
+                if logs in seen and heads in seen:
+                    break
+            value = contract.events.Changed().process_log(seen[logs])["args"]["value"]
+            return value, seen[heads]["number"]
+
+    value, number = asyncio.run(asyncio.wait_for(watch(), timeout=60))  # noqa: TID251 - outside of any task group
+
+    assert value == 7
+    assert number >= 1
+
+
+def test_twenty_transactions_in_parallel_are_all_included(web3: Web3, sender: Any) -> None:
+    nonce = web3.eth.get_transaction_count(sender.address, "pending")
+    fees = {"maxFeePerGas": 2 * web3.eth.gas_price, "maxPriorityFeePerGas": web3.eth.max_priority_fee}
+    raws = [
+        sender.sign_transaction(
+            {"chainId": 1337, "nonce": nonce + i, "to": RECIPIENT, "value": 1, "gas": 21000, **fees}
+        ).raw_transaction
+        for i in range(20)
+    ]
+
+    with ThreadPoolExecutor(max_workers=20) as threads:
+        hashes = list(threads.map(web3.eth.send_raw_transaction, raws))
+
+    assert all(web3.eth.wait_for_transaction_receipt(found, timeout=30)["status"] == 1 for found in hashes)
