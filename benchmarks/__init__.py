@@ -1,0 +1,1 @@
+"""Benchmarks: method and results in README.md. `make bench` runs them all."""

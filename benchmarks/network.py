@@ -1,0 +1,131 @@
+"""Four validators: start, idle cost, block times idle and under full blocks, disk growth."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from websockets.sync.client import connect
+
+from benchmarks import chains, wrk
+from benchmarks.report import Figure
+from benchmarks.transfers import senders, spread, write_requests
+from sdk.testnet.deployment.apply import local
+from sdk.testnet.deployment.apply.layout import NetworkDirectory
+from sdk.testnet.deployment.plan import PRESETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.chains import Chain
+
+IDLE_S = 60
+SECONDS_A_DAY = 86_400
+
+
+def measure(rounds: int) -> Iterator[Figure]:
+    """All figures of the four-validator network."""
+    starts = [_start_s() for _ in range(rounds)]
+    yield _figure("start to the first finalized block on all four, s", starts, "< 3.5")
+    with chains.metanode(4) as chain:
+        yield from _idle(chain)
+        yield from _full_blocks(chain)
+    with chains.metanode(1, gas_limit=200_000_000) as chain:
+        yield from _large_blocks(chain)
+
+
+def _start_s() -> float:
+    """Seconds from starting the processes (keys and genesis made before) to one block finalized everywhere."""
+    with tempfile.TemporaryDirectory(prefix="metanode-bench-") as path:
+        directory = NetworkDirectory(Path(path))
+        local.create_network(directory, replace(PRESETS["metanode-local"], port_offset=4000))
+        started = time.monotonic()
+        local.start_network(directory)
+        local.wait_network_ready(directory)
+        elapsed = time.monotonic() - started
+        local.stop_network(directory)
+        return elapsed
+
+
+def _idle(chain: Chain) -> Iterator[Figure]:
+    time.sleep(5)
+    cpu, disk, started = chain.cpu_s(), _disk_bytes(chain), time.monotonic()
+    gaps_s = _gaps_s(chain, IDLE_S)
+    elapsed = time.monotonic() - started
+    yield _figure("idle: memory of four validators (PSS), MB", [chain.memory_bytes() / 1e6], "< 600")
+    yield _figure(
+        "idle: CPU of four validators, % of one core", [100 * (chain.cpu_s() - cpu) / elapsed], "< 25"
+    )
+    yield _figure("idle: block interval, mean s", [statistics.fmean(gaps_s)], "2.00")
+    yield _figure("idle: block interval, sigma ms", [1000 * statistics.pstdev(gaps_s)], "< 50")
+    growth = (_disk_bytes(chain) - disk) / len(chain.processes) / elapsed * SECONDS_A_DAY
+    yield _figure("idle: disk growth a node, MB a day", [growth / 1e6], "<= 100")
+
+
+def _full_blocks(chain: Chain) -> Iterator[Figure]:
+    """15,000 transfers make five full blocks of 60 M gas and one that is not."""
+    yield from _fill(chain, count=15_000, accounts=150, label="four validators, 60 M gas")
+    yield _figure("four validators, 60 M gas: peak memory (PSS), MB", [chain.memory_bytes() / 1e6], "")
+
+
+def _large_blocks(chain: Chain) -> Iterator[Figure]:
+    yield from _fill(chain, count=40_000, accounts=400, label="one node, 200 M gas")
+
+
+def _fill(chain: Chain, *, count: int, accounts: int, label: str) -> Iterator[Figure]:
+    load = senders(accounts, seed=label)
+    chain.fund(load)
+    with tempfile.TemporaryDirectory() as folder:
+        bodies = Path(folder) / "bodies"
+        write_requests(bodies, list(spread(load, count, chain.chain_id)), batch=100)
+        first = chain.wait_next_block() + 1
+        started = time.monotonic()
+        wrk.send_lines(chain.url, bodies, connections=16)
+        numbers, included = [], 0
+        while included < count and time.monotonic() - started < 180:
+            number = first + len(numbers)
+            if chain.height < number:
+                time.sleep(0.02)
+                continue
+            included += chain.transactions_in(number)
+            numbers.append(number)
+        elapsed = time.monotonic() - started
+    stamps = [
+        int(chain.call("eth_getBlockByNumber", hex(n), False)["timestamp"], 16) for n in (first - 1, *numbers)
+    ]
+    gaps = [b - a for a, b in itertools.pairwise(stamps)]
+    yield _figure(f"{label}: included transfers/s", [included / elapsed], "")
+    yield Figure(f"{label}: block gaps s", "metanode", statistics.fmean(gaps), min(gaps), max(gaps), "2")
+
+
+def _gaps_s(chain: Chain, seconds: float) -> list[float]:
+    """Seconds between blocks as a subscriber sees them arrive."""
+    arrivals: list[float] = []
+    with connect(chain.url.replace("http:", "ws:")) as socket:
+        socket.send(
+            json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]})
+        )
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                if "params" in json.loads(socket.recv(timeout=left)):
+                    arrivals.append(time.monotonic())
+            except TimeoutError:
+                break
+    return [b - a for a, b in itertools.pairwise(arrivals)]
+
+
+def _disk_bytes(chain: Chain) -> int:
+    """What the data directories of all nodes take on disk."""
+    homes = {Path(process.cmdline()[-1]) for process in chain.processes}
+    return sum(file.stat().st_blocks * 512 for home in homes for file in home.rglob("*") if file.is_file())
+
+
+def _figure(measure_name: str, values: list[float], target: str) -> Figure:
+    return Figure(measure_name, "metanode", statistics.median(values), min(values), max(values), target)
