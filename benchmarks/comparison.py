@@ -23,8 +23,8 @@ SENDERS = 200
 INCLUDED = 15_000
 READS = (
     ("eth_getBalance", lambda chain: ["0x" + chain.rich_key.address.hex(), "latest"]),
-    ("eth_call", lambda chain: [{"to": "0x" + "11" * 20, "data": "0x"}, "latest"]),
-    ("eth_getBlockByNumber", lambda chain: ["latest", False]),
+    ("eth_call", lambda _: [{"to": "0x" + "11" * 20, "data": "0x"}, "latest"]),
+    ("eth_getBlockByNumber", lambda _: ["latest", False]),
 )
 NAMES = ("metanode", "geth", "anvil")
 
