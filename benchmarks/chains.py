@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 
-from benchmarks.transfers import Sender, signed_transfer
+from metanode.cli.transfers import Sender, signed_transfer
 from metanode.crypto.secp256k1 import PrivateKey
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.accounts import funded_accounts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import chains, wrk
 from benchmarks.report import Figure
-from benchmarks.transfers import senders, spread, write_requests
+from metanode.cli.transfers import senders, spread, write_requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

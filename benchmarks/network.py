@@ -15,7 +15,7 @@ from websockets.sync.client import connect
 
 from benchmarks import chains, wrk
 from benchmarks.report import Figure
-from benchmarks.transfers import senders, spread, write_requests
+from metanode.cli.transfers import senders, spread, write_requests
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 from sdk.testnet.deployment.plan import PRESETS

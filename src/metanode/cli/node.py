@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
@@ -11,14 +11,11 @@ from typer.core import TyperGroup
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
 from metanode.cli.output import print_json, print_warning
 
-if TYPE_CHECKING:
-    import click
-
 
 class RunByDefault(TyperGroup):
     """`metanode node X` means `metanode node run X` unless X is a command."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         """Put `run` first when no command is named."""
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
             args.insert(0, "run")

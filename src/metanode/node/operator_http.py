@@ -63,7 +63,7 @@ class OperatorApplication:
         self._node = node
         self._page = page
 
-    async def __call__(self, scope: dict[str, Any], receive: object, send: Send) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: object, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Answer one request."""
         if scope["type"] != "http":
             return

@@ -43,10 +43,9 @@ def test_the_plan_s_server_file_fails_only_for_its_two_malformed_addresses() -> 
     file = SEED / "server.toml"
 
     assert problems(file).splitlines() == [
-        f"{file}: consensus.validators[1]: found '0x8ba1f109551bD432803012645Hac136c30d3b8b8', where 'H' at position 28 "
-        "is not hexadecimal; expected 0x and 40 hexadecimal digits",
-        f"{file}: consensus.validators[2]: found '0x9ca2e210662cBd432803012645Hac136c30d4c9c9', where 'H' at position 29 "
-        "is not hexadecimal; expected 0x and 40 hexadecimal digits",
+        f"{file}: consensus.validators[{index}]: found {found!r}, where 'H' at position {position} is not hexadecimal; "
+        "expected 0x and 40 hexadecimal digits"
+        for index, position, found in zip((1, 2), (28, 29), MALFORMED, strict=True)
     ]
 
 

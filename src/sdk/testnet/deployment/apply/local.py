@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -216,14 +217,16 @@ def check_ports(nodes: Iterable[NodePlan], *, except_pids: Iterable[int] = ()) -
         InvalidInput: naming each port, what it is for, and which process has it.
     """
     wanted = {port: (node.name, use) for node in nodes for use, port in node.ports.items()}
+    ours = set(except_pids)
     problems = []
     for connection in psutil.net_connections(kind="inet"):
-        listening = connection.status == psutil.CONN_LISTEN or connection.type == 2  # SOCK_DGRAM has no state
-        if not listening or connection.laddr.port not in wanted or connection.pid in except_pids:
+        # A datagram socket has no state.
+        listening = connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM
+        port = connection.laddr.port if connection.laddr else 0
+        if not listening or port not in wanted or connection.pid in ours:
             continue
-        name, use = wanted.pop(connection.laddr.port)
-        owner = _describe_process(connection.pid)
-        problems.append(f"port {connection.laddr.port} ({use} of {name}) is in use by {owner}")
+        name, use = wanted.pop(port)
+        problems.append(f"port {port} ({use} of {name}) is in use by {_describe_process(connection.pid)}")
     if problems:
         raise InvalidInput(
             "; ".join(sorted(problems))
