@@ -192,9 +192,12 @@ def _print_network(found: NetworkStatus, *, with_accounts: bool = True) -> None:
         )
     console.print(table)
     count = sum(node.role == "validator" for node in found.nodes)
-    console.print(
-        f"{count} validators: {QuorumRule.PROOF_OF_AUTHORITY.tolerance_text([1] * count)}", highlight=False
-    )
+    tolerance = QuorumRule.AUTHORITY.tolerance([1] * count)
+    console.print(f"{count} validators: {tolerance}", highlight=False)
+    if tolerance.crashes == 0:
+        console.print(
+            "[yellow]warning:[/] blocks stop when one validator stops; with 4 validators they go on"
+        )
     if with_accounts:
         accounts = Table(
             title="funded accounts (keys are public knowledge: never use them elsewhere)",

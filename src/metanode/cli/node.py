@@ -15,7 +15,7 @@ from metanode.cli.output import print_json, print_warning
 class RunByDefault(TyperGroup):
     """`metanode node X` means `metanode node run X` unless X is a command."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # its base is private
         """Put `run` first when no command is named."""
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
             args.insert(0, "run")
