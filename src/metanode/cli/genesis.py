@@ -9,9 +9,12 @@ from typing import Annotated
 
 import typer
 
+from metanode.chain.genesis import make_genesis, parse_genesis
+from metanode.chain.validators import ValidatorSet
 from metanode.cli.options import AsJson
 from metanode.cli.output import print_json
-from metanode.crypto.addresses import parse_address
+from metanode.crypto.addresses import format_address, parse_address
+from metanode.errors import InvalidInput
 
 app = typer.Typer(help="Make and check genesis files.", no_args_is_help=True)
 
@@ -35,41 +38,52 @@ def new(
     genesis_time: Annotated[int | None, typer.Option(help="Seconds since the epoch; by default now.")] = None,
 ) -> None:
     """Write the genesis file of a new network; nothing is funded but what --fund says."""
-    from metanode.chain.genesis import build_genesis  # noqa: PLC0415
-    from metanode.errors import InvalidInput  # noqa: PLC0415
-
     balances = {}
     for entry in fund or []:
         address, separator, amount = entry.partition("=")
         if not separator or not amount.isdecimal():
             raise InvalidInput(f"--fund {entry}: expected ADDRESS=ETHER with whole ether, such as 0x…=1000")
         balances[parse_address(address, field="--fund")] = int(amount) * 10**18
-    document = build_genesis(
-        chain_id=chain_id,
+    document = make_genesis(
         network_name=network,
+        chain_id=chain_id,
         genesis_time=int(time.time()) if genesis_time is None else genesis_time,
+        validators=ValidatorSet.of_addresses(
+            parse_address(text, field=f"--validator {index + 1}") for index, text in enumerate(validator)
+        ),
+        balances=balances,
         period_s=block_time,
         gas_limit=gas_limit,
         reward_gwei=reward_gwei,
-        validators=[
-            parse_address(text, field=f"--validator {index + 1}") for index, text in enumerate(validator)
-        ],
-        balances_wei=balances,
     )
+    text = json_format.dumps(document, indent=2) + "\n"
+    parse_genesis(text)
     with output.open("x", encoding="utf-8") as file:
-        file.write(json_format.dumps(document, indent=2) + "\n")
+        file.write(text)
     typer.echo(f"wrote {output}")
 
 
 @app.command()
 def check(file: Annotated[Path, typer.Argument(help="The genesis file.")], json: AsJson = False) -> None:
     """Check a genesis file as a node would, and show what network it starts."""
-    from metanode.chain.genesis import load_genesis  # noqa: PLC0415
-
-    genesis = load_genesis(file.read_bytes())
-    document = genesis.describe()
+    genesis = parse_genesis(file.read_bytes())
+    parameters = genesis.parameters
+    document = {
+        "network": genesis.network_name,
+        "chain_id": genesis.chain_id,
+        "genesis_hash": "0x" + genesis.hash.hex(),
+        "execution_genesis_hash": "0x" + genesis.execution_header.hash.hex(),
+        "genesis_time": parameters.genesis_time,
+        "period_s": parameters.period_s,
+        "reward_gwei": parameters.reward_gwei,
+        "gas_limit": genesis.execution_header.gas_limit,
+        "validators": [format_address(address) for address in parameters.validators.addresses],
+        "tolerance": str(parameters.validators.tolerance(parameters.quorum_rule)),
+        "warnings": list(genesis.warnings),
+    }
     if json:
         print_json(document)
         return
     for name, value in document.items():
-        typer.echo(f"{name.replace('_', ' ')}: {value}")
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        typer.echo(f"{name.replace('_', ' ')}: {shown}")

@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
-from metanode.chain.genesis import build_local_genesis
+from metanode.chain.genesis import make_genesis
+from metanode.chain.validators import ValidatorSet
+from metanode.crypto.addresses import parse_address
 
-from metanode.crypto.keystore import SCRYPT_N_LOCAL, save_key, write_secret_file
+from metanode.crypto.keystore import SCRYPT_N_LOCAL, load_key, save_key, write_secret_file
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.deployment.apply.accounts import BALANCE_WEI, funded_accounts
@@ -88,15 +90,15 @@ def create_network(directory: NetworkDirectory, spec: NetworkSpec) -> NetworkPla
         )
     plan = plan_network(spec)
     keys = {node.name: _create_keys(directory, node) for node in plan.nodes}
-    genesis = build_local_genesis(
-        chain_id=spec.chain_id,
+    genesis = make_genesis(
         network_name=spec.network_name,
+        chain_id=spec.chain_id,
         genesis_time=int(time.time()),
+        validators=ValidatorSet.of_addresses(keys[node.name].validator.address for node in plan.validators),
+        balances={parse_address(account.address): BALANCE_WEI for account in funded_accounts()},
         period_s=spec.block_time_s,
         gas_limit=spec.gas_limit,
         reward_gwei=spec.block_reward_gwei,
-        validators=[keys[node.name].validator.address for node in plan.validators],
-        balances_wei={account.address: BALANCE_WEI for account in funded_accounts()},
     )
     write_atomic(directory.genesis_file, json.dumps(genesis, indent=2) + "\n")
     enodes = {node.name: _enode(keys[node.name].node, plan, node) for node in plan.nodes}
@@ -242,8 +244,6 @@ class _Keys:
 
 def _create_keys(directory: NetworkDirectory, node: NodePlan) -> _Keys:
     """The node's keys; those of an earlier network in this directory are taken up again."""
-    from metanode.crypto.keystore import load_key  # noqa: PLC0415 - beside its only use
-
     home = directory.node(node.name)
     keystore, password_file, node_key = home / "validator.json", home / "validator.password", home / "nodekey"
     if not node_key.exists():
