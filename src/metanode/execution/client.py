@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import NewType, Protocol
 
-from metanode.chain.execution_header import Withdrawal
+from metanode.chain.attributes import PayloadAttributes
 from metanode.crypto.hashing import keccak256
 from metanode.primitives import rlp
-from metanode.primitives.types import Address, Hash32
+from metanode.primitives.types import Hash32
 
 BuildId = NewType("BuildId", bytes)
 """Names one build of one client; at most 8 bytes, as the Engine API's payloadId."""
@@ -31,23 +31,6 @@ class Head:
     state_root: Hash32
     timestamp: int
     """Seconds since the Unix epoch."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildAttributes:
-    """What consensus decides about a block before it is built."""
-
-    timestamp: int
-    """Seconds since the Unix epoch; greater than the parent's."""
-    fee_recipient: Address
-    """Gets the tips; the proposer's own choice."""
-    prev_randao: Hash32
-    withdrawals: tuple[Withdrawal, ...]
-    parent_beacon_block_root: Hash32
-    """Consensus hash of the parent."""
-    gas_limit: int
-    extra_data: bytes = b""
-    """At most 32 bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +119,8 @@ class ExecutionClient(Protocol):
         """Return the latest finalized block. Raises errors.Unavailable."""
         ...
 
-    async def start_build(self, parent: Hash32, attributes: BuildAttributes) -> BuildId:
-        """Begin a block on the finalized block `parent`; a build not taken is dropped when its parent is no longer the head.
+    async def start_build(self, parent: Hash32, attributes: PayloadAttributes) -> BuildId:
+        """Begin a block on the finalized block `parent`; extra data is the client's own configuration. A build not taken is dropped when its parent is no longer the head.
 
         Raises errors.Unavailable, also when `parent` is not the head.
         """

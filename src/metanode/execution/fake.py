@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from metanode.chain.attributes import PayloadAttributes
 from metanode.chain.execution_header import (
     EMPTY_REQUESTS_HASH,
     EXTRA_DATA_BYTES_MAX,
@@ -26,7 +27,6 @@ from metanode.errors import InvalidInput
 from metanode.errors import Unavailable as UnavailableError
 from metanode.execution.client import (
     Accepted,
-    BuildAttributes,
     BuildId,
     ExecutionEvent,
     ExecutionPayload,
@@ -82,7 +82,7 @@ class FakeExecution:
         self._disturb = disturb
         self._chain = [_Kept(payload=_genesis_payload(genesis), header=genesis, transactions=())]
         self._kept: dict[Hash32, _Kept] = {}
-        self._builds: dict[BuildId, tuple[Hash32, BuildAttributes]] = {}
+        self._builds: dict[BuildId, tuple[Hash32, PayloadAttributes]] = {}
         self._pool: dict[bytes, None] = {}
         self._readers: list[deque[ExecutionEvent]] = []
         self._wakers: list[Callable[[], None]] = []
@@ -101,7 +101,7 @@ class FakeExecution:
         await self._disturb("head")
         return self._head()
 
-    async def start_build(self, parent: Hash32, attributes: BuildAttributes) -> BuildId:
+    async def start_build(self, parent: Hash32, attributes: PayloadAttributes) -> BuildId:
         """See ExecutionClient."""
         await self._disturb("start_build")
         if parent != self._chain[-1].header.hash:
@@ -292,7 +292,7 @@ def next_base_fee(parent: ExecutionHeader) -> int:
 
 
 def _execute(
-    parent: ExecutionHeader, attributes: BuildAttributes, transactions: Sequence[bytes]
+    parent: ExecutionHeader, attributes: PayloadAttributes, transactions: Sequence[bytes]
 ) -> ExecutionHeader:
     """Return the header that these attributes and transactions give on this parent."""
     return ExecutionHeader(
@@ -304,7 +304,6 @@ def _execute(
         gas_limit=attributes.gas_limit,
         gas_used=TRANSACTION_GAS * len(transactions),
         timestamp=attributes.timestamp,
-        extra_data=attributes.extra_data,
         mix_hash=attributes.prev_randao,
         base_fee_per_gas=next_base_fee(parent),
         withdrawals_root=withdrawals_root(attributes.withdrawals),

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from metanode.chain.attributes import PayloadAttributes
 from metanode.chain.execution_header import decode_execution_block
 from metanode.errors import Unavailable as UnavailableError
 from metanode.execution.client import (
-    BuildAttributes,
     ExecutionClient,
     ExecutionPayload,
     Head,
@@ -27,8 +27,8 @@ from metanode.primitives.types import Address, Hash32
 FEE_RECIPIENT = Address(b"\x0f" * 20)
 
 
-def attributes(head: Head, *, gas_limit: int, seconds: int = 2) -> BuildAttributes:
-    return BuildAttributes(
+def attributes(head: Head, *, gas_limit: int, seconds: int = 2) -> PayloadAttributes:
+    return PayloadAttributes(
         timestamp=head.timestamp + seconds,
         fee_recipient=FEE_RECIPIENT,
         prev_randao=Hash32(b"\x0a" * 32),

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from metanode.chain.attributes import PayloadAttributes
 from metanode.errors import Unavailable as UnavailableError
 from metanode.execution.client import (
-    BuildAttributes,
     ExecutionPayload,
     HeadChanged,
     TransactionsPending,
@@ -18,7 +18,7 @@ from metanode.primitives.types import Address, Hash32
 
 async def build(client: FakeExecution) -> ExecutionPayload:
     head = await client.head()
-    wanted = BuildAttributes(
+    wanted = PayloadAttributes(
         timestamp=head.timestamp + 2,
         fee_recipient=Address(bytes(20)),
         prev_randao=Hash32(bytes(32)),

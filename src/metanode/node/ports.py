@@ -1,0 +1,126 @@
+"""What the driver needs of the outside, each of only the methods that it calls. Storage and p2p implement these, the simulator too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from metanode.chain.block import Block
+from metanode.chain.certificate import Certificate
+from metanode.chain.header import ConsensusHeader
+from metanode.chain.state import ConsensusState
+from metanode.consensus.effects import Decided
+from metanode.consensus.evidence import Equivocation
+from metanode.consensus.messages import Message
+from metanode.consensus.watermark import SignedStep
+from metanode.primitives.types import Address, Hash32, Height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What a restart finds."""
+
+    header: ConsensusHeader
+    """Of the latest decided block; the genesis header in a new store."""
+    state: ConsensusState
+    """The state after it."""
+    certificate: Certificate | None
+    """Its certificate; None for the genesis block."""
+    record: bytes | None
+    """The consensus record last saved, as `ConsensusRecord.encode` gives it."""
+    bodies: tuple[bytes, ...]
+    """Encoded blocks saved beside the record, of heights not yet decided."""
+
+
+class ConsensusStore(Protocol):
+    """node.db. Every call returns when the disk has it (writes) or has answered (reads); raises errors.Unavailable."""
+
+    async def load(self) -> Stored:
+        """Return what a life begins with."""
+        ...
+
+    async def save(
+        self, *, record: bytes, bodies: Sequence[tuple[Height, Hash32, bytes]], decided: Decided | None
+    ) -> None:
+        """Save in one durable transaction: the decision if there is one, the record in place of the old one, and more bodies.
+
+        A decision becomes the tip, brings its block and its state, drops bodies up to its height, and its block's parent certificate
+        replaces the one stored for the parent.
+        """
+        ...
+
+    async def block(self, height: Height) -> Block | None:
+        """Return a decided block whose payload is still kept."""
+        ...
+
+    async def header(self, height: Height) -> ConsensusHeader | None:
+        """Return a decided block's header, from height 0 on."""
+        ...
+
+    async def certificate(self, height: Height) -> Certificate | None:
+        """Return a decided height's certificate."""
+        ...
+
+    async def save_evidence(self, evidence: Equivocation) -> None:
+        """Keep a proof; a repetition changes nothing."""
+        ...
+
+
+class Signer(Protocol):
+    """One validator key and its watermark file."""
+
+    @property
+    def address(self) -> Address:
+        """The validator's address."""
+        ...
+
+    @property
+    def watermark(self) -> SignedStep | None:
+        """The last signature durably written; None for a file that has none yet."""
+        ...
+
+    @property
+    def is_watermark_lost(self) -> bool:
+        """True when the file was not there: nobody knows what the key has signed."""
+        ...
+
+    def sign(self, digest: Hash32) -> bytes:
+        """Return the 65-byte signature, the same for the same digest, always. Nothing leaves this process before `advance` returns."""
+        ...
+
+    async def advance(self, steps: Sequence[SignedStep]) -> None:
+        """Write these signatures durably, in order. Raises errors.SigningRefused, with nothing written, if the watermark forbids one."""
+        ...
+
+
+class Network(Protocol):
+    """The peers, for consensus. Nothing here waits for a peer but `request_block`."""
+
+    def broadcast(self, raw: bytes, message: Message, *, is_repeat: bool) -> None:
+        """Send bytes to all peers, with the priority of their kind."""
+        ...
+
+    def send(self, peer: str, raw: bytes) -> None:
+        """Send bytes to one peer; a peer that has gone is no error."""
+        ...
+
+    async def request_block(
+        self, height: Height, block_hash: Hash32, holders: tuple[Address, ...]
+    ) -> bytes | None:
+        """Ask one peer after another for an encoded block, holders first; None when nobody has it now."""
+        ...
+
+
+class Synchroniser(Protocol):
+    """Fetches certified blocks and gives them to `Driver.import_decided`."""
+
+    def fall_behind(self, height: Height) -> None:
+        """Others are at this height, or above: fetch from our own tip on. Called again and again while we are behind."""
+        ...
+
+
+class Clock(Protocol):
+    """Wall time. Waits use the event loop's own, monotonic, clock."""
+
+    def wall_ms(self) -> int:
+        """Return milliseconds since the Unix epoch."""
+        ...
