@@ -1,1 +1,38 @@
-//! placeholder
+//! The JSON-RPC server of a node: HTTP and WebSocket, limits, filters and subscriptions.
+//!
+//! It knows nothing of the engine. What it cannot answer itself goes to one of two sides: `Methods`, which
+//! answers in this process, and `Outside`, a bounded queue to handlers elsewhere. News comes in through
+//! `Server::publish`. Everything a caller can make grow has a limit in `config`.
+//!
+//! The life of a request: `connection` takes the TCP connection, `http` and `websocket` check and read the request,
+//! `envelope` turns bytes into calls, `router` finds who answers, `lanes` keeps slow calls away from the threads
+//! that read.
+#![forbid(unsafe_code)]
+
+mod access;
+mod activity;
+mod address;
+mod config;
+mod connection;
+mod criteria;
+mod envelope;
+pub mod error;
+mod event;
+mod filters;
+mod http;
+mod ids;
+mod lanes;
+mod methods;
+mod router;
+mod server;
+mod session;
+mod statistics;
+mod subscriptions;
+mod websocket;
+
+pub use config::{Limits, ListenerConfig, ListenerKind, Network, ServerConfig};
+pub use error::{RpcError, StartError};
+pub use event::{Event, Head, Interest, Pending};
+pub use methods::{Answer, Cost, Forwarded, Methods, NoMethods, NoOutside, Outside, Reply};
+pub use server::Server;
+pub use statistics::{DURATION_BOUNDS_US, MethodStatistics, Statistics};

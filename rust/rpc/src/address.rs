@@ -1,0 +1,168 @@
+//! What each remote address uses: connections, filters, requests a second.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Instant;
+
+use alloy_primitives::map::HashMap;
+use parking_lot::Mutex;
+
+use crate::config::Limits;
+
+/// Addresses remembered before the idle ones are forgotten.
+const REMEMBERED_MAX: usize = 4_096;
+
+/// The use of one address, or of one IPv6 /64, which is what one subscriber of a provider gets.
+#[derive(Debug)]
+pub(crate) struct Address {
+    /// Loopback and trusted proxies stand for many users: nothing here limits them.
+    pub(crate) exempt: bool,
+    pub(crate) connections: AtomicU32,
+    pub(crate) filters: Arc<AtomicU32>,
+    bucket: Mutex<Bucket>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Address {
+    /// Takes one request from the address's allowance.
+    pub(crate) fn may_request(&self, per_second: Option<u32>, now: Instant) -> bool {
+        let Some(per_second) = per_second.map(f64::from) else {
+            return true;
+        };
+        if self.exempt {
+            return true;
+        }
+        let mut bucket = self.bucket.lock();
+        let gained = now.saturating_duration_since(bucket.filled).as_secs_f64() * per_second;
+        bucket.tokens = (bucket.tokens + gained).min(2.0 * per_second);
+        bucket.filled = now;
+        let allowed = bucket.tokens >= 1.0;
+        if allowed {
+            bucket.tokens -= 1.0;
+        }
+        allowed
+    }
+}
+
+/// The addresses that are connected or were lately.
+#[derive(Debug, Default)]
+pub(crate) struct Addresses {
+    known: Mutex<HashMap<IpAddr, Arc<Address>>>,
+}
+
+impl Addresses {
+    /// Counts a new connection; `None` if the address has too many.
+    pub(crate) fn connect(&self, peer: IpAddr, limits: &Limits) -> Option<Arc<Address>> {
+        let mut known = self.known.lock();
+        if known.len() >= REMEMBERED_MAX {
+            known.retain(|_, address| {
+                Arc::strong_count(address) > 1 || address.filters.load(Relaxed) > 0
+            });
+        }
+        let address = known.entry(group(peer)).or_insert_with(|| {
+            let tokens = limits
+                .requests_per_address_per_second
+                .map_or(0.0, |rate| 2.0 * f64::from(rate));
+            Arc::new(Address {
+                exempt: is_exempt(peer, limits),
+                connections: AtomicU32::new(0),
+                filters: Arc::default(),
+                bucket: Mutex::new(Bucket {
+                    tokens,
+                    filled: Instant::now(),
+                }),
+            })
+        });
+        if !address.exempt
+            && address.connections.load(Relaxed) >= limits.connections_per_address_max
+        {
+            return None;
+        }
+        address.connections.fetch_add(1, Relaxed);
+        Some(Arc::clone(address))
+    }
+}
+
+fn is_exempt(peer: IpAddr, limits: &Limits) -> bool {
+    let peer = peer.to_canonical();
+    peer.is_loopback()
+        || limits
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(peer))
+}
+
+/// The key of an address.
+fn group(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
+            address.to_bits() & !u128::from(u64::MAX),
+        )),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn connect_all(addresses: &Addresses, peers: &[&str], limits: &Limits) -> Vec<bool> {
+        peers
+            .iter()
+            .map(|peer| addresses.connect(peer.parse().unwrap(), limits).is_some())
+            .collect()
+    }
+
+    #[test]
+    fn an_address_has_a_limit_unless_it_is_exempt() {
+        let limits = Limits {
+            connections_per_address_max: 1,
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            ..Limits::default()
+        };
+        for (peers, second) in [
+            (["192.0.2.1", "192.0.2.1"], false),
+            (["192.0.2.1", "192.0.2.2"], true),
+            (["::ffff:192.0.2.1", "192.0.2.1"], false),
+            (["2001:db8::1", "2001:db8::2"], false),
+            (["2001:db8::1", "2001:db8:0:1::1"], true),
+            (["127.0.0.1", "127.0.0.1"], true),
+            (["::1", "::1"], true),
+            (["10.1.1.1", "10.1.1.1"], true),
+        ] {
+            assert_eq!(
+                connect_all(&Addresses::default(), &peers, &limits),
+                [true, second],
+                "{peers:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_allowance_has_a_burst_of_two_seconds_and_fills_again() {
+        let limits = Limits {
+            requests_per_address_per_second: Some(5),
+            ..Limits::default()
+        };
+        let address = Addresses::default()
+            .connect("192.0.2.1".parse().unwrap(), &limits)
+            .unwrap();
+        let now = Instant::now();
+        let allowed = |at: Instant, tries: u32| {
+            (0..tries)
+                .filter(|_| address.may_request(Some(5), at))
+                .count()
+        };
+        assert_eq!(allowed(now, 20), 10);
+        assert_eq!(allowed(now + Duration::from_secs(1), 20), 5);
+        assert_eq!(allowed(now + Duration::from_secs(100), 20), 10);
+    }
+}

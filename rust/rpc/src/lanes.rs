@@ -1,0 +1,142 @@
+//! Where calls run that must not hold up the threads that read requests.
+//!
+//! Heavy calls share a fixed number of threads, which is also how many run at once. Writing calls of all
+//! connections are gathered by one thread and handed over together, so that the engine can work on them in parallel.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+
+use crate::error::RpcError;
+use crate::methods::{Answer, Methods};
+
+/// Calls that are handed to the engine together at most: enough to keep its recovery threads busy, and a few
+/// milliseconds of work.
+const WRITES_TOGETHER_MAX: usize = 512;
+
+struct Job {
+    method: Arc<str>,
+    params: Option<Box<RawValue>>,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// The queues to the threads. The threads end when this is dropped.
+pub(crate) struct Lanes {
+    heavy: Sender<Job>,
+    writes: Sender<Job>,
+}
+
+impl Lanes {
+    pub(crate) fn start(
+        methods: &Arc<dyn Methods>,
+        heavy_threads: usize,
+        heavy_queued_max: usize,
+        writes_queued_max: usize,
+    ) -> std::io::Result<Self> {
+        let (heavy, heavy_jobs) = bounded(heavy_queued_max);
+        for number in 0..heavy_threads.max(1) {
+            let (methods, jobs) = (Arc::clone(methods), heavy_jobs.clone());
+            thread::Builder::new()
+                .name(format!("rpc-heavy-{number}"))
+                .spawn(move || run_heavy(&*methods, &jobs))?;
+        }
+        let (writes, write_jobs) = bounded(writes_queued_max);
+        let methods = Arc::clone(methods);
+        thread::Builder::new()
+            .name("rpc-writes".to_owned())
+            .spawn(move || run_writes(&*methods, &write_jobs))?;
+        Ok(Self { heavy, writes })
+    }
+
+    /// Queues a heavy call; refuses it when too many wait.
+    pub(crate) fn heavy(
+        &self,
+        method: &Arc<str>,
+        params: Option<&RawValue>,
+    ) -> Result<oneshot::Receiver<Answer>, RpcError> {
+        push(&self.heavy, method, params)
+    }
+
+    /// Queues a writing call; refuses it when too many wait.
+    pub(crate) fn write(
+        &self,
+        method: &Arc<str>,
+        params: Option<&RawValue>,
+    ) -> Result<oneshot::Receiver<Answer>, RpcError> {
+        push(&self.writes, method, params)
+    }
+}
+
+fn push(
+    lane: &Sender<Job>,
+    method: &Arc<str>,
+    params: Option<&RawValue>,
+) -> Result<oneshot::Receiver<Answer>, RpcError> {
+    let (reply, answer) = oneshot::channel();
+    let job = Job {
+        method: Arc::clone(method),
+        params: params.map(ToOwned::to_owned),
+        reply,
+    };
+    match lane.try_send(job) {
+        Ok(()) => Ok(answer),
+        Err(TrySendError::Full(_)) => Err(RpcError::busy()),
+        Err(TrySendError::Disconnected(_)) => Err(RpcError::internal()),
+    }
+}
+
+fn run_heavy(methods: &dyn Methods, jobs: &Receiver<Job>) {
+    for job in jobs {
+        if !job.reply.is_closed() {
+            let answer = call_guarded(methods, &job.method, job.params.as_deref());
+            let _ = job.reply.send(answer);
+        }
+    }
+}
+
+fn run_writes(methods: &dyn Methods, jobs: &Receiver<Job>) {
+    while let Ok(first) = jobs.recv() {
+        let mut gathered = vec![first];
+        while gathered.len() < WRITES_TOGETHER_MAX
+            && let Ok(next) = jobs.try_recv()
+        {
+            gathered.push(next);
+        }
+        while !gathered.is_empty() {
+            let other = gathered
+                .iter()
+                .position(|job| job.method != gathered[0].method)
+                .unwrap_or(gathered.len());
+            let rest = gathered.split_off(other);
+            hand_over(methods, gathered);
+            gathered = rest;
+        }
+    }
+}
+
+/// Calls of one method.
+fn hand_over(methods: &dyn Methods, jobs: Vec<Job>) {
+    let method = Arc::clone(&jobs[0].method);
+    let (params, replies): (Vec<_>, Vec<_>) =
+        jobs.into_iter().map(|job| (job.params, job.reply)).unzip();
+    let answers =
+        catch_unwind(AssertUnwindSafe(|| methods.call_many(&method, &params))).unwrap_or_default();
+    // A reply without an answer is dropped, which its caller reads as an internal error.
+    for (reply, answer) in replies.into_iter().zip(answers) {
+        let _ = reply.send(answer);
+    }
+}
+
+/// Answers a call; a panic of a handler is an internal error of this call and of nothing else.
+pub(crate) fn call_guarded(
+    methods: &dyn Methods,
+    method: &str,
+    params: Option<&RawValue>,
+) -> Answer {
+    catch_unwind(AssertUnwindSafe(|| methods.call(method, params)))
+        .unwrap_or_else(|_| Err(RpcError::internal()))
+}

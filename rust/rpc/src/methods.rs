@@ -1,0 +1,115 @@
+//! The two sides that answer requests: the engine in this process, and handlers outside the server.
+
+use std::net::IpAddr;
+
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+
+use crate::config::ListenerKind;
+use crate::error::RpcError;
+
+/// The result of one call: JSON as it goes into the response, or an error object.
+pub type Answer = Result<Box<RawValue>, RpcError>;
+
+/// Where a method runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// Microseconds: answered on the thread that read the request.
+    Read,
+    /// Adds to a queue of the engine: calls of all connections are gathered and handed over together.
+    Write,
+    /// May take milliseconds to seconds: runs on a bounded pool, and is refused while the node sheds load.
+    Heavy,
+}
+
+/// Stateless methods answered in this process without Python, such as the engine's `eth_` API.
+pub trait Methods: Send + Sync + 'static {
+    /// Every method this side answers.
+    fn names(&self) -> Vec<String>;
+
+    /// Where `method`, one of `names`, runs.
+    fn cost(&self, method: &str) -> Cost;
+
+    /// Answers one call.
+    fn call(&self, method: &str, params: Option<&RawValue>) -> Answer;
+
+    /// Answers gathered calls of one `Cost::Write` method, in order.
+    fn call_many(&self, method: &str, params: &[Option<Box<RawValue>>]) -> Vec<Answer> {
+        params
+            .iter()
+            .map(|one| self.call(method, one.as_deref()))
+            .collect()
+    }
+}
+
+/// Methods whose handlers live outside the server, behind a bounded queue.
+pub trait Outside: Send + Sync + 'static {
+    /// Every method this side answers; one that `Methods` has too is answered here.
+    fn names(&self) -> Vec<String>;
+
+    /// Takes a request without waiting; gives it back when the queue is full.
+    fn forward(&self, request: Forwarded) -> Result<(), Forwarded>;
+}
+
+/// A request on its way to an outside handler.
+#[derive(Debug)]
+pub struct Forwarded {
+    /// The method's name, one of `Outside::names`.
+    pub method: String,
+    /// The parameters as they were sent.
+    pub params: Option<Box<RawValue>>,
+    /// The kind of listener it came through.
+    pub listener: ListenerKind,
+    /// The address of the connection.
+    pub peer: IpAddr,
+    /// Where the answer goes. Dropping it answers "internal error".
+    pub reply: Reply,
+}
+
+/// The way back to a waiting caller.
+#[derive(Debug)]
+pub struct Reply(pub(crate) oneshot::Sender<Answer>);
+
+impl Reply {
+    /// Hands the answer over; nobody may be waiting any more.
+    pub fn send(self, answer: Answer) {
+        let _ = self.0.send(answer);
+    }
+
+    /// Whether the caller has gone or given up.
+    pub fn is_abandoned(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+/// No methods: for a node whose execution client is external.
+#[derive(Debug, Default)]
+pub struct NoMethods;
+
+impl Methods for NoMethods {
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn cost(&self, _: &str) -> Cost {
+        Cost::Read
+    }
+
+    fn call(&self, method: &str, _: Option<&RawValue>) -> Answer {
+        Err(RpcError::method_not_found(method))
+    }
+}
+
+/// No handlers outside the server.
+#[derive(Debug, Default)]
+pub struct NoOutside;
+
+impl Outside for NoOutside {
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn forward(&self, request: Forwarded) -> Result<(), Forwarded> {
+        Err(request)
+    }
+}

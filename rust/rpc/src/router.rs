@@ -1,0 +1,507 @@
+//! From a request's bytes to its response's bytes: who may call what, and who answers it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use alloy_primitives::map::{HashMap, HashSet};
+use alloy_primitives::{Bytes, keccak256};
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::access::is_offered;
+use crate::config::ListenerKind;
+use crate::connection::Connection;
+use crate::criteria::{Topic, parse_criteria};
+use crate::envelope::{Call, Message, Refusal, encode_answer};
+use crate::error::{LIMIT_EXCEEDED, METHOD_NOT_FOUND, RpcError};
+use crate::filters::Filters;
+use crate::lanes::{Lanes, call_guarded};
+use crate::methods::{Answer, Cost, Forwarded, Methods, Outside, Reply};
+use crate::session::Session;
+use crate::statistics::{Counters, Held, MethodCounters, MethodStatistics};
+
+/// Calls of one batch that wait for other threads at once: all when they are gathered anyway, few when each takes a
+/// place in a queue that others need too.
+const BATCH_WRITES_WAITING_MAX: usize = 100;
+const BATCH_OTHERS_WAITING_MAX: usize = 8;
+/// Calls of a batch that are answered in one go before other connections get their turn.
+const BATCH_READS_TOGETHER: usize = 8;
+
+/// Who answers a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answerer {
+    Own(Own),
+    Methods(Cost),
+    Outside,
+}
+
+/// What the server answers by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    ClientVersion,
+    Sha3,
+    NetworkId,
+    Listening,
+    PeerCount,
+    Modules,
+    NewFilter,
+    NewBlockFilter,
+    NewPendingFilter,
+    FilterChanges,
+    FilterLogs,
+    UninstallFilter,
+    Subscribe,
+    Unsubscribe,
+}
+
+const OWN_METHODS: [(&str, Own); 14] = [
+    ("web3_clientVersion", Own::ClientVersion),
+    ("web3_sha3", Own::Sha3),
+    ("net_version", Own::NetworkId),
+    ("net_listening", Own::Listening),
+    ("net_peerCount", Own::PeerCount),
+    ("rpc_modules", Own::Modules),
+    ("eth_newFilter", Own::NewFilter),
+    ("eth_newBlockFilter", Own::NewBlockFilter),
+    ("eth_newPendingTransactionFilter", Own::NewPendingFilter),
+    ("eth_getFilterChanges", Own::FilterChanges),
+    ("eth_getFilterLogs", Own::FilterLogs),
+    ("eth_uninstallFilter", Own::UninstallFilter),
+    ("eth_subscribe", Own::Subscribe),
+    ("eth_unsubscribe", Own::Unsubscribe),
+];
+
+/// One method and its counters.
+struct Route {
+    name: Arc<str>,
+    answerer: Answerer,
+    counters: MethodCounters,
+}
+
+/// Facts about the node that change while it runs.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) client_version: String,
+    pub(crate) network_id: u64,
+    pub(crate) listening: AtomicBool,
+    pub(crate) peers: AtomicU64,
+    /// Heavy calls are refused while this is set.
+    pub(crate) shedding: AtomicBool,
+}
+
+/// The limits the router applies.
+#[derive(Debug, Clone)]
+pub(crate) struct RouterLimits {
+    pub(crate) response_bytes_max: usize,
+    pub(crate) batch_items_max: usize,
+    pub(crate) requests_per_address_per_second: Option<u32>,
+    pub(crate) filter_criteria_max: usize,
+    pub(crate) heavy_timeout: Duration,
+    pub(crate) outside_timeout: Duration,
+}
+
+/// Answers requests.
+pub(crate) struct Router {
+    routes: HashMap<Arc<str>, Route>,
+    unknown: MethodCounters,
+    methods: Arc<dyn Methods>,
+    outside: Arc<dyn Outside>,
+    lanes: Lanes,
+    limits: RouterLimits,
+    pub(crate) facts: Facts,
+    pub(crate) filters: Filters,
+    pub(crate) counters: Counters,
+}
+
+/// Who is calling.
+pub(crate) struct Caller<'a> {
+    pub(crate) connection: &'a Connection,
+    /// Only a WebSocket connection can be told anything later.
+    pub(crate) session: Option<&'a Session>,
+}
+
+/// The start of an answer.
+enum Started {
+    Ready(Answer),
+    Waiting(oneshot::Receiver<Answer>, Duration),
+}
+
+impl Router {
+    pub(crate) fn new(
+        methods: Arc<dyn Methods>,
+        outside: Arc<dyn Outside>,
+        lanes: Lanes,
+        limits: RouterLimits,
+        facts: Facts,
+        filters: Filters,
+    ) -> Self {
+        let mut routes = HashMap::default();
+        let mut add = |name: &str, answerer| {
+            let name: Arc<str> = name.into();
+            routes.insert(
+                Arc::clone(&name),
+                Route {
+                    name,
+                    answerer,
+                    counters: MethodCounters::default(),
+                },
+            );
+        };
+        for name in methods.names() {
+            add(&name, Answerer::Methods(methods.cost(&name)));
+        }
+        for name in outside.names() {
+            add(&name, Answerer::Outside);
+        }
+        for (name, own) in OWN_METHODS {
+            add(name, Answerer::Own(own));
+        }
+        let (unknown, counters) = (MethodCounters::default(), Counters::default());
+        Self {
+            routes,
+            unknown,
+            methods,
+            outside,
+            lanes,
+            limits,
+            facts,
+            filters,
+            counters,
+        }
+    }
+
+    /// The methods that a listener of this kind with these namespaces offers.
+    pub(crate) fn offered(&self, kind: ListenerKind, namespaces: &[String]) -> HashSet<Arc<str>> {
+        self.routes
+            .keys()
+            .filter(|name| is_offered(name, kind, namespaces))
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn method_statistics(&self) -> Vec<MethodStatistics> {
+        let named = self
+            .routes
+            .values()
+            .map(|route| route.counters.snapshot(&route.name));
+        let mut all: Vec<_> = named
+            .chain([self.unknown.snapshot("other")])
+            .filter(|one| one.requests > 0)
+            .collect();
+        all.sort_unstable_by(|one, other| one.method.cmp(&other.method));
+        all
+    }
+
+    /// Answers a body. `None` when it holds notifications only.
+    pub(crate) async fn answer(&self, caller: &Caller<'_>, body: &[u8]) -> Option<Vec<u8>> {
+        let _held = Held::new(&self.counters.in_flight);
+        match Message::decode(body, self.limits.batch_items_max) {
+            Message::Single(item) => {
+                let mut out = Vec::new();
+                self.answer_one(caller, item, &mut out).await;
+                (!out.is_empty()).then_some(out)
+            }
+            Message::Batch(items) => {
+                let mut out = vec![b'['];
+                self.answer_batch(caller, items, &mut out).await;
+                let answered = out.len() > 1;
+                out.push(b']');
+                answered.then_some(out)
+            }
+        }
+    }
+
+    async fn answer_one(
+        &self,
+        caller: &Caller<'_>,
+        item: Result<Call<'_>, Refusal<'_>>,
+        out: &mut Vec<u8>,
+    ) {
+        let call = match item {
+            Ok(call) => call,
+            Err(refusal) => return self.refuse(&refusal, out),
+        };
+        let begun = Instant::now();
+        let (counters, started) = self.start(caller, &call, begun);
+        let answer = finish(started).await;
+        self.conclude(counters, begun, call.id, answer, out);
+    }
+
+    /// Answers in the order of the requests, as if one after the other: what has to wait waits together with its
+    /// neighbours of the same kind, and everything before a request of another kind is answered first.
+    async fn answer_batch(
+        &self,
+        caller: &Caller<'_>,
+        items: Vec<Result<Call<'_>, Refusal<'_>>>,
+        out: &mut Vec<u8>,
+    ) {
+        let mut waiting: Vec<(&MethodCounters, Instant, Option<&str>, Started)> = Vec::new();
+        let mut waiting_for = None;
+        for (index, item) in items.iter().enumerate() {
+            let kind = item
+                .as_ref()
+                .ok()
+                .and_then(|call| self.routes.get(&*call.method))
+                .map(|route| route.answerer);
+            let waiting_max = match kind {
+                Some(Answerer::Methods(Cost::Write)) => BATCH_WRITES_WAITING_MAX,
+                _ => BATCH_OTHERS_WAITING_MAX,
+            };
+            if kind != waiting_for || waiting.len() >= waiting_max {
+                self.settle(&mut waiting, out).await;
+                waiting_for = kind;
+            }
+            match item {
+                Err(refusal) => {
+                    separate(out);
+                    self.refuse(refusal, out);
+                }
+                Ok(call) => {
+                    let begun = Instant::now();
+                    let (counters, started) = self.start(caller, call, begun);
+                    waiting.push((counters, begun, call.id, started));
+                    if waiting
+                        .iter()
+                        .any(|(.., started)| matches!(started, Started::Ready(_)))
+                    {
+                        self.settle(&mut waiting, out).await;
+                    }
+                }
+            }
+            if index % BATCH_READS_TOGETHER == BATCH_READS_TOGETHER - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.settle(&mut waiting, out).await;
+    }
+
+    async fn settle(
+        &self,
+        waiting: &mut Vec<(&MethodCounters, Instant, Option<&str>, Started)>,
+        out: &mut Vec<u8>,
+    ) {
+        for (counters, begun, id, started) in waiting.drain(..) {
+            let answer = finish(started).await;
+            if id.is_some() {
+                separate(out);
+            }
+            self.conclude(counters, begun, id, answer, out);
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal<'_>, out: &mut Vec<u8>) {
+        self.unknown.record(Duration::ZERO, true);
+        encode_answer(out, refusal.id, &Err(refusal.error.clone()));
+    }
+
+    /// Counts an answer and writes it, or an error in its place when the response would become too large.
+    fn conclude(
+        &self,
+        counters: &MethodCounters,
+        begun: Instant,
+        id: Option<&str>,
+        answer: Answer,
+        out: &mut Vec<u8>,
+    ) {
+        let answer = match answer {
+            Ok(result) if out.len() + result.get().len() > self.limits.response_bytes_max => {
+                Err(RpcError::response_too_large())
+            }
+            answer => answer,
+        };
+        counters.record(begun.elapsed(), answer.is_err());
+        if let Some(id) = id {
+            encode_answer(out, id, &answer);
+        }
+    }
+
+    fn start(
+        &self,
+        caller: &Caller<'_>,
+        call: &Call<'_>,
+        now: Instant,
+    ) -> (&MethodCounters, Started) {
+        if !caller
+            .connection
+            .address
+            .may_request(self.limits.requests_per_address_per_second, now)
+        {
+            let error = RpcError::new(LIMIT_EXCEEDED, "request rate limit exceeded");
+            return (&self.unknown, Started::Ready(Err(error)));
+        }
+        let route = match self.routes.get(&*call.method) {
+            Some(route) if caller.connection.listener.offers(&route.name) => route,
+            _ => {
+                return (
+                    &self.unknown,
+                    Started::Ready(Err(RpcError::method_not_found(&call.method))),
+                );
+            }
+        };
+        let started = match route.answerer {
+            Answerer::Own(own) => self.answer_own(own, caller, call, now),
+            _ => self.pass_on(route, caller, call.params),
+        };
+        (&route.counters, started)
+    }
+
+    /// A call for one of the two sides.
+    fn pass_on(&self, route: &Route, caller: &Caller<'_>, params: Option<&RawValue>) -> Started {
+        let queued = match route.answerer {
+            Answerer::Methods(Cost::Read) | Answerer::Own(_) => {
+                return Started::Ready(call_guarded(&*self.methods, &route.name, params));
+            }
+            Answerer::Methods(Cost::Heavy) if self.facts.shedding.load(Relaxed) => {
+                Err(RpcError::busy())
+            }
+            Answerer::Methods(Cost::Heavy) => self.lanes.heavy(&route.name, params),
+            Answerer::Methods(Cost::Write) => self.lanes.write(&route.name, params),
+            Answerer::Outside => {
+                let (reply, answer) = oneshot::channel();
+                let request = Forwarded {
+                    method: route.name.to_string(),
+                    params: params.map(ToOwned::to_owned),
+                    listener: caller.connection.listener.kind,
+                    peer: caller.connection.peer,
+                    reply: Reply(reply),
+                };
+                self.outside
+                    .forward(request)
+                    .map(|()| answer)
+                    .map_err(|_| RpcError::busy())
+            }
+        };
+        match queued {
+            Ok(answer) if route.answerer == Answerer::Outside => {
+                Started::Waiting(answer, self.limits.outside_timeout)
+            }
+            Ok(answer) => Started::Waiting(answer, self.limits.heavy_timeout),
+            Err(error) => {
+                self.counters.shed.fetch_add(1, Relaxed);
+                Started::Ready(Err(error))
+            }
+        }
+    }
+
+    fn answer_own(&self, own: Own, caller: &Caller<'_>, call: &Call<'_>, now: Instant) -> Started {
+        let facts = &self.facts;
+        Started::Ready(match own {
+            Own::ClientVersion => json(&facts.client_version),
+            Own::Sha3 => one_param(call).and_then(|data: Bytes| json(&keccak256(data))),
+            Own::NetworkId => json(&facts.network_id.to_string()),
+            Own::Listening => json(&facts.listening.load(Relaxed)),
+            Own::PeerCount => json(&format!("0x{:x}", facts.peers.load(Relaxed))),
+            Own::Modules => json(&caller.connection.listener.modules),
+            Own::NewFilter => self.new_filter(caller, call, now),
+            Own::NewBlockFilter => self.add_filter(Topic::Heads, None, caller, now),
+            Own::NewPendingFilter => Topic::of_pending_filter(call.params)
+                .and_then(|topic| self.add_filter(topic, None, caller, now)),
+            Own::FilterChanges => one_param(call)
+                .and_then(|id: String| self.filters.take_changes(&normal_id(&id), now))
+                .and_then(|entries| join(&entries)),
+            Own::FilterLogs => {
+                let past =
+                    one_param(call).and_then(|id: String| self.filters.past(&normal_id(&id), now));
+                match (past, self.routes.get("eth_getLogs")) {
+                    (Ok(params), Some(logs)) => return self.pass_on(logs, caller, Some(&params)),
+                    (Ok(_), None) => Err(RpcError::method_not_found(&call.method)),
+                    (Err(error), _) => Err(error),
+                }
+            }
+            Own::UninstallFilter => {
+                one_param(call).and_then(|id: String| json(&self.filters.remove(&normal_id(&id))))
+            }
+            Own::Subscribe => match caller.session {
+                Some(session) => {
+                    Topic::of_subscription(call.params, self.limits.filter_criteria_max)
+                        .and_then(|topic| session.subscribe(topic))
+                        .and_then(|id| json(&*id))
+                }
+                None => Err(notifications_not_supported()),
+            },
+            Own::Unsubscribe => match caller.session {
+                Some(session) => one_param(call)
+                    .and_then(|id: String| session.unsubscribe(&normal_id(&id)))
+                    .and_then(|()| json(&true)),
+                None => Err(notifications_not_supported()),
+            },
+        })
+    }
+
+    fn new_filter(&self, caller: &Caller<'_>, call: &Call<'_>, now: Instant) -> Answer {
+        let criteria: Box<RawValue> = one_param(call)?;
+        let filter = parse_criteria(&criteria, self.limits.filter_criteria_max)?;
+        let past = RawValue::from_string(format!("[{}]", criteria.get()))
+            .map_err(|_| RpcError::internal())?;
+        self.add_filter(Topic::Logs(Box::new(filter)), Some(past), caller, now)
+    }
+
+    fn add_filter(
+        &self,
+        topic: Topic,
+        past: Option<Box<RawValue>>,
+        caller: &Caller<'_>,
+        now: Instant,
+    ) -> Answer {
+        let address = &caller.connection.address;
+        self.filters
+            .add(topic, past, &address.filters, address.exempt, now)
+            .and_then(|id| json(&id))
+    }
+}
+
+async fn finish(started: Started) -> Answer {
+    match started {
+        Started::Ready(answer) => answer,
+        Started::Waiting(answer, limit) => match timeout(limit, answer).await {
+            Ok(Ok(answer)) => answer,
+            // Whoever had the call gave it up without a word.
+            Ok(Err(_)) => Err(RpcError::internal()),
+            Err(_) => Err(RpcError::timed_out()),
+        },
+    }
+}
+
+/// A comma between the objects of a batch.
+fn separate(out: &mut Vec<u8>) {
+    if out.len() > 1 {
+        out.push(b',');
+    }
+}
+
+fn json<T: serde::Serialize + ?Sized>(value: &T) -> Answer {
+    to_raw_value(value).map_err(|_| RpcError::internal())
+}
+
+fn join(entries: &[Arc<str>]) -> Answer {
+    RawValue::from_string(format!("[{}]", entries.join(","))).map_err(|_| RpcError::internal())
+}
+
+/// The only parameter of a method.
+fn one_param<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T, RpcError> {
+    let text = call.params.map_or("[]", RawValue::get);
+    let params: Vec<&RawValue> = serde_json::from_str(text)
+        .map_err(|_| RpcError::invalid_params("parameters are not an array"))?;
+    match *params {
+        [] => Err(RpcError::invalid_params(
+            "missing value for required argument 0",
+        )),
+        [param] => serde_json::from_str(param.get())
+            .map_err(|error| RpcError::invalid_params(format!("invalid argument 0: {error}"))),
+        _ => Err(RpcError::invalid_params(
+            "too many arguments, want at most 1",
+        )),
+    }
+}
+
+/// The form in which ids are kept; callers that handle them as numbers may change case or zeros.
+fn normal_id(id: &str) -> String {
+    let digits = id.strip_prefix("0x").unwrap_or(id).trim_start_matches('0');
+    format!("0x{}", digits.to_ascii_lowercase())
+}
+
+fn notifications_not_supported() -> RpcError {
+    RpcError::new(METHOD_NOT_FOUND, "notifications not supported")
+}

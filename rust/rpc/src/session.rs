@@ -1,0 +1,119 @@
+//! The subscriptions of one WebSocket connection.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use alloy_primitives::map::HashSet;
+use parking_lot::Mutex;
+
+use crate::criteria::Topic;
+use crate::error::{LIMIT_EXCEEDED, RpcError, SERVER_ERROR};
+use crate::ids::Identifiers;
+use crate::router::Router;
+use crate::subscriptions::{Outlet, Subscriptions};
+
+/// What one connection has subscribed to. Dropping it ends all of it.
+pub(crate) struct Subscribed {
+    router: Arc<Router>,
+    subscriptions: Arc<Subscriptions>,
+    identifiers: Arc<Identifiers>,
+    outlet: Outlet,
+    subscriptions_max: usize,
+    ids: Mutex<HashSet<Arc<str>>>,
+}
+
+impl Subscribed {
+    pub(crate) fn new(
+        router: Arc<Router>,
+        subscriptions: Arc<Subscriptions>,
+        identifiers: Arc<Identifiers>,
+        outlet: Outlet,
+        subscriptions_max: usize,
+    ) -> Self {
+        Self {
+            router,
+            subscriptions,
+            identifiers,
+            outlet,
+            subscriptions_max,
+            ids: Mutex::default(),
+        }
+    }
+
+    fn forget(&self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.router.counters.subscriptions.fetch_sub(count, Relaxed);
+    }
+}
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        let ids = std::mem::take(&mut *self.ids.lock());
+        self.forget(ids.len());
+        for id in ids {
+            self.subscriptions.remove(&id);
+        }
+    }
+}
+
+/// The part of a session that belongs to one message: what it opens becomes active after its response is sent, so
+/// that no notification overtakes the id it is for.
+pub(crate) struct Session {
+    subscribed: Arc<Subscribed>,
+    opened: Mutex<Vec<(Arc<str>, Topic)>>,
+}
+
+impl Session {
+    pub(crate) fn new(subscribed: Arc<Subscribed>) -> Self {
+        Self {
+            subscribed,
+            opened: Mutex::default(),
+        }
+    }
+
+    /// Opens a subscription and gives its id.
+    pub(crate) fn subscribe(&self, topic: Topic) -> Result<Arc<str>, RpcError> {
+        let subscribed = &self.subscribed;
+        let mut ids = subscribed.ids.lock();
+        if ids.len() >= subscribed.subscriptions_max {
+            let message = format!(
+                "too many subscriptions: at most {} on one connection",
+                subscribed.subscriptions_max
+            );
+            return Err(RpcError::new(LIMIT_EXCEEDED, message));
+        }
+        let id: Arc<str> = subscribed.identifiers.next().into();
+        ids.insert(Arc::clone(&id));
+        subscribed
+            .router
+            .counters
+            .subscriptions
+            .fetch_add(1, Relaxed);
+        self.opened.lock().push((Arc::clone(&id), topic));
+        Ok(id)
+    }
+
+    /// Ends a subscription of this connection.
+    pub(crate) fn unsubscribe(&self, id: &str) -> Result<(), RpcError> {
+        if !self.subscribed.ids.lock().remove(id) {
+            return Err(RpcError::new(SERVER_ERROR, "subscription not found"));
+        }
+        self.subscribed.forget(1);
+        self.opened.lock().retain(|(opened, _)| **opened != *id);
+        self.subscribed.subscriptions.remove(id);
+        Ok(())
+    }
+
+    /// The response is on its way: news may follow.
+    pub(crate) fn activate(self) {
+        let ids = self.subscribed.ids.lock();
+        for (id, topic) in self.opened.into_inner() {
+            // Another message may have ended it in the meantime.
+            if ids.contains(&id) {
+                self.subscribed
+                    .subscriptions
+                    .add(id, topic, self.subscribed.outlet.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Subscriptions of WebSocket connections: who is told what.
+//!
+//! Each connection has one bounded queue. Telling never waits: a connection whose queue is full is marked and
+//! closes itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use alloy_primitives::map::HashMap;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+
+use crate::criteria::Topic;
+use crate::event::{Head, LogTexts, Pending};
+
+/// One message for one subscription. The result is shared by all that get it.
+#[derive(Debug)]
+pub(crate) struct Notification {
+    pub(crate) subscription: Arc<str>,
+    pub(crate) result: Arc<str>,
+}
+
+/// The sending end of a connection's queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Outlet {
+    queue: mpsc::Sender<Notification>,
+    overflow: Arc<Overflow>,
+}
+
+/// Tells a connection that it was too slow.
+#[derive(Debug, Default)]
+pub(crate) struct Overflow {
+    happened: AtomicBool,
+    wake: Notify,
+}
+
+impl Overflow {
+    /// Waits until the queue was full.
+    pub(crate) async fn happened(&self) {
+        let woken = self.wake.notified();
+        if !self.happened.load(Relaxed) {
+            woken.await;
+        }
+    }
+}
+
+impl Outlet {
+    pub(crate) fn new(capacity: usize) -> (Self, mpsc::Receiver<Notification>, Arc<Overflow>) {
+        let (queue, notifications) = mpsc::channel(capacity);
+        let overflow = Arc::new(Overflow::default());
+        (
+            Self {
+                queue,
+                overflow: Arc::clone(&overflow),
+            },
+            notifications,
+            overflow,
+        )
+    }
+
+    /// Queues a notification; `false` when the connection has to go.
+    fn tell(&self, subscription: &Arc<str>, result: &Arc<str>) -> bool {
+        let notification = Notification {
+            subscription: Arc::clone(subscription),
+            result: Arc::clone(result),
+        };
+        if self.queue.try_send(notification).is_ok() {
+            return true;
+        }
+        self.overflow.happened.store(true, Relaxed);
+        self.overflow.wake.notify_one();
+        false
+    }
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    topic: Topic,
+    outlet: Outlet,
+}
+
+/// All active subscriptions of the server.
+#[derive(Debug, Default)]
+pub(crate) struct Subscriptions {
+    by_id: Mutex<HashMap<Arc<str>, Subscriber>>,
+}
+
+impl Subscriptions {
+    pub(crate) fn add(&self, id: Arc<str>, topic: Topic, outlet: Outlet) {
+        self.by_id.lock().insert(id, Subscriber { topic, outlet });
+    }
+
+    pub(crate) fn remove(&self, id: &str) {
+        self.by_id.lock().remove(id);
+    }
+
+    /// Whether a subscription of one of these kinds is there.
+    pub(crate) fn any(&self, wanted: impl Fn(&Topic) -> bool) -> bool {
+        self.by_id
+            .lock()
+            .values()
+            .any(|subscriber| wanted(&subscriber.topic))
+    }
+
+    /// Tells of a block: its header first, then each matching log by itself, in order.
+    pub(crate) fn tell_head(&self, head: &Head, logs: &LogTexts<'_>) {
+        let header: Arc<str> = head.header.get().into();
+        self.by_id
+            .lock()
+            .retain(|id, subscriber| match &subscriber.topic {
+                Topic::Heads => subscriber.outlet.tell(id, &header),
+                Topic::Logs(filter) => logs
+                    .matching(filter)
+                    .all(|log| subscriber.outlet.tell(id, log)),
+                Topic::PendingHashes | Topic::PendingFull => true,
+            });
+    }
+
+    /// Tells of new executable transactions, one notification each.
+    pub(crate) fn tell_pending(&self, hashes: &[Arc<str>], full: &[Arc<str>]) {
+        self.by_id
+            .lock()
+            .retain(|id, subscriber| match &subscriber.topic {
+                Topic::PendingHashes => hashes.iter().all(|hash| subscriber.outlet.tell(id, hash)),
+                Topic::PendingFull => full
+                    .iter()
+                    .all(|transaction| subscriber.outlet.tell(id, transaction)),
+                Topic::Heads | Topic::Logs(_) => true,
+            });
+    }
+}
+
+/// The JSON strings of hashes.
+pub(crate) fn quote_hashes(pending: &Pending) -> Vec<Arc<str>> {
+    pending
+        .hashes
+        .iter()
+        .map(|hash| format!("\"{hash}\"").into())
+        .collect()
+}

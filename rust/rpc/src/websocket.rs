@@ -1,0 +1,291 @@
+//! WebSocket connections: one task each, which reads, answers and tells, and waits for nobody longer than it must.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{SinkExt, StreamExt};
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+
+use crate::connection::{Connection, stopped};
+use crate::envelope::encode_notification;
+use crate::http::{Reply, text};
+use crate::router::Caller;
+use crate::session::{Session, Subscribed};
+use crate::statistics::Held;
+use crate::subscriptions::{Notification, Outlet, Overflow};
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// Read and write buffers of a connection: small, since most are quiet.
+const BUFFER_BYTES: usize = 8 << 10;
+/// Ping and pong frames a peer may send in one ping interval; more is a flood.
+const CONTROL_FRAMES_MAX: u32 = 200;
+/// Notifications written before the connection is looked at again.
+const NOTIFICATIONS_TOGETHER: usize = 64;
+/// A closing frame that does not go out within this time is not sent.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a connection ends; `None` when it just does.
+type Ending = Option<(CloseCode, &'static str)>;
+
+pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
+    let names = |name, wanted: &str| {
+        let values = headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value: &HeaderValue| value.to_str().ok());
+        values
+            .flat_map(|value| value.split(','))
+            .any(|token| token.trim().eq_ignore_ascii_case(wanted))
+    };
+    names(UPGRADE, "websocket") && names(CONNECTION, "upgrade")
+}
+
+/// Agrees to a handshake and serves the connection that comes of it.
+pub(crate) fn upgrade(connection: &Arc<Connection>, mut request: Request<Incoming>) -> Reply {
+    if request
+        .headers()
+        .get(SEC_WEBSOCKET_VERSION)
+        .is_none_or(|version| version != "13")
+    {
+        let mut reply = text(
+            StatusCode::UPGRADE_REQUIRED,
+            "Only version 13 of the WebSocket protocol is spoken.\n",
+        );
+        reply
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return reply;
+    }
+    let key = request
+        .headers()
+        .get(SEC_WEBSOCKET_KEY)
+        .map(|key| derive_accept_key(key.as_bytes()));
+    let Some(accept) = key.and_then(|key| HeaderValue::from_str(&key).ok()) else {
+        return text(StatusCode::BAD_REQUEST, "The handshake has no key.\n");
+    };
+    let upgraded = hyper::upgrade::on(&mut request);
+    let connection = Arc::clone(connection);
+    tokio::spawn(async move {
+        if let Ok(upgraded) = upgraded.await {
+            serve(TokioIo::new(upgraded), connection).await;
+        }
+    });
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    reply
+        .headers_mut()
+        .insert(UPGRADE, HeaderValue::from_static("websocket"));
+    reply
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    reply.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
+    reply
+}
+
+async fn serve(stream: TokioIo<Upgraded>, connection: Arc<Connection>) {
+    let shared = &connection.shared;
+    let _held = Held::new(&shared.router.counters.websocket_connections);
+    let limits = &shared.limits;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
+        .max_write_buffer_size(2 * limits.response_bytes_max + BUFFER_BYTES)
+        .max_message_size(Some(limits.body_bytes_max))
+        .max_frame_size(Some(limits.body_bytes_max));
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+    let (outlet, notifications, overflow) = Outlet::new(limits.notifications_queued_max);
+    let subscribed = Arc::new(Subscribed::new(
+        Arc::clone(&shared.router),
+        Arc::clone(&shared.subscriptions),
+        Arc::clone(&shared.identifiers),
+        outlet,
+        limits.subscriptions_per_connection_max,
+    ));
+    let ending = talk(
+        &mut socket,
+        &connection,
+        &subscribed,
+        notifications,
+        &overflow,
+    )
+    .await;
+    drop(subscribed);
+    if let Some((code, reason)) = ending {
+        if code == CloseCode::Again {
+            shared
+                .router
+                .counters
+                .slow_subscribers
+                .fetch_add(1, Relaxed);
+        }
+        let frame = CloseFrame {
+            code,
+            reason: reason.into(),
+        };
+        // Whether the peer hears it or not, the connection is over.
+        let _ = timeout(CLOSE_TIMEOUT, async {
+            socket.send(Message::Close(Some(frame))).await?;
+            while let Some(Ok(_)) = socket.next().await {}
+            Ok::<_, Error>(())
+        })
+        .await;
+    }
+}
+
+/// Serves a connection until there is a reason to end it.
+async fn talk(
+    socket: &mut Socket,
+    connection: &Connection,
+    subscribed: &Arc<Subscribed>,
+    mut notifications: mpsc::Receiver<Notification>,
+    overflow: &Overflow,
+) -> Ending {
+    let limits = &connection.shared.limits;
+    let mut stopping = connection.shared.stopping.clone();
+    let mut answers = FuturesUnordered::new();
+    let mut ping = tokio::time::interval(limits.ping_interval);
+    ping.reset();
+    let mut heard = Instant::now();
+    let mut control_frames = 0;
+    let mut writer = Writer {
+        write_timeout: limits.write_timeout,
+        overflow,
+    };
+    loop {
+        tokio::select! {
+            () = stopped(&mut stopping) => return Some((CloseCode::Away, "the node stops")),
+            () = overflow.happened() => return TOO_SLOW,
+            Some((answer, session)) = answers.next(), if !answers.is_empty() => {
+                let (answer, session): (Option<Vec<u8>>, Session) = (answer, session);
+                if let Some(message) = answer.and_then(into_message)
+                    && let Err(ending) = writer.write(socket, [message]).await
+                {
+                    return ending;
+                }
+                session.activate();
+            }
+            Some(first) = notifications.recv() => {
+                let mut messages = vec![notify(&first)];
+                while messages.len() < NOTIFICATIONS_TOGETHER
+                    && let Ok(next) = notifications.try_recv()
+                {
+                    messages.push(notify(&next));
+                }
+                if let Err(ending) = writer.write(socket, messages).await {
+                    return ending;
+                }
+            }
+            received = socket.next(), if answers.len() < limits.websocket_requests_in_flight_max => {
+                heard = Instant::now();
+                match received {
+                    Some(Ok(Message::Text(body))) => answers.push(answer(connection, subscribed, body.into())),
+                    Some(Ok(Message::Binary(body))) => answers.push(answer(connection, subscribed, body)),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+                        control_frames += 1;
+                        if control_frames > CONTROL_FRAMES_MAX {
+                            return Some((CloseCode::Policy, "too many control frames"));
+                        }
+                    }
+                    Some(Ok(Message::Close(_) | Message::Frame(_))) | None => return None,
+                    Some(Err(error)) => return ending(&error),
+                }
+            }
+            _ = ping.tick() => {
+                control_frames = 0;
+                // A peer that is not read because it has asked too much is not silent.
+                let is_read = answers.len() < limits.websocket_requests_in_flight_max;
+                if is_read && heard.elapsed() > limits.ping_interval * 2 {
+                    return Some((CloseCode::Policy, "no pong"));
+                }
+                if let Err(ending) = writer.write(socket, [Message::Ping(Bytes::new())]).await {
+                    return ending;
+                }
+            }
+        }
+    }
+}
+
+const TOO_SLOW: Ending = Some((CloseCode::Again, "notifications are not read fast enough"));
+
+async fn answer(
+    connection: &Connection,
+    subscribed: &Arc<Subscribed>,
+    body: Bytes,
+) -> (Option<Vec<u8>>, Session) {
+    let session = Session::new(Arc::clone(subscribed));
+    let caller = Caller {
+        connection,
+        session: Some(&session),
+    };
+    let answer = connection.shared.router.answer(&caller, &body).await;
+    (answer, session)
+}
+
+fn into_message(answer: Vec<u8>) -> Option<Message> {
+    String::from_utf8(answer).ok().map(Message::text)
+}
+
+fn notify(notification: &Notification) -> Message {
+    Message::text(encode_notification(
+        &notification.subscription,
+        &notification.result,
+    ))
+}
+
+/// What the peer is told about an error of its own making.
+fn ending(error: &Error) -> Ending {
+    match error {
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+            Some((CloseCode::Size, "message too large"))
+        }
+        Error::Protocol(_) => Some((CloseCode::Protocol, "protocol error")),
+        Error::Utf8(_) => Some((CloseCode::Invalid, "text is not UTF-8")),
+        _ => None,
+    }
+}
+
+/// Writes within a time limit, and gives up at once when too many notifications pile up meanwhile.
+struct Writer<'a> {
+    write_timeout: Duration,
+    overflow: &'a Overflow,
+}
+
+impl Writer<'_> {
+    async fn write(
+        &mut self,
+        socket: &mut Socket,
+        messages: impl IntoIterator<Item = Message>,
+    ) -> Result<(), Ending> {
+        let writing = async {
+            for message in messages {
+                socket.feed(message).await?;
+            }
+            socket.flush().await
+        };
+        tokio::select! {
+            written = timeout(self.write_timeout, writing) => match written {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) | Err(_) => Err(None),
+            },
+            () = self.overflow.happened() => Err(TOO_SLOW),
+        }
+    }
+}
