@@ -1,21 +1,37 @@
 //! The facade: one chain with its state, its pool and its undecided blocks.
 //!
 //! Undecided blocks are kept by hash as overlays over the head; `finalize` makes one of them the head and drops its
-//! siblings. Everything here blocks; the caller chooses the thread.
+//! siblings. Everything here blocks; the caller chooses the thread. Building and validating may run beside each other
+//! and beside readers; deciding is serial.
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
-use alloy_consensus::Header;
-use alloy_eips::eip4895::Withdrawal;
+use alloy_consensus::{Header, proofs};
 use alloy_evm::EvmEnv;
 use alloy_primitives::{Address, B256, Bytes};
-use crossbeam_channel::Receiver;
+use parking_lot::{Mutex, RwLock};
 
 use crate::{
-    ChainSpec, ExecutedBlock, Result,
-    pool::{PoolConfig, PooledTransaction, TransactionPool},
-    store::{Head, Store, StoredBlock},
+    Block, ChainSpec, EngineError, ExecutedBlock, Result,
+    block::invalid,
+    body::validate_body,
+    build,
+    chain::{Chain, Parent, Tip, Undecided},
+    events::EventBus,
+    execute::{self, ExecutorFactory},
+    genesis::GenesisBlock,
+    header::{next_base_fee, validate_header},
+    pool::{PoolConfig, PoolHead, TransactionPool},
+    spec::BLOCK_BYTES_MAX,
+    store::{Head, Store, StoreOptions},
 };
+pub use crate::{
+    build::BuildAttributes,
+    events::{EngineEvent, Subscription},
+};
+
+/// Decoded blocks that wait for execution during an import: enough to keep recovery ahead, little memory.
+const IMPORT_BLOCKS_AHEAD: usize = 2;
 
 /// How to open an engine.
 #[derive(Debug, Clone)]
@@ -28,6 +44,8 @@ pub struct EngineConfig {
     pub threads: usize,
     /// Blocks of state history to keep; `None` keeps all (archive).
     pub history_blocks: Option<u64>,
+    /// The block log is synced at every n-th block; 1 makes each decided block durable by itself.
+    pub sync_every_blocks: u32,
     pub pool: PoolConfig,
     /// Upper bound of gas for a call or an estimate of the api.
     pub gas_ceiling: u64,
@@ -40,110 +58,392 @@ impl Default for EngineConfig {
             cache_bytes: 64 << 20,
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             history_blocks: None,
+            sync_every_blocks: 1,
             pool: PoolConfig::default(),
             gas_ceiling: 50_000_000,
         }
     }
 }
 
-/// What consensus decides about a block before it is built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuildAttributes {
-    /// Seconds since the Unix epoch; greater than the parent's.
-    pub timestamp: u64,
-    pub fee_recipient: Address,
-    pub prev_randao: B256,
-    pub withdrawals: Vec<Withdrawal>,
-    pub parent_beacon_block_root: B256,
-    pub gas_limit: u64,
-    /// At most 32 bytes.
-    pub extra_data: Bytes,
-}
-
-/// What subscribers are told. A block is announced after it and its state are visible.
-#[derive(Debug, Clone)]
-pub enum EngineEvent {
-    NewHead(Arc<StoredBlock>),
-    PendingTransactions(Vec<Arc<PooledTransaction>>),
-}
-
 /// One chain. Safe to share between threads.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    config: EngineConfig,
+    spec: Arc<ChainSpec>,
+    factory: ExecutorFactory,
+    store: Arc<Store>,
+    pool: Arc<TransactionPool>,
+    threads: Arc<rayon::ThreadPool>,
+    chain: RwLock<Chain>,
+    /// Held while the chain is extended: one decision at a time.
+    deciding: Mutex<()>,
+    events: Arc<EventBus>,
+}
 
 impl Engine {
     /// Open the chain of a geth-format genesis; a directory of another genesis is refused.
-    pub fn open(_genesis_json: &[u8], _config: EngineConfig) -> Result<Arc<Self>> {
-        unimplemented!()
+    ///
+    /// Blocks that were durable but not yet applied when the process ended are executed again first.
+    pub fn open(genesis_json: &[u8], config: EngineConfig) -> Result<Arc<Self>> {
+        let genesis = GenesisBlock::parse(genesis_json)?;
+        if !genesis.spec.is_merged_from_genesis() {
+            return Err(EngineError::InvalidInput(
+                "genesis: the chain starts before the merge; expected config.terminalTotalDifficulty 0".into(),
+            ));
+        }
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(config.threads.max(1))
+            .thread_name(|index| format!("engine-{index}"))
+            .build()
+            .map(Arc::new)
+            .map_err(|error| EngineError::LimitExceeded(format!("no threads: {error}")))?;
+        let store = open_store(&config, &genesis)?;
+        let spec = Arc::new(genesis.spec);
+        let tip = Tip::load(&store)?;
+        let pool = TransactionPool::new(
+            config.pool.clone(),
+            spec.chain_id,
+            threads.clone(),
+            pool_head(&spec, &tip),
+        );
+        let events = Arc::new(EventBus::default());
+        let listener = events.clone();
+        pool.set_listener(Box::new(move |transactions| {
+            listener.publish(&EngineEvent::PendingTransactions(transactions));
+        }));
+        let engine = Arc::new(Self {
+            factory: execute::executor_factory(spec.clone()),
+            spec,
+            pool: Arc::new(pool),
+            chain: RwLock::new(Chain::new(tip)),
+            deciding: Mutex::new(()),
+            config,
+            store,
+            threads,
+            events,
+        });
+        engine.replay()?;
+        Ok(engine)
     }
 
     pub fn head(&self) -> Head {
-        unimplemented!()
+        self.chain.read().tip.head
     }
 
     pub fn spec(&self) -> &Arc<ChainSpec> {
-        unimplemented!()
+        &self.spec
     }
 
     pub fn config(&self) -> &EngineConfig {
-        unimplemented!()
+        &self.config
     }
 
     pub fn store(&self) -> &Arc<Store> {
-        unimplemented!()
+        &self.store
     }
 
     pub fn pool(&self) -> &Arc<TransactionPool> {
-        unimplemented!()
+        &self.pool
     }
 
     /// The engine's own threads; never the global pool of rayon.
     pub fn threads(&self) -> &Arc<rayon::ThreadPool> {
-        unimplemented!()
-    }
-
-    /// Build a block on `parent` from the pool's best transactions; it is kept, so that validating it is free.
-    pub fn build(
-        &self,
-        _parent: B256,
-        _attributes: &BuildAttributes,
-        _deadline: Instant,
-    ) -> Result<Arc<ExecutedBlock>> {
-        unimplemented!()
-    }
-
-    /// Check every rule of a block whose parent is the head or a kept block; it is kept by hash.
-    pub fn validate(&self, _rlp: &[u8], _requests: &[Bytes]) -> Result<Arc<ExecutedBlock>> {
-        unimplemented!()
-    }
-
-    /// Make a kept block the head; its siblings are dropped, pool and subscribers are told.
-    pub fn finalize(&self, _hash: B256) -> Result<Head> {
-        unimplemented!()
-    }
-
-    /// Validate and finalize blocks in order, recovering signatures ahead of execution.
-    pub fn import(&self, _blocks: &[(Bytes, Vec<Bytes>)]) -> Result<Head> {
-        unimplemented!()
-    }
-
-    /// RLP and requests of a decided block.
-    pub fn payload(&self, _number: u64) -> Result<Option<(Bytes, Vec<Bytes>)>> {
-        unimplemented!()
+        &self.threads
     }
 
     /// A bounded queue of events; a reader that falls behind loses the oldest ones.
-    pub fn subscribe(&self) -> Receiver<EngineEvent> {
-        unimplemented!()
+    pub fn subscribe(&self) -> Subscription {
+        self.events.subscribe()
+    }
+
+    /// Undecided blocks that are kept.
+    pub fn undecided(&self) -> usize {
+        self.chain.read().undecided()
+    }
+
+    /// Build a block on `parent` from the pool's best transactions; it is kept, so that validating it is free.
+    ///
+    /// Transactions are added until `deadline`, less the time that the roots are expected to take.
+    pub fn build(
+        &self,
+        parent: B256,
+        attributes: &BuildAttributes,
+        deadline: Instant,
+    ) -> Result<Arc<ExecutedBlock>> {
+        let parent = self.chain.read().parent(parent)?;
+        build::validate_attributes(&parent.header, attributes)?;
+        let header = build::child_header(&self.spec, &parent.header, parent.hash, attributes);
+        let best = self.pool.best(header.base_fee_per_gas.unwrap_or_default());
+        let withdrawals = &attributes.withdrawals;
+        let filled = build::fill(
+            &self.factory,
+            &parent.overlay,
+            &header,
+            withdrawals,
+            best,
+            deadline,
+        )?;
+        let (roots, transactions_root) = self.threads.join(
+            || execute::outcome_roots(&self.store, &self.threads, &parent.trie, &filled.outcome),
+            || proofs::calculate_transaction_root(&filled.transactions),
+        );
+        let (block, executed) = build::seal(
+            &self.spec,
+            header,
+            withdrawals.clone(),
+            filled,
+            roots?,
+            transactions_root,
+        );
+        Ok(self.keep(block, executed))
+    }
+
+    /// Check every rule of a block whose parent is the head or a kept block; it is kept by hash.
+    ///
+    /// `InvalidBlock` is the block's fault for every node; `NotFound` means that its parent is not known here.
+    pub fn validate(&self, rlp: &[u8], requests: &[Bytes]) -> Result<Arc<ExecutedBlock>> {
+        let (header, hash) = Block::header_of(rlp)?;
+        let parent = {
+            let chain = self.chain.read();
+            if let Some(executed) = chain.find(hash, rlp, requests) {
+                return Ok(executed);
+            }
+            chain.parent(header.parent_hash)?
+        };
+        // The cheap rules first: a bad header must not cost the recovery of thousands of signatures.
+        validate_header(&self.spec, &header, &parent.header, parent.hash)?;
+        if rlp.len() > BLOCK_BYTES_MAX {
+            return Err(invalid(
+                "block_size",
+                format!("the block has {} bytes, over {BLOCK_BYTES_MAX}", rlp.len()),
+            ));
+        }
+        let block = self.decode(rlp, requests)?;
+        let executed = self.run(block, &parent)?;
+        Ok(self.keep(Bytes::copy_from_slice(rlp), executed))
+    }
+
+    /// Make a kept block the head; its siblings are dropped, pool and subscribers are told.
+    ///
+    /// Repeating it for the head does nothing. `NotFound` means that the block has to be validated (again) first.
+    pub fn finalize(&self, hash: B256) -> Result<Head> {
+        let _deciding = self.deciding.lock();
+        self.decide(hash)
+    }
+
+    /// Validate and finalize blocks in order, recovering signatures ahead of execution.
+    ///
+    /// Blocks that the chain already has are passed over; another block at a decided number is refused.
+    pub fn import(&self, blocks: &[(Bytes, Vec<Bytes>)]) -> Result<Head> {
+        let _deciding = self.deciding.lock();
+        let (sender, decoded) = crossbeam_channel::bounded(IMPORT_BLOCKS_AHEAD);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for (rlp, requests) in blocks {
+                    let block = self.decode(rlp, requests);
+                    let is_last = block.is_err();
+                    // The other side is gone after an error of its own.
+                    if sender.send(block.map(|block| (block, rlp))).is_err() || is_last {
+                        break;
+                    }
+                }
+            });
+            for block in decoded {
+                let (block, rlp) = block?;
+                if !self.is_decided(&block)? {
+                    let hash = block.hash;
+                    let parent = self.chain.read().parent(block.header.parent_hash)?;
+                    validate_header(&self.spec, &block.header, &parent.header, parent.hash)?;
+                    let executed = self.run(block, &parent)?;
+                    self.keep(rlp.clone(), executed);
+                    self.decide(hash)?;
+                }
+            }
+            Ok(self.head())
+        })
+    }
+
+    /// RLP and requests of a decided block.
+    pub fn payload(&self, number: u64) -> Result<Option<(Bytes, Vec<Bytes>)>> {
+        let stored = self.store.block_rlp(number)?;
+        Ok(stored.map(|(rlp, requests)| (rlp, requests.take())))
     }
 
     /// The environment in which `header`'s own transactions ran.
-    pub fn evm_env(&self, _header: &Header) -> EvmEnv {
-        unimplemented!()
+    pub fn evm_env(&self, header: &Header) -> EvmEnv {
+        self.spec.evm_env(header)
     }
 
     /// The environment of a block on top of `parent`, as `build` would make it.
-    pub fn next_env(&self, _parent: &Header, _attributes: &BuildAttributes) -> EvmEnv {
-        unimplemented!()
+    pub fn next_env(&self, parent: &Header, attributes: &BuildAttributes) -> EvmEnv {
+        // Nothing that runs inside a block can see its parent's hash except by BLOCKHASH, which asks the state.
+        self.spec.evm_env(&build::child_header(
+            &self.spec,
+            parent,
+            B256::ZERO,
+            attributes,
+        ))
+    }
+
+    /// Go back to block `number`; later blocks are forgotten. Only for recovery by an operator.
+    pub fn rewind(&self, number: u64) -> Result<Head> {
+        let _deciding = self.deciding.lock();
+        self.store.rewind(number)?;
+        let tip = Tip::load(&self.store)?;
+        let head = tip.head;
+        self.pool.clear();
+        if let Some(stored) = self.store.block(head.number)? {
+            self.pool
+                .on_new_head(&stored.block, [], pool_head(&self.spec, &tip));
+        }
+        self.chain.write().reset(tip);
+        Ok(head)
+    }
+
+    /// Write everything to disk. The engine may be used on, but is usually dropped after it.
+    pub fn close(&self) -> Result<()> {
+        let _deciding = self.deciding.lock();
+        self.store.close()
+    }
+
+    /// Execute again what was durable but not applied when the last process ended.
+    fn replay(&self) -> Result<()> {
+        let _deciding = self.deciding.lock();
+        for (rlp, requests) in self.store.unapplied()? {
+            let replayed = self.decode(&rlp, &requests).and_then(|block| {
+                let parent = self.chain.read().parent(block.header.parent_hash)?;
+                let hash = block.hash;
+                let executed = self.run(block, &parent)?;
+                self.keep(rlp.clone(), executed);
+                self.decide(hash)
+            });
+            replayed.map_err(|error| match error {
+                // It was valid when it was written, so what changed is the disk.
+                EngineError::InvalidBlock { .. } | EngineError::NotFound(_) => {
+                    EngineError::Corruption(format!(
+                        "a block of the log does not apply again: {error}"
+                    ))
+                }
+                other => other,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn decode(&self, rlp: &[u8], requests: &[Bytes]) -> Result<Block> {
+        let known = |hash: &B256| -> Option<Address> { self.pool.sender(hash) };
+        Block::decode(rlp, requests, &known, &self.threads)
+    }
+
+    /// Check body and outcome of a block whose header was checked.
+    fn run(&self, block: Block, parent: &Parent) -> Result<ExecutedBlock> {
+        let (body, outcome) = self.threads.join(
+            || validate_body(&self.spec, &block),
+            || execute::execute(&self.factory, &parent.overlay, &block),
+        );
+        body?;
+        let outcome = outcome?;
+        let roots = execute::outcome_roots(&self.store, &self.threads, &parent.trie, &outcome)?;
+        execute::validate_outcome(&block, &outcome, &roots)?;
+        Ok(ExecutedBlock {
+            block,
+            receipts: outcome.receipts,
+            bundle: outcome.bundle,
+            trie: roots.trie,
+        })
+    }
+
+    fn keep(&self, rlp: Bytes, executed: ExecutedBlock) -> Arc<ExecutedBlock> {
+        let executed = Arc::new(executed);
+        self.chain.write().keep(Undecided {
+            executed: executed.clone(),
+            rlp,
+        });
+        executed
+    }
+
+    /// Whether the chain has this block already; another one at its number is a conflict.
+    fn is_decided(&self, block: &Block) -> Result<bool> {
+        let number = block.header.number;
+        if number > self.head().number {
+            return Ok(false);
+        }
+        let stored = self
+            .store
+            .header(number)?
+            .ok_or_else(|| EngineError::NotFound(format!("block {number}")))?;
+        if stored.1 == block.hash {
+            return Ok(true);
+        }
+        Err(EngineError::InvalidInput(format!(
+            "block {number} is decided as {}; {} cannot take its place",
+            stored.1, block.hash
+        )))
+    }
+
+    /// The part of `finalize` that needs the decision lock.
+    fn decide(&self, hash: B256) -> Result<Head> {
+        let executed = {
+            let chain = self.chain.read();
+            if chain.tip.head.hash == hash {
+                return Ok(chain.tip.head);
+            }
+            let kept = chain
+                .get(hash)
+                .ok_or_else(|| EngineError::NotFound(format!("block {hash} among the kept")))?;
+            let parent_hash = kept.executed.block.header.parent_hash;
+            if parent_hash != chain.tip.head.hash {
+                return Err(EngineError::InvalidInput(format!(
+                    "block {hash} stands on {parent_hash}, which is not the head {}",
+                    chain.tip.head.hash
+                )));
+            }
+            kept.executed.clone()
+        };
+        self.store.commit(&executed)?;
+        let tip = Tip::load(&self.store)?;
+        let head = tip.head;
+        self.pool.on_new_head(
+            &executed.block,
+            executed.bundle.state.keys().copied(),
+            pool_head(&self.spec, &tip),
+        );
+        self.chain.write().advance(tip);
+        if let Some(stored) = self.store.block(head.number)? {
+            self.events.publish(&EngineEvent::NewHead(stored));
+        }
+        Ok(head)
+    }
+}
+
+fn open_store(config: &EngineConfig, genesis: &GenesisBlock) -> Result<Arc<Store>> {
+    let store = Store::open(StoreOptions {
+        path: config.path.clone(),
+        cache_bytes: config.cache_bytes,
+        history_blocks: config.history_blocks,
+        sync_every_blocks: config.sync_every_blocks,
+        ..StoreOptions::default()
+    })?;
+    if store.is_empty() {
+        store.initialise(genesis.block.clone(), &genesis.alloc)?;
+    }
+    let stored = store
+        .header(0)?
+        .ok_or_else(|| EngineError::Corruption("the genesis header is missing".into()))?;
+    if stored.1 != genesis.block.hash {
+        return Err(EngineError::InvalidInput(format!(
+            "the data belongs to the genesis {}, but the given genesis file is {}",
+            stored.1, genesis.block.hash
+        )));
+    }
+    Ok(Arc::new(store))
+}
+
+fn pool_head(spec: &ChainSpec, tip: &Tip) -> PoolHead {
+    PoolHead {
+        number: tip.head.number,
+        next_base_fee: next_base_fee(spec, &tip.header).unwrap_or_default(),
+        next_gas_limit: tip.header.gas_limit,
+        accounts: Arc::new(tip.view()),
     }
 }

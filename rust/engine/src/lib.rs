@@ -3,17 +3,28 @@
 
 pub mod api;
 pub mod block;
+mod body;
+mod build;
+mod chain;
 pub mod engine;
 pub mod error;
+mod events;
+mod execute;
 pub mod genesis;
 pub mod header;
+mod overlay;
 pub mod pool;
 pub mod spec;
 pub mod state;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod trie;
 
 pub use block::{Block, ExecutedBlock};
-pub use engine::{BuildAttributes, Engine, EngineConfig, EngineEvent};
+pub use engine::{BuildAttributes, Engine, EngineConfig, EngineEvent, Subscription};
 pub use error::{EngineError, Result};
 pub use spec::ChainSpec;
+
+#[cfg(test)]
+mod header_tests;

@@ -1,0 +1,109 @@
+//! Telling subscribers what happened, without ever waiting for them.
+
+use std::{
+    ops::Deref,
+    sync::{Arc, Weak},
+};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use parking_lot::Mutex;
+
+use crate::{pool::PooledTransaction, store::StoredBlock};
+
+/// Events that wait for one subscriber. Blocks come every few seconds and transactions in batches, so this is minutes.
+const QUEUED_EVENTS_MAX: usize = 1_024;
+
+/// What subscribers are told. A block is announced after it and its state are visible.
+#[derive(Debug, Clone)]
+pub enum EngineEvent {
+    NewHead(Arc<StoredBlock>),
+    PendingTransactions(Vec<Arc<PooledTransaction>>),
+}
+
+/// A bounded queue of events; a reader that falls behind loses the oldest ones. Dropping it ends the subscription.
+#[derive(Debug)]
+pub struct Subscription {
+    receiver: Receiver<EngineEvent>,
+    _alive: Arc<()>,
+}
+
+impl Deref for Subscription {
+    type Target = Receiver<EngineEvent>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.receiver
+    }
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    sender: Sender<EngineEvent>,
+    /// Our own end of the queue, to drop the oldest event.
+    receiver: Receiver<EngineEvent>,
+    alive: Weak<()>,
+}
+
+/// All subscribers of one engine.
+#[derive(Debug, Default)]
+pub(crate) struct EventBus {
+    subscribers: Mutex<Vec<Subscriber>>,
+}
+
+impl EventBus {
+    pub(crate) fn subscribe(&self) -> Subscription {
+        let (sender, receiver) = bounded(QUEUED_EVENTS_MAX);
+        let alive = Arc::new(());
+        let subscriber = Subscriber {
+            sender,
+            receiver: receiver.clone(),
+            alive: Arc::downgrade(&alive),
+        };
+        self.subscribers.lock().push(subscriber);
+        Subscription {
+            receiver,
+            _alive: alive,
+        }
+    }
+
+    pub(crate) fn publish(&self, event: &EngineEvent) {
+        let mut subscribers = self.subscribers.lock();
+        subscribers.retain(|subscriber| subscriber.alive.strong_count() > 0);
+        for subscriber in subscribers.iter() {
+            let mut event = event.clone();
+            while let Err(TrySendError::Full(refused)) = subscriber.sender.try_send(event) {
+                let _ = subscriber.receiver.try_recv();
+                event = refused;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> EngineEvent {
+        EngineEvent::PendingTransactions(Vec::new())
+    }
+
+    #[test]
+    fn a_slow_subscriber_loses_the_oldest_events_and_blocks_nobody() {
+        let bus = EventBus::default();
+        let slow = bus.subscribe();
+        for _ in 0..QUEUED_EVENTS_MAX + 10 {
+            bus.publish(&event());
+        }
+        assert_eq!(slow.len(), QUEUED_EVENTS_MAX);
+        assert!(slow.try_recv().is_ok());
+    }
+
+    #[test]
+    fn a_dropped_subscription_is_forgotten() {
+        let bus = EventBus::default();
+        drop(bus.subscribe());
+        let kept = bus.subscribe();
+        bus.publish(&event());
+        assert_eq!(bus.subscribers.lock().len(), 1);
+        assert_eq!(kept.len(), 1);
+    }
+}
