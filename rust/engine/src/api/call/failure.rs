@@ -1,0 +1,114 @@
+//! Why a call did not run to an end of its own, in geth's words.
+
+use std::time::Duration;
+
+use alloy_primitives::Address;
+use revm::context_interface::result::{HaltReason, InvalidTransaction};
+
+use super::RpcError;
+use crate::EngineError;
+
+/// Why a call has no result.
+#[derive(Debug)]
+pub(in super::super) enum Failure {
+    /// The transaction could not start; `text` says why with its addresses and amounts.
+    Refused {
+        error: InvalidTransaction,
+        text: String,
+    },
+    TimedOut(Duration),
+    Engine(EngineError),
+    Internal(String),
+}
+
+impl Failure {
+    /// The error for the caller; `wrap` adds the method's own words to a refusal.
+    pub(in super::super) fn into_error(self, wrap: impl FnOnce(&str) -> String) -> RpcError {
+        match self {
+            Self::Refused { text, .. } => RpcError::server(wrap(&text)),
+            Self::TimedOut(timeout) => {
+                RpcError::server(format!("execution aborted (timeout = {timeout:?})"))
+            }
+            Self::Engine(error) => error.into(),
+            Self::Internal(text) => RpcError::internal(text),
+        }
+    }
+}
+
+/// Fee cap and tip of a transaction.
+type Fees = (u128, Option<u128>);
+
+pub(super) fn transaction_text(
+    error: &InvalidTransaction,
+    sender: Address,
+    (fee_cap, tip): Fees,
+    base_fee: u64,
+) -> String {
+    use InvalidTransaction as E;
+    match error {
+        E::CallGasCostMoreThanGasLimit {
+            initial_gas,
+            gas_limit,
+        } => format!("intrinsic gas too low: have {gas_limit}, want {initial_gas}"),
+        E::GasFloorMoreThanGasLimit {
+            gas_floor,
+            gas_limit,
+        } => {
+            format!("insufficient gas for floor data gas cost: have {gas_limit}, want {gas_floor}")
+        }
+        E::LackOfFundForMaxFee { fee, balance } => format!(
+            "insufficient funds for gas * price + value: address {sender} have {balance} want {fee}"
+        ),
+        E::OverflowPaymentInTransaction => format!(
+            "insufficient funds for gas * price + value: address {sender} required balance exceeds 256 bits"
+        ),
+        E::PriorityFeeGreaterThanMaxFee => format!(
+            "max priority fee per gas higher than max fee per gas: address {sender}, maxPriorityFeePerGas: {}, maxFeePerGas: {fee_cap}",
+            tip.unwrap_or_default()
+        ),
+        E::GasPriceLessThanBasefee => format!(
+            "max fee per gas less than block base fee: address {sender}, maxFeePerGas: {fee_cap}, baseFee: {base_fee}"
+        ),
+        E::CreateInitCodeSizeLimit => "max initcode size exceeded".to_owned(),
+        E::TxGasLimitGreaterThanCap { gas_limit, cap } => {
+            format!("transaction gas limit too high (cap: {cap}, tx: {gas_limit})")
+        }
+        E::EmptyBlobs => "blob transaction missing blob hashes".to_owned(),
+        E::BlobCreateTransaction => "blob transaction of type create".to_owned(),
+        E::BlobGasPriceGreaterThanMax {
+            block_blob_gas_price,
+            tx_max_fee_per_blob_gas,
+        } => format!(
+            "max fee per blob gas less than block blob gas fee: address {sender} blobGasFeeCap: {tx_max_fee_per_blob_gas}, blobBaseFee: {block_blob_gas_price}"
+        ),
+        E::TooManyBlobs { max, have } => {
+            format!("blob transaction has too many blobs: have {have}, max {max}")
+        }
+        E::EmptyAuthorizationList => {
+            format!("EIP-7702 transaction with empty auth list (sender {sender})")
+        }
+        other => other.to_string(),
+    }
+}
+
+pub(in super::super) fn halt_text(reason: &HaltReason) -> String {
+    let text = match reason {
+        HaltReason::OutOfGas(_) => "out of gas",
+        HaltReason::OpcodeNotFound | HaltReason::NotActivated => "invalid opcode",
+        HaltReason::InvalidFEOpcode => "invalid opcode: INVALID",
+        HaltReason::StackOverflow => "stack limit reached 1024 (1023)",
+        HaltReason::OutOfOffset => "return data out of bounds",
+        HaltReason::CreateCollision => "contract address collision",
+        HaltReason::NonceOverflow => "nonce uint64 overflow",
+        HaltReason::CreateContractSizeLimit => "max code size exceeded",
+        HaltReason::CreateContractStartingWithEF => "invalid code: must not begin with 0xef",
+        HaltReason::CreateInitCodeSizeLimit => "max initcode size exceeded",
+        HaltReason::StateChangeDuringStaticCall | HaltReason::CallNotAllowedInsideStatic => {
+            "write protection"
+        }
+        HaltReason::OutOfFunds | HaltReason::OverflowPayment => "insufficient balance for transfer",
+        HaltReason::CallTooDeep => "max call depth exceeded",
+        other => return other.to_string(),
+    };
+    text.to_owned()
+}

@@ -1,0 +1,224 @@
+//! Running code for a request: `eth_call`, and what estimates and access lists share with it.
+//!
+//! A [`Session`] is one block's state and environment with the request's overrides applied; it runs a call any number
+//! of times, each from the same state, under one deadline.
+
+mod failure;
+mod request;
+mod watch;
+
+use std::time::Instant;
+
+use alloy_evm::{EvmEnv, precompiles::PrecompilesMap};
+use alloy_primitives::{Address, Bytes};
+use revm::{
+    Context, Database as _, ExecuteEvm, InspectEvm, Inspector, MainBuilder, MainContext,
+    context::{Evm, TxEnv, result::EVMError},
+    context_interface::result::ExecutionResult,
+    database::CacheDB,
+    handler::{EthFrame, instructions::EthInstructions},
+    interpreter::interpreter::EthInterpreter,
+    precompile::{PrecompileSpecId, Precompiles},
+};
+
+pub(super) use self::{
+    failure::{Failure, halt_text},
+    request::CallRequest,
+    watch::Watch,
+};
+use super::{
+    Answer, Api, RpcError,
+    block_id::BlockId,
+    json,
+    overrides::{BlockOverrides, StateOverrides},
+    params::Params,
+};
+use crate::{EngineError, store::StateView};
+
+/// The state a call sees: one block's, under the request's overrides.
+pub(super) type CallState = CacheDB<StateView>;
+type CallContext = Context<
+    revm::context::BlockEnv,
+    TxEnv,
+    revm::context::CfgEnv,
+    CallState,
+    revm::Journal<CallState>,
+    Watch,
+>;
+type CallEvm<I> =
+    Evm<CallContext, I, EthInstructions<EthInterpreter, CallContext>, PrecompilesMap, EthFrame>;
+
+impl Api {
+    pub(super) fn eth_call(&self, params: &Params<'_>) -> Answer {
+        let request = params.required::<CallRequest>(0)?;
+        request.check_blob_fee()?;
+        let mut session = self.session(params)?;
+        let transaction = session.transaction(&request, session.gas_max)?;
+        let gas = transaction.gas_limit;
+        let result = session.run(transaction).map_err(|failure| {
+            failure.into_error(|text| format!("err: {text} (supplied gas {gas})"))
+        })?;
+        json(&output(result)?)
+    }
+
+    /// The state and environment that the arguments after the call name: block, state overrides, block overrides.
+    pub(super) fn session(&self, params: &Params<'_>) -> Result<Session, RpcError> {
+        let id = params.optional::<BlockId>(1)?.unwrap_or_default();
+        let state_overrides = params.optional::<StateOverrides>(2)?;
+        let block_overrides = params.optional::<BlockOverrides>(3)?;
+        let mut session = self.session_at(id)?;
+        if let Some(overrides) = block_overrides {
+            overrides.apply(&mut session.env.block_env)?;
+        }
+        if let Some(overrides) = state_overrides {
+            overrides.check_size(self.limits.override_entries_max)?;
+            overrides.apply(&mut session.state, &mut session.precompiles)?;
+        }
+        Ok(session)
+    }
+
+    fn session_at(&self, id: BlockId) -> Result<Session, RpcError> {
+        let view = self.state(id)?;
+        let number = view.number();
+        let header = self.engine.store().header(number)?;
+        let header = header
+            .ok_or_else(|| RpcError::internal(format!("block {number} has state and no header")))?;
+        let mut env = self.engine.evm_env(&header.0);
+        // A call is no transaction: its sender needs no nonce, may be a contract, and the block's and the
+        // transaction's gas caps do not bind it.
+        env.cfg_env.disable_nonce_check = true;
+        env.cfg_env.disable_eip3607 = true;
+        env.cfg_env.disable_block_gas_limit = true;
+        env.cfg_env.tx_gas_limit_cap = Some(u64::MAX);
+        let precompiles = Precompiles::new(PrecompileSpecId::from_spec_id(env.cfg_env.spec));
+        Ok(Session {
+            precompiles: PrecompilesMap::from_static(precompiles),
+            state: CacheDB::new(view),
+            env,
+            gas_max: self.limits.call_gas_max,
+            deadline: Instant::now() + self.limits.call_timeout,
+            timeout: self.limits.call_timeout,
+        })
+    }
+}
+
+/// Output of a successful call; a revert or a halt is the error that the caller gets.
+fn output(result: ExecutionResult) -> Result<Bytes, RpcError> {
+    match result {
+        ExecutionResult::Success { output, .. } => Ok(output.into_data()),
+        ExecutionResult::Revert { output, .. } => Err(RpcError::reverted(&output)),
+        ExecutionResult::Halt { reason, .. } => Err(RpcError::server(halt_text(&reason))),
+    }
+}
+
+/// One block's state and environment, for any number of runs from the same state.
+pub(super) struct Session {
+    pub(super) env: EvmEnv,
+    pub(super) state: CallState,
+    pub(super) precompiles: PrecompilesMap,
+    pub(super) gas_max: u64,
+    deadline: Instant,
+    timeout: std::time::Duration,
+}
+
+impl Session {
+    /// The request as a transaction with at most `gas_max` gas.
+    pub(super) fn transaction(
+        &self,
+        request: &CallRequest,
+        gas_max: u64,
+    ) -> Result<TxEnv, RpcError> {
+        request.to_transaction(
+            gas_max,
+            self.env.block_env.basefee,
+            self.env.cfg_env.chain_id,
+        )
+    }
+
+    pub(super) fn balance(&mut self, address: Address) -> Result<alloy_primitives::U256, RpcError> {
+        let account = self.state.basic(address)?;
+        Ok(account.map_or_else(Default::default, |account| account.balance))
+    }
+
+    pub(super) fn nonce(&mut self, address: Address) -> Result<u64, RpcError> {
+        Ok(self
+            .state
+            .basic(address)?
+            .map_or(0, |account| account.nonce))
+    }
+
+    pub(super) fn has_code(&mut self, address: Address) -> Result<bool, RpcError> {
+        let account = self.state.basic(address)?;
+        Ok(account.is_some_and(|account| !account.is_empty_code_hash()))
+    }
+
+    /// Run a transaction; the state stays as it was.
+    pub(super) fn run(&mut self, transaction: TxEnv) -> Result<ExecutionResult, Failure> {
+        self.execute(transaction, (), |evm, transaction| {
+            evm.transact(transaction).map(|done| done.result)
+        })
+        .map(|(result, ())| result)
+    }
+
+    /// Run a transaction under an inspector.
+    pub(super) fn inspect<I: Inspector<CallContext>>(
+        &mut self,
+        transaction: TxEnv,
+        inspector: I,
+    ) -> Result<(ExecutionResult, I), Failure> {
+        self.execute(transaction, inspector, |evm, transaction| {
+            evm.inspect_tx(transaction).map(|done| done.result)
+        })
+    }
+
+    fn execute<I>(
+        &mut self,
+        transaction: TxEnv,
+        inspector: I,
+        run: impl FnOnce(&mut CallEvm<I>, TxEnv) -> Result<ExecutionResult, EVMError<EngineError>>,
+    ) -> Result<(ExecutionResult, I), Failure> {
+        let sender = transaction.caller;
+        let mut env = self.env.clone();
+        // A call that offers no price runs as in a block without a base fee; the same for blobs.
+        if transaction.gas_price == 0 {
+            env.block_env.basefee = 0;
+        }
+        if transaction.max_fee_per_blob_gas == 0
+            && let Some(blobs) = &mut env.block_env.blob_excess_gas_and_price
+        {
+            blobs.blob_gasprice = 0;
+        }
+        let base_fee = env.block_env.basefee;
+        let fees = (transaction.gas_price, transaction.gas_priority_fee);
+        let spec = env.cfg_env.spec;
+        // The EVM owns its state and precompiles while it runs; they come back below.
+        let placeholder = CacheDB::new(self.state.db.clone());
+        let state = std::mem::replace(&mut self.state, placeholder);
+        let precompiles = std::mem::replace(
+            &mut self.precompiles,
+            PrecompilesMap::from_static(Precompiles::homestead()),
+        );
+        let mut evm = Context::mainnet()
+            .with_cfg(env.cfg_env)
+            .with_block(env.block_env)
+            .with_db(state)
+            .with_chain(Watch::until(self.deadline))
+            .build_mainnet_with_inspector(inspector)
+            .with_precompiles(precompiles);
+        evm.instruction = watch::instructions(spec);
+        let outcome = run(&mut evm, transaction);
+        let expired = evm.ctx.chain.is_expired();
+        self.state = evm.ctx.journaled_state.database;
+        self.precompiles = evm.precompiles;
+        match outcome {
+            _ if expired => Err(Failure::TimedOut(self.timeout)),
+            Ok(result) => Ok((result, evm.inspector)),
+            Err(EVMError::Transaction(error)) => Err(Failure::Refused {
+                text: failure::transaction_text(&error, sender, fees, base_fee),
+                error,
+            }),
+            Err(EVMError::Database(error)) => Err(Failure::Engine(error)),
+            Err(other) => Err(Failure::Internal(other.to_string())),
+        }
+    }
+}

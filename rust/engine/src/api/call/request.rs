@@ -1,0 +1,215 @@
+//! The call object of `eth_call`, `eth_estimateGas` and `eth_createAccessList`.
+
+use alloy_eips::{
+    eip2930::{AccessList, AccessListItem},
+    eip7702::SignedAuthorization,
+};
+use alloy_primitives::{Address, Bytes, TxKind, U256};
+use revm::context::{TxEnv, either::Either};
+use serde::Deserialize;
+
+use super::super::{
+    RpcError,
+    params::{AddressField, Argument, DataField, HashField, U64Field, U256Field, object},
+};
+
+/// A call as callers write it. Fields that libraries send along without need, such as `type` or signatures, are ignored.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in super::super) struct CallRequest {
+    from: Option<AddressField>,
+    to: Option<AddressField>,
+    gas: Option<U64Field>,
+    gas_price: Option<U256Field>,
+    max_fee_per_gas: Option<U256Field>,
+    max_priority_fee_per_gas: Option<U256Field>,
+    value: Option<U256Field>,
+    nonce: Option<U64Field>,
+    /// The older name of `input`, which is preferred where both are given.
+    data: Option<DataField>,
+    input: Option<DataField>,
+    access_list: Option<Vec<AccessListField>>,
+    chain_id: Option<U256Field>,
+    max_fee_per_blob_gas: Option<U256Field>,
+    blob_versioned_hashes: Option<Vec<HashField>>,
+    authorization_list: Option<Vec<SignedAuthorization>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AccessListField {
+    address: AddressField,
+    #[serde(default)]
+    storage_keys: Vec<HashField>,
+}
+
+impl Argument for CallRequest {
+    fn read(json: &str) -> Result<Self, String> {
+        object(json, "a call object")
+    }
+}
+
+impl CallRequest {
+    pub(in super::super) fn from(&self) -> Address {
+        self.from.as_ref().map_or(Address::ZERO, |from| from.0)
+    }
+
+    pub(in super::super) fn to(&self) -> Option<Address> {
+        self.to.as_ref().map(|to| to.0)
+    }
+
+    pub(in super::super) fn value(&self) -> U256 {
+        self.value.as_ref().map_or(U256::ZERO, |value| value.0)
+    }
+
+    pub(in super::super) fn gas(&self) -> Option<u64> {
+        self.gas.as_ref().map(|gas| gas.0)
+    }
+
+    pub(in super::super) fn nonce(&self) -> Option<u64> {
+        self.nonce.as_ref().map(|nonce| nonce.0)
+    }
+
+    pub(in super::super) fn data(&self) -> Bytes {
+        let data = self.input.as_ref().or(self.data.as_ref());
+        data.map(|data| data.0.clone()).unwrap_or_default()
+    }
+
+    pub(in super::super) fn set_nonce(&mut self, nonce: u64) {
+        self.nonce = Some(U64Field(nonce));
+    }
+
+    /// A fee for blobs that are not there is a mistake of the caller.
+    pub(in super::super) fn check_blob_fee(&self) -> Result<(), RpcError> {
+        let has_blobs = self
+            .blob_versioned_hashes
+            .as_ref()
+            .is_some_and(|hashes| !hashes.is_empty());
+        if self.max_fee_per_blob_gas.is_some() && !has_blobs {
+            return Err(RpcError::server(
+                "maxFeePerBlobGas specified without blobVersionedHashes",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The transaction that runs: defaults filled in, gas capped, of the oldest type that has all its fields.
+    pub(in super::super) fn to_transaction(
+        &self,
+        gas_max: u64,
+        base_fee: u64,
+        chain_id: u64,
+    ) -> Result<TxEnv, RpcError> {
+        self.check_fields(chain_id)?;
+        let (gas_price, gas_priority_fee) = self.fees(base_fee)?;
+        let mut transaction = TxEnv {
+            tx_type: 0,
+            caller: self.from(),
+            gas_limit: self.gas().map_or(gas_max, |gas| gas.min(gas_max)),
+            gas_price,
+            kind: self.to().map_or(TxKind::Create, TxKind::Call),
+            value: self.value(),
+            data: self.data(),
+            nonce: self.nonce().unwrap_or_default(),
+            chain_id: Some(chain_id),
+            access_list: self.access_list(),
+            gas_priority_fee,
+            blob_hashes: self
+                .blob_versioned_hashes
+                .iter()
+                .flatten()
+                .map(|hash| hash.0)
+                .collect(),
+            max_fee_per_blob_gas: amount(self.max_fee_per_blob_gas.as_ref(), self.from())?,
+            authorization_list: self
+                .authorization_list
+                .iter()
+                .flatten()
+                .cloned()
+                .map(Either::Left)
+                .collect(),
+        };
+        transaction.tx_type = if self.authorization_list.is_some() {
+            4
+        } else if self.blob_versioned_hashes.is_some() {
+            3
+        } else if gas_priority_fee.is_some() {
+            2
+        } else {
+            u8::from(self.access_list.is_some())
+        };
+        // Types 3 and 4 have a tip; a gas price stands for both.
+        if transaction.tx_type >= 3 && transaction.gas_priority_fee.is_none() {
+            transaction.gas_priority_fee = Some(gas_price);
+        }
+        Ok(transaction)
+    }
+
+    fn check_fields(&self, chain_id: u64) -> Result<(), RpcError> {
+        if self.to.is_none() {
+            if self.blob_versioned_hashes.is_some() {
+                return Err(RpcError::server("blob transaction of type create"));
+            }
+            if self.authorization_list.is_some() {
+                return Err(RpcError::server(
+                    "EIP-7702 transaction cannot be used to create contract",
+                ));
+            }
+        }
+        match &self.chain_id {
+            Some(have) if have.0 != U256::from(chain_id) => Err(RpcError::server(format!(
+                "chainId does not match node's (have={}, want={chain_id})",
+                have.0
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gas price and, for the newer kind of fees, tip.
+    fn fees(&self, base_fee: u64) -> Result<(u128, Option<u128>), RpcError> {
+        let (cap, tip) = (&self.max_fee_per_gas, &self.max_priority_fee_per_gas);
+        let from = self.from();
+        if self.gas_price.is_some() {
+            if cap.is_some() || tip.is_some() {
+                return Err(RpcError::server(
+                    "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified",
+                ));
+            }
+            return Ok((amount(self.gas_price.as_ref(), from)?, None));
+        }
+        if cap.is_none() && tip.is_none() {
+            return Ok((0, None));
+        }
+        let (cap_amount, tip_amount) = (amount(cap.as_ref(), from)?, amount(tip.as_ref(), from)?);
+        // Only a tip was given: the cap that lets it be paid.
+        let cap_amount = if cap.is_none() {
+            tip_amount.saturating_add(base_fee.into())
+        } else {
+            cap_amount
+        };
+        Ok((cap_amount, Some(tip_amount)))
+    }
+
+    fn access_list(&self) -> AccessList {
+        let items = self
+            .access_list
+            .iter()
+            .flatten()
+            .map(|item| AccessListItem {
+                address: item.address.0,
+                storage_keys: item.storage_keys.iter().map(|key| key.0).collect(),
+            });
+        AccessList(items.collect())
+    }
+}
+
+/// A price as the EVM keeps it. Nobody has the funds for one of more than 128 bits.
+fn amount(price: Option<&U256Field>, sender: Address) -> Result<u128, RpcError> {
+    price.map_or(Ok(0), |price| {
+        u128::try_from(price.0).map_err(|_| {
+            RpcError::server(format!(
+                "insufficient funds for gas * price + value: address {sender} required balance exceeds 256 bits"
+            ))
+        })
+    })
+}

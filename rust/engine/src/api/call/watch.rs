@@ -1,0 +1,96 @@
+//! The clock inside a running call. Code cannot run for long without a jump destination or a call, so these
+//! instructions count, and every so often look at the clock; when it is too late the whole call ends at once.
+//! An inspector could do the same at several times the price.
+
+use std::time::Instant;
+
+use revm::{
+    bytecode::opcode,
+    context_interface::context::ContextError,
+    handler::instructions::EthInstructions,
+    interpreter::{
+        Instruction, InstructionContext, InstructionExecResult, InstructionResult,
+        instructions::{contract, gas_table_spec, instruction_table},
+        interpreter::EthInterpreter,
+    },
+    primitives::hardfork::SpecId,
+};
+
+use super::CallContext;
+
+/// Jumps between two looks at the clock: between two jumps lie microseconds at most, outside of calls.
+const STEPS_BETWEEN_LOOKS: u32 = 256;
+/// A call counts for more, because a precompile can take milliseconds.
+const STEPS_OF_A_CALL: u32 = 32;
+const STEPS_OF_A_JUMP: u32 = 1;
+
+/// When a call has to end.
+#[derive(Debug)]
+pub(in super::super) struct Watch {
+    deadline: Instant,
+    steps_left: u32,
+    expired: bool,
+}
+
+impl Watch {
+    pub(super) fn until(deadline: Instant) -> Self {
+        Self {
+            deadline,
+            steps_left: STEPS_BETWEEN_LOOKS,
+            expired: false,
+        }
+    }
+
+    pub(super) fn is_expired(&self) -> bool {
+        self.expired
+    }
+
+    fn step(&mut self, weight: u32) -> bool {
+        match self.steps_left.checked_sub(weight) {
+            Some(left) => self.steps_left = left,
+            None => {
+                self.steps_left = STEPS_BETWEEN_LOOKS;
+                self.expired = Instant::now() >= self.deadline;
+            }
+        }
+        !self.expired
+    }
+}
+
+type Watched<'a> = InstructionContext<'a, CallContext, EthInterpreter>;
+
+/// The EVM's instructions, with those counting that every loop and every recursion needs.
+pub(super) fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, CallContext> {
+    let mut table = instruction_table::<EthInterpreter, CallContext>();
+    table[usize::from(opcode::JUMPDEST)] = Instruction::new(jumpdest);
+    table[usize::from(opcode::CALL)] = Instruction::new(call::<{ opcode::CALL }>);
+    table[usize::from(opcode::CALLCODE)] = Instruction::new(call::<{ opcode::CALLCODE }>);
+    table[usize::from(opcode::DELEGATECALL)] = Instruction::new(call::<{ opcode::DELEGATECALL }>);
+    table[usize::from(opcode::STATICCALL)] = Instruction::new(call::<{ opcode::STATICCALL }>);
+    table[usize::from(opcode::CREATE)] = Instruction::new(create::<false>);
+    table[usize::from(opcode::CREATE2)] = Instruction::new(create::<true>);
+    EthInstructions::new(table, gas_table_spec(spec), spec)
+}
+
+fn jumpdest(context: Watched<'_>) -> InstructionExecResult {
+    check(context.host, STEPS_OF_A_JUMP)
+}
+
+fn call<const KIND: u8>(context: Watched<'_>) -> InstructionExecResult {
+    check(context.host, STEPS_OF_A_CALL)?;
+    contract::call::<KIND, _, _>(context)
+}
+
+fn create<const IS_CREATE2: bool>(context: Watched<'_>) -> InstructionExecResult {
+    check(context.host, STEPS_OF_A_CALL)?;
+    contract::create::<IS_CREATE2, _, _>(context)
+}
+
+/// An error of the context ends all frames; a failed frame would let its callers go on.
+fn check(context: &mut CallContext, weight: u32) -> InstructionExecResult {
+    if context.chain.step(weight) {
+        return Ok(());
+    }
+    context.error = Err(ContextError::Custom("timeout".to_owned()));
+    Err(InstructionResult::FatalExternalError)
+}

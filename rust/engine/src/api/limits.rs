@@ -1,0 +1,53 @@
+//! Bounds of what one request may cost. Each has its precedent in a client of today.
+
+use std::time::Duration;
+
+use alloy_primitives::U256;
+
+/// What one request may ask for.
+#[derive(Debug, Clone)]
+pub struct ApiLimits {
+    /// Wall time for code that a request runs, all its runs together (geth: 5 s).
+    pub call_timeout: Duration,
+    /// Most gas that a call may have, whatever it asks for (geth: 50 million).
+    pub call_gas_max: u64,
+    /// Accounts and slots in one state override.
+    pub override_entries_max: usize,
+    /// Distance between the two ends of eth_getLogs.
+    pub log_blocks_max: u64,
+    /// Logs in one answer (reth: 20,000).
+    pub logs_max: usize,
+    /// Addresses, and topics at one position, of a filter (geth: 1,000).
+    pub log_criteria_max: usize,
+    /// Wall time for a search of logs or fees through old blocks.
+    pub scan_timeout: Duration,
+    /// Blocks of one eth_feeHistory (geth: 1,024).
+    pub fee_history_blocks_max: u64,
+    /// Storage keys of one eth_getProof (geth: 1,024).
+    pub proof_keys_max: usize,
+    /// Slots of one eth_getStorageValues (geth: 1,024).
+    pub storage_values_max: usize,
+    /// Most that a submitted transaction may pay for gas, in wei; a guard against slips (geth: 1 ether).
+    pub fee_cap_wei: U256,
+    /// JSON of recent blocks to keep, in bytes.
+    pub block_cache_bytes: u64,
+}
+
+impl Default for ApiLimits {
+    fn default() -> Self {
+        Self {
+            call_timeout: Duration::from_secs(5),
+            call_gas_max: 50_000_000,
+            override_entries_max: 4_096,
+            log_blocks_max: 2_000,
+            logs_max: 10_000,
+            log_criteria_max: 1_000,
+            scan_timeout: Duration::from_secs(5),
+            fee_history_blocks_max: 1_024,
+            proof_keys_max: 1_024,
+            storage_values_max: 1_024,
+            fee_cap_wei: U256::from(1_000_000_000_000_000_000_u128),
+            block_cache_bytes: 32 << 20,
+        }
+    }
+}
