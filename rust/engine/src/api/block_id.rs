@@ -90,11 +90,11 @@ impl Api {
     pub(super) fn find_number(&self, id: BlockId) -> Result<Option<u64>, RpcError> {
         match id {
             BlockId::Number(BlockNumber::Latest | BlockNumber::Pending) => {
-                Ok(Some(self.engine.head().number))
+                Ok(Some(self.engine.store().head().number))
             }
             BlockId::Number(BlockNumber::Earliest) => Ok(Some(0)),
             BlockId::Number(BlockNumber::Number(number)) => {
-                Ok(Some(number).filter(|number| *number <= self.engine.head().number))
+                Ok(Some(number).filter(|number| *number <= self.engine.store().head().number))
             }
             BlockId::Hash(hash) => Ok(self.engine.store().number_of(hash)?),
         }

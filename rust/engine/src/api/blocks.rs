@@ -46,7 +46,7 @@ impl Api {
             return self.pending_block(full);
         }
         if number == BlockNumber::Latest {
-            let head = self.engine.head();
+            let head = self.engine.store().head();
             return owned_or_null(self.cached_block_json(head.number, head.hash, full)?);
         }
         match self.find_number(BlockId::Number(number))? {

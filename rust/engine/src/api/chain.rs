@@ -13,7 +13,7 @@ impl Api {
     }
 
     pub(super) fn block_number(&self, _: &Params<'_>) -> Answer {
-        json(&U64::from(self.engine.head().number))
+        json(&U64::from(self.engine.store().head().number))
     }
 
     pub(super) fn syncing(&self, _: &Params<'_>) -> Answer {
@@ -35,7 +35,7 @@ impl Api {
 
     /// Which history this node can serve (execution-apis 755). Blocks, receipts and indexes are kept for ever.
     pub(super) fn capabilities(&self, _: &Params<'_>) -> Answer {
-        let head = self.engine.head();
+        let head = self.engine.store().head();
         let whole = Resource::since(0, None);
         let window = self.engine.config().history_blocks;
         let state = Resource::since(self.engine.store().stats().oldest_state, window);

@@ -13,7 +13,7 @@ use super::{
     json,
     params::{HexOrDecimal, Params},
 };
-use crate::store::StoredBlock;
+use crate::{header::next_base_fee, store::StoredBlock};
 
 /// Percentiles that one eth_feeHistory may ask for; source: geth.
 const PERCENTILES_MAX: usize = 100;
@@ -52,9 +52,7 @@ impl Api {
     }
 
     pub(super) fn next_base_fee(&self, parent: &Header) -> u64 {
-        parent
-            .next_block_base_fee(self.engine.spec().base_fee_params())
-            .unwrap_or_default()
+        next_base_fee(self.engine.spec(), parent).unwrap_or_default()
     }
 
     fn next_blob_base_fee(&self, parent: &Header) -> u128 {
@@ -66,7 +64,7 @@ impl Api {
     }
 
     fn head_header(&self) -> Result<Header, RpcError> {
-        let number = self.engine.head().number;
+        let number = self.engine.store().head().number;
         let header = self.engine.store().header(number)?;
         header
             .map(|header| header.0.clone())
@@ -75,7 +73,7 @@ impl Api {
 
     /// A low percentile of the lowest tips of recent blocks; a proposer's own transactions do not count.
     fn suggested_tip(&self) -> Result<u128, RpcError> {
-        let head = self.engine.head();
+        let head = self.engine.store().head();
         if let Some((hash, tip)) = *self.tip_oracle.0.lock()
             && hash == head.hash
         {
@@ -109,7 +107,7 @@ impl Api {
         let newest = params.required::<BlockNumber>(1)?;
         let percentiles = params.optional::<Vec<f64>>(2)?.unwrap_or_default();
         check_percentiles(&percentiles)?;
-        let head = self.engine.head().number;
+        let head = self.engine.store().head().number;
         let newest = match newest {
             BlockNumber::Number(number) if number > head => {
                 return Err(RpcError::server(format!(

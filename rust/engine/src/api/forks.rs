@@ -17,7 +17,7 @@ impl Api {
             header.ok_or_else(|| RpcError::internal(format!("block {number} has no header")))
         };
         let genesis = header(0)?;
-        let now = header(self.engine.head().number)?.0.timestamp;
+        let now = header(self.engine.store().head().number)?.0.timestamp;
         let times = fork_times(self.engine.spec().config());
         let current = times.iter().rfind(|time| **time <= now).copied();
         let next = times.iter().find(|time| **time > now).copied();

@@ -9,8 +9,6 @@ use alloy_primitives::U256;
 pub struct ApiLimits {
     /// Wall time for code that a request runs, all its runs together (geth: 5 s).
     pub call_timeout: Duration,
-    /// Most gas that a call may have, whatever it asks for (geth: 50 million).
-    pub call_gas_max: u64,
     /// Accounts and slots in one state override.
     pub override_entries_max: usize,
     /// Distance between the two ends of eth_getLogs.
@@ -37,7 +35,6 @@ impl Default for ApiLimits {
     fn default() -> Self {
         Self {
             call_timeout: Duration::from_secs(5),
-            call_gas_max: 50_000_000,
             override_entries_max: 4_096,
             log_blocks_max: 2_000,
             logs_max: 10_000,

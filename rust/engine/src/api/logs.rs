@@ -83,7 +83,7 @@ impl Api {
 
     /// Turn tags into numbers and check the distance.
     fn log_range(&self, from: BlockNumber, to: BlockNumber) -> Result<(u64, u64), RpcError> {
-        let head = self.engine.head().number;
+        let head = self.engine.store().head().number;
         let resolve = |number| match number {
             BlockNumber::Number(number) => Ok(number),
             BlockNumber::Latest => Ok(head),

@@ -95,7 +95,7 @@ impl Api {
             precompiles: PrecompilesMap::from_static(precompiles),
             state: CacheDB::new(view),
             env,
-            gas_max: self.limits.call_gas_max,
+            gas_max: self.engine.config().gas_ceiling,
             deadline: Instant::now() + self.limits.call_timeout,
             timeout: self.limits.call_timeout,
         })
