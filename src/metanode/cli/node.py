@@ -42,14 +42,15 @@ def run(
     ] = None,
 ) -> None:
     """Run one node until SIGTERM; for containers, systemd and the local supervisor."""
-    from metanode.node.app import run_node  # noqa: PLC0415 - the engine is loaded for this command only
-    from metanode.node.config import load_config  # noqa: PLC0415
+    from metanode.node.config import load_config  # noqa: PLC0415 - for this command only
 
     home = (directory or Path.cwd()).resolve()
     files = config or [home / "config.toml"]
     loaded = load_config(files)
     for warning in loaded.warnings:
         print_warning(warning)
+    from metanode.node.app import run_node  # noqa: PLC0415 - loads the engine, so only when the configuration is good
+
     run_node(loaded.config, home=home, genesis_file=genesis)
 
 

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
+
 from metanode.chain.genesis import make_genesis
 from metanode.chain.validators import ValidatorSet
 from metanode.crypto.addresses import parse_address
-
 from metanode.crypto.keystore import SCRYPT_N_LOCAL, load_key, save_key, write_secret_file
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidInput, Unavailable

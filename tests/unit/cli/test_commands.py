@@ -1,0 +1,117 @@
+"""Commands as a person types them, without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VALIDATOR = "0x" + "11" * 20
+
+
+def metanode(*arguments: str, cwd: Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONWARNINGS": "error", "COLUMNS": "200"}
+    finished = subprocess.run(
+        [sys.executable, "-m", "metanode", *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert finished.returncode == expect, finished.stderr
+    return finished
+
+
+def test_a_new_key_is_a_private_keystore_whose_secret_is_never_printed(tmp_path: Path) -> None:
+    made = metanode("keys", "new", "key.json", "--dev", "--json", cwd=tmp_path)
+    shown = metanode("keys", "show", "key.json", "--json", cwd=tmp_path)
+
+    assert json.loads(made.stdout) == json.loads(shown.stdout)
+    assert set(json.loads(made.stdout)) == {"address", "public_key", "keystore"}
+    for name in ("key.json", "key.password"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_an_existing_key_is_never_overwritten(tmp_path: Path) -> None:
+    metanode("keys", "new", "key.json", "--dev", cwd=tmp_path)
+
+    refused = metanode("keys", "new", "key.json", "--dev", cwd=tmp_path, expect=1)
+
+    assert "exists already" in refused.stderr
+
+
+def test_a_keystore_that_others_can_read_is_refused_with_the_cure(tmp_path: Path) -> None:
+    metanode("keys", "new", "key.json", "--dev", cwd=tmp_path)
+    (tmp_path / "key.json").chmod(0o644)
+
+    assert "chmod 600" in metanode("keys", "show", "key.json", cwd=tmp_path, expect=1).stderr
+
+
+def test_a_private_key_is_imported_from_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80\n")
+    secret.chmod(0o600)
+    password = tmp_path / "password"
+    password.write_text("correct horse\n")
+    password.chmod(0o600)
+
+    made = metanode(
+        "keys",
+        "import",
+        "key.json",
+        "--private-key-file",
+        "secret",
+        "--password-file",
+        "password",
+        "--json",
+        cwd=tmp_path,
+    )
+
+    assert json.loads(made.stdout)["address"] == "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+
+
+def test_a_genesis_file_is_made_and_checked(tmp_path: Path) -> None:
+    metanode(
+        *("genesis", "new", "genesis.json", "--validator", VALIDATOR, "--chain-id", "7", "--network", "mine"),
+        *("--fund", f"0x{'22' * 20}=5", "--genesis-time", "1767225600"),
+        cwd=tmp_path,
+    )
+
+    found = json.loads(metanode("genesis", "check", "genesis.json", "--json", cwd=tmp_path).stdout)
+
+    assert (found["chain_id"], found["network"], found["validators"]) == (7, "mine", [VALIDATOR])
+    assert json.loads((tmp_path / "genesis.json").read_text())["alloc"]["0x" + "22" * 20]["balance"] == hex(
+        5 * 10**18
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("status",), "no network in"),
+        (("logs",), "no network in"),
+        (("reset", "--yes"), "no network in"),
+        (("account", "list"), "no network in"),
+        (("up", "--validators", "0"), "validators: found 0"),
+        (("keys", "show", "absent.json", "--password-file", "absent"), "No such file"),
+        (("genesis", "check", "/dev/null"), "expected JSON"),
+        (("node", "absent"), "absent/config.toml: can't be read"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence_and_exit_code_1(
+    tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    finished = metanode(*arguments, cwd=tmp_path, expect=1)
+
+    assert sentence in finished.stderr
+    assert "Traceback" not in finished.stderr

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from metanode.errors import InvalidInput
+from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
+from sdk.testnet.deployment.plan import NetworkSpec, plan_network
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_saved_plan_is_loaded_as_it_was(tmp_path: Path) -> None:
+    directory = NetworkDirectory(tmp_path)
+    plan = plan_network(NetworkSpec(validator_count=3, port_offset=7)).with_follower()
+
+    directory.save_plan(plan)
+
+    assert directory.load_plan() == plan
+
+
+def test_a_directory_without_a_network_says_how_to_start_one(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"no network in .*; start one with `metanode up`"):
+        NetworkDirectory(tmp_path).load_plan()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"spec": {"validators": 3}, "nodes": []}', "\x00"])
+def test_a_damaged_plan_is_refused_with_the_way_out(tmp_path: Path, text: str) -> None:
+    directory = NetworkDirectory(tmp_path)
+    directory.plan_file.write_text(text)
+
+    with pytest.raises(InvalidInput, match=r"not a network plan: .*`metanode reset`"):
+        directory.load_plan()
+
+
+def test_an_atomic_write_leaves_no_other_file(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "deep" / "file", "one")
+    write_atomic(tmp_path / "deep" / "file", "two")
+
+    assert [(file.name, file.read_text()) for file in (tmp_path / "deep").iterdir()] == [("file", "two")]
