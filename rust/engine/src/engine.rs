@@ -17,7 +17,7 @@ use crate::{
     body::validate_body,
     build,
     chain::{Chain, Parent, Tip, Undecided},
-    events::EventBus,
+    events::{self, EventBus},
     execute::{self, ExecutorFactory},
     genesis::GenesisBlock,
     header::{next_base_fee, validate_header},
@@ -100,21 +100,18 @@ impl Engine {
         let store = open_store(&config, &genesis)?;
         let spec = Arc::new(genesis.spec);
         let tip = Tip::load(&store)?;
-        let pool = TransactionPool::new(
+        let pool = Arc::new(TransactionPool::new(
             config.pool.clone(),
             spec.chain_id,
             threads.clone(),
             pool_head(&spec, &tip),
-        );
+        ));
         let events = Arc::new(EventBus::default());
-        let listener = events.clone();
-        pool.set_listener(Box::new(move |transactions| {
-            listener.publish(&EngineEvent::PendingTransactions(transactions));
-        }));
+        events::announce_pending(&pool, &events)?;
         let engine = Arc::new(Self {
             factory: execute::executor_factory(spec.clone()),
             spec,
-            pool: Arc::new(pool),
+            pool,
             chain: RwLock::new(Chain::new(tip)),
             deciding: Mutex::new(()),
             config,

@@ -3,12 +3,17 @@
 use std::{
     ops::Deref,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 
-use crate::{pool::PooledTransaction, store::StoredBlock};
+use crate::{
+    EngineError, Result,
+    pool::{PooledTransaction, TransactionPool},
+    store::StoredBlock,
+};
 
 /// Events that wait for one subscriber. Blocks come every few seconds and transactions in batches, so this is minutes.
 const QUEUED_EVENTS_MAX: usize = 1_024;
@@ -76,6 +81,36 @@ impl EventBus {
             }
         }
     }
+}
+
+/// How long transactions are gathered before they are announced: one event, and one waking of each subscriber, for
+/// hundreds of them instead of one each.
+const PENDING_GATHERED_FOR: Duration = Duration::from_millis(10);
+
+/// Announce what becomes pending in `pool`, in batches, on a thread that ends with the pool.
+pub(crate) fn announce_pending(pool: &Arc<TransactionPool>, events: &Arc<EventBus>) -> Result<()> {
+    let (wake, woken) = bounded(1);
+    pool.set_listener(move || {
+        // Full means that the thread is about to look anyway.
+        let _ = wake.try_send(());
+    });
+    let pool = Arc::downgrade(pool);
+    let events = Arc::clone(events);
+    let announce = move || {
+        while woken.recv().is_ok() {
+            std::thread::sleep(PENDING_GATHERED_FOR);
+            let Some(pool) = pool.upgrade() else { return };
+            let fresh = pool.take_fresh();
+            if !fresh.is_empty() {
+                events.publish(&EngineEvent::PendingTransactions(fresh));
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("engine-pending".into())
+        .spawn(announce)
+        .map(drop)
+        .map_err(|error| EngineError::LimitExceeded(format!("no threads: {error}")))
 }
 
 #[cfg(test)]
