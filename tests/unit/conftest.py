@@ -13,8 +13,10 @@ VECTORS = Path(__file__).parents[3] / "shared" / "vectors" / "vectors.tar.xz"
 _FOLDERS = (
     "dev/ethereum-tests/RLPTests/",
     "dev/ethereum-tests/KeyStoreTests/",
+    "dev/ethereum-tests/TrieTests/",
     "dev/vectors/",
-    "dev/execution-apis/tests/genesis.json",
+    "dev/eest/blockchain_tests/osaka/eip7825_transaction_gas_limit_cap/",
+    "dev/eest/blockchain_tests/prague/eip7685_general_purpose_el_requests/",
 )
 
 

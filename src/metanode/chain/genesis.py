@@ -109,15 +109,22 @@ def parse_genesis(text: bytes | str, *, state_root: Hash32 | None = None) -> Gen
     """
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidGenesis(f"genesis: expected JSON: {error}") from error
     found = _Problems()
     root = found.read_object(content, "genesis")
+    found.check()
     config = found.read_object(root.get("config"), "config")
+    found.check()
     chain_id = found.read_number(config, "chainId", "config.chainId", low=1, high=2**63 - 1)
     _check_forks(found, config)
     execution = _parse_execution_header(found, root, state_root)
-    section = found.read_object(config.get("metanode"), "config.metanode")
+    if "metanode" not in config:
+        found.add(
+            "config.metanode: missing; it holds the consensus section, without which this file is some other network's"
+        )
+        found.check()
+    section = found.read_object(config["metanode"], "config.metanode")
     parameters = _parse_consensus(found, section, execution.timestamp, execution.gas_limit)
     found.check()
     assert parameters is not None, "a section without problems gives parameters"
@@ -380,7 +387,7 @@ def _parse_accounts(found: _Problems, alloc: Mapping[str, Any]) -> dict[bytes, b
     """Return the RLP of each account by address."""
     accounts: dict[bytes, bytes] = {}
     for key, value in alloc.items():
-        where = f"alloc.{key[:80]}"
+        where, before = f"alloc.{key[:80]}", len(found.sentences)
         address = found.read_address(key if key.startswith("0x") else "0x" + key, where)
         account = found.read_object(value, where)
         found.check_keys(account, ("balance", "nonce", "code", "storage"), where)
@@ -392,7 +399,7 @@ def _parse_accounts(found: _Problems, alloc: Mapping[str, Any]) -> dict[bytes, b
             continue
         if address in accounts:
             found.add(f"{where}: the address stands here twice")
-        if not (balance or nonce or code or storage):
+        if not (balance or nonce or code or storage or len(found.sentences) > before):
             found.add(f"{where}: expected a balance, a nonce or code; clients disagree about empty accounts")
         accounts[address] = rlp.encode(
             [rlp.integer(nonce), rlp.integer(balance), secure_root(storage), keccak256(code)]
@@ -422,7 +429,7 @@ def _parse_consensus(
         name = "unnamed"
     named_rule = section.get("quorum", QuorumRule.AUTHORITY.value)
     rules = {rule.value: rule for rule in QuorumRule}
-    if named_rule not in rules:
+    if not isinstance(named_rule, str) or named_rule not in rules:
         found.add(f"{where}.quorum: expected one of {', '.join(rules)}, found {_described(named_rule)}")
     rule = (
         rules.get(named_rule, QuorumRule.AUTHORITY) if isinstance(named_rule, str) else QuorumRule.AUTHORITY
