@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down reset status logs test unit sim sim-long acceptance integration rust-test lint fmt types bench clean
+.PHONY: help setup setup-dev up down reset status logs test unit sim sim-long acceptance integration rust-test lint fmt docs types bench clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ fmt: ## format Python and Rust
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 	cargo fmt --all
+
+docs: setup ## write the reference pages that are generated from the code
+	@$(BIN)/python tools/reference.py
 
 types: setup-dev ## mypy strict; the stub of the Rust engine against the binary
 	$(BIN)/mypy

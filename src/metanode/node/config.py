@@ -116,7 +116,9 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 class Section(BaseModel):
     """What all sections share: frozen, strict, no unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, use_attribute_docstrings=True
+    )
 
 
 class NetworkSection(Section):
@@ -138,6 +140,7 @@ class ServerSection(Section):
     """Listeners of this node and of the services beside it."""
 
     bind_address: IpAddress = "127.0.0.1"
+    """Where RPC listens when `network.public_rpc` is true, and the services beside it."""
     rpc_port: Port = 8545
     """HTTP and WebSocket JSON-RPC."""
     ws_port: Port | None = None
@@ -147,6 +150,7 @@ class ServerSection(Section):
     metrics_port: Port | None = None
     """/metrics, /healthz and /readyz, on `metrics_address`."""
     metrics_address: IpAddress = "127.0.0.1"
+    """The address of `metrics_port`; a private network, never the public one."""
     api_port: Port | None = None
     """Where the community API listens: /api/v1/status of this node until the services take it over."""
     dashboard_port: Port | None = None
@@ -160,22 +164,27 @@ class ServerSection(Section):
     connections_max: int = Field(default=200, ge=1, le=65535)
     """HTTP and WebSocket connections at once, over all clients."""
     connections_per_address_max: int = Field(default=20, ge=1, le=65535)
+    """The same for one client address; loopback and trusted proxies are exempt."""
 
 
 class DatabaseSection(Section):
     """Databases of the services; the node itself needs none."""
 
     postgres_url: SecretStr | None = None
+    """PostgreSQL of faucet and explorer."""
     redis_url: SecretStr | None = None
+    """Redis of the services: rate limits and caches."""
 
 
 class ConsensusSection(Section):
     """The network's consensus when it starts from this file and not from a genesis file."""
 
     algorithm: Literal["ibft"] = "ibft"
+    """IBFT 2.0: one validator, one vote."""
     block_time: int = Field(default=2, ge=1, le=3600)
     """The block period, seconds."""
     validators: tuple[AddressField, ...] = ()
+    """The validators of the first block, in any order."""
     genesis_time: int = Field(default=1_767_225_600, ge=0, lt=2**63)
     """Seconds since the epoch; the same in every node's file. By default the first second of 2026."""
 
@@ -188,6 +197,7 @@ class MiningSection(Section):
     rewards: bool = False
     """Pay `block_reward_gwei` to each block's proposer as an EIP-4895 withdrawal."""
     block_reward_gwei: int = Field(default=DEFAULT_REWARD_GWEI, ge=0, lt=2**64)
+    """What `rewards` pays for each block."""
     gas_limit: int = Field(default=DEFAULT_GAS_LIMIT, ge=5_000, lt=2**63)
     """Gas limit of the genesis block, and the target after it."""
 
@@ -196,6 +206,7 @@ class ValidatorSection(Section):
     """This node's validator."""
 
     enabled: bool = False
+    """Whether this node has a validator key to propose and vote with."""
     validator_key: SecretStr | None = None
     """`keystore:PATH`, or 64 hexadecimal digits, which only an environment variable should bring."""
     password_file: Path | None = None
@@ -208,8 +219,11 @@ class PeerSection(Section):
     """Peer to peer."""
 
     listen_address: Listen = HostPort("127.0.0.1", 30303)
+    """Where peers connect (TCP), and where discovery answers (UDP)."""
     bootstrap_nodes: tuple[EnodeField, ...] = ()
+    """Peers to connect to; an id that is left out is learned at first contact and pinned."""
     max_peers: int = Field(default=25, ge=0, le=10_000)
+    """Connections at once; validators have places of their own above it."""
     discovery: bool = True
     """Find peers by discv4 beside the bootstrap nodes."""
     node_key: Path | None = None
@@ -231,15 +245,20 @@ class PoolSection(Section):
     """The transaction pool."""
 
     pending_max: int = Field(default=65_536, ge=1)
+    """Executable transactions kept."""
     queued_max: int = Field(default=16_384, ge=0)
+    """Transactions kept that wait for an earlier nonce."""
     minimum_tip_wei: int = Field(default=1, ge=0)
+    """Transactions that pay less a gas are refused."""
 
 
 class LogSection(Section):
     """Logging."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least urgent events that are written."""
     format: Literal["console", "json"] = "console"
+    """Lines for people, or one JSON object a line."""
 
 
 class NodeConfig(Section):

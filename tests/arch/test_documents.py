@@ -1,0 +1,51 @@
+"""What the documents say is true of the tree."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
+LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+    links = [link for link in LINK.findall(document.read_text()) if "://" not in link]
+
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_document_has_one_title(document: Path) -> None:
+    text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+
+    assert len(re.findall(r"^# ", text, flags=re.MULTILINE)) == 1
+
+
+def test_the_configuration_page_is_what_the_code_says() -> None:
+    source = importlib.util.spec_from_file_location("reference", ROOT / "tools" / "reference.py")
+    assert source is not None
+    assert source.loader is not None
+    reference = importlib.util.module_from_spec(source)
+    source.loader.exec_module(reference)
+
+    assert reference.PAGE.read_text() == reference.page(), "run: make docs"
+
+
+def test_every_configuration_key_is_described() -> None:
+    page = (ROOT / "docs" / "reference" / "configuration.md").read_text()
+
+    assert re.findall(r"^\| `(\w+)` .*\|  \|$", page, flags=re.MULTILINE) == []
+
+
+def test_every_decision_is_listed_in_the_index() -> None:
+    pages = {path.name for path in (ROOT / "docs" / "adr").glob("0*.md")}
+    index = (ROOT / "docs" / "adr" / "README.md").read_text()
+
+    assert pages
+    assert {name for name in pages if f"({name})" not in index} == set()
