@@ -1,0 +1,522 @@
+//! Calls, batches, errors and the three ways a method is answered.
+
+mod common;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::*;
+use rpc::{Limits, NoOutside, RpcError, Server};
+use serde_json::{Value, json};
+
+#[test]
+fn the_server_answers_what_it_knows_of_the_node() {
+    let (server, address) = start_one(Limits::default());
+    server.set_peer_count(11);
+    for (method, params, expected) in [
+        (
+            "web3_clientVersion",
+            json!([]),
+            json!("Metanode/v0.1.0/linux/rust"),
+        ),
+        ("net_version", json!([]), json!("1337")),
+        ("net_listening", json!([]), json!(true)),
+        ("net_peerCount", json!([]), json!("0xb")),
+        (
+            "web3_sha3",
+            json!(["0x"]),
+            json!("0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"),
+        ),
+        (
+            "eth_echo",
+            json!(["0x1", null, {"a": [1]}]),
+            json!(["0x1", null, {"a": [1]}]),
+        ),
+    ] {
+        assert_eq!(
+            call(address, method, &params),
+            json!({"jsonrpc": "2.0", "id": 1, "result": expected}),
+            "{method}"
+        );
+    }
+    server.set_listening(false);
+    assert_eq!(
+        call(address, "net_listening", &json!([]))["result"],
+        json!(false)
+    );
+}
+
+#[test]
+fn ids_come_back_as_they_were_sent() {
+    let (_server, address) = start_one(Limits::default());
+    for id in [
+        "0",
+        "-7",
+        "1.5",
+        "123456789012345678901234567890",
+        "\"text\"",
+        "\"\\u00e9\"",
+        "null",
+    ] {
+        let reply = post(
+            address,
+            &format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_echo","params":[]}}"#),
+        );
+        assert_eq!(
+            reply.body,
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"result":[]}}"#)
+        );
+    }
+}
+
+#[test]
+fn errors_have_the_standard_codes_and_status_200() {
+    let (_server, address) = start_one(Limits::default());
+    for (body, code, message) in [
+        ("{", -32700, "parse error"),
+        ("nonsense", -32700, "parse error"),
+        ("{}", -32600, "invalid request"),
+        ("[]", -32600, "empty batch"),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"eth_sign"}"#,
+            -32601,
+            "the method eth_sign does not exist/is not available",
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":""}"#,
+            -32601,
+            "the method  does not exist/is not available",
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"eth_panic"}"#,
+            -32603,
+            "internal error",
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"web3_sha3"}"#,
+            -32602,
+            "missing value for required argument 0",
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"web3_sha3","params":["0x","0x"]}"#,
+            -32602,
+            "too many arguments, want at most 1",
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"web3_sha3","params":{}}"#,
+            -32602,
+            "parameters are not an array",
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}"#,
+            -32601,
+            "notifications not supported",
+        ),
+    ] {
+        let reply = post(address, body);
+        assert_eq!(reply.status, 200, "{body}");
+        assert_eq!(error_of(&reply.json()), (code, message), "{body}");
+    }
+    let reverted = call(address, "eth_fail", &json!([]));
+    let expected = json!({"code": 3, "message": "execution reverted", "data": "0x08c379a0"});
+    assert_eq!(reverted["error"], expected);
+    assert_eq!(
+        call(address, "eth_echo", &json!([1]))["result"],
+        json!([1]),
+        "alive after a handler's panic"
+    );
+}
+
+#[test]
+fn a_long_unknown_method_is_not_echoed_whole() {
+    let (_server, address) = start_one(Limits::default());
+    let reply = post(
+        address,
+        &request(&"x".repeat(100_000), &json!([])).to_string(),
+    );
+    assert!(reply.body.len() < 300, "{}", reply.body.len());
+}
+
+#[test]
+fn a_batch_is_answered_in_order_and_notifications_are_not() {
+    let (_server, address) = start_one(Limits::default());
+    let batch = json!([
+        {"jsonrpc": "2.0", "id": "a", "method": "eth_echo", "params": [1]},
+        {"jsonrpc": "2.0", "method": "eth_echo", "params": [2]},
+        {"jsonrpc": "2.0", "id": 3, "method": "eth_slow", "params": [1]},
+        [{"jsonrpc": "2.0", "id": 4, "method": "eth_echo"}],
+        5,
+        {"jsonrpc": "2.0", "id": 6, "method": "eth_none"},
+        {"jsonrpc": "2.0", "id": 7, "method": "eth_sendRawTransaction", "params": ["0x7"]},
+        {"jsonrpc": "2.0", "id": 8, "method": "eth_echo", "params": [8]},
+    ]);
+    let reply = post(address, &batch.to_string()).json();
+    let summary: Vec<(Value, Value)> = reply
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (
+                one["id"].clone(),
+                if one["error"].is_null() {
+                    one["result"].clone()
+                } else {
+                    one["error"]["code"].clone()
+                },
+            )
+        })
+        .collect();
+    let expected = [
+        (json!("a"), json!([1])),
+        (json!(3), json!(true)),
+        (json!(null), json!(-32600)),
+        (json!(null), json!(-32600)),
+        (json!(6), json!(-32601)),
+        (json!(7), json!(["0x7"])),
+        (json!(8), json!([8])),
+    ];
+    assert_eq!(summary, expected);
+}
+
+#[test]
+fn notifications_alone_get_an_empty_body() {
+    let (_server, address) = start_one(Limits::default());
+    for body in [
+        r#"{"jsonrpc":"2.0","method":"eth_echo"}"#,
+        r#"[{"jsonrpc":"2.0","method":"eth_echo"}]"#,
+    ] {
+        let reply = post(address, body);
+        assert_eq!((reply.status, reply.body.as_str()), (200, ""));
+    }
+}
+
+/// Row 3 of the table of bad inputs.
+#[test]
+fn a_batch_over_the_limit_is_one_error() {
+    let (_server, address) = start_one(Limits::default());
+    let item = request("eth_echo", &json!([]));
+    let fits = post(address, &Value::Array(vec![item.clone(); 100]).to_string()).json();
+    assert_eq!(fits.as_array().map(Vec::len), Some(100));
+    for count in [101, 10_000] {
+        let reply = post(
+            address,
+            &Value::Array(vec![item.clone(); count]).to_string(),
+        )
+        .json();
+        assert_eq!(
+            error_of(&reply),
+            (
+                -32600,
+                &*format!("batch too large: {count} requests, at most 100")
+            )
+        );
+        assert_eq!(reply["id"], Value::Null);
+    }
+    let nested = post(address, "[[],[[]]]").json();
+    assert_eq!(
+        nested
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(error_of)
+            .collect::<Vec<_>>(),
+        [(-32600, "invalid request"); 2]
+    );
+}
+
+/// Row 1: also as a parameter, and over WebSocket.
+#[test]
+fn deep_json_is_refused_fast() {
+    let (_server, address) = start_one(Limits::default());
+    let deep = "[".repeat(100_000);
+    let mut socket = open_websocket(address);
+    let begun = Instant::now();
+    assert_eq!(error_of(&post(address, &deep).json()).0, -32700);
+    socket.send(deep.as_str().into()).unwrap();
+    assert_eq!(error_of(&receive(&mut socket)).0, -32700);
+    let objects = "{\"a\":".repeat(100_000);
+    assert_eq!(error_of(&post(address, &objects).json()).0, -32700);
+    let inside = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"web3_sha3","params":{deep}{}}}"#,
+        "]".repeat(100_000)
+    );
+    assert_eq!(error_of(&post(address, &inside).json()).0, -32602);
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+/// Row 2.
+#[test]
+fn hostile_numbers_and_strings_are_refused_fast() {
+    let (_server, address) = start_one(Limits::default());
+    let digits = "9".repeat(900_000);
+    let begun = Instant::now();
+    for (body, code) in [
+        (
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"web3_sha3","params":[{digits}]}}"#),
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"eth_echo","params":[NaN]}"#.to_owned(),
+            -32700,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"eth_echo","params":[Infinity]}"#.to_owned(),
+            -32700,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"\ud800"}"#.to_owned(),
+            -32700,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"web3_sha3","params":["\ud800"]}"#.to_owned(),
+            -32602,
+        ),
+        ("\u{feff}{}".to_owned(), -32700),
+    ] {
+        let reply = post(address, &body);
+        assert_eq!(
+            error_of(&reply.json()).0,
+            code,
+            "{}",
+            &body[..body.len().min(90)]
+        );
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn a_response_over_the_limit_is_an_error_in_its_place() {
+    let (_server, address) = start_one(Limits {
+        response_bytes_max: 1_000,
+        ..Limits::default()
+    });
+    assert!(call(address, "eth_large", &json!([900]))["result"].is_string());
+    assert_eq!(
+        error_of(&call(address, "eth_large", &json!([1_000]))),
+        (-32003, "response too large")
+    );
+    let item = request("eth_large", &json!([400]));
+    let batch = post(address, &Value::Array(vec![item; 4]).to_string()).json();
+    let codes: Vec<i64> = batch
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| error_of(one).0)
+        .collect();
+    assert_eq!(codes, [0, 0, -32003, -32003]);
+}
+
+#[test]
+fn heavy_calls_wait_their_turn_and_are_refused_beyond_the_queue() {
+    let (server, address) = start_one(Limits {
+        heavy_queued_max: 2,
+        ..Limits::default()
+    });
+    let callers: Vec<_> = (0..8)
+        .map(|_| thread::spawn(move || call(address, "eth_slow", &json!([300]))))
+        .collect();
+    thread::sleep(Duration::from_millis(100));
+    let begun = Instant::now();
+    assert_eq!(call(address, "eth_echo", &json!([]))["result"], json!([]));
+    assert!(
+        begun.elapsed() < Duration::from_millis(250),
+        "a read waited for heavy calls: {:?}",
+        begun.elapsed()
+    );
+    let answers: Vec<Value> = callers
+        .into_iter()
+        .map(|caller| caller.join().unwrap())
+        .collect();
+    let served = answers
+        .iter()
+        .filter(|answer| answer["result"] == json!(true))
+        .count();
+    let busy = answers
+        .iter()
+        .filter(|answer| error_of(answer) == (-32005, "server is busy, try again later"))
+        .count();
+    // Two wait, and a third runs unless its thread had not taken it yet.
+    assert!(
+        (2..=3).contains(&served) && served + busy == 8,
+        "{answers:?}"
+    );
+    assert_eq!(server.statistics().shed, busy as u64);
+}
+
+#[test]
+fn a_heavy_call_that_takes_too_long_is_answered_with_a_timeout() {
+    let (_server, address) = start_one(Limits {
+        heavy_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    });
+    assert_eq!(
+        error_of(&call(address, "eth_slow", &json!([500]))),
+        (-32002, "request timed out")
+    );
+}
+
+#[test]
+fn heavy_calls_are_shed_while_consensus_needs_the_processor() {
+    let (server, address) = start_one(Limits::default());
+    server.set_shedding(true);
+    assert_eq!(
+        error_of(&call(address, "eth_slow", &json!([1]))),
+        (-32005, "server is busy, try again later")
+    );
+    assert_eq!(
+        call(address, "eth_echo", &json!([]))["result"],
+        json!([]),
+        "reads go on"
+    );
+    assert_eq!(
+        call(address, "eth_sendRawTransaction", &json!(["0x"]))["result"],
+        json!(["0x"]),
+        "so do writes"
+    );
+    server.set_shedding(false);
+    assert_eq!(
+        call(address, "eth_slow", &json!([1]))["result"],
+        json!(true)
+    );
+}
+
+#[test]
+fn writes_of_all_connections_are_handed_over_together() {
+    let fake = Arc::new(Fake::default());
+    let server = Server::start(
+        config(vec![loopback()], Limits::default()),
+        Arc::clone(&fake) as _,
+        Arc::new(NoOutside),
+    )
+    .unwrap();
+    let address = server.addresses()[0];
+    let callers: Vec<_> = (0..16)
+        .map(|number| {
+            thread::spawn(move || {
+                call(address, "eth_sendRawTransaction", &json!([number]))["result"].clone()
+            })
+        })
+        .collect();
+    for (number, caller) in callers.into_iter().enumerate() {
+        assert_eq!(caller.join().unwrap(), json!([number]));
+    }
+    let batch: Vec<Value> = (0..100)
+        .map(|number| request("eth_sendRawTransaction", &json!([number])))
+        .collect();
+    let answers = post(address, &Value::Array(batch).to_string()).json();
+    let results: Vec<Value> = answers
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["result"][0].clone())
+        .collect();
+    assert_eq!(
+        results,
+        (0..100).map(|number| json!(number)).collect::<Vec<_>>()
+    );
+    let gathered = fake.gathered.lock().clone();
+    assert_eq!(gathered.iter().sum::<usize>(), 116);
+    assert!(gathered.len() < 16, "{gathered:?}");
+}
+
+#[test]
+fn outside_handlers_answer_through_a_bounded_queue() {
+    let (queue, requests) = Queue::new();
+    let limits = Limits {
+        outside_timeout: Duration::from_millis(400),
+        ..Limits::default()
+    };
+    let server = Server::start(
+        config(vec![loopback()], limits),
+        Arc::new(Fake::default()),
+        Arc::new(queue),
+    )
+    .unwrap();
+    let address = server.addresses()[0];
+
+    let caller = thread::spawn(move || call(address, "ibft_getPendingVotes", &json!([{"a": 1}])));
+    let request = requests.recv().unwrap();
+    assert_eq!(request.method, "ibft_getPendingVotes");
+    assert_eq!(request.params.as_ref().unwrap().get(), r#"[{"a":1}]"#);
+    assert_eq!(
+        (request.listener.name(), request.peer.to_string()),
+        ("loopback", "127.0.0.1".to_owned())
+    );
+    request.reply.send(Ok(raw("{\"0x01\":true}")));
+    assert_eq!(caller.join().unwrap()["result"], json!({"0x01": true}));
+
+    let caller = thread::spawn(move || call(address, "ibft_getPendingVotes", &json!([])));
+    requests
+        .recv()
+        .unwrap()
+        .reply
+        .send(Err(RpcError::invalid_params("height: too high")));
+    assert_eq!(
+        error_of(&caller.join().unwrap()),
+        (-32602, "height: too high")
+    );
+
+    let caller = thread::spawn(move || call(address, "ibft_getPendingVotes", &json!([])));
+    drop(requests.recv().unwrap());
+    assert_eq!(
+        error_of(&caller.join().unwrap()),
+        (-32603, "internal error")
+    );
+
+    let caller = thread::spawn(move || call(address, "eth_both", &json!([])));
+    requests.recv().unwrap().reply.send(Ok(raw("\"outside\"")));
+    assert_eq!(
+        caller.join().unwrap()["result"],
+        json!("outside"),
+        "outside wins over the engine"
+    );
+
+    let waiting: Vec<_> = (0..2)
+        .map(|_| thread::spawn(move || call(address, "ibft_getPendingVotes", &json!([]))))
+        .collect();
+    wait_until("two wait", || requests.len() == 2);
+    assert_eq!(
+        error_of(&call(address, "ibft_getPendingVotes", &json!([]))).0,
+        -32005
+    );
+    for one in waiting {
+        assert_eq!(
+            error_of(&one.join().unwrap()),
+            (-32002, "request timed out")
+        );
+    }
+    assert!(
+        requests
+            .try_iter()
+            .all(|request| request.reply.is_abandoned())
+    );
+}
+
+#[test]
+fn statistics_count_methods_by_name_and_inventions_as_other() {
+    let (server, address) = start_one(Limits::default());
+    for method in ["eth_echo", "eth_echo", "eth_fail", "evil_1", "evil_2"] {
+        call(address, method, &json!([]));
+    }
+    let statistics = server.statistics();
+    let counted: Vec<(&str, u64, u64)> = statistics
+        .methods
+        .iter()
+        .map(|one| (one.method.as_str(), one.requests, one.errors))
+        .collect();
+    assert_eq!(
+        counted,
+        [("eth_echo", 2, 0), ("eth_fail", 1, 1), ("other", 2, 2)]
+    );
+    assert_eq!(statistics.in_flight, 0);
+    assert_eq!(statistics.methods[0].buckets.iter().sum::<u64>(), 2);
+}

@@ -1,0 +1,281 @@
+//! What a caller can make grow or last, and where it ends.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::*;
+use rpc::{Limits, ListenerConfig, ListenerKind};
+use serde_json::json;
+
+fn echo_body() -> String {
+    request("eth_echo", &json!([])).to_string()
+}
+
+/// Waits for the end of a connection; gives the time it took.
+fn time_to_close(stream: &mut TcpStream) -> Duration {
+    let begun = Instant::now();
+    let mut buffer = [0; 65_536];
+    while !matches!(stream.read(&mut buffer), Ok(0) | Err(_)) {}
+    begun.elapsed()
+}
+
+/// Row 4.
+#[test]
+fn a_body_over_the_limit_is_refused_and_the_connection_closed() {
+    let (_server, address) = start_one(Limits {
+        body_bytes_max: 10_000,
+        ..Limits::default()
+    });
+    let padding = " ".repeat(10_000 - echo_body().len());
+    assert_eq!(
+        post(address, &format!("{}{padding}", echo_body())).status,
+        200
+    );
+    let declared = exchange(address, &post_bytes("", &vec![b' '; 10_001]));
+    assert_eq!(
+        (declared.status, declared.header("connection")),
+        (413, Some("close"))
+    );
+
+    let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    let huge = format!("{head}content-length: 104857600\r\n\r\n");
+    assert_eq!(
+        exchange(address, huge.as_bytes()).status,
+        413,
+        "before a byte of it is sent"
+    );
+    let overflow = format!("{head}content-length: 99999999999999999999999\r\n\r\n");
+    assert_eq!(exchange(address, overflow.as_bytes()).status, 400);
+
+    let mut stream = connect(address);
+    stream
+        .write_all(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes())
+        .unwrap();
+    let chunk = format!("1000\r\n{}\r\n", " ".repeat(0x1000));
+    for _ in 0..10_000 {
+        if stream.write_all(chunk.as_bytes()).is_err() {
+            break;
+        }
+    }
+    let mut stream_head = [0; 12];
+    if stream.read_exact(&mut stream_head).is_ok() {
+        assert_eq!(&stream_head, b"HTTP/1.1 413");
+    }
+    assert!(time_to_close(&mut stream) < Duration::from_secs(5));
+    assert_eq!(post(address, &echo_body()).status, 200);
+}
+
+/// Row 5: each kind of slowness, while others are served.
+#[test]
+fn slow_peers_are_closed_and_others_served() {
+    let limits = Limits {
+        head_timeout: Duration::from_millis(500),
+        body_timeout: Duration::from_millis(500),
+        write_timeout: Duration::from_millis(500),
+        idle_timeout: Duration::from_millis(1_500),
+        connections_max: 600,
+        ..Limits::default()
+    };
+    let (server, address) = start_one(limits);
+    let silent = connect(address);
+    let mut slow_head = connect(address);
+    slow_head
+        .write_all(b"POST / HTTP/1.1\r\nhost: loc")
+        .unwrap();
+    let mut slow_body = connect(address);
+    slow_body.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{").unwrap();
+    let mut second_head = connect(address);
+    second_head
+        .write_all(&[&post_bytes("", echo_body().as_bytes())[..], b"POST /"].concat())
+        .unwrap();
+    assert_eq!(read_reply(&mut second_head).status, 200);
+    let mut unread = connect(address);
+    unread
+        .write_all(&post_bytes(
+            "",
+            request("eth_large", &json!([9_000_000]))
+                .to_string()
+                .as_bytes(),
+        ))
+        .unwrap();
+    let crowd: Vec<TcpStream> = (0..500)
+        .map(|_| {
+            let mut stream = connect(address);
+            stream.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+            stream
+        })
+        .collect();
+    let begun = Instant::now();
+    assert_eq!(post(address, &echo_body()).status, 200);
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(read_reply(&mut slow_body).status == 408);
+    for mut stream in [silent, slow_head, second_head].into_iter().chain(crowd) {
+        time_to_close(&mut stream);
+    }
+    wait_until("the unread response is given up", || {
+        server.statistics().http_connections == 0
+    });
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+    drop(unread);
+}
+
+#[test]
+fn heads_have_a_size() {
+    let (_server, address) = start_one(Limits::default());
+    let long = format!(
+        "GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n",
+        "y".repeat(100_000)
+    );
+    assert_eq!(exchange(address, long.as_bytes()).status, 431);
+    let many = format!(
+        "GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n",
+        "x: y\r\n".repeat(1_000)
+    );
+    assert_eq!(exchange(address, many.as_bytes()).status, 431);
+}
+
+#[test]
+fn connections_beyond_the_total_are_told_so() {
+    let private = ListenerConfig {
+        kind: ListenerKind::Private,
+        ..loopback()
+    };
+    let limits = Limits {
+        connections_max: 25,
+        ..Limits::default()
+    };
+    let server = start(vec![loopback(), private], limits);
+    let [open, private] = *server.addresses() else {
+        panic!("two listeners")
+    };
+    let mut held: Vec<TcpStream> = (0..24).map(|_| connect(open)).collect();
+    held.push(connect(open));
+    wait_until("all are counted", || {
+        server.statistics().http_connections == 25
+    });
+    let mut refused = connect(open);
+    assert_eq!(read_reply(&mut refused).status, 503);
+    assert_eq!(
+        post(private, &echo_body()).status,
+        200,
+        "the operator is not locked out"
+    );
+    held.truncate(20);
+    wait_until("places are free again", || {
+        server.statistics().http_connections == 20
+    });
+    assert_eq!(post(open, &echo_body()).status, 200);
+    assert_eq!(server.statistics().refused_connections, 1);
+}
+
+/// An address of this machine that is not loopback, if it has one.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket
+        .local_addr()
+        .ok()
+        .map(|address| address.ip())
+        .filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+#[test]
+fn one_address_has_its_share_of_connections_and_requests() {
+    let Some(own) = own_address() else {
+        eprintln!("skipped: this machine has no address but loopback");
+        return;
+    };
+    let limits = Limits {
+        connections_per_address_max: 3,
+        requests_per_address_per_second: Some(10),
+        ..Limits::default()
+    };
+    let server = start(
+        vec![ListenerConfig::new(SocketAddr::new(own, 0))],
+        limits.clone(),
+    );
+    let address = server.addresses()[0];
+    let held: Vec<TcpStream> = (0..3).map(|_| connect(address)).collect();
+    wait_until("three are counted", || {
+        server.statistics().http_connections == 3
+    });
+    assert_eq!(read_reply(&mut connect(address)).status, 503);
+    drop(held);
+    wait_until("they are gone", || {
+        server.statistics().http_connections == 0
+    });
+    let batch = serde_json::Value::Array(vec![request("eth_echo", &json!([])); 50]);
+    let answers = post(address, &batch.to_string()).json();
+    let served = answers
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["error"].is_null())
+        .count();
+    assert!(
+        (20..=22).contains(&served),
+        "each item of a batch counts: {served}"
+    );
+    assert_eq!(
+        error_of(&answers[49]),
+        (-32005, "request rate limit exceeded")
+    );
+
+    let trusted = Limits {
+        trusted_proxies: vec![own.to_string().parse().unwrap()],
+        ..limits
+    };
+    let server = start(vec![ListenerConfig::new(SocketAddr::new(own, 0))], trusted);
+    let address = server.addresses()[0];
+    let _held: Vec<TcpStream> = (0..10).map(|_| connect(address)).collect();
+    let answers = post(address, &batch.to_string()).json();
+    assert!(
+        answers
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one["error"].is_null())
+    );
+}
+
+#[test]
+fn stopping_finishes_open_requests_and_frees_the_port() {
+    let (server, address) = start_one(Limits::default());
+    let mut idle = connect(address);
+    let caller = thread::spawn(move || call(address, "eth_slow", &json!([300])));
+    wait_until("the call runs", || server.statistics().in_flight == 1);
+    let begun = Instant::now();
+    server.stop();
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(caller.join().unwrap()["result"], json!(true));
+    time_to_close(&mut idle);
+    std::net::TcpListener::bind(address).unwrap();
+}
+
+#[test]
+fn connections_are_kept_alive_between_requests() {
+    let (_server, address) = start_one(Limits::default());
+    let mut stream = connect(address);
+    for _ in 0..3 {
+        stream
+            .write_all(&post_bytes("", echo_body().as_bytes()))
+            .unwrap();
+        assert_eq!(read_reply(&mut stream).status, 200);
+    }
+}

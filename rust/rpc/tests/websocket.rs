@@ -1,0 +1,506 @@
+//! WebSocket: subscriptions, their order and limits, and peers that misbehave.
+
+mod common;
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use common::*;
+use rpc::{Limits, Server};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{Bytes, Message};
+
+fn subscribe(socket: &mut Socket, params: &Value) -> String {
+    let response = ask(socket, "eth_subscribe", params);
+    response["result"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{response}"))
+        .to_owned()
+}
+
+/// The results of the next `count` notifications; all have to be for `id`.
+fn results(socket: &mut Socket, id: &str, count: usize) -> Vec<Value> {
+    let one = |_| {
+        let message = receive(socket);
+        assert_eq!(
+            (&message["method"], &message["params"]["subscription"]),
+            (&json!("eth_subscription"), &json!(id))
+        );
+        assert_eq!(message["jsonrpc"], json!("2.0"));
+        assert!(message.get("id").is_none());
+        message["params"]["result"].clone()
+    };
+    (0..count).map(one).collect()
+}
+
+fn settle(server: &Server, subscriptions: i64) {
+    wait_until("subscriptions are counted", || {
+        server.statistics().subscriptions == subscriptions
+    });
+    // Activation follows the response at once, but on another thread.
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+#[test]
+fn new_heads_arrive_in_order() {
+    let (server, address) = start_one(Limits::default());
+    let mut socket = open_websocket(address);
+    let id = subscribe(&mut socket, &json!(["newHeads"]));
+    assert!(
+        u128::from_str_radix(id.strip_prefix("0x").unwrap(), 16).is_ok(),
+        "{id}"
+    );
+    settle(&server, 1);
+    for number in 1..=200 {
+        server.publish(head(number, &[]));
+    }
+    let numbers: Vec<Value> = results(&mut socket, &id, 200)
+        .iter()
+        .map(|head| head["number"].clone())
+        .collect();
+    assert_eq!(
+        numbers,
+        (1..=200)
+            .map(|number| json!(format!("0x{number:x}")))
+            .collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn logs_arrive_one_by_one_and_filtered() {
+    let (server, address) = start_one(Limits::default());
+    for (criteria, expected) in [
+        (json!(["logs"]), vec![0, 1, 2]),
+        (json!(["logs", {}]), vec![0, 1, 2]),
+        (
+            json!(["logs", {"address": "0x0202020202020202020202020202020202020202"}]),
+            vec![1],
+        ),
+        (
+            json!(["logs", {"address": ["0x0202020202020202020202020202020202020202", "0x0303030303030303030303030303030303030303"]}]),
+            vec![1, 2],
+        ),
+        (
+            json!(["logs", {"topics": ["0x0101010101010101010101010101010101010101010101010101010101010101"]}]),
+            vec![0],
+        ),
+        (
+            json!(["logs", {"topics": [["0x0101010101010101010101010101010101010101010101010101010101010101", "0x0303030303030303030303030303030303030303030303030303030303030303"]]}]),
+            vec![0, 2],
+        ),
+        (json!(["logs", {"topics": [null]}]), vec![0, 1, 2]),
+        (
+            json!(["logs", {"fromBlock": "0x5", "toBlock": "latest"}]),
+            vec![0, 1, 2],
+        ),
+    ] {
+        let mut socket = open_websocket(address);
+        let id = subscribe(&mut socket, &criteria);
+        settle(&server, 1);
+        server.publish(head(5, &[1, 2, 3]));
+        let indexes: Vec<Value> = results(&mut socket, &id, expected.len())
+            .iter()
+            .map(|log| log["logIndex"].clone())
+            .collect();
+        assert_eq!(
+            indexes,
+            expected
+                .iter()
+                .map(|index| json!(format!("0x{index:x}")))
+                .collect::<Vec<_>>(),
+            "{criteria}"
+        );
+        assert_eq!(
+            ask(&mut socket, "eth_echo", &json!([]))["result"],
+            json!([]),
+            "nothing else came"
+        );
+        drop(socket);
+        settle(&server, 0);
+    }
+}
+
+#[test]
+fn a_log_has_the_shape_of_geth() {
+    let (server, address) = start_one(Limits::default());
+    let mut socket = open_websocket(address);
+    let id = subscribe(&mut socket, &json!(["logs"]));
+    settle(&server, 1);
+    server.publish(head(5, &[2]));
+    let expected = json!({
+        "address": "0x0202020202020202020202020202020202020202",
+        "topics": ["0x0202020202020202020202020202020202020202020202020202020202020202"],
+        "data": "0x02",
+        "blockNumber": "0x5",
+        "transactionHash": "0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+        "transactionIndex": "0x0",
+        "blockHash": "0x0505050505050505050505050505050505050505050505050505050505050505",
+        "blockTimestamp": "0x6553f100",
+        "logIndex": "0x0",
+        "removed": false,
+    });
+    assert_eq!(results(&mut socket, &id, 1), [expected]);
+}
+
+#[test]
+fn pending_transactions_arrive_as_hashes_or_whole() {
+    let (server, address) = start_one(Limits::default());
+    let (mut hashes, mut whole) = (open_websocket(address), open_websocket(address));
+    let hashes_id = subscribe(&mut hashes, &json!(["newPendingTransactions"]));
+    let whole_id = subscribe(&mut whole, &json!(["newPendingTransactions", true]));
+    settle(&server, 2);
+    server.publish(pending(&[1, 2]));
+    let hash = |byte: &str| json!(format!("0x{}", byte.repeat(32)));
+    assert_eq!(
+        results(&mut hashes, &hashes_id, 2),
+        [hash("01"), hash("02")]
+    );
+    assert_eq!(
+        results(&mut whole, &whole_id, 2),
+        [json!({"hash": hash("01")}), json!({"hash": hash("02")})]
+    );
+}
+
+#[test]
+fn nothing_comes_after_unsubscribing() {
+    let (server, address) = start_one(Limits::default());
+    let (mut socket, mut other) = (open_websocket(address), open_websocket(address));
+    let id = subscribe(&mut socket, &json!(["newHeads"]));
+    assert_eq!(
+        error_of(&ask(&mut other, "eth_unsubscribe", &json!([id]))),
+        (-32000, "subscription not found")
+    );
+    assert_eq!(
+        ask(&mut socket, "eth_unsubscribe", &json!([id]))["result"],
+        json!(true)
+    );
+    assert_eq!(
+        error_of(&ask(&mut socket, "eth_unsubscribe", &json!([id]))),
+        (-32000, "subscription not found")
+    );
+    server.publish(head(1, &[]));
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(
+        ask(&mut socket, "eth_echo", &json!([7]))["result"],
+        json!([7])
+    );
+    assert_eq!(server.statistics().subscriptions, 0);
+}
+
+#[test]
+fn subscriptions_work_inside_a_batch_and_never_overtake_its_response() {
+    let (server, address) = start_one(Limits::default());
+    let mut socket = open_websocket(address);
+    let batch = json!([
+        request("eth_subscribe", &json!(["newHeads"])),
+        request("eth_slow", &json!([100])),
+        request("eth_subscribe", &json!(["nothing"])),
+    ]);
+    send(&mut socket, &batch);
+    wait_until("the batch runs", || server.statistics().subscriptions == 1);
+    server.publish(head(1, &[]));
+    let response = receive(&mut socket);
+    assert!(response[0]["result"].is_string(), "{response}");
+    assert_eq!(
+        error_of(&response[2]),
+        (-32601, "no \"nothing\" subscription in eth namespace")
+    );
+    settle(&server, 1);
+    server.publish(head(2, &[]));
+    let id = response[0]["result"].as_str().unwrap();
+    assert_eq!(results(&mut socket, id, 1)[0]["number"], json!("0x2"));
+}
+
+#[test]
+fn wrong_subscriptions_are_refused() {
+    let (_server, address) = start_one(Limits {
+        filter_criteria_max: 2,
+        ..Limits::default()
+    });
+    let mut socket = open_websocket(address);
+    let many = vec![
+        "0x0202020202020202020202020202020202020202",
+        "0x0303030303030303030303030303030303030303",
+        "0x0404040404040404040404040404040404040404",
+    ];
+    for (params, code) in [
+        (json!([]), -32602),
+        (json!({}), -32602),
+        (json!([7]), -32602),
+        (json!(["newHeads", 1, 2]), -32602),
+        (json!(["unknown"]), -32601),
+        (json!(["logs", {"address": "0x12"}]), -32602),
+        (json!(["logs", {"address": many}]), -32602),
+        (json!(["logs", {"topics": [[], [], [], [], []]}]), -32602),
+        (
+            json!(["logs", {"fromBlock": "0x5", "toBlock": "0x4"}]),
+            -32602,
+        ),
+        (
+            json!(["logs", {"fromBlock": "pending", "toBlock": "pending"}]),
+            -32602,
+        ),
+        (json!(["newPendingTransactions", "yes"]), -32602),
+    ] {
+        assert_eq!(
+            error_of(&ask(&mut socket, "eth_subscribe", &params)).0,
+            code,
+            "{params}"
+        );
+    }
+}
+
+/// Row 12, for one socket.
+#[test]
+fn a_connection_has_a_limited_number_of_subscriptions() {
+    let (server, address) = start_one(Limits::default());
+    let mut socket = open_websocket(address);
+    for _ in 0..32 {
+        subscribe(&mut socket, &json!(["newHeads"]));
+    }
+    for _ in 0..1_000 {
+        let refused = ask(&mut socket, "eth_subscribe", &json!(["newHeads"]));
+        assert_eq!(error_of(&refused).0, -32005, "{refused}");
+    }
+    assert_eq!(server.statistics().subscriptions, 32);
+    drop(socket);
+    settle(&server, 0);
+    assert!(!server.interest().heads);
+}
+
+/// Row 12, for many sockets.
+#[test]
+fn a_thousand_sockets_are_held_to_the_total() {
+    let (server, address) = start_one(Limits {
+        connections_max: 50,
+        ..Limits::default()
+    });
+    let held: Vec<Socket> = (0..50).map(|_| open_websocket(address)).collect();
+    assert!((0..950).all(|_| try_open_websocket(address, None).err() == Some(503)));
+    drop(held);
+    wait_until("all are gone", || {
+        server.statistics().websocket_connections == 0
+    });
+    open_websocket(address);
+}
+
+/// Row 13.
+#[test]
+fn a_subscriber_that_never_reads_is_closed_and_others_hear_everything() {
+    let (server, address) = start_one(Limits {
+        notifications_queued_max: 100,
+        ..Limits::default()
+    });
+    let (mut deaf, mut good) = (open_websocket(address), open_websocket(address));
+    subscribe(&mut deaf, &json!(["logs"]));
+    let id = subscribe(&mut good, &json!(["newHeads"]));
+    settle(&server, 2);
+    // The kernel's buffers take some megabytes before anything waits.
+    let topics = [1; 50];
+    let mut published = 0;
+    wait_until("the deaf one is given up", || {
+        for _ in 0..50 {
+            published += 1;
+            server.publish(head(published, &topics));
+        }
+        results(&mut good, &id, 50);
+        server.statistics().slow_subscribers == 1
+    });
+    wait_until("it is closed", || {
+        server.statistics().websocket_connections == 1
+    });
+    assert_eq!(server.statistics().subscriptions, 1);
+    assert_eq!(server.statistics().events_dropped, 0);
+}
+
+#[test]
+fn a_subscriber_that_reads_too_slowly_is_told_why() {
+    let limits = Limits {
+        notifications_queued_max: 1,
+        ..Limits::default()
+    };
+    let (server, address) = start_one(limits);
+    let mut socket = open_websocket(address);
+    subscribe(&mut socket, &json!(["logs"]));
+    settle(&server, 1);
+    let mut number = 0;
+    wait_until("a burst overtakes the connection", || {
+        number += 1;
+        server.publish(head(number, &[1; 100]));
+        server.statistics().slow_subscribers == 1
+    });
+    assert_eq!(close_code(&mut socket), Some(1013));
+}
+
+/// Row 14.
+#[test]
+fn broken_and_oversized_frames_close_with_their_code() {
+    let (server, address) = start_one(Limits::default());
+    let masked = |head: &[u8], payload: &[u8]| [head, &[0; 4], payload].concat();
+    let mut too_long = vec![0x81, 0xff];
+    too_long.extend_from_slice(&(64_u64 << 20).to_be_bytes());
+    for (what, frames, code) in [
+        ("a frame that says 64 MiB", masked(&too_long, b""), 1009),
+        ("a compressed frame", masked(&[0xc1, 0x81], b"x"), 1002),
+        ("an unmasked frame", vec![0x81, 0x01, b'x'], 1002),
+        ("an unknown opcode", masked(&[0x83, 0x80], b""), 1002),
+        ("a fragmented ping", masked(&[0x09, 0x80], b""), 1002),
+        (
+            "a continuation of nothing",
+            masked(&[0x80, 0x80], b""),
+            1002,
+        ),
+        (
+            "text that is not UTF-8",
+            masked(&[0x81, 0x81], b"\xff"),
+            1007,
+        ),
+    ] {
+        let mut socket = open_websocket(address);
+        socket.get_mut().write_all(&frames).unwrap();
+        assert_eq!(close_code(&mut socket), Some(code), "{what}");
+    }
+    let mut socket = open_websocket(address);
+    let fragment = masked(&[0x01, 0xfe, 0xff, 0xff], &[b' '; 65_535]);
+    let next = masked(&[0x00, 0xfe, 0xff, 0xff], &[b' '; 65_535]);
+    socket.get_mut().write_all(&fragment).unwrap();
+    for _ in 0..64 {
+        if socket.get_mut().write_all(&next).is_err() {
+            break;
+        }
+    }
+    assert!(
+        matches!(close_code(&mut socket), Some(1009) | None),
+        "fragments that sum up to 4 MiB"
+    );
+    wait_until("all are closed", || {
+        server.statistics().websocket_connections == 0
+    });
+}
+
+/// Row 14.
+#[test]
+fn floods_of_small_frames_do_no_harm() {
+    let (server, address) = start_one(Limits::default());
+    let mut pinging = open_websocket(address);
+    let flooded = (0..10_000).any(|_| pinging.send(Message::Ping(Bytes::new())).is_err());
+    assert!(flooded || close_code(&mut pinging) == Some(1008));
+
+    let mut fragments = open_websocket(address);
+    fragments
+        .get_mut()
+        .write_all(&[0x01, 0x80, 0, 0, 0, 0])
+        .unwrap();
+    let empty = [0x00, 0x80, 0, 0, 0, 0].repeat(100_000);
+    fragments.get_mut().write_all(&empty).unwrap();
+    fragments
+        .get_mut()
+        .write_all(&[0x80, 0x80, 0, 0, 0, 0])
+        .unwrap();
+    assert_eq!(error_of(&receive(&mut fragments)).0, -32700);
+    let begun = Instant::now();
+    assert_eq!(call(address, "eth_echo", &json!([]))["result"], json!([]));
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    drop((pinging, fragments));
+    wait_until("all are closed", || {
+        server.statistics().websocket_connections == 0
+    });
+}
+
+#[test]
+fn a_message_over_the_limit_closes_with_its_code() {
+    let (_server, address) = start_one(Limits {
+        body_bytes_max: 1_000,
+        ..Limits::default()
+    });
+    let mut socket = open_websocket(address);
+    let body = format!("{}{}", request("eth_echo", &json!([])), " ".repeat(500));
+    socket.send(Message::text(body)).unwrap();
+    assert_eq!(receive(&mut socket)["result"], json!([]));
+    socket.send(Message::text(" ".repeat(1_001))).unwrap();
+    assert_eq!(close_code(&mut socket), Some(1009));
+}
+
+#[test]
+fn requests_in_flight_are_bounded_and_all_answered() {
+    let (server, address) = start_one(Limits {
+        websocket_requests_in_flight_max: 4,
+        ..Limits::default()
+    });
+    let mut socket = open_websocket(address);
+    for _ in 0..40 {
+        send(&mut socket, &request("eth_slow", &json!([5])));
+    }
+    assert!(server.statistics().in_flight <= 4);
+    for _ in 0..40 {
+        assert_eq!(receive(&mut socket)["result"], json!(true));
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_answer_pings_is_closed() {
+    let (server, address) = start_one(Limits {
+        ping_interval: Duration::from_millis(100),
+        ..Limits::default()
+    });
+    let mut answering = open_websocket(address);
+    let _silent = open_websocket(address);
+    answering
+        .get_mut()
+        .set_read_timeout(Some(Duration::from_millis(20)))
+        .unwrap();
+    wait_until("the silent one is closed", || {
+        // Reading answers pings.
+        let _ = answering.read();
+        server.statistics().websocket_connections == 1
+    });
+    answering
+        .get_mut()
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    assert_eq!(
+        ask(&mut answering, "eth_echo", &json!([]))["result"],
+        json!([])
+    );
+}
+
+#[test]
+fn stopping_says_goodbye() {
+    let (server, address) = start_one(Limits::default());
+    let mut socket = open_websocket(address);
+    let stopper = std::thread::spawn(move || server.stop());
+    assert_eq!(close_code(&mut socket), Some(1001));
+    stopper.join().unwrap();
+}
+
+#[test]
+fn wrong_handshakes_are_refused() {
+    let (_server, address) = start_one(Limits::default());
+    for (headers, status) in [
+        (
+            "sec-websocket-version: 8\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+            426,
+        ),
+        ("sec-websocket-version: 13\r\n", 400),
+    ] {
+        let text = format!(
+            "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n{headers}\r\n"
+        );
+        assert_eq!(exchange(address, text.as_bytes()).status, status);
+    }
+}
+
+#[test]
+fn compression_is_not_agreed_to() {
+    let (_server, address) = start_one(Limits::default());
+    let text = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        sec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+    let reply = exchange(address, text.as_bytes());
+    assert_eq!(reply.status, 101);
+    assert_eq!(reply.header("sec-websocket-extensions"), None);
+    assert_eq!(
+        reply.header("sec-websocket-accept"),
+        Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+    );
+}
