@@ -67,8 +67,10 @@ class PeerInfo:
     client: str
     is_inbound: bool
     is_static: bool
-    validator: Address | None
-    """The validator of the current or next set that it proved to be."""
+    proven: Address | None
+    """The address whose key it proved to hold on this connection; it may stand for election only."""
+    is_validator: bool
+    """Whether that address is in the current or next set."""
     height: Height
     """The highest height it claims; proves nothing."""
     clock_skew_ms: int

@@ -5,10 +5,11 @@ most `MESSAGE_BYTES_MAX`, so whatever is larger (the body of a block, a proposal
 
     Large(digest, size)  Part(digest, 0)  Part(digest, 1) ...
 
-Who proposes pushes the parts. Who relays sends `Announce` and the parts only after the peer's `Want`, so that a block crosses each link about once.
+Who signs a message pushes it. Who relays it to another validator, or relays something large to anybody, sends an `Announce` and the message itself only after the
+peer's `Want`, so that what everybody pushes to everybody crosses each link about once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -41,8 +42,12 @@ RESPONSE_BYTES_SOFT: Final = 2 * 1024 * 1024
 """An answer takes no further block once it has this many bytes."""
 RESPONSE_BYTES_MAX: Final = RESPONSE_BYTES_SOFT + LARGE_BYTES_MAX
 """... so it has at most this many."""
+ANNOUNCED_MAX: Final = 256
+"""Hashes in one announcement."""
 RECORDS_MAX: Final = 64
 """Records in one message."""
+_LIST_PREFIX_BYTES_MAX: Final = 4
+"""Of a list under 16 MiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,18 +109,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announce:
-    """I have this large message."""
+    """I have these consensus messages."""
 
-    priority: Priority
-    digest: Hash32
-    size: int
+    digests: tuple[Hash32, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """Send me the large message that you announced."""
+    """Send me these of what you announced."""
 
-    digest: Hash32
+    digests: tuple[Hash32, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +191,50 @@ def part_bytes(size: int, index: int) -> int:
     return min(PART_BYTES, size - index * PART_BYTES)
 
 
+def large_messages(priority: Priority, digest: Hash32, raw: bytes) -> Iterator[Large | Part]:
+    """Yield the messages that carry something large: its head, then its parts in order."""
+    yield Large(priority=priority, digest=digest, size=len(raw))
+    for index in range(part_count(len(raw))):
+        yield Part(digest=digest, index=index, data=raw[index * PART_BYTES : (index + 1) * PART_BYTES])
+
+
+def split_batch(batch: bytes, bytes_max: int = TRANSACTIONS_BYTES_MAX) -> Iterator[bytes]:
+    """Yield an RLP list as one or more RLP lists of at most `bytes_max` bytes; raises InvalidEncoding when it is none.
+
+    An item that is too long by itself is left out: no peer would take it.
+    """
+    if len(batch) <= bytes_max:
+        yield batch
+        return
+    _, position, end = rlp.item_span(batch, 0, len(batch))
+    start = position
+    content_max = bytes_max - _LIST_PREFIX_BYTES_MAX
+    while position < end:
+        _, _, stop = rlp.item_span(batch, position, end)
+        if stop - start > content_max:
+            if position > start:
+                yield _list(batch[start:position])
+            start = position
+            if stop - start > content_max:
+                start = stop
+        position = stop
+    if position > start:
+        yield _list(batch[start:position])
+
+
+def encode_blocks(blocks: Sequence[bytes]) -> bytes:
+    """Return the answer to GetBlocks."""
+    return rlp.encode(list(blocks)) if blocks else b""
+
+
+def decode_blocks(answer: bytes, count: int) -> list[bytes]:
+    """Return the blocks of an answer; raises InvalidInput when it is no list of at most `count` strings."""
+    if not answer:
+        return []
+    reader = rlp.Reader(rlp.decode(answer, items_max=count + 1, depth_max=1), "blocks")
+    return [reader.bytes("block") for _ in range(len(reader))]
+
+
 def priority_of(message: Message) -> Priority:
     """Return where a message stands in the order of what is sent."""
     match message:
@@ -229,12 +276,12 @@ def encode(message: Message) -> tuple[int, bytes]:
             fields = [proofs.encode_record(record) for record in message.records]
         case Consensus():
             fields = [rlp.integer(message.priority), message.raw]
-        case Large() | Announce():
+        case Large():
             fields = [rlp.integer(message.priority), message.digest, rlp.integer(message.size)]
         case Part():
             fields = [message.digest, rlp.integer(message.index), message.data]
-        case Want():
-            fields = [message.digest]
+        case Announce() | Want():
+            fields = list(message.digests)
         case Certificate():
             fields = [rlp.integer(message.height), message.certificate]
         case Transactions():
@@ -279,6 +326,14 @@ def decode(code: int, payload: bytes) -> Message:
 _ITEMS_MAX: Final = 2048
 """64 records of at most 27 items each, and the list around them."""
 _DEPTH_MAX: Final = 4
+
+
+def _list(content: bytes) -> bytes:
+    """Return the RLP list with this content."""
+    if len(content) <= 55:
+        return bytes((0xC0 + len(content),)) + content
+    length = rlp.integer(len(content))
+    return bytes((0xF7 + len(length),)) + length + content
 
 
 def _decode_status(reader: rlp.Reader) -> Status:
@@ -332,12 +387,11 @@ def _decode_part(reader: rlp.Reader) -> Part:
 
 
 def _decode_announce(reader: rlp.Reader) -> Announce:
-    priority = _decode_priority(reader)
-    return Announce(priority=priority, digest=reader.hash32("digest"), size=_decode_size(reader))
+    return Announce(digests=_decode_digests(reader))
 
 
 def _decode_want(reader: rlp.Reader) -> Want:
-    return Want(digest=reader.hash32("digest"))
+    return Want(digests=_decode_digests(reader))
 
 
 def _decode_certificate(reader: rlp.Reader) -> Certificate:
@@ -391,6 +445,12 @@ def _decode_priority(reader: rlp.Reader) -> Priority:
     if number > Priority.PART:
         raise PeerFault(f"priority: expected 0 to {Priority.PART}, found {number}")
     return Priority(number)
+
+
+def _decode_digests(reader: rlp.Reader) -> tuple[Hash32, ...]:
+    if not 0 < len(reader) <= ANNOUNCED_MAX:
+        raise PeerFault(f"digests: expected 1 to {ANNOUNCED_MAX}, found {len(reader)}")
+    return tuple(reader.hash32("digest") for _ in range(len(reader)))
 
 
 def _decode_size(reader: rlp.Reader) -> int:

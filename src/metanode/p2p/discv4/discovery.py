@@ -190,6 +190,7 @@ class Discovery:
         except InvalidInput:
             return
         if signed.node_id == self._key.node_id:
+            self._upon_own(signed)
             return
         match signed.packet:
             case Ping() as ping:
@@ -235,6 +236,13 @@ class Discovery:
                 target = self._key.node_id if own else self._random.randbytes(64)
                 self._lookup = _Lookup(target=target)
                 self._continue_lookup(now)
+
+    def _upon_own(self, signed: Signed) -> None:
+        """Our own ping has come back: an address that was given without a node id is ours."""
+        sent = self._pings.get(signed.hash)
+        if sent is not None and sent.node_id is None:
+            del self._pings[signed.hash]
+            self._events.append(IdentityLearned(address=sent.address, node_id=signed.node_id))
 
     def _upon_ping(self, signed: Signed, ping: Ping, address: Address, now: float) -> None:
         # `from` and `to` are what the sender believes; the pong goes to where the ping came from.

@@ -128,6 +128,8 @@ class RLPxConnection:
         self._pinged_at: float | None = None
         self._ping_due_at = now + self._limits.ping_interval_s
         self._pong_is_pending = False
+        self.frames_received = 0
+        """Messages of any kind so far."""
         self._initiator: Initiator | None = None
         self._recipient: Recipient | None = None
         self._plain_bytes: int | None
@@ -273,6 +275,7 @@ class RLPxConnection:
         body = self._codec.decode_body(bytes(self._received[:expected]), self._body_size)
         del self._received[:expected]
         self._body_size = None
+        self.frames_received += 1
         self._process_message(body, now)
         return True
 

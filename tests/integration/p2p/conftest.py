@@ -1,0 +1,241 @@
+"""Real networks on loopback, with a chain behind them that the test writes."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import pytest
+
+from metanode.crypto.hashing import keccak256
+from metanode.crypto.secp256k1 import PrivateKey
+from metanode.p2p.enode import NodeId
+from metanode.p2p.network import Network, NetworkConfig
+from metanode.p2p.pins import MemoryPeerStore
+from metanode.p2p.ports import ForkId, OpeningMessages, PeerInfo, Priority, Tip, Verdict
+from metanode.p2p.rlpx.handshake import NodeKey
+from metanode.primitives.types import Address, Hash32, Height
+
+GENESIS = keccak256(b"test genesis")
+FORK = ForkId(hash=b"fork", next=0)
+START = Height(0)
+WAIT_S = 10.0
+"""Longest wait for something that takes milliseconds."""
+
+
+def secret(name: str) -> bytes:
+    return keccak256(name.encode())
+
+
+@dataclass
+class Chain:
+    """What a node knows of the chain, set by the test."""
+
+    genesis_hash: Hash32 = GENESIS
+    network_id: int = 1337
+    chain_id: int = 1337
+    height: Height = START
+    fork: ForkId = FORK
+    members: frozenset[Address] = frozenset()
+
+    def tip(self) -> Tip:
+        return Tip(height=self.height, certificate_hash=Hash32(bytes(32)))
+
+    def fork_id(self) -> ForkId:
+        return self.fork
+
+    def accepts_fork(self, fork_id: ForkId) -> bool:
+        return fork_id == self.fork
+
+    def validators(self) -> frozenset[Address]:
+        return self.members
+
+
+@dataclass
+class Signer:
+    key: PrivateKey
+
+    @property
+    def address(self) -> Address:
+        return self.key.address
+
+    def sign_proof(self, digest: bytes) -> bytes:
+        return self.key.sign(digest)
+
+
+@dataclass
+class Handlers:
+    """Keeps what came, answers what the test says."""
+
+    messages: list[tuple[bytes, NodeId]] = field(default_factory=list)
+    certificates: list[tuple[int, bytes]] = field(default_factory=list)
+    batches: list[bytes] = field(default_factory=list)
+    ready: list[PeerInfo] = field(default_factory=list)
+    gone: list[PeerInfo] = field(default_factory=list)
+    opening: OpeningMessages = field(default_factory=OpeningMessages)
+    chain: list[bytes] = field(default_factory=list)
+    bodies: dict[bytes, bytes] = field(default_factory=dict)
+    verdict: Callable[[bytes], Verdict] = lambda _: Verdict.RELAY
+
+    def upon_consensus_message(self, raw: bytes, peer: NodeId) -> Verdict:
+        self.messages.append((raw, peer))
+        return self.verdict(raw)
+
+    def upon_certificate(self, height: Height, certificate: bytes, peer: NodeId) -> Verdict:  # noqa: ARG002
+        self.certificates.append((height, certificate))
+        return self.verdict(certificate)
+
+    async def upon_transactions(self, batch: bytes, peer: PeerInfo) -> Verdict:  # noqa: ARG002
+        self.batches.append(batch)
+        return self.verdict(batch)
+
+    def upon_peer_ready(self, peer: PeerInfo) -> None:
+        self.ready.append(peer)
+
+    def upon_peer_gone(self, peer: PeerInfo) -> None:
+        self.gone.append(peer)
+
+    def opening_messages(self) -> OpeningMessages:
+        return self.opening
+
+    async def blocks(self, first: Height, count: int, bytes_max: int) -> Sequence[bytes]:
+        taken: list[bytes] = []
+        for block in self.chain[first : first + count]:
+            if sum(map(len, taken)) >= bytes_max:
+                break
+            taken.append(block)
+        return taken
+
+    async def body(self, block_hash: Hash32) -> bytes | None:
+        return self.bodies.get(block_hash)
+
+
+@dataclass
+class Node:
+    """A network with what stands behind it, and the task that runs it."""
+
+    name: str
+    network: Network
+    chain: Chain
+    handlers: Handlers
+    store: MemoryPeerStore
+    key: NodeKey
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def enode(self) -> str:
+        return str(self.network.enode)
+
+    @property
+    def received(self) -> list[bytes]:
+        return [raw for raw, _ in self.handlers.messages]
+
+    async def stop(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait({self.task}, timeout=WAIT_S)
+            self.task = None
+
+
+class Networks:
+    """Makes nodes, and stops them all at the end."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+
+    @property
+    def priority(self) -> type[Priority]:
+        return Priority
+
+    def chain(self, *validators: str) -> Chain:
+        return Chain(members=frozenset(PrivateKey(secret(f"validator {v}")).address for v in validators))
+
+    async def start(
+        self,
+        name: str,
+        *,
+        chain: Chain | None = None,
+        is_validator: bool = False,
+        store: MemoryPeerStore | None = None,
+        handlers: Handlers | None = None,
+        key: NodeKey | None = None,
+        **config: object,
+    ) -> Node:
+        chain = chain or Chain()
+        handlers = handlers or Handlers()
+        store = store or MemoryPeerStore()
+        key = key or NodeKey(secret(f"node {name}"))
+        settings: dict[str, object] = {
+            "key": key,
+            "client": f"test/{name}",
+            "listen_port": free_port(),
+            "discovers": False,
+        }
+        network = Network(
+            NetworkConfig(**(settings | config)),  # type: ignore[arg-type]
+            chain=chain,
+            handlers=handlers,
+            signer=Signer(PrivateKey(secret(f"validator {name}"))) if is_validator else None,
+            store=store,
+            random=Random(name),
+        )
+        node = Node(name=name, network=network, chain=chain, handlers=handlers, store=store, key=key)
+        node.task = asyncio.create_task(network.run(), name=name)
+        self.nodes.append(node)
+        async with asyncio.timeout(WAIT_S):
+            ready = asyncio.create_task(network.ready.wait())
+            await asyncio.wait({ready, node.task}, return_when=asyncio.FIRST_COMPLETED)
+            if node.task.done():
+                ready.cancel()
+                node.task.result()
+        return node
+
+    async def stop(self) -> None:
+        for node in self.nodes:
+            await node.stop()
+
+
+def free_port() -> int:
+    """Return a port that is free for TCP and UDP."""
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", 0))
+            port = int(tcp.getsockname()[1])
+            try:
+                udp.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+async def wait_until(condition: Callable[[], object], what: str = "") -> None:
+    """Wait for a condition on what other tasks do; polls, as the tasks are many and the wait is short."""
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while not condition():
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"not in {WAIT_S:g} s: {what or condition}") from None
+
+
+@pytest.fixture
+def run() -> Callable[[Callable[[Networks], Awaitable[None]]], None]:
+    """Run a test's coroutine with networks that are stopped after it."""
+
+    def run_test(test: Callable[[Networks], Awaitable[None]]) -> None:
+        async def main() -> None:
+            networks = Networks()
+            try:
+                await test(networks)
+            finally:
+                await networks.stop()
+
+        asyncio.run(main())
+
+    return run_test
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[None]]:
+    return wait_until

@@ -1,0 +1,239 @@
+"""Networks of two to four nodes on loopback: who connects, what is said first, what reaches whom."""
+
+import asyncio
+from dataclasses import replace
+
+from metanode.p2p.enode import parse_enode
+from metanode.p2p.ports import OpeningMessages, Priority, Verdict
+from metanode.primitives import rlp
+from metanode.primitives.types import Height
+
+
+def test_two_nodes_connect_and_prove_their_validator_keys(run, until) -> None:
+    async def test(networks) -> None:
+        chain = networks.chain("a", "b")
+        a = await networks.start("a", chain=chain, is_validator=True)
+        b = await networks.start("b", chain=replace(chain), is_validator=True, peers=(parse_enode(a.enode),))
+        await until(lambda: a.network.peers() and b.network.peers())
+        [seen_by_a], [seen_by_b] = a.network.peers(), b.network.peers()
+        assert seen_by_a.is_inbound
+        assert not seen_by_b.is_inbound
+        assert {seen_by_a.proven, seen_by_b.proven} == chain.members
+        assert seen_by_a.is_validator
+        assert abs(seen_by_a.clock_skew_ms) < 1000
+        assert seen_by_b.client == "test/a"
+
+    run(test)
+
+
+def test_a_node_that_validates_nothing_proves_nothing(run, until) -> None:
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        await networks.start("b", peers=(parse_enode(a.enode),))
+        await until(a.network.peers)
+        assert a.network.peers()[0].proven is None
+
+    run(test)
+
+
+def test_messages_reach_everybody_once_across_a_line_of_nodes(run, until) -> None:
+    async def test(networks) -> None:
+        nodes = [await networks.start("0")]
+        for name in "123":
+            nodes.append(await networks.start(name, peers=(parse_enode(nodes[-1].enode),)))
+        await until(lambda: [len(node.network.peers()) for node in nodes] == [1, 2, 2, 1])
+        small, large = b"small", bytes(range(256)) * 4096
+        nodes[0].network.broadcast(small, Priority.VOTE)
+        nodes[0].network.broadcast(large, Priority.PROPOSAL)
+        await until(lambda: all(len(node.received) == 2 for node in nodes[1:]), "both messages at all nodes")
+        await asyncio.sleep(0.2)
+        assert [sorted(map(len, node.received)) for node in nodes] == [[], *[[5, 2**20]] * 3]
+
+    run(test)
+
+
+def test_validators_get_relayed_messages_on_demand_only(run, until) -> None:
+    async def test(networks) -> None:
+        chain = networks.chain(*"abc")
+        nodes = []
+        for name in "abc":
+            peers = tuple(parse_enode(node.enode) for node in nodes)
+            nodes.append(await networks.start(name, chain=replace(chain), is_validator=True, peers=peers))
+        await until(lambda: all(len(node.network.peers()) == 2 for node in nodes))
+        for number in range(50):
+            nodes[0].network.broadcast(b"vote %d" % number, Priority.VOTE)
+        await until(lambda: all(len(node.received) == 50 for node in nodes[1:]))
+        await asyncio.sleep(0.3)
+        for node in nodes[1:]:
+            counts = node.network.statistics().messages_in
+            assert counts["Consensus"] == 50
+            assert counts.get("Announce", 0) <= 10
+            assert len(node.received) == 50
+
+    run(test)
+
+
+def test_a_validator_cut_off_from_the_author_asks_for_what_is_announced(run, until) -> None:
+    async def test(networks) -> None:
+        chain = networks.chain(*"abc")
+        b = await networks.start("b", chain=replace(chain), is_validator=True)
+        a = await networks.start("a", chain=replace(chain), is_validator=True, peers=(parse_enode(b.enode),))
+        c = await networks.start("c", chain=replace(chain), is_validator=True, peers=(parse_enode(b.enode),))
+        await until(lambda: len(b.network.peers()) == 2)
+        a.network.broadcast(b"vote", Priority.VOTE)
+        await until(lambda: c.received == [b"vote"])
+        assert c.network.statistics().messages_in["Announce"] == 1
+
+    run(test)
+
+
+def test_a_dropped_message_may_come_again_and_a_relayed_one_not(run, until) -> None:
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        b = await networks.start("b", peers=(parse_enode(a.enode),))
+        await until(lambda: a.network.peers() and b.network.peers())
+        b.handlers.verdict = lambda raw: Verdict.DROP if raw == b"early" else Verdict.RELAY
+        for _ in range(3):
+            a.network.broadcast(b"early", Priority.VOTE)
+            a.network.broadcast(b"good", Priority.VOTE)
+        await until(lambda: len(b.received) >= 4)
+        await asyncio.sleep(0.1)
+        assert sorted(b.received) == [b"early", b"early", b"early", b"good"]
+
+    run(test)
+
+
+def test_a_new_peer_is_told_at_once_all_it_needs_to_resume(run, until) -> None:
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        a.handlers.opening = OpeningMessages(
+            certificate=(Height(7), b"certificate"),
+            consensus=[(b"my prepare", Priority.VOTE), (bytes(200_000), Priority.PROPOSAL)],
+            transactions=[rlp.encode([b"tx 1", b"tx 2"])],
+        )
+        b = await networks.start("b", peers=(parse_enode(a.enode),))
+        await until(lambda: len(b.received) == 2 and b.handlers.certificates and b.handlers.batches)
+        assert b.handlers.certificates == [(7, b"certificate")]
+        assert b.handlers.batches == [rlp.encode([b"tx 1", b"tx 2"])]
+        assert b.network.highest_claim() == 7
+
+    run(test)
+
+
+def test_blocks_and_bodies_are_fetched_in_parts(run, until) -> None:
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        a.chain.height = Height(3000)
+        a.handlers.chain = [b"block %d " % number + bytes(5000) for number in range(3000)]
+        body = bytes(range(256)) * 20_000
+        a.handlers.bodies[b"\x01" * 32] = body
+        b = await networks.start("b", peers=(parse_enode(a.enode),))
+        await until(lambda: b.network.highest_claim() == 3000)
+        got = []
+        while len(got) < 3000:
+            _, blocks = await b.network.request_blocks(Height(len(got)), 1024)
+            assert sum(map(len, blocks)) <= 2 * 2**20 + 6000
+            got += blocks
+        assert got == a.handlers.chain
+        assert await b.network.request_body(b"\x01" * 32) == body
+        assert await b.network.request_body(b"\x02" * 32) is None
+
+    run(test)
+
+
+def test_decided_heights_reach_followers_as_certificates_and_late_validators_too(run, until) -> None:
+    async def test(networks) -> None:
+        chain = networks.chain(*"ab")
+        a = await networks.start("a", chain=replace(chain), is_validator=True)
+        b = await networks.start("b", chain=replace(chain), is_validator=True, peers=(parse_enode(a.enode),))
+        c = await networks.start("c", chain=replace(chain), peers=(parse_enode(a.enode),))
+        await until(lambda: len(a.network.peers()) == 2 and b.network.peers() and c.network.peers())
+        a.chain.height = Height(1)
+        a.network.announce_decided(Height(1), b"certificate 1")
+        await until(lambda: c.handlers.certificates == [(1, b"certificate 1")])
+        await until(lambda: b.handlers.certificates == [(1, b"certificate 1")])
+        assert b.network.highest_claim() == 1
+
+    run(test)
+
+
+def test_transactions_of_a_validator_are_not_relayed_between_validators(run, until) -> None:
+    async def test(networks) -> None:
+        chain = networks.chain(*"abc")
+        nodes = []
+        for name in "abc":
+            peers = tuple(parse_enode(node.enode) for node in nodes)
+            nodes.append(await networks.start(name, chain=replace(chain), is_validator=True, peers=peers))
+        follower = await networks.start("f", chain=replace(chain), peers=(parse_enode(nodes[0].enode),))
+        await until(lambda: [len(node.network.peers()) for node in nodes] == [3, 2, 2])
+        own, foreign = rlp.encode([b"own"]), rlp.encode([b"foreign"])
+        nodes[0].network.broadcast_transactions(own)
+        await until(lambda: all(node.handlers.batches == [own] for node in [*nodes[1:], follower]))
+        follower.network.broadcast_transactions(foreign)
+        await until(lambda: all(foreign in node.handlers.batches for node in nodes))
+        await asyncio.sleep(0.1)
+        assert [len(node.handlers.batches) for node in [*nodes, follower]] == [1, 2, 2, 1]
+        assert [node.network.statistics().messages_in["Transactions"] for node in nodes] == [1, 2, 2]
+
+    run(test)
+
+
+def test_a_validator_is_redialled_within_a_second(run, until) -> None:
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        b = await networks.start("b", peers=(parse_enode(a.enode),))
+        await until(b.network.peers)
+        port = a.network.enode.tcp_port
+        await a.stop()
+        await until(lambda: not b.network.peers())
+        again = await networks.start("a", listen_port=port)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await until(lambda: b.network.peers() and again.network.peers())
+        assert loop.time() - started < 1.5
+
+    run(test)
+
+
+def test_validators_find_each_other_by_their_records(run, until) -> None:
+    async def test(networks) -> None:
+        chain = networks.chain(*"abc")
+        hub = await networks.start("hub", chain=replace(chain))
+        nodes = [
+            await networks.start(
+                name, chain=replace(chain), is_validator=True, peers=(parse_enode(hub.enode),)
+            )
+            for name in "abc"
+        ]
+        for node in nodes:
+            await node.network.publish_record(seq=1)
+        await until(lambda: all(len(node.network.peers()) == 3 for node in nodes), "a full mesh")
+        assert len(hub.network.records()) == 3
+        assert len(hub.store.records) == 3
+
+    run(test)
+
+
+def test_nodes_find_each_other_by_discovery(run, until) -> None:
+    async def test(networks) -> None:
+        boot = await networks.start("boot", discovers=True)
+        nodes = [
+            await networks.start(name, discovers=True, peers=(parse_enode(boot.enode),)) for name in "ab"
+        ]
+        await until(lambda: all(len(node.network.peers()) == 2 for node in nodes), "a and b are connected")
+
+    run(test)
+
+
+def test_simultaneous_calls_leave_one_connection(run, until) -> None:
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        b = await networks.start("b")
+        a.network.add_peer(b.network.enode)
+        b.network.add_peer(a.network.enode)
+        await until(lambda: a.network.peers() and b.network.peers())
+        await asyncio.sleep(1.0)
+        assert len(a.network.peers()) == len(b.network.peers()) == 1
+        assert len(a.handlers.gone) <= 1
+
+    run(test)
