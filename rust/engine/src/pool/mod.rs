@@ -18,6 +18,7 @@ mod eviction;
 mod gossip;
 mod index;
 mod ledger;
+mod outbox;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -186,13 +187,13 @@ impl TransactionPool {
     /// listener must be quick: it runs on the thread that brought the transaction. Only the first call counts.
     pub fn set_listener(&self, listener: impl Fn() + Send + Sync + 'static) {
         if self.listener.set(Box::new(listener)).is_ok() {
-            self.ledger.lock().has_listener = true;
+            self.ledger.lock().outbox.listen();
         }
     }
 
     /// What became pending since the last call, in order. Kept only when there is a listener, and at most a pool full.
     pub fn take_fresh(&self) -> Vec<Arc<PooledTransaction>> {
-        self.ledger.lock().take_fresh()
+        self.ledger.lock().outbox.take_fresh().into()
     }
 
     // Intake.
@@ -473,7 +474,7 @@ impl TransactionPool {
     /// The next transactions to forward (those of origin local or relayed that became pending), at most `bytes_max`
     /// encoded, at least one; `None` when there is nothing.
     pub fn take_gossip(&self, bytes_max: usize) -> Option<GossipBatch> {
-        let mut waiting = self.ledger.lock().take_outgoing().into_iter();
+        let mut waiting = self.ledger.lock().outbox.take_outgoing().into_iter();
         // What left the pool meanwhile is of no use to others.
         let mut wanted = waiting
             .by_ref()
@@ -483,7 +484,7 @@ impl TransactionPool {
         let first_left = wanted.next();
         let rest: VecDeque<_> = first_left.into_iter().chain(waiting).collect();
         if !rest.is_empty() {
-            self.ledger.lock().return_outgoing(rest);
+            self.ledger.lock().outbox.return_outgoing(rest);
         }
         batch
     }
