@@ -55,6 +55,14 @@ class Broadcast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Send one peer a message that is durable: the answer to a message of an earlier round."""
+
+    peer: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendDecision:
     """Send one peer the certificate of a past height, if it has not had it within the last second."""
 
@@ -176,9 +184,17 @@ class BlockRefused:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Stop this node, loudly: going on could contradict what is decided."""
+
+    reason: str
+
+
 Effect: TypeAlias = (
     Persist
     | Broadcast
+    | Send
     | SendDecision
     | StartBlockTimer
     | StartRoundTimer
@@ -194,4 +210,5 @@ Effect: TypeAlias = (
     | SaveEvidence
     | RoundEntered
     | BlockRefused
+    | Halt
 )
