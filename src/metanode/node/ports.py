@@ -1,34 +1,17 @@
 """What the driver needs of the outside, each of only the methods that it calls. Storage and p2p implement these, the simulator too."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
 from metanode.chain.header import ConsensusHeader
-from metanode.chain.state import ConsensusState
 from metanode.consensus.effects import Decided
 from metanode.consensus.evidence import Equivocation
 from metanode.consensus.messages import Message
+from metanode.consensus.stored import Stored
 from metanode.consensus.watermark import SignedStep
 from metanode.primitives.types import Address, Hash32, Height
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """What a restart finds."""
-
-    header: ConsensusHeader
-    """Of the latest decided block; the genesis header in a new store."""
-    state: ConsensusState
-    """The state after it."""
-    certificate: Certificate | None
-    """Its certificate; None for the genesis block."""
-    record: bytes | None
-    """The consensus record last saved, as `ConsensusRecord.encode` gives it."""
-    bodies: tuple[bytes, ...]
-    """Encoded blocks saved beside the record, of heights not yet decided."""
 
 
 class ConsensusStore(Protocol):

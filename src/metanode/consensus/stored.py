@@ -1,0 +1,23 @@
+"""What a node's disk gives back when a life begins. Storage makes it, the driver reads it."""
+
+from dataclasses import dataclass
+
+from metanode.chain.certificate import Certificate
+from metanode.chain.header import ConsensusHeader
+from metanode.chain.state import ConsensusState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What a restart finds."""
+
+    header: ConsensusHeader
+    """Of the latest decided block; the genesis header in a new store."""
+    state: ConsensusState
+    """The state after it."""
+    certificate: Certificate | None
+    """Its certificate; None for the genesis block."""
+    record: bytes | None
+    """The consensus record last saved, as `ConsensusRecord.encode` gives it."""
+    bodies: tuple[bytes, ...]
+    """Encoded blocks saved beside the record, of heights not yet decided."""
