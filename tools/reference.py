@@ -13,11 +13,13 @@ from pathlib import Path
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, SecretStr
-from pydantic.fields import FieldInfo
 
 from metanode.node.config import HostPort, NodeConfig
 from metanode.p2p.enode import Enode
 from metanode.primitives.types import Address
+
+if typing.TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "configuration.md"
 
@@ -41,7 +43,9 @@ def page() -> str:
         assert issubclass(section, BaseModel)
         rows = [_row(key, info) for key, info in section.model_fields.items()]
         parts.append(
-            f"## `[{name}]`\n\n{section.__doc__}\n\n| key | type | default | meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+            f"## `[{name}]`\n\n{section.__doc__}\n\n| key | type | default | meaning |\n|---|---|---|---|\n"
+            + "\n".join(rows)
+            + "\n"
         )
     return "\n".join(parts)
 

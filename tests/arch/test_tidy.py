@@ -20,7 +20,9 @@ FILE_BYTES_MAX = 400_000
 
 
 def tracked(*patterns: str) -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return [ROOT / line for line in listed.stdout.splitlines()]
 
 
@@ -41,7 +43,9 @@ def test_a_file_is_short_and_uses_the_field_s_words(path: Path) -> None:
     text = path.read_text()
 
     assert text.count("\n") <= LINES_MAX
-    assert [f"{found.group()} -> {right}" for word, right in WORDS.items() if (found := re.search(word, text))] == []
+    assert [
+        f"{found.group()} -> {right}" for word, right in WORDS.items() if (found := re.search(word, text))
+    ] == []
 
 
 def test_no_large_file_is_committed() -> None:

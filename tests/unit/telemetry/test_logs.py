@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import structlog
+
+from metanode.telemetry.logs import TEXT_CHARACTERS_MAX, configure_logs
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    yield
+    structlog.reset_defaults()
+
+
+def test_a_json_line_has_the_event_its_level_and_its_facts(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(level="info", output_format="json")
+
+    structlog.get_logger().info("block_finalized", height=812, round=0)
+
+    line = json.loads(capsys.readouterr().out)
+    assert (line["event"], line["level"], line["height"]) == ("block_finalized", "info", 812)
+
+
+def test_less_urgent_events_are_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(level="warning", output_format="json")
+
+    structlog.get_logger().info("block_finalized")
+
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("output_format", ["json", "console"])
+def test_values_of_fields_named_like_secrets_are_hidden(
+    capsys: pytest.CaptureFixture[str], output_format: str
+) -> None:
+    configure_logs(level="info", output_format=output_format)
+
+    structlog.get_logger().info("loaded", password="hunter2", private_key="ac09", token="t0k3n")
+
+    written = capsys.readouterr().out
+    assert not any(secret in written for secret in ("hunter2", "ac09", "t0k3n"))
+
+
+@pytest.mark.parametrize("output_format", ["json", "console"])
+def test_what_a_peer_said_can_neither_forge_a_line_nor_fill_the_log(
+    capsys: pytest.CaptureFixture[str], output_format: str
+) -> None:
+    configure_logs(level="info", output_format=output_format)
+
+    structlog.get_logger().info("peer_hello", client="evil\n\x1b[31mblock_finalized" + "x" * 10_000)
+
+    written = capsys.readouterr().out
+    assert written.count("\n") == 1
+    assert "\x1b" not in written
+    assert len(written) < TEXT_CHARACTERS_MAX + 300
