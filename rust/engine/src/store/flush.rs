@@ -1,0 +1,141 @@
+//! The flush: committed blocks from memory to the key-value store, in one atomic batch.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread::JoinHandle,
+};
+
+use crossbeam_channel::{Sender, bounded};
+use parking_lot::Mutex;
+
+use super::{
+    Inner,
+    blocks::Blocks,
+    delta::{ChangedKeys, Delta},
+    flat::{drop_history, write_flat},
+    keys,
+    kv::Batch,
+    open::encode_head,
+};
+use crate::{EngineError, Result};
+
+/// The thread that flushes in the background.
+pub(crate) struct Flusher {
+    thread: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
+}
+
+impl Flusher {
+    pub(crate) fn start(inner: Arc<Inner>) -> Result<Self> {
+        // One waiting request is enough: a flush takes all there is.
+        let (sender, requests) = bounded::<()>(1);
+        let run = move || {
+            for () in requests {
+                if let Err(error) = inner.flush() {
+                    inner.writer.lock().failed.get_or_insert(error);
+                }
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("store-flush".into())
+            .spawn(run)
+            .map_err(|error| EngineError::Storage(format!("start the flush thread: {error}")))?;
+        Ok(Self {
+            thread: Mutex::new(Some((sender, thread))),
+        })
+    }
+
+    pub(crate) fn request(&self) {
+        if let Some((sender, _)) = &*self.thread.lock() {
+            // Full: a request is waiting already.
+            let _ = sender.try_send(());
+        }
+    }
+
+    /// Let a running flush end, and start no other.
+    pub(crate) fn stop(&self) {
+        if let Some((sender, thread)) = self.thread.lock().take() {
+            drop(sender);
+            // A panic of the thread was reported when it happened; the log still has everything.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Inner {
+    /// Write every committed block to the key-value store.
+    pub(crate) fn flush(&self) -> Result<()> {
+        let _flushing = self.flushing.lock();
+        let (deltas, published) = {
+            let writer = self.writer.lock();
+            let deltas: Vec<Arc<Delta>> = writer.deltas.iter().cloned().collect();
+            (deltas, self.published.read().clone())
+        };
+        let Some(last) = deltas.last() else {
+            return Ok(());
+        };
+        // The state must never be newer than what the log has for sure.
+        self.blocks.log.sync()?;
+        let since = self.flat.flushed() + 1;
+        let head = published.head;
+        let oldest = self.oldest_after(head.number);
+        let forgotten = self.oldest();
+        // Before the history goes, so that a reader who misses it finds out.
+        self.oldest.store(oldest, Ordering::SeqCst);
+        self.flat.flush_begins(head.number);
+
+        let mut batch = Batch::default();
+        write_flat(&deltas, oldest, &mut batch);
+        Blocks::write_index(&deltas, &mut batch);
+        published
+            .trie
+            .write_dirty(since, &self.nodes, &mut |key, record| {
+                batch.put(key.bytes(), record);
+                Ok(())
+            })?;
+        for delta in &deltas {
+            for (hash, code) in &delta.trie.changes.codes {
+                batch.put(keys::code(hash), code.to_vec());
+            }
+            for key in &delta.trie.gone.branches {
+                batch.delete_unless_written(key.bytes());
+            }
+            for owner in &delta.trie.gone.storages {
+                self.kv.scan(&keys::storage_trie(owner), &mut |key, _| {
+                    batch.delete_unless_written(key.to_vec());
+                    Ok(true)
+                })?;
+            }
+        }
+        for number in forgotten + 1..=oldest.min(since - 1) {
+            if let Some(changed) = self.kv.get(&keys::changed_in(number))? {
+                drop_history(number, &ChangedKeys::decode(&changed)?, &mut batch);
+            }
+        }
+        let root = published.trie.root_record();
+        batch.put(keys::META_TRIE_ROOT.to_vec(), root);
+        batch.put(keys::META_OLDEST.to_vec(), oldest.to_be_bytes().to_vec());
+        let place = encode_head(&head, last.location);
+        batch.put(keys::META_HEAD.to_vec(), place);
+        self.kv.write(batch)?;
+
+        self.flat.flush_ended(head.number);
+        self.blocks.flushed(&deltas);
+        let mut writer = self.writer.lock();
+        let mut fresh_codes = self.fresh_codes.write();
+        for delta in writer.deltas.drain(..deltas.len()) {
+            for (hash, _) in &delta.trie.changes.codes {
+                fresh_codes.remove(hash);
+            }
+        }
+        drop(fresh_codes);
+        writer.buffered_bytes = writer.deltas.iter().map(|delta| delta.weight()).sum();
+        let mut published = self.published.write();
+        published.trie = published.trie.without_stored(head.number + 1);
+        Ok(())
+    }
+
+    fn oldest_after(&self, head: u64) -> u64 {
+        let window = self.options.history_blocks.unwrap_or(u64::MAX);
+        self.oldest().max(head.saturating_sub(window))
+    }
+}

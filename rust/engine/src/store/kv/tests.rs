@@ -1,0 +1,108 @@
+//! The contract of [`Kv`], on both implementations, against a plain map.
+
+use std::collections::BTreeMap;
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Write(Vec<(u8, u8, Option<u8>)>),
+    Reopen,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let write = vec((0..4u8, any::<u8>(), any::<Option<u8>>()), 0..20).prop_map(Step::Write);
+    vec(prop_oneof![6 => write, 1 => Just(Step::Reopen)], 1..12)
+}
+
+fn check(kv: &dyn Kv, model: &BTreeMap<Vec<u8>, Vec<u8>>) {
+    for kind in 0..4u8 {
+        for second in 0..=255u8 {
+            let key = vec![kind, second];
+            assert_eq!(kv.get(&key).unwrap(), model.get(&key).cloned());
+        }
+        let mut seen = Vec::new();
+        kv.scan(&[kind], &mut |key, value| {
+            seen.push((key.to_vec(), value.to_vec()));
+            Ok(true)
+        })
+        .unwrap();
+        let expected: Vec<Pair> = model
+            .iter()
+            .filter(|(key, _)| key[0] == kind)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        assert_eq!(seen, expected);
+        for from in [0u8, 100, 255] {
+            let (from, to) = (vec![kind, from], vec![kind + 1]);
+            let expected = model.range(from.clone()..to.clone()).next();
+            let expected = expected.map(|(key, value)| (key.clone(), value.clone()));
+            assert_eq!(kv.first(&from, &to).unwrap(), expected);
+        }
+    }
+    assert_eq!(kv.first(&[2], &[2]).unwrap(), None);
+}
+
+fn run(steps: Vec<Step>, mut open: impl FnMut(Option<Box<dyn Kv>>) -> Box<dyn Kv>) {
+    let mut kv = open(None);
+    let mut model = BTreeMap::new();
+    for step in steps {
+        match step {
+            Step::Reopen => kv = open(Some(kv)),
+            Step::Write(entries) => {
+                let mut batch = Batch::default();
+                for (kind, second, value) in entries {
+                    let key = vec![kind, second];
+                    match value {
+                        Some(value) => {
+                            batch.put(key.clone(), vec![value]);
+                            model.insert(key, vec![value]);
+                        }
+                        None => {
+                            batch.delete(key.clone());
+                            model.remove(&key);
+                        }
+                    }
+                }
+                kv.write(batch).unwrap();
+            }
+        }
+        check(&*kv, &model);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn memory_keeps_the_contract(steps in steps()) {
+        run(steps, |old| old.unwrap_or_else(|| Box::new(MemoryKv::default())));
+    }
+
+    #[test]
+    fn disk_keeps_the_contract_across_reopening(steps in steps()) {
+        let directory = tempfile::tempdir().unwrap();
+        run(steps, |old| {
+            drop(old);
+            Box::new(DiskKv::open(directory.path(), 1 << 20).unwrap())
+        });
+    }
+}
+
+#[test]
+fn a_scan_stops_when_the_visitor_says_so() {
+    let kv = MemoryKv::default();
+    let mut batch = Batch::default();
+    batch.put(vec![1, 1], vec![]);
+    batch.put(vec![1, 2], vec![]);
+    kv.write(batch).unwrap();
+    let mut seen = 0;
+    kv.scan(&[1], &mut |_, _| {
+        seen += 1;
+        Ok(false)
+    })
+    .unwrap();
+    assert_eq!(seen, 1);
+}

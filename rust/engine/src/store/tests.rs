@@ -1,0 +1,4 @@
+//! The store against a model that keeps every state of the chain, on disk and in memory.
+
+mod chain;
+mod properties;

@@ -1,0 +1,302 @@
+//! Trie nodes in memory. Nodes are immutable and shared; each knows how its parent refers to it.
+//!
+//! An extension and a leaf are part of their parent's stored record; only a branch has a record of its own. A reference
+//! to a record ([`Child::Stored`]) therefore always means a branch, and a collapse never has to look into a sibling.
+
+use std::sync::Arc;
+
+use alloy_primitives::{B256, U256, keccak256};
+use alloy_rlp::{BufMut, Encodable};
+use alloy_trie::{
+    EMPTY_ROOT_HASH, Nibbles, TrieAccount,
+    nodes::{ExtensionNodeRef, LeafNodeRef, RlpNode},
+};
+
+use crate::{
+    state::AccountRecord,
+    trie::record::{ReadRecord, WriteRecord},
+};
+
+/// What a leaf holds: an account, or the value of a slot.
+pub(crate) trait LeafValue:
+    Clone + PartialEq + Send + Sync + std::fmt::Debug + WriteRecord + ReadRecord + 'static
+{
+    /// The bytes that the trie commits to.
+    fn rlp(&self) -> Vec<u8>;
+    /// The trie below this leaf, for accounts.
+    fn storage(&self) -> Option<&Child<StorageValue>>;
+    fn with_storage(&self, storage: Child<StorageValue>) -> Self;
+    /// The cached branches of this kind of trie.
+    fn cache(nodes: &super::TrieNodes) -> &super::BranchCache<Self>;
+}
+
+/// The value of a storage slot; never zero.
+pub(crate) type StorageValue = U256;
+
+/// An account as the trie holds it: the record and the trie of its storage.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AccountLeaf {
+    pub(crate) record: AccountRecord,
+    pub(crate) storage: Child<StorageValue>,
+}
+
+impl LeafValue for AccountLeaf {
+    fn rlp(&self) -> Vec<u8> {
+        let account = TrieAccount::new(
+            self.record.nonce,
+            self.record.balance,
+            self.storage.root_hash(),
+            self.record.code_hash,
+        );
+        alloy_rlp::encode(account)
+    }
+
+    fn storage(&self) -> Option<&Child<StorageValue>> {
+        Some(&self.storage)
+    }
+
+    fn with_storage(&self, storage: Child<StorageValue>) -> Self {
+        Self {
+            record: self.record,
+            storage,
+        }
+    }
+
+    fn cache(nodes: &super::TrieNodes) -> &super::BranchCache<Self> {
+        nodes.accounts()
+    }
+}
+
+impl LeafValue for StorageValue {
+    fn rlp(&self) -> Vec<u8> {
+        alloy_rlp::encode(self)
+    }
+
+    fn storage(&self) -> Option<&Child<StorageValue>> {
+        None
+    }
+
+    fn with_storage(&self, _storage: Child<StorageValue>) -> Self {
+        *self
+    }
+
+    fn cache(nodes: &super::TrieNodes) -> &super::BranchCache<Self> {
+        nodes.storage()
+    }
+}
+
+/// One side of a node: what hangs below a nibble, or a whole trie.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Child<V> {
+    #[default]
+    Empty,
+    /// A branch that is not in memory, by its hash; its record is found by its path.
+    Stored(B256),
+    Leaf(Arc<Leaf<V>>),
+    Extension(Arc<Extension<V>>),
+    Branch(Arc<Branch<V>>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Leaf<V> {
+    /// The whole hashed key; the node's own path is its end.
+    pub(crate) key: B256,
+    pub(crate) value: V,
+    pub(crate) reference: RlpNode,
+}
+
+#[derive(Debug)]
+pub(crate) struct Extension<V> {
+    pub(crate) path: Nibbles,
+    /// A branch, in memory or stored.
+    pub(crate) child: Child<V>,
+    pub(crate) reference: RlpNode,
+}
+
+#[derive(Debug)]
+pub(crate) struct Branch<V> {
+    pub(crate) children: [Child<V>; 16],
+    /// The version of the trie that made this node; 0 when it was loaded. Never lower than a descendant's.
+    pub(crate) version: u64,
+    pub(crate) reference: RlpNode,
+}
+
+/// Nodes are equal when their parents would refer to them alike: the reference commits to everything below.
+impl<V: LeafValue> PartialEq for Child<V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same(other) || self.reference() == other.reference()
+    }
+}
+
+impl<V: LeafValue> Child<V> {
+    pub(crate) fn leaf(key: B256, depth: usize, value: V) -> Self {
+        let reference = RlpNode::from_rlp(&leaf_rlp(&key, depth, &value));
+        Self::Leaf(Arc::new(Leaf {
+            key,
+            value,
+            reference,
+        }))
+    }
+
+    /// `child` with `path` before it: a leaf or an extension takes the path in, a branch gets an extension.
+    /// `depth` is where `path` begins.
+    pub(crate) fn prefixed(path: Nibbles, child: Self, depth: usize) -> Self {
+        if path.is_empty() {
+            return child;
+        }
+        match child {
+            Self::Empty => Self::Empty,
+            Self::Leaf(leaf) => Self::leaf(leaf.key, depth, leaf.value.clone()),
+            Self::Extension(extension) => {
+                Self::extension(path.join(&extension.path), extension.child.clone())
+            }
+            branch @ (Self::Stored(_) | Self::Branch(_)) => Self::extension(path, branch),
+        }
+    }
+
+    pub(crate) fn extension(path: Nibbles, child: Self) -> Self {
+        let reference = RlpNode::from_rlp(&extension_rlp(&path, &child));
+        Self::Extension(Arc::new(Extension {
+            path,
+            child,
+            reference,
+        }))
+    }
+
+    pub(crate) fn branch(children: [Self; 16], version: u64) -> Self {
+        Self::Branch(Arc::new(Branch::new(children, version)))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+
+    pub(crate) fn is_branch(&self) -> bool {
+        matches!(self, Self::Stored(_) | Self::Branch(_))
+    }
+
+    /// Whether both are the same node, not merely equal ones.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Empty, Self::Empty) => true,
+            (Self::Stored(a), Self::Stored(b)) => a == b,
+            (Self::Leaf(a), Self::Leaf(b)) => Arc::ptr_eq(a, b),
+            (Self::Extension(a), Self::Extension(b)) => Arc::ptr_eq(a, b),
+            (Self::Branch(a), Self::Branch(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
+    /// How a parent refers to this node: its hash, or the node itself where that is shorter than a hash.
+    pub(crate) fn reference(&self) -> RlpNode {
+        match self {
+            Self::Empty => RlpNode::from_rlp(&[alloy_rlp::EMPTY_STRING_CODE]),
+            Self::Stored(hash) => RlpNode::word_rlp(hash),
+            Self::Leaf(leaf) => leaf.reference.clone(),
+            Self::Extension(extension) => extension.reference.clone(),
+            Self::Branch(branch) => branch.reference.clone(),
+        }
+    }
+
+    /// The root hash of the trie whose root this is: a root is hashed however short it is.
+    pub(crate) fn root_hash(&self) -> B256 {
+        match self {
+            Self::Empty => EMPTY_ROOT_HASH,
+            Self::Stored(hash) => *hash,
+            _ => {
+                let reference = self.reference();
+                reference
+                    .as_hash()
+                    .unwrap_or_else(|| keccak256(reference.as_slice()))
+            }
+        }
+    }
+
+    pub(crate) fn empty_children() -> [Self; 16] {
+        std::array::from_fn(|_| Self::Empty)
+    }
+}
+
+impl<V: LeafValue> Branch<V> {
+    pub(crate) fn new(children: [Child<V>; 16], version: u64) -> Self {
+        let reference = RlpNode::from_rlp(&branch_rlp(&children));
+        Self {
+            children,
+            version,
+            reference,
+        }
+    }
+
+    /// The hash of a branch that is stored by hash; `None` for one so short that its parent holds it.
+    pub(crate) fn hash(&self) -> Option<B256> {
+        self.reference.as_hash()
+    }
+
+    pub(crate) fn leaf_count(&self) -> usize {
+        self.children
+            .iter()
+            .filter(|child| matches!(child, Child::Leaf(_)))
+            .count()
+    }
+}
+
+pub(crate) fn leaf_rlp<V: LeafValue>(key: &B256, depth: usize, value: &V) -> Vec<u8> {
+    let path = Nibbles::unpack(key).slice(depth..);
+    let mut out = Vec::with_capacity(160);
+    LeafNodeRef::new(&path, &value.rlp()).encode(&mut out);
+    out
+}
+
+pub(crate) fn extension_rlp<V: LeafValue>(path: &Nibbles, child: &Child<V>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(72);
+    ExtensionNodeRef::new(path, child.reference().as_slice()).encode(&mut out);
+    out
+}
+
+pub(crate) fn branch_rlp<V: LeafValue>(children: &[Child<V>; 16]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(16 * 33 + 1);
+    for child in children {
+        match child {
+            Child::Empty => payload.push(alloy_rlp::EMPTY_STRING_CODE),
+            Child::Stored(hash) => {
+                payload.push(alloy_rlp::EMPTY_STRING_CODE + 32);
+                payload.put_slice(hash.as_slice());
+            }
+            Child::Leaf(leaf) => payload.put_slice(leaf.reference.as_slice()),
+            Child::Extension(extension) => payload.put_slice(extension.reference.as_slice()),
+            Child::Branch(branch) => payload.put_slice(branch.reference.as_slice()),
+        }
+    }
+    // The value of a branch: no key of a hashed trie ends at one.
+    payload.push(alloy_rlp::EMPTY_STRING_CODE);
+    let mut out = Vec::with_capacity(payload.len() + 3);
+    alloy_rlp::Header {
+        list: true,
+        payload_length: payload.len(),
+    }
+    .encode(&mut out);
+    out.append(&mut payload);
+    out
+}
+
+/// The nibble of `key` at `depth`.
+pub(crate) fn nibble(key: &B256, depth: usize) -> usize {
+    let byte = key[depth / 2];
+    usize::from(if depth.is_multiple_of(2) {
+        byte >> 4
+    } else {
+        byte & 0x0f
+    })
+}
+
+/// The first `depth` nibbles of `key`.
+pub(crate) fn prefix(key: &B256, depth: usize) -> Nibbles {
+    Nibbles::unpack(key).slice(..depth)
+}
+
+/// How many nibbles of `a` and `b` agree from `depth` on.
+pub(crate) fn shared_from(a: &B256, b: &B256, depth: usize) -> usize {
+    (depth..64)
+        .take_while(|at| nibble(a, *at) == nibble(b, *at))
+        .count()
+}

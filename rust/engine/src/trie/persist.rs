@@ -1,0 +1,155 @@
+//! From memory to records and back out of memory: which nodes a flush writes, and what it may then forget.
+
+use std::sync::Arc;
+
+use alloy_primitives::B256;
+use alloy_trie::Nibbles;
+
+use super::{
+    NodeKey, StateTrie, TrieNodes, TrieUpdate,
+    node::{AccountLeaf, Branch, Child, LeafValue},
+    record::{read_child, write_branch, write_child},
+};
+use crate::{Result, state::corrupt};
+
+/// The records of nodes made after a version.
+pub(crate) struct DirtyNodes<'a> {
+    nodes: &'a TrieNodes,
+    since: u64,
+    write: &'a mut dyn FnMut(NodeKey, Vec<u8>) -> Result<()>,
+}
+
+impl StateTrie {
+    /// Give the record of each branch made after version `since` to `write`, and keep it in the cache.
+    pub(crate) fn write_dirty(
+        &self,
+        since: u64,
+        nodes: &TrieNodes,
+        write: &mut dyn FnMut(NodeKey, Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let mut dirty = DirtyNodes {
+            nodes,
+            since,
+            write,
+        };
+        dirty.child(&self.root, B256::ZERO, Nibbles::default())
+    }
+
+    /// The record of the root itself: a branch by hash, anything else whole.
+    pub(crate) fn root_record(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_child(&self.root, 0, &mut out);
+        out
+    }
+
+    pub(crate) fn from_root_record(mut record: &[u8], version: u64) -> Result<Self> {
+        let root = read_child::<AccountLeaf>(&mut record, &Nibbles::default())?;
+        if !record.is_empty() {
+            return Err(corrupt("bytes after the trie's root"));
+        }
+        Ok(Self::from_root(root, version, TrieUpdate::default()))
+    }
+
+    /// The same trie without the nodes that are stored as of `version`.
+    pub(crate) fn without_stored(&self, version: u64) -> Self {
+        Self {
+            root: without_stored(&self.root, version).unwrap_or_else(|| self.root.clone()),
+            hash: self.hash,
+            version: self.version,
+            update: Arc::clone(&self.update),
+        }
+    }
+}
+
+impl DirtyNodes<'_> {
+    fn child<V: LeafValue>(&mut self, child: &Child<V>, owner: B256, path: Nibbles) -> Result<()> {
+        match child {
+            Child::Empty | Child::Stored(_) => Ok(()),
+            Child::Leaf(leaf) => match leaf.value.storage() {
+                Some(storage) => self.child(storage, leaf.key, Nibbles::default()),
+                None => Ok(()),
+            },
+            Child::Extension(extension) => {
+                self.child(&extension.child, owner, path.join(&extension.path))
+            }
+            Child::Branch(branch) if branch.version <= self.since => Ok(()),
+            Child::Branch(branch) => self.branch(branch, owner, path),
+        }
+    }
+
+    fn branch<V: LeafValue>(
+        &mut self,
+        branch: &Branch<V>,
+        owner: B256,
+        path: Nibbles,
+    ) -> Result<()> {
+        for (index, child) in branch.children.iter().enumerate() {
+            let mut below = path;
+            below.push(index as u8);
+            self.child(child, owner, below)?;
+        }
+        if branch.hash().is_none() {
+            return Ok(());
+        }
+        let key = NodeKey { owner, path };
+        let mut record = Vec::with_capacity(600);
+        write_branch(branch, path.len(), &mut record);
+        (self.write)(key, record)?;
+        self.nodes.remember(key, shallow(branch));
+        Ok(())
+    }
+}
+
+/// The branch with its children's branches by hash only.
+fn shallow<V: LeafValue>(branch: &Branch<V>) -> Branch<V> {
+    Branch {
+        children: std::array::from_fn(|index| {
+            let child = &branch.children[index];
+            without_stored(child, u64::MAX).unwrap_or_else(|| child.clone())
+        }),
+        version: 0,
+        reference: branch.reference.clone(),
+    }
+}
+
+/// `None` when nothing changes.
+fn without_stored<V: LeafValue>(child: &Child<V>, version: u64) -> Option<Child<V>> {
+    match child {
+        Child::Empty | Child::Stored(_) => None,
+        Child::Leaf(leaf) => {
+            let storage = without_stored(leaf.value.storage()?, version)?;
+            Some(Child::Leaf(Arc::new(super::node::Leaf {
+                key: leaf.key,
+                value: leaf.value.with_storage(storage),
+                reference: leaf.reference.clone(),
+            })))
+        }
+        Child::Extension(extension) => {
+            let below = without_stored(&extension.child, version)?;
+            Some(Child::Extension(Arc::new(super::node::Extension {
+                path: extension.path,
+                child: below,
+                reference: extension.reference.clone(),
+            })))
+        }
+        Child::Branch(branch) => match branch.hash() {
+            Some(hash) if branch.version <= version => Some(Child::Stored(hash)),
+            _ => {
+                let mut changed = false;
+                let children = std::array::from_fn(|index| {
+                    let child = &branch.children[index];
+                    let less = without_stored(child, version);
+                    changed |= less.is_some();
+                    less.unwrap_or_else(|| child.clone())
+                });
+                changed.then(|| {
+                    Child::Branch(Arc::new(Branch {
+                        children,
+                        version: branch.version,
+                        reference: branch.reference.clone(),
+                    }))
+                })
+            }
+        },
+    }
+}
