@@ -36,7 +36,7 @@ pub(in crate::pool) fn account_or_end(head: &HeadState, address: Address) -> Acc
 
 impl Ledger {
     /// The accounts of `changed` that have transactions here.
-    pub(in crate::pool) fn affected(&self, changed: &[Address]) -> Vec<Address> {
+    pub(in crate::pool) fn affected(&self, changed: &HashSet<Address>) -> Vec<Address> {
         changed
             .iter()
             .filter(|address| self.senders.contains_key(*address))
@@ -50,7 +50,7 @@ impl Ledger {
         &mut self,
         head: Arc<HeadState>,
         mined: &HashSet<B256>,
-        changed: &[Address],
+        changed: &HashSet<Address>,
         accounts: &HashMap<Address, Account>,
     ) -> Afterwards {
         let mut now = Vec::with_capacity(accounts.len());
