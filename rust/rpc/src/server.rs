@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, watch};
@@ -37,7 +38,7 @@ const WORKER_STACK_BYTES: usize = 2 << 20;
 
 /// A running JSON-RPC server. Stops when dropped.
 pub struct Server {
-    runtime: Option<Runtime>,
+    runtime: Mutex<Option<Runtime>>,
     stop: watch::Sender<bool>,
     shared: Arc<Shared>,
     events: Sender<Event>,
@@ -108,7 +109,7 @@ impl Server {
             runtime.spawn(accept(sockets, listener, Arc::clone(&shared)));
         }
         Ok(Self {
-            runtime: Some(runtime),
+            runtime: Mutex::new(Some(runtime)),
             stop,
             shared,
             events,
@@ -179,13 +180,9 @@ impl Server {
         }
     }
 
-    /// Takes no more connections, lets open requests end within three seconds, and closes everything.
-    pub fn stop(mut self) {
-        self.shut_down();
-    }
-
-    fn shut_down(&mut self) {
-        let Some(runtime) = self.runtime.take() else {
+    /// Takes no more connections, lets open requests end within three seconds, and closes everything. Waits for that.
+    pub fn stop(&self) {
+        let Some(runtime) = self.runtime.lock().take() else {
             return;
         };
         self.stop.send_replace(true);
@@ -204,7 +201,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.shut_down();
+        self.stop();
     }
 }
 

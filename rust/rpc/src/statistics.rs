@@ -5,6 +5,8 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use serde::Serialize;
+
 /// Upper bounds of the duration buckets in microseconds; the last bucket has none.
 pub const DURATION_BOUNDS_US: [u64; 11] = [
     100, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000,
@@ -80,7 +82,7 @@ impl Drop for Held<'_> {
 }
 
 /// The server's counters at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Statistics {
     /// Methods that were called, and "other".
     pub methods: Vec<MethodStatistics>,
@@ -107,7 +109,7 @@ pub struct Statistics {
 }
 
 /// Counters of one method.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MethodStatistics {
     /// The method's name, or "other".
     pub method: String,

@@ -1,0 +1,183 @@
+//! The JSON-RPC server as a Python object.
+
+use std::sync::Arc;
+use std::thread;
+
+use alloy_primitives::B256;
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use rpc::{Event, Head, Methods, NoMethods, Pending, RpcError, Server, StartError};
+use serde_json::value::RawValue;
+
+use crate::outside::{ToPython, Unanswered, ask_python};
+use crate::server_config::Settings;
+
+/// A running JSON-RPC server. Answers from the engine without the GIL; other methods go to a callback.
+#[pyclass(frozen, module = "metanode._engine")]
+pub(crate) struct RpcServer {
+    server: Arc<Server>,
+    unanswered: Arc<Unanswered>,
+    asking: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+#[pymethods]
+impl RpcServer {
+    /// Listens and serves. `callback(id, listener, peer, method, params)` is called for `methods` and must not block.
+    #[staticmethod]
+    #[pyo3(signature = (config, methods, callback))]
+    fn start(
+        py: Python<'_>,
+        config: &[u8],
+        methods: Vec<String>,
+        callback: Py<PyAny>,
+    ) -> PyResult<Self> {
+        let config = Settings::decode(config).map_err(to_python)?;
+        let (unanswered, questions) = Unanswered::new(methods);
+        let engine: Arc<dyn Methods> = Arc::new(NoMethods);
+        let outside = Arc::new(ToPython(Arc::clone(&unanswered)));
+        let server = py
+            .detach(|| Server::start(config, engine, outside))
+            .map_err(to_python)?;
+        let table = Arc::clone(&unanswered);
+        let asking = thread::Builder::new()
+            .name("rpc-python".to_owned())
+            .spawn(move || ask_python(&questions, &callback, &table))?;
+        Ok(Self {
+            server: Arc::new(server),
+            unanswered,
+            asking: Mutex::new(Some(asking)),
+        })
+    }
+
+    /// Where it listens, in the order of the configuration: (address, port).
+    fn addresses(&self) -> Vec<(String, u16)> {
+        self.server
+            .addresses()
+            .iter()
+            .map(|address| (address.ip().to_string(), address.port()))
+            .collect()
+    }
+
+    /// Answers a request with a result. False when nobody waits for it any more.
+    fn respond(&self, request_id: u64, result: Vec<u8>) -> PyResult<bool> {
+        let result = json("result", result)?;
+        Ok(self.unanswered.answer(request_id, Ok(result)))
+    }
+
+    /// Answers a request with an error object. False when nobody waits for it any more.
+    #[pyo3(signature = (request_id, code, message, data = None))]
+    fn fail(
+        &self,
+        request_id: u64,
+        code: i32,
+        message: String,
+        data: Option<Vec<u8>>,
+    ) -> PyResult<bool> {
+        let data = data.map(|data| json("data", data)).transpose()?;
+        Ok(self.unanswered.answer(
+            request_id,
+            Err(RpcError {
+                code,
+                message,
+                data,
+            }),
+        ))
+    }
+
+    /// Tells subscribers and filters of a block. For execution clients outside this process.
+    fn publish_head(&self, number: u64, hash: &[u8], header: Vec<u8>, logs: &[u8]) -> PyResult<()> {
+        let logs = serde_json::from_slice(logs)
+            .map_err(|error| PyValueError::new_err(format!("logs: {error}")))?;
+        let head = Head {
+            number,
+            hash: to_hash(hash)?,
+            header: json("header", header)?,
+            logs,
+        };
+        self.server.publish(Event::Head(Arc::new(head)));
+        Ok(())
+    }
+
+    /// Tells subscribers and filters of new executable transactions. For execution clients outside this process.
+    fn publish_pending(&self, hashes: Vec<Vec<u8>>, full: Vec<Vec<u8>>) -> PyResult<()> {
+        let hashes = hashes
+            .iter()
+            .map(|hash| to_hash(hash))
+            .collect::<PyResult<Vec<B256>>>()?;
+        let full = full
+            .into_iter()
+            .map(|one| json("transaction", one))
+            .collect::<PyResult<Vec<_>>>()?;
+        let pending = Pending {
+            hashes,
+            full: Box::new(move || full.clone()),
+        };
+        self.server.publish(Event::Pending(Arc::new(pending)));
+        Ok(())
+    }
+
+    /// Sets the answer of net_peerCount.
+    fn set_peer_count(&self, peers: u64) {
+        self.server.set_peer_count(peers);
+    }
+
+    /// Sets the answer of net_listening.
+    fn set_listening(&self, listening: bool) {
+        self.server.set_listening(listening);
+    }
+
+    /// While set, heavy calls are refused as "busy".
+    fn set_shedding(&self, shedding: bool) {
+        self.server.set_shedding(shedding);
+    }
+
+    /// The counters as JSON.
+    fn statistics(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
+        let statistics = py.detach(|| serde_json::to_vec(&self.server.statistics()));
+        statistics.map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Stops listening, lets open requests end within three seconds, closes everything.
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| self.shut_down());
+    }
+}
+
+impl RpcServer {
+    /// To be called without the GIL: the thread that asks Python may need it to end.
+    fn shut_down(&self) {
+        self.server.stop();
+        self.unanswered.close();
+        if let Some(asking) = self.asking.lock().take() {
+            // It has nothing to tell; a panic in it was printed.
+            let _ = asking.join();
+        }
+    }
+}
+
+impl Drop for RpcServer {
+    fn drop(&mut self) {
+        // Only an interpreter that is ending is not there any more; then the threads end with the process.
+        Python::try_attach(|py| py.detach(|| self.shut_down()));
+    }
+}
+
+fn to_python(error: StartError) -> PyErr {
+    match error {
+        StartError::Configuration(_) => PyValueError::new_err(error.to_string()),
+        StartError::Listen { .. } | StartError::Threads(_) => PyOSError::new_err(error.to_string()),
+    }
+}
+
+fn json(name: &str, bytes: Vec<u8>) -> PyResult<Box<RawValue>> {
+    let text = String::from_utf8(bytes)
+        .map_err(|error| PyValueError::new_err(format!("{name}: {error}")))?;
+    RawValue::from_string(text).map_err(|error| PyValueError::new_err(format!("{name}: {error}")))
+}
+
+fn to_hash(bytes: &[u8]) -> PyResult<B256> {
+    B256::try_from(bytes).map_err(|_| {
+        PyValueError::new_err(format!("hash: expected 32 bytes, found {}", bytes.len()))
+    })
+}
