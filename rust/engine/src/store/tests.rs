@@ -1,4 +1,7 @@
 //! The store against a model that keeps every state of the chain, on disk and in memory.
 
 mod chain;
+mod crash;
 mod properties;
+mod readers;
+mod refusals;

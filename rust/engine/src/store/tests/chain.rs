@@ -87,6 +87,19 @@ impl Chain {
         chain
     }
 
+    /// The first `count` blocks of the steady chain, for a store that wrote them in another process.
+    pub(super) fn expecting(options: StoreOptions, count: u64) -> Self {
+        let mut chain = Self::new(StoreOptions {
+            path: None,
+            ..options.clone()
+        });
+        for number in 1..=count {
+            chain.commit(&steady_touches(number));
+        }
+        chain.options = options;
+        chain
+    }
+
     pub(super) fn store(&self) -> &Store {
         self.store.as_ref().unwrap()
     }
@@ -248,6 +261,23 @@ impl Chain {
             verify_proof(proof.storage_hash, path, value, &entry.proof).unwrap();
         }
     }
+}
+
+/// What block `number` of a chain does that is the same in every process.
+pub(super) fn steady_touches(number: u64) -> BTreeMap<u8, Touch> {
+    let seed = (number * 5 % 8) as u8;
+    let slots = vec![
+        ((number % 6) as u8, number % 4),
+        ((number * 3 % 6) as u8, 1),
+    ];
+    let other = match number % 7 {
+        0 => Touch::Destroy,
+        1 => Touch::Recreate(number, slots.clone()),
+        2 => Touch::Deploy(number as u8),
+        3 => Touch::Empty,
+        _ => Touch::Set(number, 2 * number, Vec::new()),
+    };
+    BTreeMap::from([(1, Touch::Set(number, number, slots)), (seed, other)])
 }
 
 pub(super) fn check_state(view: &crate::store::StateView, state: &State) {
