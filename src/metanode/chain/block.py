@@ -68,8 +68,7 @@ class Block:
 
     def encode(self) -> bytes:
         """Return the canonical bytes; one copy of the body."""
-        certificate = self.parent_certificate.to_item() if self.parent_certificate else []
-        return rlp.encode([self.header.to_item(), self.execution_rlp, list(self.requests), certificate])
+        return encode_block(self.header, self.execution_rlp, self.requests, self.parent_certificate)
 
     @classmethod
     def decode(cls, data: bytes) -> "Block":
@@ -89,6 +88,17 @@ class Block:
             requests=found,
             parent_certificate=Certificate.from_item(certificate) if certificate else None,
         )
+
+
+def encode_block(
+    header: ConsensusHeader,
+    execution_rlp: bytes,
+    requests: tuple[bytes, ...],
+    parent_certificate: Certificate | None,
+) -> bytes:
+    """Return a block's canonical bytes from its parts, unchecked: for parts that are known to belong together."""
+    certificate = parent_certificate.to_item() if parent_certificate else []
+    return rlp.encode([header.to_item(), execution_rlp, list(requests), certificate])
 
 
 def _same(name: str, said: bytes, found: bytes) -> None:

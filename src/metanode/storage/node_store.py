@@ -1,0 +1,391 @@
+"""What a node knows of its chain, in node.db: the implementation of node.ports.ConsensusStore and p2p's PeerStore, and reads for RPC and sync.
+
+Kept for ever: headers, certificates, execution requests, validator sets, evidence. Kept of the last 1,024 heights: whole blocks; older
+payloads are the engine's, and `old_block` puts them together again. A decision is one transaction: header, certificate, state, record.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from metanode.chain.block import Block, encode_block
+from metanode.chain.certificate import Certificate
+from metanode.chain.genesis import Genesis
+from metanode.chain.header import ConsensusHeader
+from metanode.chain.state import ConsensusState
+from metanode.chain.validators import ValidatorSet
+from metanode.consensus.effects import Decided
+from metanode.consensus.evidence import Equivocation
+from metanode.consensus.stored import Stored
+from metanode.crypto.hashing import keccak256
+from metanode.errors import InvalidGenesis, InvalidInput, StorageDamaged
+from metanode.primitives import rlp
+from metanode.primitives.types import Hash32, Height
+from metanode.storage.database import Database
+
+PAYLOADS_KEPT: Final = 1_024
+"""Heights whose blocks stay here, 34 minutes at 2 s: longer than an engine may be behind after a crash."""
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredHeight:
+    """One decided height as a peer is sent it."""
+
+    header: ConsensusHeader
+    certificate: Certificate
+    block: bytes | None
+    """The encoded block; None when only the engine still has its payload."""
+
+
+class NodeStore:
+    """node.db of one node on one network. Writes are called by the driver's one task; reads by anybody."""
+
+    def __init__(self, database: Database, genesis: Genesis) -> None:
+        self._database = database
+        self._genesis = genesis
+        self._path = database.path
+
+    @classmethod
+    def open(cls, path: Path, genesis: Genesis) -> "NodeStore":
+        """Open or begin the store of this network; raises InvalidGenesis for another network's, StorageDamaged, StorageFailed. Blocks."""
+        database = Database.open(path)
+        store = cls(database, genesis)
+        try:
+            store._begin()
+        except BaseException:
+            database.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Finish what is queued and close the file."""
+        self._database.close()
+
+    # --- node.ports.ConsensusStore ---
+
+    async def load(self) -> Stored:
+        """Return what a life begins with."""
+        return await self._database.read(self._load)
+
+    async def save(
+        self, *, record: bytes, bodies: Sequence[tuple[Height, Hash32, bytes]], decided: Decided | None
+    ) -> None:
+        """Save in one durable transaction: the decision if there is one, the record in place of the old one, and more bodies."""
+
+        def action(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                "INSERT OR IGNORE INTO bodies (height, hash, block) VALUES (?, ?, ?)", bodies
+            )
+            if decided is not None:
+                self._save_decision(connection, decided)
+            _put(connection, "record", record)
+
+        await self._database.write(action)
+
+    async def block(self, height: Height) -> Block | None:
+        """Return a decided block whose payload is still kept."""
+        found = await self._database.read(lambda connection: self._height(connection, height))
+        return (
+            None
+            if found is None or found.block is None
+            else self._decoded(Block.decode, found.block, f"block {height}")
+        )
+
+    async def header(self, height: Height) -> ConsensusHeader | None:
+        """Return a decided block's header, from height 0 on."""
+        return await self._database.read(lambda connection: self._header(connection, height))
+
+    async def certificate(self, height: Height) -> Certificate | None:
+        """Return a decided height's certificate."""
+        return await self._database.read(lambda connection: self._certificate(connection, height))
+
+    async def save_evidence(self, evidence: Equivocation) -> None:
+        """Keep a proof; a repetition changes nothing."""
+        proof = evidence.encode()
+        row = (keccak256(proof), evidence.height, evidence.author, proof)
+        await self._database.write(
+            lambda c: c.execute("INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?)", row)
+        )
+
+    # --- reads for peers and RPC ---
+
+    async def heights(self, first: Height, count: int, *, bytes_max: int) -> Sequence[StoredHeight]:
+        """Return consecutive decided heights from `first` on, at most `count`, none more once `bytes_max` bytes of blocks are reached."""
+
+        def action(connection: sqlite3.Connection) -> list[StoredHeight]:
+            found: list[StoredHeight] = []
+            size = 0
+            for height in range(max(first, 1), max(first, 1) + count):
+                entry = self._height(connection, Height(height))
+                if entry is None or size >= bytes_max:
+                    break
+                found.append(entry)
+                size += len(entry.block or b"")
+            return found
+
+        return await self._database.read(action)
+
+    async def old_block(self, height: Height, execution_rlp: bytes) -> bytes | None:
+        """Return the encoded block of a height from the payload that the engine still has; None for a height not decided here."""
+
+        def action(connection: sqlite3.Connection) -> bytes | None:
+            header = self._header(connection, height)
+            if header is None:
+                return None
+            row = connection.execute("SELECT requests FROM requests WHERE height = ?", (height,)).fetchone()
+            items = rlp.decode(row[0]) if row else []
+            requests = tuple(item for item in items if isinstance(item, bytes))
+            return encode_block(
+                header, execution_rlp, requests, self._certificate(connection, Height(height - 1))
+            )
+
+        return await self._database.read(action)
+
+    async def body(self, block_hash: Hash32) -> bytes | None:
+        """Return an encoded block that was proposed, prepared or decided here, by its consensus hash."""
+
+        def action(connection: sqlite3.Connection) -> bytes | None:
+            row = connection.execute("SELECT block FROM bodies WHERE hash = ?", (block_hash,)).fetchone()
+            return None if row is None else bytes(row[0])
+
+        return await self._database.read(action)
+
+    async def requests(self, height: Height) -> tuple[bytes, ...] | None:
+        """Return the execution requests of a decided height, None when it is not decided here."""
+
+        def action(connection: sqlite3.Connection) -> tuple[bytes, ...] | None:
+            if self._header(connection, height) is None:
+                return None
+            row = connection.execute("SELECT requests FROM requests WHERE height = ?", (height,)).fetchone()
+            items = rlp.decode(row[0]) if row else []
+            return tuple(item for item in items if isinstance(item, bytes))
+
+        return await self._database.read(action)
+
+    async def height_of(self, execution_hash: Hash32) -> Height | None:
+        """Return the height of the decided block with this execution hash."""
+
+        def action(connection: sqlite3.Connection) -> Height | None:
+            rows = connection.execute(
+                "SELECT height FROM headers WHERE execution_tag = ?", (_tag(execution_hash),)
+            )
+            for (height,) in rows.fetchall():
+                header = self._header(connection, Height(height))
+                if header is not None and header.execution_hash == execution_hash:
+                    return Height(height)
+            return None
+
+        return await self._database.read(action)
+
+    async def validators(self, height: Height) -> ValidatorSet | None:
+        """Return the set that decides a height, up to the one after the tip."""
+
+        def action(connection: sqlite3.Connection) -> ValidatorSet | None:
+            header = self._header(connection, height)
+            if header is not None:
+                found = header.validators_hash
+            else:
+                before = self._header(connection, Height(height - 1)) if height else None
+                if before is None:
+                    return None
+                found = before.next_validators_hash
+            row = connection.execute(
+                "SELECT validators FROM validator_sets WHERE hash = ?", (found,)
+            ).fetchone()
+            if row is None:
+                raise StorageDamaged(f"{self._path}: the validator set of height {height} is missing")
+            return self._decoded(
+                lambda data: ValidatorSet.from_item(rlp.decode(data)),
+                row[0],
+                f"validators of height {height}",
+            )
+
+        return await self._database.read(action)
+
+    async def evidence(self, *, limit: int = 100) -> Sequence[bytes]:
+        """Return the newest proofs, encoded, by height."""
+
+        def action(connection: sqlite3.Connection) -> list[bytes]:
+            rows = connection.execute(
+                "SELECT proof FROM evidence ORDER BY height DESC, digest LIMIT ?", (limit,)
+            )
+            return [bytes(row[0]) for row in rows.fetchall()]
+
+        return await self._database.read(action)
+
+    # --- p2p's PeerStore ---
+
+    async def load_pin(self, address: str) -> bytes | None:
+        """Return the node id that is pinned to `host:port`."""
+
+        def action(connection: sqlite3.Connection) -> bytes | None:
+            row = connection.execute("SELECT node_id FROM pins WHERE address = ?", (address,)).fetchone()
+            return None if row is None else bytes(row[0])
+
+        return await self._database.read(action)
+
+    async def save_pin(self, address: str, node_id: bytes) -> None:
+        """Pin a node id to `host:port`."""
+        await self._database.write(
+            lambda c: c.execute("INSERT OR REPLACE INTO pins VALUES (?, ?)", (address, node_id))
+        )
+
+    async def forget_pin(self, address: str) -> bool:
+        """Forget a pin; False when there was none."""
+        return await self._database.write(
+            lambda c: c.execute("DELETE FROM pins WHERE address = ?", (address,)).rowcount > 0
+        )
+
+    async def load_records(self) -> Sequence[bytes]:
+        """Return the validator records, each as it was saved."""
+
+        def action(connection: sqlite3.Connection) -> list[bytes]:
+            return [
+                bytes(row[0])
+                for row in connection.execute("SELECT record FROM validator_records ORDER BY address")
+            ]
+
+        return await self._database.read(action)
+
+    async def save_record(self, address: bytes, record: bytes) -> None:
+        """Save the record of a validator in the place of an older one."""
+        row = (address, record)
+        await self._database.write(
+            lambda c: c.execute("INSERT OR REPLACE INTO validator_records VALUES (?, ?)", row)
+        )
+
+    # --- inside ---
+
+    def _begin(self) -> None:
+        """Write the genesis block into a new file, or check that the file began with it. On the caller's thread, before any other call."""
+        connection = self._database._writer  # noqa: SLF001 - no thread uses it yet
+        genesis = self._genesis
+        connection.execute("BEGIN IMMEDIATE")
+        fixed = {name: bytes(value) for name, value in connection.execute("SELECT name, value FROM fixed")}
+        ours = {"genesis_hash": bytes(genesis.hash), "chain_id": genesis.chain_id.to_bytes(8, "big")}
+        if not fixed:
+            connection.executemany("INSERT INTO fixed VALUES (?, ?)", ours.items())
+            _insert_header(connection, genesis.header)
+            _insert_set(connection, genesis.state.validators)
+            _put(connection, "state", genesis.state.encode())
+        connection.execute("COMMIT")
+        if fixed and fixed != ours:
+            raise InvalidGenesis(
+                f"{self._path}: belongs to the network with the genesis hash 0x{fixed['genesis_hash'].hex()} and the chain id "
+                f"{int.from_bytes(fixed['chain_id'], 'big')}; the genesis file makes 0x{genesis.hash.hex()} and {genesis.chain_id}"
+            )
+
+    def _load(self, connection: sqlite3.Connection) -> Stored:
+        (tip,) = connection.execute("SELECT max(height) FROM headers").fetchone()
+        header = self._header(connection, Height(tip))
+        data = _get(connection, "state")
+        if header is None or data is None:
+            raise StorageDamaged(f"{self._path}: the state after height {tip} is missing")
+        state = self._decoded(ConsensusState.decode, data, "state")
+        if state.height != header.height:
+            raise StorageDamaged(
+                f"{self._path}: the latest header is of height {header.height}, the state of {state.height}"
+            )
+        certificate = self._certificate(connection, header.height) if header.height else None
+        if header.height and (certificate is None or certificate.block_hash != header.hash):
+            raise StorageDamaged(
+                f"{self._path}: the certificate of height {header.height} is missing or of another block"
+            )
+        rows = connection.execute("SELECT block FROM bodies WHERE height > ? ORDER BY id", (header.height,))
+        return Stored(
+            header=header,
+            state=state,
+            certificate=certificate,
+            record=_get(connection, "record"),
+            bodies=tuple(bytes(row[0]) for row in rows.fetchall()),
+        )
+
+    def _save_decision(self, connection: sqlite3.Connection, decided: Decided) -> None:
+        header, height = decided.block.header, decided.block.height
+        present = self._header(connection, height)
+        if present is not None:
+            if present.hash == header.hash:
+                return
+            raise StorageDamaged(
+                f"{self._path}: height {height} was decided with 0x{present.hash.hex()} and now with 0x{header.hash.hex()}: stop and compare"
+            )
+        parent = self._header(connection, Height(height - 1))
+        if parent is None or parent.hash != header.parent_hash:
+            raise StorageDamaged(
+                f"{self._path}: the decided block of height {height} does not follow the one stored before it"
+            )
+        assert decided.certificate.block_hash == header.hash, "a decision's certificate is its block's"
+        assert decided.state.height == height, (decided.state.height, height)
+        _insert_header(connection, header)
+        _insert_certificate(connection, decided.certificate)
+        if decided.block.parent_certificate is not None:
+            # What the child's proposer included is canonical; what this node saw was only enough to decide.
+            _insert_certificate(connection, decided.block.parent_certificate)
+        if decided.block.requests:
+            data = rlp.encode(list(decided.block.requests))
+            connection.execute("INSERT INTO requests VALUES (?, ?)", (height, data))
+        _insert_set(connection, decided.state.validators)
+        _put(connection, "state", decided.state.encode())
+        if not connection.execute("SELECT 1 FROM bodies WHERE hash = ?", (header.hash,)).fetchone():
+            row = (height, header.hash, decided.block.encode())
+            connection.execute("INSERT INTO bodies (height, hash, block) VALUES (?, ?, ?)", row)
+        connection.execute("DELETE FROM bodies WHERE height = ? AND hash != ?", (height, header.hash))
+        connection.execute("DELETE FROM bodies WHERE height <= ?", (height - PAYLOADS_KEPT,))
+
+    def _header(self, connection: sqlite3.Connection, height: Height) -> ConsensusHeader | None:
+        row = connection.execute("SELECT header FROM headers WHERE height = ?", (height,)).fetchone()
+        return None if row is None else self._decoded(ConsensusHeader.decode, row[0], f"header {height}")
+
+    def _certificate(self, connection: sqlite3.Connection, height: Height) -> Certificate | None:
+        row = connection.execute(
+            "SELECT certificate FROM certificates WHERE height = ?", (height,)
+        ).fetchone()
+        return None if row is None else self._decoded(Certificate.decode, row[0], f"certificate {height}")
+
+    def _height(self, connection: sqlite3.Connection, height: Height) -> StoredHeight | None:
+        header, certificate = self._header(connection, height), self._certificate(connection, height)
+        if header is None or certificate is None:
+            return None
+        row = connection.execute("SELECT block FROM bodies WHERE hash = ?", (header.hash,)).fetchone()
+        return StoredHeight(
+            header=header, certificate=certificate, block=None if row is None else bytes(row[0])
+        )
+
+    def _decoded(self, decode: Callable[[bytes], Value], data: bytes, name: str) -> Value:
+        try:
+            return decode(bytes(data))
+        except InvalidInput as error:
+            raise StorageDamaged(f"{self._path}: {name} cannot be read: {error}") from error
+
+
+def _insert_header(connection: sqlite3.Connection, header: ConsensusHeader) -> None:
+    row = (header.height, _tag(header.execution_hash), header.encode())
+    connection.execute("INSERT INTO headers VALUES (?, ?, ?)", row)
+
+
+def _insert_certificate(connection: sqlite3.Connection, certificate: Certificate) -> None:
+    row = (certificate.height, certificate.encode())
+    connection.execute("INSERT OR REPLACE INTO certificates VALUES (?, ?)", row)
+
+
+def _insert_set(connection: sqlite3.Connection, validators: ValidatorSet) -> None:
+    row = (validators.hash, rlp.encode(validators.to_item()))
+    connection.execute("INSERT OR IGNORE INTO validator_sets VALUES (?, ?)", row)
+
+
+def _put(connection: sqlite3.Connection, name: str, value: bytes) -> None:
+    connection.execute("INSERT OR REPLACE INTO current VALUES (?, ?)", (name, value))
+
+
+def _get(connection: sqlite3.Connection, name: str) -> bytes | None:
+    row = connection.execute("SELECT value FROM current WHERE name = ?", (name,)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def _tag(execution_hash: Hash32) -> int:
+    """Return the hash's first 8 bytes as SQLite's signed integer: enough to find it, a quarter of the index."""
+    return int.from_bytes(execution_hash[:8], "big", signed=True)
