@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, Transaction as _};
-use alloy_primitives::{B256, Bloom, U64};
+use alloy_consensus::{Header, Transaction as _};
+use alloy_eips::eip7685::Requests;
+use alloy_primitives::{Address, B256, Bytes, U64};
 use alloy_rpc_types_eth::Block as RpcBlock;
 use quick_cache::{Weighter, sync::Cache};
 use serde_json::{
@@ -17,7 +18,7 @@ use super::{
     json, json_or_null, null, objects,
     params::{Params, Quantity},
 };
-use crate::{Block, store::StoredBlock};
+use crate::{Block, BuildAttributes, build::child_header, store::StoredBlock};
 
 /// A block's hash and whether its transactions are whole. By hash, so that an entry is never stale.
 pub(super) type BlockKey = (B256, bool);
@@ -100,28 +101,33 @@ impl Api {
     }
 
     /// The block that would follow, as far as it is known before its proposer builds it: the pool's best transactions
-    /// up to the gas limit. As with geth hash, nonce and miner are null; the roots are those of the head.
+    /// up to the gas limit. As with geth hash, nonce and miner are null; the state root is the head's, the other roots are empty.
     fn pending_block(&self, full: bool) -> Answer {
         let head = self.head_block()?;
         let parent = &head.block.header;
-        let base_fee = self.next_base_fee(parent);
+        let attributes = BuildAttributes {
+            timestamp: parent.timestamp + 1,
+            fee_recipient: Address::ZERO,
+            prev_randao: parent.mix_hash,
+            withdrawals: Vec::new(),
+            parent_beacon_block_root: B256::ZERO,
+            gas_limit: parent.gas_limit,
+            extra_data: Bytes::new(),
+        };
+        let spec = self.engine.spec();
+        let header = child_header(spec, parent, head.block.hash, &attributes);
+        let base_fee = header.base_fee_per_gas.unwrap_or_default();
         let mut block = Block {
             header: Header {
-                parent_hash: head.block.hash,
-                number: parent.number + 1,
-                timestamp: parent.timestamp + 1,
-                gas_used: 0,
-                base_fee_per_gas: Some(base_fee),
-                logs_bloom: Bloom::ZERO,
-                ommers_hash: EMPTY_OMMER_ROOT_HASH,
-                ..parent.clone()
+                state_root: parent.state_root,
+                ..header
             },
             hash: B256::ZERO,
             transactions: Vec::new(),
             senders: Vec::new(),
             withdrawals: Vec::new(),
             ommers: Vec::new(),
-            requests: head.block.requests.clone(),
+            requests: Requests::default(),
             size: 0,
         };
         for pooled in self.engine.pool().best(base_fee) {

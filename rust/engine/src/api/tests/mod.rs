@@ -1,4 +1,13 @@
 //! Tests of the methods: shapes against the official answers, and behaviour on a chain in memory.
 
+mod blocks;
+mod calls;
+mod chain;
+mod estimates;
+mod fees;
+mod log_search;
+mod node;
+mod reads;
 mod shapes;
+mod submits;
 mod vectors;

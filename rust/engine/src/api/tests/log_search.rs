@@ -1,0 +1,159 @@
+use alloy_primitives::{Address, B256, U256};
+use serde_json::{Value, json};
+
+use super::node::{Node, STORE, call, word};
+use crate::{EngineConfig, api::ApiLimits, testing::Account};
+
+/// Blocks 1 to 4 with one log each, numbered by its first topic; block 2 has a second one.
+fn node(limits: ApiLimits) -> Node {
+    let node = Node::with(limits, EngineConfig::default());
+    let alice = Account::of(0);
+    for (nonce, number) in [1, 2, 2, 3, 4].into_iter().enumerate() {
+        node.submit(&call(&alice, nonce as u64, STORE, word(number)));
+        if nonce != 1 {
+            node.mine();
+        }
+    }
+    node
+}
+
+fn topic(number: u64) -> B256 {
+    U256::from(number).into()
+}
+
+/// Block and index of each log found.
+fn places(answer: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().expect("a quantity").to_owned();
+    let logs = answer.as_array().into_iter().flatten();
+    logs.map(|log| (text(&log["blockNumber"]), text(&log["logIndex"])))
+        .collect()
+}
+
+#[test]
+fn logs_are_found_by_range_hash_address_and_topic_in_order() {
+    let node = node(ApiLimits::default());
+    let block = node.ask("eth_getBlockByNumber", json!(["0x2", false]));
+    let second = || vec![("0x2", "0x0"), ("0x2", "0x1")];
+    let cases = [
+        (json!({"fromBlock": "0x2", "toBlock": "0x2"}), second()),
+        (json!({"blockHash": block["hash"]}), second()),
+        (json!({"fromBlock": "0x0", "topics": [topic(2)]}), second()),
+        (
+            json!({"fromBlock": "earliest", "topics": [[topic(2), topic(4)], [topic(0xaa)]]}),
+            [second(), vec![("0x4", "0x0")]].concat(),
+        ),
+        (
+            json!({"fromBlock": "0x0", "topics": [null, topic(0xaa)], "toBlock": "0x1"}),
+            vec![("0x1", "0x0")],
+        ),
+        (
+            json!({"fromBlock": "0x0", "topics": [null, topic(0xab)]}),
+            vec![],
+        ),
+        (
+            json!({"fromBlock": "0x0", "address": Address::ZERO}),
+            vec![],
+        ),
+        (
+            json!({"fromBlock": "0x3", "address": [STORE, Address::ZERO]}),
+            vec![("0x3", "0x0"), ("0x4", "0x0")],
+        ),
+        (json!({}), vec![("0x4", "0x0")]),
+        (
+            json!({"fromBlock": "latest", "toBlock": "finalized"}),
+            vec![("0x4", "0x0")],
+        ),
+    ];
+    for (filter, expected) in cases {
+        let found = node.ask("eth_getLogs", json!([filter]));
+        let expected: Vec<(String, String)> = expected
+            .into_iter()
+            .map(|(block, index)| (block.to_owned(), index.to_owned()))
+            .collect();
+        assert_eq!(places(&found), expected, "{filter}");
+    }
+    let log = &node.ask("eth_getLogs", json!([{"blockHash": block["hash"]}]))[1];
+    assert_eq!(
+        *log,
+        json!({
+            "address": STORE, "topics": [topic(2), topic(0xaa)], "data": B256::ZERO, "blockNumber": "0x2",
+            "blockHash": block["hash"], "blockTimestamp": block["timestamp"], "transactionHash": block["transactions"][1],
+            "transactionIndex": "0x1", "logIndex": "0x1", "removed": false,
+        })
+    );
+}
+
+#[test]
+fn ranges_that_make_no_sense_or_are_too_long_are_refused() {
+    let node = node(ApiLimits {
+        log_blocks_max: 2,
+        ..ApiLimits::default()
+    });
+    let cases = [
+        (
+            json!({"fromBlock": "0x3", "toBlock": "0x2"}),
+            -32602,
+            "invalid block range params: fromBlock 3 is after toBlock 2",
+        ),
+        (
+            json!({"fromBlock": "0x5"}),
+            -32602,
+            "invalid block range params: fromBlock 5 is after toBlock 4",
+        ),
+        (
+            json!({"fromBlock": "0x3", "toBlock": "0x5"}),
+            -32602,
+            "block range extends beyond current head block 4",
+        ),
+        (
+            json!({"fromBlock": "0x0"}),
+            -32602,
+            "exceed maximum block range 2: fromBlock 0 and toBlock 4 are 4 apart",
+        ),
+        (
+            json!({"fromBlock": "0x0", "toBlock": "pending"}),
+            -32602,
+            "pending logs are not supported",
+        ),
+        (
+            json!({"fromBlock": "0x0", "toBlock": format!("0x1{}", "0".repeat(64))}),
+            -32602,
+            "invalid argument 0: hex number > 64 bits",
+        ),
+        (json!({"blockHash": B256::ZERO}), -32000, "unknown block"),
+    ];
+    for (filter, code, message) in cases {
+        let answer = node.refuse("eth_getLogs", json!([filter]));
+        assert_eq!((answer.0, answer.1.as_str()), (code, message), "{filter}");
+    }
+}
+
+#[test]
+fn too_many_criteria_or_results_are_refused() {
+    let node = node(ApiLimits {
+        logs_max: 2,
+        log_criteria_max: 3,
+        ..ApiLimits::default()
+    });
+    let text = |filter: Value| {
+        let (code, message, _) = node.refuse("eth_getLogs", json!([filter]));
+        (code, message)
+    };
+    let criteria = (
+        -32602,
+        "exceed max addresses or topics per search position (3)".to_owned(),
+    );
+    assert_eq!(text(json!({"address": vec![STORE; 4]})), criteria);
+    assert_eq!(text(json!({"topics": [null, vec![topic(1); 4]]})), criteria);
+    assert_eq!(
+        text(json!({"fromBlock": "0x0"})),
+        (
+            -32005,
+            "query returned more than 2 results: ask for fewer blocks than 0 to 4".to_owned()
+        )
+    );
+    assert_eq!(
+        places(&node.ask("eth_getLogs", json!([{"fromBlock": "0x3"}]))).len(),
+        2
+    );
+}
