@@ -130,13 +130,13 @@ impl Api {
             requests: Requests::default(),
             size: 0,
         };
+        let mut gas_left = parent.gas_limit;
         for pooled in self.engine.pool().best(base_fee) {
-            // The gas limits are all that is known before execution.
-            block.header.gas_used += pooled.transaction.gas_limit();
-            if block.header.gas_used > parent.gas_limit {
-                block.header.gas_used -= pooled.transaction.gas_limit();
+            // Before execution the limits are all that is known of the gas.
+            let Some(left) = gas_left.checked_sub(pooled.transaction.gas_limit()) else {
                 break;
-            }
+            };
+            gas_left = left;
             block.size += pooled.raw.len();
             block.senders.push(pooled.transaction.signer());
             block.transactions.push(pooled.transaction.inner().clone());

@@ -89,8 +89,8 @@ fn a_price_value_and_sender_are_seen_and_must_be_covered() {
             "EIP-7702 transaction cannot be used to create contract".to_owned(),
         ),
         (
-            json!({"to": NOBODY, "gas": "0x5dc0", "data": format!("0x{}", "01".repeat(1000))}),
-            "err: insufficient gas for floor data gas cost: have 24000, want 61000 (supplied gas 24000)".to_owned(),
+            json!({"to": NOBODY, "gas": "0xafc8", "data": format!("0x{}", "01".repeat(1000))}),
+            "err: insufficient gas for floor data gas cost: have 45000, want 61000 (supplied gas 45000)".to_owned(),
         ),
     ];
     for (request, expected) in cases {
@@ -261,7 +261,10 @@ fn block_overrides_replace_the_environment() {
     assert_eq!(seen[1], U256::from(200));
     assert_eq!(seen[2], U256::from(9));
     assert_eq!(seen[3], U256::from_be_slice(NOBODY.as_slice()));
-    assert_eq!(seen[4], U256::from_be_slice(B256::repeat_byte(3).as_slice()));
+    assert_eq!(
+        seen[4],
+        U256::from_be_slice(B256::repeat_byte(3).as_slice())
+    );
     for (field, value) in [
         ("beaconRoot", json!(B256::ZERO)),
         ("withdrawals", json!([])),

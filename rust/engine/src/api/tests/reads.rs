@@ -78,6 +78,7 @@ fn pruned_state_is_an_error_that_names_the_oldest_block_kept() {
     for nonce in 0..6 {
         node.mine_one(&alice.transfer(nonce, ABSENT, 1));
     }
+    node.engine.store().flush().expect("old state is dropped");
     let (code, message, _) = node.refuse("eth_getBalance", json!([ABSENT, "0x1"]));
     assert_eq!(code, -32000);
     assert!(
