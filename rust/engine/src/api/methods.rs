@@ -62,7 +62,7 @@ pub(super) static ALL: &[Method] = &[
     read("eth_blobBaseFee", 0, Api::blob_base_fee),
     read("eth_blockNumber", 0, Api::block_number),
     heavy("eth_call", 4, Api::eth_call),
-    read("eth_capabilities", 0, Api::capabilities),
+    heavy("eth_capabilities", 0, Api::capabilities),
     read("eth_chainId", 0, Api::chain_id),
     read("eth_config", 0, Api::fork_config),
     heavy("eth_createAccessList", 3, Api::create_access_list),
