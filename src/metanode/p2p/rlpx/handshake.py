@@ -144,11 +144,12 @@ class Recipient:
     def __init__(self, key: NodeKey, *, randomness: Randomness = os.urandom) -> None:
         self._key = key
         self._randomness = randomness
-        self._ephemeral = NodeKey.generate(randomness)
-        self._nonce = randomness(32)
 
     def process(self, packet: bytes, *, is_plain: bool) -> tuple[bytes, Secrets]:
-        """Return (the ack to send, the secrets); raises DecryptionFailed or PeerFault."""
+        """Return (the ack to send, the secrets); raises DecryptionFailed or PeerFault.
+
+        Our own share is made only for an auth that is good: who says nothing, or nonsense, costs no more than one decryption.
+        """
         text = _unseal(self._key, packet, is_plain=is_plain)
         if is_plain:
             if len(text) != _PLAIN_AUTH_TEXT_BYTES:
@@ -163,24 +164,22 @@ class Recipient:
         remote_ephemeral = recover_public_key(_xor(shared, remote_nonce), signature)
         if is_plain and text[65:97] != keccak256(remote_ephemeral):
             raise PeerFault("handshake: the auth names another ephemeral key than it is signed with")
-        ack = self._ack(remote_id, is_plain=is_plain)
+        ephemeral = NodeKey.generate(self._randomness)
+        nonce = self._randomness(32)
+        if is_plain:
+            ack = ecies.encrypt(remote_id, ephemeral.node_id + nonce + b"\x00", randomness=self._randomness)
+        else:
+            body = rlp.encode([ephemeral.node_id, nonce, rlp.integer(VERSION)])
+            ack = _seal(remote_id, body, self._randomness)
         secrets = _derive(
-            self._ephemeral.agreement.agree(remote_ephemeral),
+            ephemeral.agreement.agree(remote_ephemeral),
             remote_id=remote_id,
             initiator_nonce=remote_nonce,
-            recipient_nonce=self._nonce,
+            recipient_nonce=nonce,
             sent=(remote_nonce, ack),
-            received=(self._nonce, packet),
+            received=(nonce, packet),
         )
         return ack, secrets
-
-    def _ack(self, remote_id: bytes, *, is_plain: bool) -> bytes:
-        """Return the answer in the form of the question (EIP-8)."""
-        if is_plain:
-            text = self._ephemeral.node_id + self._nonce + b"\x00"
-            return ecies.encrypt(remote_id, text, randomness=self._randomness)
-        body = rlp.encode([self._ephemeral.node_id, self._nonce, rlp.integer(VERSION)])
-        return _seal(remote_id, body, self._randomness)
 
 
 def _seal(remote_id: bytes, body: bytes, randomness: Randomness) -> bytes:
