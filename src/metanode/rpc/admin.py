@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from metanode.rpc.errors import InvalidParams
-
 from metanode.rpc import parameters
+from metanode.rpc.errors import InvalidParams
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

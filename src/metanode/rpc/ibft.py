@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from metanode.rpc.errors import InvalidParams
-
 from metanode.primitives.hexadecimal import encode_data, encode_quantity
 from metanode.rpc import parameters
+from metanode.rpc.errors import InvalidParams
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

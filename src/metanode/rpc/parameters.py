@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from metanode.rpc.errors import InvalidParams
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from metanode.crypto.addresses import parse_address
 from metanode.errors import InvalidInput
 from metanode.primitives.hexadecimal import decode_data, decode_quantity
 from metanode.primitives.types import HASH_BYTES, Hash32
+from metanode.rpc.errors import InvalidParams
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from metanode.primitives.types import Address
+
+T = TypeVar("T")
 
 TAGS_OF_HEAD = frozenset({"latest", "safe", "finalized"})
 """One block on a chain with immediate finality."""
@@ -69,7 +70,7 @@ def height(params: Sequence[Any], index: int, *, head: int, default: int | None 
     return _parsed(params, index, lambda text: decode_quantity(text, bits=64))
 
 
-def _parsed(params: Sequence[Any], index: int, parse: Any) -> Any:
+def _parsed(params: Sequence[Any], index: int, parse: Callable[[str], T]) -> T:
     value = required(params, index)
     if not isinstance(value, str):
         raise InvalidParams(f"invalid argument {index}: expected text, found {value!r:.80}")

@@ -1,0 +1,96 @@
+"""A small JSON-RPC client over HTTP, for the command line and the toolkit."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import orjson
+
+from metanode.rpc.errors import JSONRPCError, NodeFault, NodeUnreachable, error_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+TIMEOUT_S = 10.0
+"""Longer than the node's own limit for a call (5 s), so that its reason arrives."""
+
+
+class JSONRPCClient:
+    """Asks one node. `open_client` makes it."""
+
+    def __init__(self, url: str, http: httpx.AsyncClient) -> None:
+        self._url = url
+        self._http = http
+        self._last_id = 0
+
+    async def call(self, method: str, *params: Any) -> Any:
+        """The result of one call.
+
+        Raises:
+            JSONRPCError: when the node refused; the class tells why.
+            NodeFault: when the node could not serve it now.
+            NodeUnreachable: when there is no answer.
+        """
+        request = self._request(method, params)
+        result = _result(await self._exchange(request), request["id"])
+        if isinstance(result, JSONRPCError | NodeFault):
+            raise result
+        return result
+
+    async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """The results of several calls in their order; an exception stands for each that failed.
+
+        Raises:
+            JSONRPCError: when the node refused the batch as a whole.
+            NodeUnreachable: when there is no answer.
+        """
+        if not calls:
+            return []
+        requests = [self._request(method, params) for method, params in calls]
+        answer = await self._exchange(requests)
+        if not isinstance(answer, list):
+            refusal = _result(answer, None)
+            if isinstance(refusal, JSONRPCError | NodeFault):
+                raise refusal
+            raise NodeUnreachable(f"{self._url}: a batch was answered with a single response")
+        by_id = {entry.get("id"): entry for entry in answer if isinstance(entry, dict)}
+        return [_result(by_id.get(request["id"]), request["id"]) for request in requests]
+
+    def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
+        self._last_id += 1
+        return {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": list(params)}
+
+    async def _exchange(self, body: Any) -> Any:
+        try:
+            response = await self._http.post(
+                self._url, content=orjson.dumps(body), headers={"content-type": "application/json"}
+            )
+        except httpx.HTTPError as error:
+            raise NodeUnreachable(
+                f"{self._url} does not answer: {str(error) or type(error).__name__}"
+            ) from None
+        try:
+            return orjson.loads(response.content)
+        except ValueError:
+            text = response.text.strip()[:200]
+            raise NodeUnreachable(f"{self._url} answers {response.status_code}: {text!r}") from None
+
+
+def _result(answer: Any, request_id: int | None) -> Any:
+    """A result, or the exception that stands for it."""
+    match answer:
+        case {"error": {"code": int(code), "message": str(message), **rest}}:
+            return error_of(code, message, rest.get("data"))
+        case {"id": found, "result": result} if found == request_id:
+            return result
+        case _:
+            raise NodeUnreachable(f"not a JSON-RPC response: {answer!r:.200}")
+
+
+@asynccontextmanager
+async def open_client(url: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator[JSONRPCClient]:
+    """A client whose connections are closed at the end of the block."""
+    async with httpx.AsyncClient(timeout=timeout_s, trust_env=False) as http:
+        yield JSONRPCClient(url, http)
