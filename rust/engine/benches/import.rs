@@ -212,11 +212,9 @@ fn state_root(engine: &Engine, accounts: &[Address], changed: usize, round: u64)
     let store = engine.store();
     let parent = store.trie();
     measured(|| {
-        drop(
-            store
-                .root_after(&parent, &bundle)
-                .expect("the trie can be read"),
-        )
+        store
+            .root_after(&parent, &bundle)
+            .expect("the trie can be read");
     })
 }
 
