@@ -113,6 +113,8 @@ class ModeChanged:
     """The driver knows how far this node may take part."""
 
     mode: Mode
+    silent_until: Height | None = None
+    """From now on nothing is signed below this height; None leaves it as it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

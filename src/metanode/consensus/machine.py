@@ -203,6 +203,11 @@ class Consensus:
         return self._current.round
 
     @property
+    def own(self) -> Address | None:
+        """This validator's address; None in a follower."""
+        return self._own
+
+    @property
     def tip(self) -> Tip:
         """The latest decided block."""
         return self._tip
@@ -299,7 +304,7 @@ class Consensus:
             case BlockImported():
                 self._upon_block_imported(event.block, event.certificate)
             case ModeChanged():
-                self._upon_mode_changed(event.mode)
+                self._upon_mode_changed(event)
             case WishesChanged():
                 self._wishes = dict(event.wishes)
             case Started():
@@ -391,10 +396,12 @@ class Consensus:
                 self._emit(Broadcast(message=message, is_repeat=True))
         self._emit(StartResendTimer(height=self.height, after_ms=self._resend_ms()))
 
-    def _upon_mode_changed(self, mode: Mode) -> None:
+    def _upon_mode_changed(self, event: ModeChanged) -> None:
         was_live = self._mode is Mode.LIVE
-        self._mode = mode
-        if mode is not Mode.LIVE or was_live:
+        self._mode = event.mode
+        if event.silent_until is not None:
+            self._silent_until = event.silent_until
+        if event.mode is not Mode.LIVE or was_live:
             return
         for message in self._current.sent_messages():
             self._emit(Broadcast(message=message, is_repeat=True))

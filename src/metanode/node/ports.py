@@ -82,8 +82,8 @@ class Network(Protocol):
         """Send bytes to all peers, with the priority of their kind."""
         ...
 
-    def send(self, peer: str, raw: bytes) -> None:
-        """Send bytes to one peer; a peer that has gone is no error."""
+    def send(self, peer: str, raw: bytes, message: Message) -> None:
+        """Send bytes to one peer, with the priority of their kind; a peer that has gone is no error."""
         ...
 
     async def request_block(

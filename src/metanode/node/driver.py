@@ -1,0 +1,643 @@
+"""Performs what the consensus core decides, in production and in the simulator alike.
+
+One task owns the core: inputs stand in a queue, `handle` turns each into effects, and effects are begun in their order. What takes time
+happens beside it: one task writes to the disk in order and answers with Persisted, one asks the execution client, timers and fetches feed
+their results back as inputs. Order of a decision: durable, then final in the execution client, then visible (`upon_finalized`).
+
+Bytes from peers are compared with those seen before anything is decoded, and decoded once.
+"""
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, assert_never
+
+import structlog
+
+from metanode.chain.block import Block
+from metanode.chain.certificate import Certificate
+from metanode.chain.parameters import ChainRules
+from metanode.consensus import wire
+from metanode.consensus.early import HEIGHTS_AHEAD_MAX
+from metanode.consensus.effects import (
+    BlockRefused,
+    Broadcast,
+    CheckBlock,
+    Decided,
+    Effect,
+    ExtendRoundTimer,
+    FallBehind,
+    Finalize,
+    Halt,
+    HoldProposal,
+    Persist,
+    PreparePayload,
+    RequestBody,
+    RequestPayload,
+    RoundEntered,
+    SaveEvidence,
+    Send,
+    SendDecision,
+    StartBlockTimer,
+    StartResendTimer,
+    StartRoundTimer,
+)
+from metanode.consensus.evidence import Equivocation
+from metanode.consensus.inputs import (
+    BlockImported,
+    BodyReceived,
+    Input,
+    MessageReceived,
+    Mode,
+    ModeChanged,
+    Persisted,
+    Started,
+    WishesChanged,
+)
+from metanode.consensus.machine import Consensus, Snapshot, Tip
+from metanode.consensus.messages import Commit, Decision, Message, Prepare, Proposal, RoundChange, step_of
+from metanode.consensus.record import ConsensusRecord
+from metanode.consensus.votes import ROUNDS_AHEAD_MAX
+from metanode.errors import InvalidInput
+from metanode.execution.client import ExecutionClient
+from metanode.node.execution_worker import ConsensusHalted, ExecutionWorker
+from metanode.node.liveness import LiveGate
+from metanode.node.ports import Clock, ConsensusStore, Network, Signer, Stored, Synchroniser
+from metanode.node.timers import Timers
+from metanode.primitives.types import Address, Hash32, Height, Round
+
+log = structlog.get_logger(__name__)
+
+INPUTS_MAX: Final = 20_000
+"""Inputs from peers that may wait; a height of 200 validators has 400. Beyond it messages are dropped, to be sent again."""
+INPUTS_A_TURN: Final = 64
+"""Inputs handled before the loop serves others: about 5 ms."""
+SEEN_MAX: Final = 8_192
+"""Raw messages remembered within a round."""
+SEEN_WHOLE_BYTES: Final = 256
+"""Longer messages are remembered by a hash."""
+DECISION_REPEAT_S: Final = 1.0
+"""A peer is told one height's decision at most this often."""
+DECISIONS_REMEMBERED: Final = 4_096
+BODY_RETRY_S: Final = 0.5
+IMPORTS_AHEAD_MAX: Final = 16
+"""Imported blocks that may wait for the execution client."""
+NEVER: Final = Height(2**63)
+
+
+class Reception(Enum):
+    """What p2p does with bytes that a peer sent."""
+
+    RELAY = "relay"
+    """New, by a validator, and of use: hand on, and remember."""
+    DROP = "drop"
+    """Known, late, early or not wanted here; it may come again."""
+    MALFORMED = "malformed"
+    """The connection's fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastMessage:
+    """The last thing heard of a validator."""
+
+    kind: str
+    height: Height
+    round: Round
+    at_ms: int
+    """Wall clock."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Statistics:
+    """Counters since the start, for metrics."""
+
+    received: int = 0
+    repeated: int = 0
+    malformed: int = 0
+    shed: int = 0
+    """Dropped because too many inputs waited."""
+    sent: int = 0
+    decided: int = 0
+    imported: int = 0
+    rounds_changed: int = 0
+    proposals_refused: int = 0
+    evidence: int = 0
+    last_messages: dict[Address, LastMessage] = field(default_factory=dict)
+
+
+class Driver:
+    """One node's consensus, running. Owner: the task of `run`; the other methods are called in the same event loop."""
+
+    def __init__(
+        self,
+        *,
+        rules: ChainRules,
+        store: ConsensusStore,
+        signer: Signer | None,
+        network: Network,
+        synchroniser: Synchroniser,
+        execution: ExecutionClient,
+        clock: Clock,
+        fee_recipient: Address,
+        may_sign_without_watermark: bool = False,
+    ) -> None:
+        """`signer` is None in a follower. `may_sign_without_watermark` is the operator's word that a lost watermark endangers nothing."""
+        self._rules = rules
+        self._store = store
+        self._signer = signer
+        self._network = network
+        self._synchroniser = synchroniser
+        self._clock = clock
+        self._may_sign_without_watermark = may_sign_without_watermark
+        self._inputs: deque[Input] = deque()
+        self._news = asyncio.Event()
+        self._disk: asyncio.Queue[Persist] = asyncio.Queue()
+        self._timers = Timers(clock=clock, period_s=rules.parameters.period_s, feed=self._feed)
+        self._worker = ExecutionWorker(
+            client=execution,
+            rules=rules,
+            clock=clock,
+            fee_recipient=fee_recipient,
+            feed=self._feed,
+            upon_finalized=self._upon_finalized,
+            upon_behind=self._upon_behind,
+        )
+        self._core: Consensus | None = None
+        self._gate = LiveGate(own=signer.address if signer else None, started_at=0.0)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._height_tasks: dict[asyncio.Task[None], None] = {}
+        self._seen: set[bytes] = set()
+        self._told: dict[tuple[str, Height], float] = {}
+        self._wishes: dict[Address, bool] = {}
+        self._is_behind = False
+        self._mode = Mode.SYNCING
+        self._has_been_live = False
+        self._final = Height(0)
+        self._final_moved = asyncio.Event()
+        self._upon_decided: list[Callable[[Decided], None]] = []
+        self._upon_evidence: list[Callable[[Equivocation], None]] = []
+        self.statistics = Statistics()
+
+    # --- life --------------------------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Recover, then take part until cancelled. Raises ConsensusHalted when going on could contradict what is decided."""
+        stored = await self._store.load()
+        head = await self._recover(stored)
+        core = self._core = self._make_core(stored, head)
+        loop = asyncio.get_running_loop()
+        self._gate = LiveGate(own=core.own, started_at=loop.time())
+        self._gate.raise_target(head)
+        self._final = Height(min(head, core.tip.header.height))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                tasks.create_task(self._write(), name="consensus disk")
+                tasks.create_task(self._worker.run(), name="consensus execution")
+                if head < core.tip.header.height:
+                    self._is_behind = True
+                    tasks.create_task(self._replay(head), name="consensus replay")
+                loop.call_at(self._gate.waits_until, self._update_mode)
+                self._feed(Started())
+                self._feed(WishesChanged(wishes=self._wishes))
+                self._worker.enter_height(core.height)
+                self._update_mode()
+                await self._serve()
+        finally:
+            self._timers.cancel()
+
+    async def _serve(self) -> None:
+        while True:
+            for _ in range(INPUTS_A_TURN):
+                if not self._inputs:
+                    break
+                self._handle(self._inputs.popleft())
+            if self._inputs:
+                await asyncio.sleep(0)
+                continue
+            self._news.clear()
+            await self._news.wait()
+
+    def _handle(self, event: Input) -> None:
+        core = self._running()
+        for effect in core.handle(event):
+            self._perform(effect)
+
+    async def _recover(self, stored: Stored) -> Height:
+        head = await self._worker.recover(stored.header, self._store)
+        log.info("consensus_recovered", height=stored.header.height, head=head)
+        return head
+
+    def _make_core(self, stored: Stored, head: Height) -> Consensus:
+        signer, domain = self._signer, self._rules.domain
+        record = ConsensusRecord.decode(stored.record, domain) if stored.record is not None else None
+        silent_until = Height(head + 1)
+        if signer is not None and self._is_watermark_lost():
+            log.error("watermark_lost", address="0x" + signer.address.hex())
+            silent_until = NEVER
+        return Consensus(
+            rules=self._rules,
+            header=stored.header,
+            state=stored.state,
+            certificate=stored.certificate,
+            own=signer.address if signer else None,
+            sign=signer.sign if signer else None,
+            watermark=signer.watermark if signer else None,
+            record=record,
+            bodies=[Block.decode(body) for body in stored.bodies],
+            silent_until=silent_until,
+        )
+
+    async def _replay(self, head: Height) -> None:
+        """Fetch decided blocks that neither the execution client nor our store has, and give them to the client."""
+        tip = self._running().tip.header.height
+        for number in range(head + 1, tip + 1):
+            block = await self._store.block(Height(number))
+            if block is None:
+                header = await self._store.header(Height(number))
+                assert header is not None
+                block = await self._fetch(Height(number), header.hash, (), until=None)
+            assert block is not None
+            await self._worker.replay(block)
+        self._upon_behind(is_behind=False)
+
+    def _is_watermark_lost(self) -> bool:
+        return (
+            self._signer is not None
+            and self._signer.is_watermark_lost
+            and not self._may_sign_without_watermark
+        )
+
+    # --- what the rest of the node calls -----------------------------------------------------------------------------------------------
+
+    def receive(self, raw: bytes, peer: str) -> Reception:
+        """Take the bytes of a consensus message from a peer, and tell what p2p does with them."""
+        core = self._running()
+        key = raw if len(raw) <= SEEN_WHOLE_BYTES else hashlib.blake2b(raw, digest_size=32).digest()
+        if key in self._seen:
+            self.statistics.repeated += 1
+            return Reception.DROP
+        if len(self._inputs) >= INPUTS_MAX:
+            self.statistics.shed += 1
+            return Reception.DROP
+        try:
+            message = wire.decode(raw, self._rules.domain, may_author=core.may_author)
+        except wire.Unwelcome:
+            return Reception.DROP
+        except InvalidInput as error:
+            self.statistics.malformed += 1
+            log.debug("consensus_message_malformed", peer=peer, reason=str(error)[:200])
+            return Reception.MALFORMED
+        self.statistics.received += 1
+        if len(self._seen) >= SEEN_MAX:
+            self._seen.clear()
+        self._seen.add(key)
+        now_ms = self._clock.wall_ms()
+        if not isinstance(message, Decision):
+            self.statistics.last_messages[message.author] = LastMessage(
+                kind=step_of(message).name.lower(), height=message.height, round=message.round, at_ms=now_ms
+            )
+        self._feed(MessageReceived(message=message, peer=peer, now_ms=now_ms))
+        return Reception.RELAY if self._is_of_use(core, message) else Reception.DROP
+
+    def upon_peer_status(
+        self, peer: str, *, validator: Address | None, certificate: Certificate | None
+    ) -> None:
+        """Note what a new peer says of itself: the validator that it has proven to be, and its tip."""
+        if validator is not None:
+            self._gate.see(peer, validator)
+        if certificate is not None and certificate.height > self._running().tip.header.height:
+            self.upon_certificate(certificate, peer)
+        self._update_mode()
+
+    def upon_peer_gone(self, peer: str) -> None:
+        """Note that a peer is not connected any more."""
+        self._gate.lose(peer)
+
+    def upon_certificate(self, certificate: Certificate, peer: str) -> None:
+        """Take a certificate that a peer has announced; one for the current height decides it."""
+        decision = Decision(certificate=certificate)
+        self._feed(MessageReceived(message=decision, peer=peer, now_ms=self._clock.wall_ms()))
+
+    def own_messages(self) -> list[bytes]:
+        """Return what a new connection is sent at once: our own messages of the current height."""
+        return [_encode_again(message) for message in self._running().own_messages]
+
+    def find_body(self, block_hash: Hash32) -> bytes | None:
+        """Return an undecided block of the current height, or the tip, encoded."""
+        block = self._running().find_body(block_hash)
+        return block.encode() if block is not None else None
+
+    async def import_decided(self, block: Block, certificate: Certificate) -> None:
+        """Take the next block of the chain from sync; return when it is durable and soon final.
+
+        Raises InvalidCertificate or InvalidBlock, and InvalidInput for a block that is not the next one.
+        """
+        core = self._running()
+        height = block.height
+        if height <= core.tip.header.height:
+            header = await self._store.header(height)
+            if header is not None and header.hash != block.hash:
+                raise InvalidInput(
+                    f"import: height {height} is decided as 0x{header.hash.hex()}, found 0x{block.hash.hex()}"
+                )
+            return
+        if height != core.height:
+            raise InvalidInput(f"import: height {core.height} comes next, found {height}")
+        core.verify_import(block, certificate)
+        self.statistics.imported += 1
+        self._feed(BlockImported(block=block, certificate=certificate))
+        while self._final < height and (
+            core.tip.header.height < height or self._worker.backlog >= IMPORTS_AHEAD_MAX
+        ):
+            await self._final_moved.wait()
+
+    def set_wishes(self, wishes: Mapping[Address, bool]) -> None:
+        """Replace the operator's wishes on membership: True to add, False to drop."""
+        self._wishes = dict(wishes)
+        if self._core is not None:
+            self._feed(WishesChanged(wishes=self._wishes))
+
+    @property
+    def wishes(self) -> Mapping[Address, bool]:
+        """The operator's wishes that stand."""
+        return dict(self._wishes)
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether recovery is over."""
+        return self._core is not None
+
+    @property
+    def tip(self) -> Tip:
+        """The latest decided block; it may be on its way to the disk."""
+        return self._running().tip
+
+    @property
+    def final_height(self) -> Height:
+        """The latest height that is durable, executed and visible."""
+        return self._final
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The core's state for ibft_getConsensusState."""
+        return self._running().snapshot
+
+    @property
+    def mode(self) -> Mode:
+        """How far this node takes part."""
+        return self._running().mode
+
+    @property
+    def is_timer_armed(self) -> bool:
+        """Tell whether the current slot or round has a deadline: true in every live state."""
+        return self._timers.is_armed
+
+    def subscribe(self, upon_decided: Callable[[Decided], None]) -> None:
+        """Call back after each block that has become visible."""
+        self._upon_decided.append(upon_decided)
+
+    def subscribe_evidence(self, upon_evidence: Callable[[Equivocation], None]) -> None:
+        """Call back with each new proof that a validator lied."""
+        self._upon_evidence.append(upon_evidence)
+
+    # --- effects -----------------------------------------------------------------------------------------------------------------------
+
+    def _perform(self, effect: Effect) -> None:  # noqa: C901 - one line for each effect
+        match effect:
+            case Persist():
+                self._disk.put_nowait(effect)
+            case Broadcast():
+                self._broadcast(effect)
+            case Send():
+                self.statistics.sent += 1
+                self._network.send(effect.peer, _encode_again(effect.message), effect.message)
+            case SendDecision():
+                self._send_decision(effect)
+            case StartBlockTimer():
+                self._enter_height(effect)
+            case StartRoundTimer():
+                self._timers.start_round(effect)
+            case ExtendRoundTimer():
+                self._timers.extend_round(effect)
+            case StartResendTimer():
+                self._timers.start_resend(effect)
+            case PreparePayload():
+                self._spawn_for_height(self._worker.build_early(self._running().tip))
+            case RequestPayload():
+                self._request_payload(effect)
+            case CheckBlock():
+                self._worker.check(effect.block)
+            case RequestBody():
+                self._spawn_for_height(self._request_body(effect))
+            case Finalize():
+                self.statistics.decided += 1
+                self._worker.finalize(effect.decided)
+                self._wake_importers()
+            case HoldProposal():
+                self._hold(effect)
+            case FallBehind():
+                self._gate.raise_target(effect.height)
+                self._update_mode()
+                self._synchroniser.fall_behind(effect.height)
+            case SaveEvidence():
+                self._save_evidence(effect)
+            case RoundEntered():
+                self._enter_round(effect)
+            case BlockRefused():
+                self.statistics.proposals_refused += 1
+                log.warning(
+                    "block_refused", height=effect.height, round=effect.round, reason=effect.reason[:200]
+                )
+            case Halt():
+                raise ConsensusHalted(effect.reason)
+            case _:
+                assert_never(effect)
+
+    def _broadcast(self, effect: Broadcast) -> None:
+        raw = _encode_again(effect.message) if effect.is_repeat else wire.encode(effect.message)
+        self.statistics.sent += 1
+        self._network.broadcast(raw, effect.message, is_repeat=effect.is_repeat)
+
+    def _send_decision(self, effect: SendDecision) -> None:
+        if not effect.peer:
+            return
+        now = asyncio.get_running_loop().time()
+        key = (effect.peer, effect.height)
+        if now - self._told.get(key, -DECISION_REPEAT_S) < DECISION_REPEAT_S:
+            return
+        if len(self._told) >= DECISIONS_REMEMBERED:
+            self._told.clear()
+        self._told[key] = now
+        self._spawn(self._answer_with_decision(effect.peer, effect.height))
+
+    async def _answer_with_decision(self, peer: str, height: Height) -> None:
+        certificate = await self._store.certificate(height)
+        if certificate is not None:
+            decision = Decision(certificate=certificate)
+            self._network.send(peer, wire.encode(decision), decision)
+
+    def _enter_height(self, effect: StartBlockTimer) -> None:
+        for task in list(self._height_tasks):
+            task.cancel()
+        self._seen.clear()
+        self._worker.enter_height(effect.height)
+        self._timers.start_block(effect)
+        self._update_mode()
+
+    def _enter_round(self, effect: RoundEntered) -> None:
+        # What was dropped for want of room in an earlier round may be what this one needs.
+        self._seen.clear()
+        if effect.round > 0:
+            self.statistics.rounds_changed += 1
+            log.info(
+                "round_entered",
+                height=effect.height,
+                round=effect.round,
+                proposer="0x" + effect.proposer.hex(),
+            )
+
+    def _request_payload(self, effect: RequestPayload) -> None:
+        tip = self._running().tip
+        timeouts = self._rules.parameters.fork(tip.header.timestamp).timeouts
+        within_s = timeouts.propose_ms(effect.round) / 1000
+        self._spawn_for_height(self._worker.build(tip, effect.round, within_s))
+
+    async def _request_body(self, effect: RequestBody) -> None:
+        block = await self._fetch(effect.height, effect.block_hash, effect.holders, until=effect.height)
+        if block is not None:
+            self._feed(BodyReceived(block=block))
+
+    async def _fetch(
+        self, height: Height, block_hash: Hash32, holders: tuple[Address, ...], *, until: Height | None
+    ) -> Block | None:
+        """Ask peers for a block until one gives the right one, or until the height `until` is over."""
+        while until is None or self._running().height <= until:
+            raw = await self._network.request_block(height, block_hash, holders)
+            if raw is not None:
+                try:
+                    block = Block.decode(raw)
+                except InvalidInput as error:
+                    log.warning("body_malformed", height=height, reason=str(error)[:200])
+                else:
+                    if block.hash == block_hash:
+                        return block
+            await asyncio.sleep(BODY_RETRY_S)
+        return None
+
+    def _hold(self, effect: HoldProposal) -> None:
+        def give_again() -> None:
+            now_ms = self._clock.wall_ms()
+            self._feed(MessageReceived(message=effect.proposal, peer=effect.peer, now_ms=now_ms))
+
+        log.warning("proposal_ahead_of_clock", height=effect.proposal.height, ms=effect.after_ms)
+        asyncio.get_running_loop().call_later(effect.after_ms / 1000, give_again)
+
+    def _save_evidence(self, effect: SaveEvidence) -> None:
+        evidence = effect.evidence
+        self.statistics.evidence += 1
+        log.error(
+            "equivocation",
+            height=evidence.height,
+            round=evidence.round,
+            author="0x" + evidence.author.hex(),
+            step=evidence.first.step.name,
+        )
+        for callback in self._upon_evidence:
+            callback(evidence)
+        self._spawn(self._store.save_evidence(evidence))
+
+    async def _write(self) -> None:
+        """Make Persist effects durable, one after the other: the signer's file first."""
+        while True:
+            effect = await self._disk.get()
+            if effect.signatures and self._signer is not None:
+                await self._signer.advance(effect.signatures)
+            await self._store.save(
+                record=effect.record.encode(),
+                bodies=[(block.height, block.hash, block.encode()) for block in effect.bodies],
+                decided=effect.decided,
+            )
+            self._feed(Persisted(number=effect.number))
+
+    # --- small parts -------------------------------------------------------------------------------------------------------------------
+
+    def _feed(self, event: Input) -> None:
+        self._inputs.append(event)
+        self._news.set()
+
+    def _upon_finalized(self, decided: Decided) -> None:
+        self._final = decided.block.height
+        self._wake_importers()
+        for callback in self._upon_decided:
+            callback(decided)
+        self._update_mode()
+
+    def _upon_behind(self, is_behind: bool) -> None:  # noqa: FBT001 - a callback of one fact
+        self._is_behind = is_behind
+        self._update_mode()
+
+    def _update_mode(self) -> None:
+        core = self._core
+        if core is None:
+            return
+        now = asyncio.get_running_loop().time()
+        silent_until = None
+        if not self._gate.is_open(core.tip.header.height, core.electorate, now):
+            mode = Mode.SYNCING
+        elif self._is_behind:
+            mode = Mode.CATCHING_UP
+        else:
+            mode = Mode.LIVE
+            if self._is_watermark_lost() and not self._has_been_live:
+                # Whatever the lost file held was signed at or below the height that is now open.
+                silent_until = Height(core.height + 1)
+            self._has_been_live = True
+        if mode is not self._mode:
+            self._mode = mode
+            log.info("mode_changed", mode=mode.value, height=core.height)
+            self._feed(ModeChanged(mode=mode, silent_until=silent_until))
+
+    def _is_of_use(self, core: Consensus, message: Message) -> bool:
+        """Tell whether peers may need a message too: it is of a height that is not over, and of a round for which there is room."""
+        if isinstance(message, Decision):
+            return False
+        if message.height != core.height:
+            return core.height < message.height <= core.height + HEIGHTS_AHEAD_MAX
+        match message:
+            case Proposal() | RoundChange():
+                return message.round >= core.round
+            case Prepare():
+                return core.round <= message.round <= core.round + ROUNDS_AHEAD_MAX
+            case Commit():
+                return message.round <= core.round + ROUNDS_AHEAD_MAX
+
+    def _wake_importers(self) -> None:
+        self._final_moved.set()
+        self._final_moved = asyncio.Event()
+
+    def _running(self) -> Consensus:
+        assert self._core is not None, "the driver is asked before it has recovered"
+        return self._core
+
+    def _spawn(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        assert self._tasks is not None
+        return self._tasks.create_task(coroutine)
+
+    def _spawn_for_height(self, coroutine: Coroutine[object, object, None]) -> None:
+        """Run something that ends, at the latest, with the height."""
+        task = self._spawn(coroutine)
+        self._height_tasks[task] = None
+        task.add_done_callback(lambda done: self._height_tasks.pop(done, None))
+
+
+def _encode_again(message: Message) -> bytes:
+    """Return the bytes of a message sent before; a proposal goes without its body, to be asked for by those who miss it."""
+    return (
+        wire.encode_proposal(message, with_block=False)
+        if isinstance(message, Proposal)
+        else wire.encode(message)
+    )

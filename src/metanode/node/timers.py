@@ -1,0 +1,67 @@
+"""The three timers of consensus on the event loop's monotonic clock. A step of the wall clock moves none of them."""
+
+import asyncio
+from collections.abc import Callable
+
+from metanode.consensus.effects import ExtendRoundTimer, StartBlockTimer, StartResendTimer, StartRoundTimer
+from metanode.consensus.inputs import BlockTimeout, Input, ResendTimeout, RoundTimeout
+from metanode.node.ports import Clock
+
+
+class Timers:
+    """One height's slot, one round's deadline, one resending. Owner: the driver's task."""
+
+    def __init__(self, *, clock: Clock, period_s: int, feed: Callable[[Input], None]) -> None:
+        self._clock = clock
+        self._period_s = period_s
+        self._feed = feed
+        self._block: asyncio.TimerHandle | None = None
+        self._round: asyncio.TimerHandle | None = None
+        self._resend: asyncio.TimerHandle | None = None
+        self._round_started_at = 0.0
+
+    @property
+    def is_armed(self) -> bool:
+        """Tell whether the slot or the round's deadline will come."""
+        now = asyncio.get_running_loop().time()
+        return any(timer is not None and timer.when() >= now for timer in (self._block, self._round))
+
+    def start_block(self, effect: StartBlockTimer) -> None:
+        """Wait for the slot, at least 0 and at most one period; the round of the height before is over."""
+        wait_s = min(max(0.0, effect.due_s - self._clock.wall_ms() / 1000), float(self._period_s))
+        self._round = _cancel(self._round)
+        _cancel(self._block)
+        self._block = self._arm(wait_s, BlockTimeout(height=effect.height))
+
+    def start_round(self, effect: StartRoundTimer) -> None:
+        """Begin a round now."""
+        self._round_started_at = asyncio.get_running_loop().time()
+        self._block = _cancel(self._block)
+        self._set_round(effect)
+
+    def extend_round(self, effect: ExtendRoundTimer) -> None:
+        """Move the round's deadline, counted from its start."""
+        self._set_round(effect)
+
+    def start_resend(self, effect: StartResendTimer) -> None:
+        """Wait until own messages are sent again."""
+        _cancel(self._resend)
+        self._resend = self._arm(effect.after_ms / 1000, ResendTimeout(height=effect.height))
+
+    def cancel(self) -> None:
+        """End all of them."""
+        self._block, self._round, self._resend = map(_cancel, (self._block, self._round, self._resend))
+
+    def _set_round(self, effect: StartRoundTimer | ExtendRoundTimer) -> None:
+        _cancel(self._round)
+        loop = asyncio.get_running_loop()
+        timeout = RoundTimeout(height=effect.height, round=effect.round)
+        self._round = loop.call_at(self._round_started_at + effect.after_ms / 1000, self._feed, timeout)
+
+    def _arm(self, after_s: float, event: Input) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(after_s, self._feed, event)
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

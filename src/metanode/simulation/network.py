@@ -1,0 +1,193 @@
+"""A network of links with delay, loss, duplication and reordering, drawn from the seed; partitions and filters are the scenario's."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from metanode.consensus.messages import Message
+from metanode.node.driver import Reception
+from metanode.primitives.types import Address, Hash32, Height
+
+if TYPE_CHECKING:
+    from metanode.simulation.node import SimulatedNode
+
+Filter = Callable[[int, int, Message], bool]
+"""(sender, receiver, message) -> whether the message is delivered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkFaults:
+    """How bad every link is."""
+
+    delay_ms_min: int = 1
+    delay_ms_max: int = 50
+    loss_percent: int = 0
+    duplicate_percent: int = 0
+
+
+class Trace(Protocol):
+    """Takes every event in its order."""
+
+    def note(self, *facts: object) -> None:
+        """Add an event."""
+        ...
+
+    def upon_sent(self, sender: int, message: Message) -> None:
+        """Look at a message of a node's own, before anybody gets it."""
+        ...
+
+    def upon_delivered(self, receiver: int) -> None:
+        """Look at a node that has taken a message."""
+        ...
+
+
+class SimulatedNetwork:
+    """All links. Nodes are known by their index."""
+
+    def __init__(
+        self, *, seed: random.Random, faults: LinkFaults, trace: Trace, does_relay: bool = False
+    ) -> None:
+        self._random = seed
+        self._trace = trace
+        self._groups: Mapping[int, int] | None = None
+        self._does_relay = does_relay
+        self.faults = faults
+        self.nodes: list[SimulatedNode] = []
+        self.filters: list[Filter] = []
+        self.delivered = 0
+
+    def partition(self, *groups: list[int]) -> None:
+        """Let only nodes of one group reach each other; whoever is in no group is alone."""
+        self._groups = {node: number for number, group in enumerate(groups) for node in group}
+        self._settle_links()
+
+    def heal(self) -> None:
+        """Let everybody reach everybody, and connect as peers do."""
+        self._groups = None
+        self._settle_links()
+
+    def is_linked(self, one: int, other: int) -> bool:
+        """Tell whether two nodes run and reach each other."""
+        if one == other or not (self.nodes[one].is_running and self.nodes[other].is_running):
+            return False
+        groups = self._groups
+        return groups is None or (one in groups and groups.get(one) == groups.get(other))
+
+    def connect(self, node: int) -> None:
+        """Let a node that has come up meet everybody it reaches."""
+        for other in range(len(self.nodes)):
+            if self.is_linked(node, other):
+                self._meet(node, other)
+                self._meet(other, node)
+
+    def disconnect(self, node: int) -> None:
+        """Tell the others that a node has gone."""
+        for other in self.nodes:
+            if other.is_running:
+                other.driver.upon_peer_gone(str(node))
+
+    def broadcast(self, sender: int, raw: bytes, message: Message) -> None:
+        """Send bytes over every link of a node."""
+        self._trace.upon_sent(sender, message)
+        for receiver in range(len(self.nodes)):
+            self.send(sender, receiver, raw, message)
+
+    def send(self, sender: int, receiver: int, raw: bytes, message: Message) -> None:
+        """Send bytes over one link, if it is up and the scenario lets them pass."""
+        if not self.is_linked(sender, receiver):
+            return
+        if not all(lets_pass(sender, receiver, message) for lets_pass in self.filters):
+            self._trace.note("filtered", sender, receiver, raw)
+            return
+        faults = self.faults
+        if faults.loss_percent and self._random.randrange(100) < faults.loss_percent:
+            self._trace.note("lost", sender, receiver, raw)
+            return
+        copies = (
+            2 if faults.duplicate_percent and self._random.randrange(100) < faults.duplicate_percent else 1
+        )
+        for _ in range(copies):
+            asyncio.get_running_loop().call_later(
+                self.draw_delay_s(), self._deliver, sender, receiver, raw, message
+            )
+
+    def draw_delay_s(self) -> float:
+        """Draw how long a message takes, or half a request."""
+        return self._random.randint(self.faults.delay_ms_min, self.faults.delay_ms_max) / 1000
+
+    async def request_block(self, asker: int, height: Height, block_hash: Hash32) -> bytes | None:
+        """Ask everybody in reach, one after another."""
+        for other in range(len(self.nodes)):
+            if not self.is_linked(asker, other):
+                continue
+            await asyncio.sleep(2 * self.draw_delay_s())
+            if not self.is_linked(asker, other):
+                continue
+            found = self.nodes[other].find_block(height, block_hash)
+            if found is not None:
+                return found
+        return None
+
+    def _deliver(self, sender: int, receiver: int, raw: bytes, message: Message) -> None:
+        if not self.is_linked(sender, receiver):
+            return
+        node = self.nodes[receiver]
+        self.delivered += 1
+        self._trace.note("delivered", sender, receiver, raw)
+        reception = node.driver.receive(raw, str(sender))
+        assert reception is not Reception.MALFORMED or self.nodes[sender].is_byzantine, raw.hex()
+        if self._does_relay and reception is Reception.RELAY:
+            for other in range(len(self.nodes)):
+                if other != sender:
+                    self.send(receiver, other, raw, message)
+        self._trace.upon_delivered(receiver)
+
+    def _settle_links(self) -> None:
+        for one in range(len(self.nodes)):
+            for other in range(len(self.nodes)):
+                if one == other or not (self.nodes[one].is_running and self.nodes[other].is_running):
+                    continue
+                if self.is_linked(one, other):
+                    self._meet(one, other)
+                else:
+                    self.nodes[one].driver.upon_peer_gone(str(other))
+
+    def _meet(self, one: int, other: int) -> None:
+        """Give `other` what `one` says when a connection begins."""
+        asyncio.get_running_loop().call_later(self.draw_delay_s(), self._greet, one, other)
+
+    def _greet(self, one: int, other: int) -> None:
+        if not self.is_linked(one, other):
+            return
+        greeter, greeted = self.nodes[one], self.nodes[other]
+        greeted.driver.upon_peer_status(
+            str(one), validator=greeter.address, certificate=greeter.tip_certificate
+        )
+        for raw, message in greeter.own_messages():
+            self._deliver(one, other, raw, message)
+
+
+class NodeNetwork:
+    """One node's door to the network: the driver's Network."""
+
+    def __init__(self, network: SimulatedNetwork, index: int) -> None:
+        self._network = network
+        self._index = index
+
+    def broadcast(self, raw: bytes, message: Message, *, is_repeat: bool) -> None:
+        """See Network."""
+        del is_repeat
+        self._network.broadcast(self._index, raw, message)
+
+    def send(self, peer: str, raw: bytes, message: Message) -> None:
+        """See Network."""
+        self._network.send(self._index, int(peer), raw, message)
+
+    async def request_block(
+        self, height: Height, block_hash: Hash32, holders: tuple[Address, ...]
+    ) -> bytes | None:
+        """See Network."""
+        del holders
+        return await self._network.request_block(self._index, height, block_hash)

@@ -1,0 +1,230 @@
+"""One simulated node: the real core and driver, on a disk and a network that the scenario controls."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from metanode.chain.certificate import Certificate
+from metanode.chain.execution_header import ExecutionHeader
+from metanode.chain.parameters import ChainRules
+from metanode.consensus import wire
+from metanode.consensus.inputs import Mode
+from metanode.consensus.messages import Message
+from metanode.crypto.secp256k1 import PrivateKey
+from metanode.errors import InvalidInput
+from metanode.errors import Unavailable as UnavailableError
+from metanode.execution.fake import FakeExecution
+from metanode.node.driver import Driver
+from metanode.primitives.types import Address, Hash32, Height
+from metanode.simulation.disk import Disk, DiskSigner, DiskStore
+from metanode.simulation.network import NodeNetwork, SimulatedNetwork
+
+SYNC_BLOCKS = 64
+"""Blocks in one answer of sync."""
+SYNC_RETRY_S = 0.5
+
+
+class SimulatedClock:
+    """Wall time: virtual time from the genesis on, with this node's own error."""
+
+    def __init__(self, genesis_time: int) -> None:
+        self._genesis_ms = genesis_time * 1000
+        self.offset_ms = 0
+
+    def wall_ms(self) -> int:
+        """See Clock."""
+        return self._genesis_ms + round(asyncio.get_running_loop().time() * 1000) + self.offset_ms
+
+
+class SimulatedNode:
+    """Owner: the cluster's task group."""
+
+    def __init__(
+        self,
+        *,
+        index: int,
+        key: PrivateKey,
+        is_validator: bool,
+        rules: ChainRules,
+        disk: Disk,
+        execution_genesis: ExecutionHeader,
+        network: SimulatedNetwork,
+        seed: random.Random,
+        upon_life: Callable[["SimulatedNode"], None],
+    ) -> None:
+        self.index = index
+        self.key = key
+        self.rules = rules
+        self.disk = disk
+        self.clock = SimulatedClock(rules.parameters.genesis_time)
+        self.is_byzantine = False
+        self.is_mute = False
+        """Receives everything, sends nothing: a scenario's silent validator."""
+        self.engine_delay_ms = (1, 20)
+        self.is_engine_available = True
+        self.crash_at: Callable[[str], bool] = lambda _: False
+        """Asked at each boundary of a write; True kills the node there."""
+        self.lives = 0
+        self.failure: BaseException | None = None
+        self._is_validator = is_validator
+        self._execution_genesis = execution_genesis
+        self._network = network
+        self._random = seed
+        self._upon_life = upon_life
+        self._life: asyncio.Task[None] | None = None
+        self._sync: asyncio.Task[None] | None = None
+        self._target = Height(0)
+        self._driver: Driver | None = None
+        self.engine = FakeExecution(execution_genesis)
+
+    @property
+    def address(self) -> Address | None:
+        """The validator's address, None for a follower."""
+        return self.key.address if self._is_validator else None
+
+    @property
+    def driver(self) -> Driver:
+        """The driver of the current, or the last, life."""
+        assert self._driver is not None
+        return self._driver
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the node is up and has recovered."""
+        return (
+            self._life is not None
+            and not self._life.done()
+            and self._driver is not None
+            and self._driver.is_running
+        )
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether the node takes part."""
+        return self.is_running and self.driver.mode is Mode.LIVE
+
+    @property
+    def tip_certificate(self) -> Certificate | None:
+        """What the node says of its tip when a connection begins."""
+        return self.disk.certificates[-1] if self.disk.certificates else None
+
+    def own_messages(self) -> list[tuple[bytes, Message]]:
+        """Return what the node sends when a connection begins."""
+        if self.is_mute:
+            return []
+        return [(raw, wire.decode(raw, self.rules.domain)) for raw in self.driver.own_messages()]
+
+    def find_block(self, height: Height, block_hash: Hash32) -> bytes | None:
+        """Return an encoded block that the node has, decided or not."""
+        if 0 < height <= self.disk.tip and self.disk.blocks[height - 1].hash == block_hash:
+            return self.disk.blocks[height - 1].encode()
+        return self.driver.find_body(block_hash)
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin a life with what the disk holds."""
+        assert not self.is_running
+        self.lives += 1
+        self.engine = FakeExecution(
+            self._execution_genesis, decided=self.disk.payloads, disturb=self._disturb
+        )
+        self._target = Height(0)
+        store = DiskStore(self.disk, self._boundary)
+        self._driver = Driver(
+            rules=self.rules,
+            store=store,
+            signer=DiskSigner(self.key, self.disk, self._boundary) if self._is_validator else None,
+            network=NodeNetwork(self._network, self.index),
+            synchroniser=self,
+            execution=self.engine,
+            clock=self.clock,
+            fee_recipient=self.key.address,
+        )
+        self._upon_life(self)
+        self._life = tasks.create_task(self._live(self._driver), name=f"node {self.index}")
+
+    def crash(self) -> None:
+        """Kill the node at once."""
+        for task in (self._sync, self._life):
+            if task is not None:
+                task.cancel()
+        self._network.disconnect(self.index)
+
+    def fall_behind(self, height: Height) -> None:
+        """See Synchroniser."""
+        self._target = max(self._target, height)
+        if self._sync is None or self._sync.done():
+            self._sync = asyncio.get_running_loop().create_task(
+                self._synchronise(), name=f"sync {self.index}"
+            )
+
+    async def _live(self, driver: Driver) -> None:
+        asyncio.get_running_loop().call_soon(self._connect, driver)
+        try:
+            await driver.run()
+        except asyncio.CancelledError:
+            raise
+        except BaseExceptionGroup as error:
+            # A crash at a boundary ends in the boundary's own exception; anything else is the scenario's business.
+            killed, others = error.split(_Killed)
+            if others is not None:
+                self.failure = others
+            if killed is not None:
+                self._network.disconnect(self.index)
+        finally:
+            self.disk.payloads = self.engine.decided
+
+    def _connect(self, driver: Driver) -> None:
+        if driver is not self._driver or self._life is None or self._life.done():
+            return
+        if not driver.is_running:
+            asyncio.get_running_loop().call_later(0.001, self._connect, driver)
+            return
+        self._network.connect(self.index)
+
+    async def _synchronise(self) -> None:
+        while self.is_running and self.disk.tip < self._target:
+            peer = self._find_ahead()
+            if peer is None:
+                await asyncio.sleep(SYNC_RETRY_S)
+                continue
+            await asyncio.sleep(2 * self._network.draw_delay_s())
+            first = self.driver.tip.header.height + 1
+            blocks = peer.disk.blocks[first - 1 : first - 1 + SYNC_BLOCKS]
+            certificates = peer.disk.certificates[first - 1 : first - 1 + SYNC_BLOCKS]
+            try:
+                for block, certificate in zip(blocks, certificates, strict=True):
+                    await self.driver.import_decided(block, certificate)
+            except InvalidInput:
+                await asyncio.sleep(SYNC_RETRY_S)
+            if not blocks:
+                await asyncio.sleep(SYNC_RETRY_S)
+
+    def _find_ahead(self) -> "SimulatedNode | None":
+        ahead = [
+            node
+            for node in self._network.nodes
+            if self._network.is_linked(self.index, node.index)
+            and not node.is_byzantine
+            and node.disk.tip > self.disk.tip
+        ]
+        return self._random.choice(ahead) if ahead else None
+
+    async def _boundary(self, name: str) -> None:
+        if self.crash_at(name):
+            raise _Killed(name)
+        await asyncio.sleep(self._random.randint(1, 4) / 10_000)
+
+    async def _disturb(self, operation: str) -> None:
+        low, high = self.engine_delay_ms
+        await asyncio.sleep(self._random.randint(low, high) / 1000)
+        if not self.is_engine_available and operation in {
+            "validate",
+            "finalize",
+            "start_build",
+            "take_build",
+        }:
+            raise UnavailableError("the simulated engine is syncing")
+
+
+class _Killed(Exception):  # noqa: N818 - what happens to the node
+    """The scenario kills the node at this boundary."""
