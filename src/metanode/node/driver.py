@@ -60,12 +60,13 @@ from metanode.consensus.inputs import (
 from metanode.consensus.machine import Consensus, Snapshot, Tip
 from metanode.consensus.messages import Commit, Decision, Message, Prepare, Proposal, RoundChange, step_of
 from metanode.consensus.record import ConsensusRecord
+from metanode.consensus.stored import Stored
 from metanode.consensus.votes import ROUNDS_AHEAD_MAX
 from metanode.errors import InvalidInput
 from metanode.execution.client import ExecutionClient
 from metanode.node.execution_worker import ConsensusHalted, ExecutionWorker
 from metanode.node.liveness import LiveGate
-from metanode.node.ports import Clock, ConsensusStore, Network, Signer, Stored, Synchroniser
+from metanode.node.ports import Clock, ConsensusStore, Network, Signer, Synchroniser
 from metanode.node.timers import Timers
 from metanode.primitives.types import Address, Hash32, Height, Round
 

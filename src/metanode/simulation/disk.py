@@ -13,11 +13,11 @@ from metanode.chain.header import ConsensusHeader
 from metanode.chain.state import ConsensusState
 from metanode.consensus.effects import Decided
 from metanode.consensus.evidence import Equivocation
+from metanode.consensus.stored import Stored
 from metanode.consensus.watermark import SignedStep, permits
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import SigningRefused
 from metanode.execution.client import ExecutionPayload
-from metanode.node.ports import Stored
 from metanode.primitives.types import Address, Hash32, Height
 
 Boundary = Callable[[str], Awaitable[None]]
