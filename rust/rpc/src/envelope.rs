@@ -309,6 +309,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn random_bodies_never_harm(body: Vec<u8>) {
+            let _ = Message::decode(&body, 3);
+        }
+
+        #[test]
+        fn every_id_comes_back_byte_for_byte(id in "(-?(0|[1-9][0-9]{0,40})(\\.[0-9]{1,9})?)|\"[a-z\u{e9} ]{0,9}\"|null") {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m","params":[]}}"#);
+            let Message::Single(Ok(call)) = Message::decode(body.as_bytes(), 3) else { panic!("{body}") };
+            assert_eq!(call.id, Some(&*id));
+        }
+    }
+
     #[test]
     fn invalid_utf8_is_a_parse_error() {
         let body = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":[\"\xff\"]}";
