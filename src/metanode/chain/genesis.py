@@ -25,7 +25,7 @@ from metanode.chain.parameters import (
     ChainRules,
     ConsensusParameters,
 )
-from metanode.chain.predeploys import load_predeploys
+from metanode.chain.predeploys import SYSTEM_CONTRACTS, load_predeploys
 from metanode.chain.quorum import QuorumRule
 from metanode.chain.state import ConsensusState, genesis_state
 from metanode.chain.trie import secure_root
@@ -345,6 +345,8 @@ def _parse_execution_header(
     found: _Problems, root: Mapping[str, Any], state_root: Hash32 | None
 ) -> ExecutionHeader:
     alloc = found.read_object(root.get("alloc"), "alloc")
+    if root.get("alloc") == {}:
+        found.add("alloc: expected the system contracts at least, found nothing")
     for key, wanted in (
         ("number", 0),
         ("gasUsed", 0),
@@ -364,6 +366,8 @@ def _parse_execution_header(
     if len(extra_data) > EXTRA_DATA_BYTES_MAX:
         found.add(f"extraData: expected at most {EXTRA_DATA_BYTES_MAX} bytes, found {len(extra_data)}")
     accounts = _parse_accounts(found, alloc)
+    if alloc:
+        _check_system_contracts(found, alloc)
     return ExecutionHeader(
         parent_hash=ZERO_HASH,
         beneficiary=Address(
@@ -377,7 +381,7 @@ def _parse_execution_header(
         mix_hash=Hash32(found.read_bytes(root, "mixHash", "mixHash", default="0x" + "00" * 32, length=32)),
         nonce=found.read_number(root, "nonce", "nonce", low=0, high=2**64 - 1, default=0).to_bytes(8, "big"),
         base_fee_per_gas=found.read_number(
-            root, "baseFeePerGas", "baseFeePerGas", low=0, high=2**256 - 1, default=BASE_FEE_DEFAULT
+            root, "baseFeePerGas", "baseFeePerGas", low=0, high=2**64 - 1, default=BASE_FEE_DEFAULT
         ),
         requests_hash=EMPTY_REQUESTS_HASH,
     )
@@ -405,6 +409,20 @@ def _parse_accounts(found: _Problems, alloc: Mapping[str, Any]) -> dict[bytes, b
             [rlp.integer(nonce), rlp.integer(balance), secure_root(storage), keccak256(code)]
         )
     return accounts
+
+
+def _check_system_contracts(found: _Problems, alloc: Mapping[str, Any]) -> None:
+    """The contracts that every Osaka block calls: without two of them no block is valid, without the others history is silently lost."""
+    coded = {
+        key.lower().removeprefix("0x")
+        for key, account in alloc.items()
+        if isinstance(account, dict) and account.get("code", "0x") not in {"", "0x"}
+    }
+    for predeploy in load_predeploys()[:SYSTEM_CONTRACTS]:
+        if predeploy.address.hex() not in coded:
+            found.add(
+                f"alloc.{format_address(predeploy.address)}: expected the code of the system contract for {predeploy.name}"
+            )
 
 
 def _parse_storage(found: _Problems, value: object, where: str) -> dict[bytes, bytes]:

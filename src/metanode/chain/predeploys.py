@@ -8,11 +8,15 @@ import functools
 import json
 from dataclasses import dataclass
 from importlib import resources
+from typing import Final
 
 from metanode.crypto.addresses import parse_address
 from metanode.crypto.hashing import keccak256
 from metanode.primitives import hexadecimal
 from metanode.primitives.types import Address
+
+SYSTEM_CONTRACTS: Final = 4
+"""The first entries of the table are those that the protocol itself calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from metanode.chain.genesis import make_genesis, parse_genesis
-from metanode.chain.predeploys import load_predeploys
+from metanode.chain.predeploys import SYSTEM_CONTRACTS, load_predeploys
 from metanode.chain.quorum import QuorumRule
 from metanode.chain.signing import SigningDomain
 from metanode.chain.validators import Validator, ValidatorSet
@@ -116,6 +116,12 @@ def test_the_predeployed_contracts_have_the_published_hashes() -> None:
         "0xcA11bde05977b3631167028862bE2a173976CA11": "d5c15df687b16f2ff992fc8d767b4216323184a2bbc6ee2f9c398c318e770891",
     }
     assert {format_address(p.address): keccak256(p.code).hex() for p in load_predeploys()} == published
+    assert [p.name[-9:-1] for p in load_predeploys()[:SYSTEM_CONTRACTS]] == [
+        "EIP-4788",
+        "EIP-2935",
+        "EIP-7002",
+        "EIP-7251",
+    ]
     alloc = content()["alloc"]
     assert all(alloc[address]["nonce"] == "0x1" for address in published)
 
@@ -204,6 +210,9 @@ FIRST = format_address(MEMBERS.addresses[0])
         (put("coinbase", 5), "coinbase: expected 0x and hex digits, found 5"),
         (put("parentHash", "0x" + "11" * 32), "parentHash: expected zero"),
         (put("alloc", put), "alloc: expected an object, found nothing"),
+        (put("alloc", {}), "alloc: expected the system contracts at least"),
+        (put("alloc/0x00000961Ef480Eb55e80D19ad83579A64c007002", put), "alloc.0x00000961Ef480Eb55e80D19ad83579A64c007002: expected the code of the system contract"),
+        (put("baseFeePerGas", hex(2**64)), "baseFeePerGas: expected 0 to"),
         (put("alloc/0x12", {"balance": "0x1"}), "alloc.0x12: expected 20 bytes, found 1"),
         (put(f"alloc/{format_address(RICH)}", {}), f"alloc.{format_address(RICH)}: expected a balance, a nonce or code"),
         (put(f"alloc/{format_address(RICH)}/balance", "much"), f'alloc.{format_address(RICH)}.balance: expected a number, found "much"'),
