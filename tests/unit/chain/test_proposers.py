@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metanode.chain.certificate import Certificate
 from metanode.chain.proposers import find_skipped, proposer_order, rotation_after, scheduled_proposer
 from metanode.chain.quorum import QuorumRule
 from metanode.chain.timing import calculate_due, calculate_timestamp
 from metanode.chain.validators import Validator, ValidatorSet
-from metanode.primitives.types import ZERO_ADDRESS, Address
+from metanode.primitives.types import ZERO_ADDRESS, Address, Round
 
 A, B, C, D, E = (Address(bytes([n]) * 20) for n in range(1, 6))
 FOUR = ValidatorSet.of_addresses([A, B, C, D])
@@ -80,13 +81,13 @@ def test_n_consecutive_rounds_visit_everybody(
     assert sorted(order) == list(validators.addresses)
 
 
-def play(chain: Any, dead: set[Address], heights: int, *, dropper: Address | None = None) -> list[int]:
-    """Let a network decide; a dead proposer costs its propose timeout of 1 s, and returns the timestamps.
+def play(chain: Any, dead: set[Address], heights: int, *, droppers: set[Address] | None = None) -> list[int]:
+    """Let a network decide; a dead proposer costs its propose timeout of 1 s. Returns the timestamps.
 
-    `dropper` leaves the seals of the first other validator out of the certificates that it includes.
+    `droppers` leave the seals of the first honest validator out of the certificates that they include.
     """
     alive = [address for address in chain.validators if address not in dead]
-    victim = next((address for address in alive if address != dropper), None)
+    victim = next(address for address in alive if address not in (droppers or ()))
     period, genesis = chain.rules.parameters.period_s, chain.rules.parameters.genesis_time
     timeouts = chain.rules.parameters.forks[0].timeouts
     times = [chain.parent.timestamp]
@@ -95,25 +96,23 @@ def play(chain: Any, dead: set[Address], heights: int, *, dropper: Address | Non
         now_ms = calculate_due(parent_timestamp=parent, genesis_time=genesis, period_s=period) * 1000
         round_ = 0
         while chain.proposer(round_) in dead:
-            now_ms += timeouts.propose_ms(round_)
+            now_ms += timeouts.propose_ms(Round(round_))
             round_ += 1
         stamp = calculate_timestamp(
             parent_timestamp=parent, genesis_time=genesis, period_s=period, round=round_, now_ms=now_ms
         )
-        if dropper is not None and chain.proposer(round_) == dropper and chain.certificate is not None:
-            old = chain.certificate
-            seals = dict(zip(old.addresses(chain.state.last_validators), old.seals, strict=True))
-            seals.pop(victim, None)
-            chain.certificate = old.of(
-                height=old.height,
-                round=old.round,
-                block_hash=old.block_hash,
-                seals=seals,
-                validators=chain.state.last_validators,
-            )
+        if chain.proposer(round_) in (droppers or ()) and chain.certificate is not None:
+            chain.certificate = without(chain.certificate, victim, chain.state.last_validators)
         chain.decide(chain.propose(round=round_, timestamp=stamp), signers=alive)
         times.append(stamp)
     return times
+
+
+def without(certificate: Certificate, victim: Address, validators: ValidatorSet) -> Certificate:
+    seals = dict(zip(certificate.addresses(validators), certificate.seals, strict=True))
+    seals.pop(victim, None)
+    at = {"height": certificate.height, "round": certificate.round, "block_hash": certificate.block_hash}
+    return Certificate.of(**at, seals=seals, validators=validators)
 
 
 def test_no_faults_make_a_block_every_period(new_chain: Callable[..., Any]) -> None:
@@ -149,16 +148,24 @@ def test_a_validator_that_seals_again_is_back_two_heights_later(new_chain: Calla
 
 
 @pytest.mark.parametrize("size", [4, 7, 10])
-def test_proposers_who_drop_a_victims_seals_never_get_it_skipped(
+def test_f_proposers_who_drop_a_victims_seals_never_get_it_skipped(
     new_chain: Callable[..., Any], size: int
 ) -> None:
     chain = new_chain((1,) * size)
-    dropper = chain.validators[-1]
+    droppers = set(chain.validators[-QuorumRule.AUTHORITY.faulty_max(size) :])
     victim = chain.validators[0]
     for _ in range(5 * size):
-        play(chain, set(), 1, dropper=dropper)
+        play(chain, set(), 1, droppers=droppers)
         active = {address: chain.state.standing(address).last_active for address in chain.validators}
         assert victim not in find_skipped(chain.state.validators, active, chain.state.height + 1)
+
+
+@pytest.mark.parametrize(("size", "dead"), [(4, 1), (7, 1), (7, 2), (10, 3)])
+def test_f_dead_and_the_mean_stays_2_seconds(new_chain: Callable[..., Any], size: int, dead: int) -> None:
+    chain = new_chain((1,) * size)
+    times = play(chain, set(chain.validators[1 : 1 + dead]), 12 * size)
+    settled = times[4 * size :]
+    assert {b - a for a, b in itertools.pairwise(settled)} == {2}
 
 
 # Vectors of the schedule, for other implementations: (powers in address order, first steps).

@@ -1,7 +1,11 @@
 """Signatures have one form, are deterministic, and name their signer."""
 
 import contextlib
+import hashlib
+import json
 import pickle
+from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -96,3 +100,48 @@ def test_checksums_are_those_of_eip_55(text: str) -> None:
 def test_a_malformed_address_names_the_field() -> None:
     with pytest.raises(InvalidEncoding, match=r"validators\[1\]"):
         parse_address("0x8ba1f109551bD432803012645Hac136c30d3b8b8", field="validators[1]")
+
+
+def parse_der(signature: bytes) -> tuple[int, int] | None:
+    """Return r and s of strict DER, None for anything else."""
+    with contextlib.suppress(IndexError, ValueError):
+        if signature[0] != 0x30 or signature[1] != len(signature) - 2:
+            return None
+        numbers, rest = [], signature[2:]
+        while rest:
+            if rest[0] != 2 or len(rest) < 2 + rest[1] or not rest[1]:
+                return None
+            content, rest = rest[2 : 2 + rest[1]], rest[2 + rest[1] :]
+            if content[0] & 0x80 or (len(content) > 1 and content[0] == 0 and not content[1] & 0x80):
+                return None
+            numbers.append(int.from_bytes(content, "big"))
+        return (numbers[0], numbers[1]) if len(numbers) == 2 else None
+    return None
+
+
+def test_wycheproofs_signatures_recover_to_their_key_exactly_when_they_are_valid(
+    vector: Callable[[str], bytes],
+) -> None:
+    """A valid signature in low-s form recovers to the key under one of the two ids; an invalid one under none."""
+    judged = Counter[str]()
+    for group in json.loads(vector("vectors/wycheproof/ecdsa_secp256k1_sha256_test.json"))["testGroups"]:
+        expected = bytes.fromhex(group["publicKey"]["uncompressed"])[1:]
+        for case in group["tests"]:
+            numbers = parse_der(bytes.fromhex(case["sig"]))
+            if numbers is None or max(numbers).bit_length() > 256:
+                continue
+            digest = hashlib.sha256(bytes.fromhex(case["msg"])).digest()
+            raw = b"".join(number.to_bytes(32, "big") for number in numbers)
+            found = set()
+            for recovery_id in (0, 1):
+                with contextlib.suppress(InvalidSignature):
+                    found.add(recover_public_key(digest, raw + bytes((recovery_id,))))
+            is_low = numbers[1] <= HALF_ORDER
+            # r may also be the x of a point beyond the order: that takes ids 2 and 3, which nobody's signature has.
+            if case["result"] == "valid" and is_low and "r too large" not in case["comment"]:
+                assert expected in found, case["tcId"]
+            elif case["result"] == "invalid" or not is_low:
+                assert expected not in found, case["tcId"]
+            judged[case["result"]] += 1
+    assert judged["valid"] > 50
+    assert judged["invalid"] > 20
