@@ -14,7 +14,7 @@ use crate::{
     execute::{self, ExecutorFactory, Outcome, OutcomeRoots},
     header::{next_base_fee, next_excess_blob_gas, validate_gas_limit},
     overlay::Overlay,
-    pool::PooledTransaction,
+    pool::{BestTransactions, PooledTransaction},
     spec::{BLOCK_BYTES_MAX, EXTRA_DATA_BYTES_MAX},
 };
 
@@ -96,13 +96,24 @@ pub(crate) struct Filled {
     pub(crate) outcome: Outcome,
 }
 
+/// A transaction that may go into a block.
+pub(crate) trait Candidate {
+    fn transaction(&self) -> &Recovered<TxEnvelope>;
+}
+
 /// A source of transactions, best first. The pool's iterator is one.
-pub(crate) trait Candidates: Iterator<Item = Arc<PooledTransaction>> {
+pub(crate) trait Candidates: Iterator<Item: Candidate> {
     /// Leave out what else the sender of the last transaction has.
     fn skip_sender(&mut self);
 }
 
-impl Candidates for crate::pool::BestTransactions {
+impl Candidate for Arc<PooledTransaction> {
+    fn transaction(&self) -> &Recovered<TxEnvelope> {
+        &self.transaction
+    }
+}
+
+impl Candidates for BestTransactions {
     fn skip_sender(&mut self) {
         Self::skip_sender(self);
     }
@@ -138,7 +149,7 @@ pub(crate) fn fill(
         let Some(candidate) = candidates.next() else {
             break;
         };
-        let transaction = &candidate.transaction;
+        let transaction = candidate.transaction();
         let length = transaction.inner().length();
         // Blobs need sidecars, which this network does not carry; they are refused at the edges.
         if transaction.gas_limit() > gas_left

@@ -109,7 +109,7 @@ impl Chain {
             header,
             hash,
             trie,
-            overlay: Overlay::new(self.tip.view.clone(), ancestors),
+            overlay: Overlay::new(Arc::new(self.tip.view.clone()), ancestors),
         })
     }
 

@@ -15,8 +15,8 @@ use crate::{
     store::StoredBlock,
 };
 
-/// Events that wait for one subscriber. Blocks come every few seconds and transactions in batches, so this is minutes.
-const QUEUED_EVENTS_MAX: usize = 1_024;
+/// Events that wait for one subscriber: minutes of blocks, and at a few MB for a full block still bearable memory.
+const QUEUED_EVENTS_MAX: usize = 128;
 
 /// What subscribers are told. A block is announced after it and its state are visible.
 #[derive(Debug, Clone)]

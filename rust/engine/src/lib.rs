@@ -27,4 +27,6 @@ pub use error::{EngineError, Result};
 pub use spec::ChainSpec;
 
 #[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
 mod header_tests;

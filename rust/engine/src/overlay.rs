@@ -10,20 +10,28 @@ use revm::{
     state::AccountInfo,
 };
 
-use crate::{EngineError, ExecutedBlock, Result, store::StateView};
+use crate::{EngineError, ExecutedBlock, Result};
+
+/// The committed state under an execution: a view of the store.
+pub(crate) trait BaseState:
+    DatabaseRef<Error = EngineError> + std::fmt::Debug + Send + Sync
+{
+}
+
+impl<T> BaseState for T where T: DatabaseRef<Error = EngineError> + std::fmt::Debug + Send + Sync {}
 
 /// A read-only state for one execution. It remembers the first storage fault it met, because the layers above turn some
 /// faults into plain text and would make a bad disk look like a bad block.
 #[derive(Debug)]
 pub(crate) struct Overlay {
-    base: StateView,
+    base: Arc<dyn BaseState>,
     /// Undecided blocks between the base and the block to run, newest first.
     ancestors: Vec<Arc<ExecutedBlock>>,
     fault: OnceLock<EngineError>,
 }
 
 impl Overlay {
-    pub(crate) fn new(base: StateView, ancestors: Vec<Arc<ExecutedBlock>>) -> Self {
+    pub(crate) fn new(base: Arc<dyn BaseState>, ancestors: Vec<Arc<ExecutedBlock>>) -> Self {
         Self {
             base,
             ancestors,
