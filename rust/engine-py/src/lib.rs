@@ -1,8 +1,15 @@
 //! Python's door to the engine and the JSON-RPC server: arguments are converted, the GIL is released, errors are
 //! mapped. No logic lives here.
+//!
+//! Hashes, addresses, transactions and blocks are `bytes`, numbers are `int`. Every call that may take more than some
+//! 20 microseconds runs without the GIL.
 
 use pyo3::prelude::*;
 
+mod convert;
+mod engine;
+mod errors;
+mod events;
 mod outside;
 mod server;
 mod server_config;
@@ -10,6 +17,17 @@ mod server_config;
 /// The compiled part of Metanode.
 #[pymodule]
 mod _engine {
+    use super::{Bound, PyModule, PyResult, errors};
+
     #[pymodule_export]
-    use crate::server::RpcServer;
+    use crate::{
+        engine::{Built, Engine, Head},
+        events::{Events, Transactions},
+        server::RpcServer,
+    };
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        errors::register(module)
+    }
 }

@@ -1,0 +1,426 @@
+//! The class `Engine`: one chain with its state, pool and `eth_` API.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use alloy_eips::eip4895::Withdrawal;
+use alloy_primitives::{B256, Bytes};
+use engine::{
+    BuildAttributes, EngineConfig, EngineError,
+    api::{Api, ApiLimits},
+    pool::{Origin, PoolError},
+};
+use pyo3::{
+    IntoPyObjectExt,
+    exceptions::PyValueError,
+    prelude::*,
+    types::{PyBytes, PyDict},
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    convert::{ByteList, address, byte_list, hash, to_py_list},
+    errors::{refused, to_exception},
+    events::Events,
+};
+
+/// Error code of a transaction that the pool refuses, as geth gives it.
+const SERVER_ERROR: i32 = -32_000;
+
+/// The latest decided block.
+#[pyclass(frozen, module = "metanode._engine")]
+pub(crate) struct Head {
+    #[pyo3(get)]
+    number: u64,
+    hash: B256,
+    state_root: B256,
+    #[pyo3(get)]
+    timestamp: u64,
+}
+
+impl From<engine::store::Head> for Head {
+    fn from(head: engine::store::Head) -> Self {
+        Self {
+            number: head.number,
+            hash: head.hash,
+            state_root: head.state_root,
+            timestamp: head.timestamp,
+        }
+    }
+}
+
+#[pymethods]
+impl Head {
+    #[getter]
+    fn hash<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.hash.as_slice())
+    }
+
+    #[getter]
+    fn state_root<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.state_root.as_slice())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Head(number={}, hash={})", self.number, self.hash)
+    }
+}
+
+/// A block that was built.
+#[pyclass(frozen, module = "metanode._engine")]
+pub(crate) struct Built {
+    hash: B256,
+    rlp: Bytes,
+    requests: Vec<Bytes>,
+    #[pyo3(get)]
+    transactions: usize,
+    #[pyo3(get)]
+    gas_used: u64,
+}
+
+#[pymethods]
+impl Built {
+    #[getter]
+    fn hash<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.hash.as_slice())
+    }
+
+    #[getter]
+    fn rlp<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.rlp)
+    }
+
+    #[getter]
+    fn requests<'py>(&self, py: Python<'py>) -> ByteList<'py> {
+        to_py_list(py, &self.requests)
+    }
+}
+
+/// One chain. Safe to use from several threads; deciding is serial inside.
+#[pyclass(frozen, module = "metanode._engine")]
+pub(crate) struct Engine {
+    pub(crate) inner: Arc<engine::Engine>,
+    pub(crate) api: Arc<Api>,
+    /// Set when a call panicked: what it left behind is not to be trusted until the process starts again.
+    is_broken: AtomicBool,
+}
+
+impl Engine {
+    /// Run without the GIL.
+    fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&engine::Engine) -> engine::Result<T> + Send,
+    ) -> PyResult<T> {
+        if self.is_broken.load(Ordering::Acquire) {
+            return Err(to_exception(&broken()));
+        }
+        let result = py.detach(|| catch_unwind(AssertUnwindSafe(|| work(&self.inner))));
+        result
+            .unwrap_or_else(|_| {
+                self.is_broken.store(true, Ordering::Release);
+                Err(broken())
+            })
+            .map_err(|error| to_exception(&error))
+    }
+}
+
+fn broken() -> EngineError {
+    EngineError::Corruption(
+        "the engine stopped in the middle of a call; the process has to be started again".into(),
+    )
+}
+
+#[pymethods]
+impl Engine {
+    /// Open the chain of a geth-format genesis; `path` None keeps everything in memory.
+    #[staticmethod]
+    #[pyo3(signature = (genesis, *, path=None, cache_bytes=None, threads=None, history_blocks=None,
+                        sync_every_blocks=1, gas_ceiling=None, client_version="Metanode".to_owned()))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are keywords for the caller"
+    )]
+    fn open(
+        py: Python<'_>,
+        genesis: &[u8],
+        path: Option<PathBuf>,
+        cache_bytes: Option<u64>,
+        threads: Option<usize>,
+        history_blocks: Option<u64>,
+        sync_every_blocks: u32,
+        gas_ceiling: Option<u64>,
+        client_version: String,
+    ) -> PyResult<Self> {
+        let default = EngineConfig::default();
+        let config = EngineConfig {
+            path,
+            cache_bytes: cache_bytes.unwrap_or(default.cache_bytes),
+            threads: threads.unwrap_or(default.threads),
+            history_blocks,
+            sync_every_blocks,
+            gas_ceiling: gas_ceiling.unwrap_or(default.gas_ceiling),
+            ..default
+        };
+        let inner = py
+            .detach(|| engine::Engine::open(genesis, config))
+            .map_err(|error| to_exception(&error))?;
+        let api = Arc::new(Api::new(
+            inner.clone(),
+            ApiLimits::default(),
+            client_version,
+        ));
+        Ok(Self {
+            inner,
+            api,
+            is_broken: AtomicBool::new(false),
+        })
+    }
+
+    /// Write everything to disk.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.run(py, engine::Engine::close)
+    }
+
+    fn head(&self) -> Head {
+        self.inner.head().into()
+    }
+
+    #[getter]
+    fn chain_id(&self) -> u64 {
+        self.inner.spec().chain_id
+    }
+
+    /// Build a block on `parent` from the pool's best transactions. `withdrawals` are (index, validator index,
+    /// address, amount in gwei).
+    #[pyo3(signature = (parent, *, timestamp, fee_recipient, prev_randao, withdrawals, parent_beacon_block_root,
+                        gas_limit, extra_data, deadline_s))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are keywords for the caller"
+    )]
+    fn build(
+        &self,
+        py: Python<'_>,
+        parent: &[u8],
+        timestamp: u64,
+        fee_recipient: &[u8],
+        prev_randao: &[u8],
+        withdrawals: Vec<(u64, u64, Bound<'_, PyBytes>, u64)>,
+        parent_beacon_block_root: &[u8],
+        gas_limit: u64,
+        extra_data: &[u8],
+        deadline_s: f64,
+    ) -> PyResult<Built> {
+        let parent = hash("parent", parent)?;
+        let withdrawal =
+            |(index, validator_index, to, amount): (u64, u64, Bound<'_, PyBytes>, u64)| {
+                address("address of a withdrawal", to.as_bytes()).map(|address| Withdrawal {
+                    index,
+                    validator_index,
+                    address,
+                    amount,
+                })
+            };
+        let attributes = BuildAttributes {
+            timestamp,
+            fee_recipient: address("fee_recipient", fee_recipient)?,
+            prev_randao: hash("prev_randao", prev_randao)?,
+            withdrawals: withdrawals
+                .into_iter()
+                .map(withdrawal)
+                .collect::<PyResult<_>>()?,
+            parent_beacon_block_root: hash("parent_beacon_block_root", parent_beacon_block_root)?,
+            gas_limit,
+            extra_data: Bytes::copy_from_slice(extra_data),
+        };
+        let time = Duration::try_from_secs_f64(deadline_s)
+            .map_err(|error| PyValueError::new_err(format!("deadline_s: {error}")))?;
+        self.run(py, |engine| {
+            let executed = engine.build(parent, &attributes, Instant::now() + time)?;
+            let block = &executed.block;
+            Ok(Built {
+                hash: block.hash,
+                rlp: block.encode(),
+                requests: block.requests.iter().cloned().collect(),
+                transactions: block.transactions.len(),
+                gas_used: block.header.gas_used,
+            })
+        })
+    }
+
+    /// Check every rule of a block and keep it. Raises InvalidBlock, or NotFound when its parent is not known.
+    fn validate(&self, py: Python<'_>, rlp: &[u8], requests: ByteList<'_>) -> PyResult<()> {
+        let requests = byte_list(&requests);
+        self.run(py, |engine| engine.validate(rlp, &requests).map(drop))
+    }
+
+    /// Make a kept block the head.
+    fn finalize(&self, py: Python<'_>, block_hash: &[u8]) -> PyResult<Head> {
+        let block_hash = hash("block_hash", block_hash)?;
+        self.run(py, |engine| engine.finalize(block_hash))
+            .map(Head::from)
+    }
+
+    /// Validate and finalize blocks in order; each is (RLP, requests).
+    fn import_blocks(
+        &self,
+        py: Python<'_>,
+        blocks: Vec<(Bound<'_, PyBytes>, ByteList<'_>)>,
+    ) -> PyResult<Head> {
+        let block = |(rlp, requests): &(Bound<'_, PyBytes>, ByteList<'_>)| {
+            (Bytes::copy_from_slice(rlp.as_bytes()), byte_list(requests))
+        };
+        let blocks: Vec<_> = blocks.iter().map(block).collect();
+        self.run(py, |engine| engine.import(&blocks))
+            .map(Head::from)
+    }
+
+    /// RLP and requests of a decided block; None if there is none.
+    fn payload<'py>(
+        &self,
+        py: Python<'py>,
+        number: u64,
+    ) -> PyResult<Option<(Bound<'py, PyBytes>, ByteList<'py>)>> {
+        let payload = self.run(py, |engine| engine.payload(number))?;
+        Ok(payload.map(|(rlp, requests)| (PyBytes::new(py, &rlp), to_py_list(py, &requests))))
+    }
+
+    /// Offer a transaction of this node's own. Returns its hash; raises InvalidTransaction.
+    fn add_transaction<'py>(&self, py: Python<'py>, raw: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let raw = Bytes::copy_from_slice(raw);
+        let added = self.run(py, |engine| Ok(engine.pool().add_one(raw, Origin::Local)))?;
+        added
+            .map(|hash| PyBytes::new(py, hash.as_slice()))
+            .map_err(|error| refused(&error))
+    }
+
+    /// Offer transactions of peers; `relay` if others have to hear of them from us. One answer each, in order: the hash,
+    /// or (code, reason).
+    #[pyo3(signature = (raws, *, relay=false))]
+    fn submit<'py>(
+        &self,
+        py: Python<'py>,
+        raws: ByteList<'py>,
+        relay: bool,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let raws = byte_list(&raws);
+        let answers = self.run(py, |engine| Ok(engine.pool().add(&raws, origin(relay))))?;
+        answers
+            .into_iter()
+            .map(|answer| admitted(py, answer))
+            .collect()
+    }
+
+    /// The same for a peer's batch as one RLP list; how many were taken. Raises InvalidTransaction for a malformed list.
+    #[pyo3(signature = (transactions_rlp, *, relay=false))]
+    fn submit_batch(
+        &self,
+        py: Python<'_>,
+        transactions_rlp: &[u8],
+        relay: bool,
+    ) -> PyResult<usize> {
+        let answers = self.run(py, |engine| {
+            Ok(engine.pool().add_gossip(transactions_rlp, origin(relay)))
+        })?;
+        let answers = answers.map_err(|error| refused(&error))?;
+        Ok(answers.iter().filter(|answer| answer.is_ok()).count())
+    }
+
+    /// All executable transactions for a new peer, best first, as RLP lists of at most `bytes_max` bytes.
+    fn pending_batches<'py>(&self, py: Python<'py>, bytes_max: usize) -> PyResult<ByteList<'py>> {
+        let batches = self.run(py, |engine| Ok(engine.pool().pending_batches(bytes_max)))?;
+        Ok(batches
+            .iter()
+            .map(|batch| PyBytes::new(py, &batch.list))
+            .collect())
+    }
+
+    /// Answer a JSON-RPC method: the member `"result":…` or `"error":…` of the response, to be put into its envelope.
+    fn rpc<'py>(
+        &self,
+        py: Python<'py>,
+        method: &str,
+        params: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let member = self.run(py, |_| Ok(answer(&self.api, method, params)))?;
+        Ok(PyBytes::new(py, member.as_bytes()))
+    }
+
+    /// Subscribe to decided blocks and to transactions for peers.
+    #[pyo3(signature = (*, gossip_bytes_max=131_072))]
+    fn subscribe(&self, gossip_bytes_max: usize) -> Events {
+        Events::new(self.inner.clone(), gossip_bytes_max)
+    }
+
+    /// Go back to block `number`; later ones are forgotten. For an operator's recovery only.
+    fn rewind(&self, py: Python<'_>, number: u64) -> PyResult<Head> {
+        self.run(py, |engine| engine.rewind(number)).map(Head::from)
+    }
+
+    /// Counts and sizes for metrics.
+    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (pool, store, undecided) = self.run(py, |engine| {
+            Ok((
+                engine.pool().statistics(),
+                engine.store().stats(),
+                engine.undecided(),
+            ))
+        })?;
+        let figures = PyDict::new(py);
+        figures.set_item("pool_pending", pool.pending)?;
+        figures.set_item("pool_queued", pool.queued)?;
+        figures.set_item("pool_senders", pool.senders)?;
+        figures.set_item("pool_bytes", pool.bytes)?;
+        figures.set_item("pool_added", pool.added)?;
+        figures.set_item("undecided_blocks", undecided)?;
+        figures.set_item("oldest_state", store.oldest_state)?;
+        figures.set_item("disk_bytes", store.disk_bytes)?;
+        figures.set_item("log_bytes", store.log_bytes)?;
+        figures.set_item("buffered_blocks", store.buffered_blocks)?;
+        figures.set_item("buffered_bytes", store.buffered_bytes)?;
+        Ok(figures)
+    }
+}
+
+fn origin(relay: bool) -> Origin {
+    if relay {
+        Origin::Relayed
+    } else {
+        Origin::Gossip
+    }
+}
+
+fn admitted<'py>(py: Python<'py>, answer: Result<B256, PoolError>) -> PyResult<Bound<'py, PyAny>> {
+    match answer {
+        Ok(hash) => Ok(PyBytes::new(py, hash.as_slice()).into_any()),
+        Err(PoolError::State(error)) => Err(to_exception(&error)),
+        Err(error) => (SERVER_ERROR, error.to_string()).into_bound_py_any(py),
+    }
+}
+
+fn answer(api: &Api, method: &str, params: &[u8]) -> String {
+    let params = match serde_json::from_slice::<&RawValue>(params) {
+        Ok(params) => params,
+        Err(error) => return error_member(-32_700, &format!("parse error: {error}"), None),
+    };
+    match api.call(method, Some(params)) {
+        Ok(result) => format!("\"result\":{}", result.get()),
+        Err(error) => error_member(error.code, &error.message, error.data),
+    }
+}
+
+fn error_member(code: i32, message: &str, data: Option<serde_json::Value>) -> String {
+    let mut object = serde_json::json!({ "code": code, "message": message });
+    if let Some(data) = data {
+        object["data"] = data;
+    }
+    format!("\"error\":{object}")
+}
