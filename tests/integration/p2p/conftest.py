@@ -1,6 +1,7 @@
 """Real networks on loopback, with a chain behind them that the test writes."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -122,6 +123,8 @@ class Node:
     store: MemoryPeerStore
     key: NodeKey
     task: asyncio.Task[None] | None = None
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    """Of connections that the test has opened to it by hand."""
 
     @property
     def enode(self) -> str:
@@ -136,6 +139,11 @@ class Node:
             self.task.cancel()
             await asyncio.wait({self.task}, timeout=WAIT_S)
             self.task = None
+        for writer in self.writers:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+        self.writers.clear()
 
 
 class Networks:
