@@ -17,13 +17,9 @@ const RUNS_MAX: usize = 16;
 
 impl Api {
     pub(super) fn create_access_list(&self, params: &Params<'_>) -> Answer {
-        let mut request = params.required::<CallRequest>(0)?;
+        let request = params.required::<CallRequest>(0)?;
         request.check_blob_fee()?;
         let mut session = self.session(params)?;
-        if request.nonce().is_none() {
-            let nonce = session.nonce(request.from())?;
-            request.set_nonce(nonce);
-        }
         let mut transaction = session.transaction(&request, session.gas_max)?;
         // The list changes what accesses cost, and cost can change which way the code takes: run until it stays.
         for _ in 0..RUNS_MAX {

@@ -198,12 +198,12 @@ fn check_percentiles(percentiles: &[f64]) -> Result<(), RpcError> {
         return refuse(format!("over the query limit {PERCENTILES_MAX}"));
     }
     if let Some(outside) = percentiles.iter().find(|p| !(0.0..=100.0).contains(*p)) {
-        return refuse(format!("{outside}"));
+        return refuse(format!("{outside:.6}"));
     }
     for (index, pair) in percentiles.windows(2).enumerate() {
         if pair[1] <= pair[0] {
             return refuse(format!(
-                "#{index}:{} >= #{}:{}",
+                "#{index}:{:.6} >= #{}:{:.6}",
                 pair[0],
                 index + 1,
                 pair[1]

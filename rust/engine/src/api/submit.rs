@@ -2,7 +2,7 @@
 
 use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::Decodable2718;
-use alloy_primitives::{Bytes, U256, utils::format_ether};
+use alloy_primitives::{Bytes, U256};
 use serde_json::value::RawValue;
 
 use super::{Answer, Api, RpcError, json, methods::SUBMIT_ARGUMENTS, params::Params};
@@ -58,11 +58,16 @@ impl Api {
             return Ok(());
         }
         Err(RpcError::server(format!(
-            "tx fee ({} ether) exceeds the configured cap ({} ether)",
-            format_ether(fee),
-            format_ether(cap)
+            "tx fee ({:.2} ether) exceeds the configured cap ({:.2} ether)",
+            ether(fee),
+            ether(cap)
         )))
     }
+}
+
+/// Whole coins, for people.
+fn ether(wei: U256) -> f64 {
+    f64::from(wei) / 1e18
 }
 
 impl From<PoolError> for RpcError {

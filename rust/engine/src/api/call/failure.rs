@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use alloy_eips::eip4844::VERSIONED_HASH_VERSION_KZG;
 use alloy_primitives::Address;
-use revm::context_interface::result::{HaltReason, InvalidTransaction};
+use revm::{
+    context::TxEnv,
+    context_interface::result::{HaltReason, InvalidTransaction},
+    primitives::eip3860::MAX_INITCODE_SIZE,
+};
 
 use super::RpcError;
 use crate::EngineError;
@@ -35,59 +40,90 @@ impl Failure {
     }
 }
 
-/// Fee cap and tip of a transaction.
-type Fees = (u128, Option<u128>);
-
-pub(super) fn transaction_text(
-    error: &InvalidTransaction,
+/// What of a transaction the texts of its refusal name.
+pub(super) struct Attempted {
     sender: Address,
-    (fee_cap, tip): Fees,
-    base_fee: u64,
-) -> String {
-    use InvalidTransaction as E;
-    match error {
-        E::CallGasCostMoreThanGasLimit {
-            initial_gas,
-            gas_limit,
-        } => format!("intrinsic gas too low: have {gas_limit}, want {initial_gas}"),
-        E::GasFloorMoreThanGasLimit {
-            gas_floor,
-            gas_limit,
-        } => {
-            format!("insufficient gas for floor data gas cost: have {gas_limit}, want {gas_floor}")
+    fee_cap: u128,
+    tip: u128,
+    data_bytes: usize,
+    /// The first blob hash of a version that does not exist.
+    odd_blob: Option<usize>,
+}
+
+impl Attempted {
+    pub(super) fn of(transaction: &TxEnv) -> Self {
+        let mut blobs = transaction.blob_hashes.iter();
+        Self {
+            sender: transaction.caller,
+            fee_cap: transaction.gas_price,
+            tip: transaction.gas_priority_fee.unwrap_or_default(),
+            data_bytes: transaction.data.len(),
+            odd_blob: blobs.position(|hash| hash[0] != VERSIONED_HASH_VERSION_KZG),
         }
-        E::LackOfFundForMaxFee { fee, balance } => format!(
-            "insufficient funds for gas * price + value: address {sender} have {balance} want {fee}"
-        ),
-        E::OverflowPaymentInTransaction => format!(
-            "insufficient funds for gas * price + value: address {sender} required balance exceeds 256 bits"
-        ),
-        E::PriorityFeeGreaterThanMaxFee => format!(
-            "max priority fee per gas higher than max fee per gas: address {sender}, maxPriorityFeePerGas: {}, maxFeePerGas: {fee_cap}",
-            tip.unwrap_or_default()
-        ),
-        E::GasPriceLessThanBasefee => format!(
-            "max fee per gas less than block base fee: address {sender}, maxFeePerGas: {fee_cap}, baseFee: {base_fee}"
-        ),
-        E::CreateInitCodeSizeLimit => "max initcode size exceeded".to_owned(),
-        E::TxGasLimitGreaterThanCap { gas_limit, cap } => {
-            format!("transaction gas limit too high (cap: {cap}, tx: {gas_limit})")
+    }
+
+    pub(super) fn text(&self, error: &InvalidTransaction, base_fee: u64) -> String {
+        let Self {
+            sender,
+            fee_cap,
+            tip,
+            data_bytes,
+            odd_blob,
+        } = self;
+        use InvalidTransaction as E;
+        match error {
+            E::CallGasCostMoreThanGasLimit {
+                initial_gas,
+                gas_limit,
+            } => format!("intrinsic gas too low: have {gas_limit}, want {initial_gas}"),
+            E::GasFloorMoreThanGasLimit {
+                gas_floor,
+                gas_limit,
+            } => {
+                format!(
+                    "insufficient gas for floor data gas cost: have {gas_limit}, want {gas_floor}"
+                )
+            }
+            E::LackOfFundForMaxFee { fee, balance } => format!(
+                "insufficient funds for gas * price + value: address {sender} have {balance} want {fee}"
+            ),
+            E::OverflowPaymentInTransaction => format!(
+                "insufficient funds for gas * price + value: address {sender} required balance exceeds 256 bits"
+            ),
+            E::PriorityFeeGreaterThanMaxFee => format!(
+                "max priority fee per gas higher than max fee per gas: address {sender}, maxPriorityFeePerGas: {tip}, maxFeePerGas: {fee_cap}"
+            ),
+            E::GasPriceLessThanBasefee => format!(
+                "max fee per gas less than block base fee: address {sender}, maxFeePerGas: {fee_cap}, baseFee: {base_fee}"
+            ),
+            E::CreateInitCodeSizeLimit => {
+                format!(
+                    "max initcode size exceeded: code size {data_bytes} limit {MAX_INITCODE_SIZE}"
+                )
+            }
+            E::TxGasLimitGreaterThanCap { gas_limit, cap } => {
+                format!("transaction gas limit too high (cap: {cap}, tx: {gas_limit})")
+            }
+            E::EmptyBlobs => "blob transaction missing blob hashes".to_owned(),
+            E::BlobCreateTransaction => "blob transaction of type create".to_owned(),
+            E::BlobGasPriceGreaterThanMax {
+                block_blob_gas_price,
+                tx_max_fee_per_blob_gas,
+            } => format!(
+                "max fee per blob gas less than block blob gas fee: address {sender} blobGasFeeCap: {tx_max_fee_per_blob_gas}, blobBaseFee: {block_blob_gas_price}"
+            ),
+            E::TooManyBlobs { max, have } => {
+                format!("blob transaction has too many blobs: have {have}, max {max}")
+            }
+            E::EmptyAuthorizationList => {
+                format!("EIP-7702 transaction with empty auth list (sender {sender})")
+            }
+            E::BlobVersionNotSupported => format!(
+                "blob {} has invalid hash version",
+                odd_blob.unwrap_or_default()
+            ),
+            other => other.to_string(),
         }
-        E::EmptyBlobs => "blob transaction missing blob hashes".to_owned(),
-        E::BlobCreateTransaction => "blob transaction of type create".to_owned(),
-        E::BlobGasPriceGreaterThanMax {
-            block_blob_gas_price,
-            tx_max_fee_per_blob_gas,
-        } => format!(
-            "max fee per blob gas less than block blob gas fee: address {sender} blobGasFeeCap: {tx_max_fee_per_blob_gas}, blobBaseFee: {block_blob_gas_price}"
-        ),
-        E::TooManyBlobs { max, have } => {
-            format!("blob transaction has too many blobs: have {have}, max {max}")
-        }
-        E::EmptyAuthorizationList => {
-            format!("EIP-7702 transaction with empty auth list (sender {sender})")
-        }
-        other => other.to_string(),
     }
 }
 

@@ -128,23 +128,12 @@ impl Session {
         request: &CallRequest,
         gas_max: u64,
     ) -> Result<TxEnv, RpcError> {
-        request.to_transaction(
-            gas_max,
-            self.env.block_env.basefee,
-            self.env.cfg_env.chain_id,
-        )
+        request.to_transaction(gas_max, self.env.cfg_env.chain_id)
     }
 
     pub(super) fn balance(&mut self, address: Address) -> Result<alloy_primitives::U256, RpcError> {
         let account = self.state.basic(address)?;
         Ok(account.map_or_else(Default::default, |account| account.balance))
-    }
-
-    pub(super) fn nonce(&mut self, address: Address) -> Result<u64, RpcError> {
-        Ok(self
-            .state
-            .basic(address)?
-            .map_or(0, |account| account.nonce))
     }
 
     pub(super) fn has_code(&mut self, address: Address) -> Result<bool, RpcError> {
@@ -177,7 +166,7 @@ impl Session {
         inspector: I,
         run: impl FnOnce(&mut CallEvm<I>, TxEnv) -> Result<ExecutionResult, EVMError<EngineError>>,
     ) -> Result<(ExecutionResult, I), Failure> {
-        let sender = transaction.caller;
+        let attempted = failure::Attempted::of(&transaction);
         let mut env = self.env.clone();
         // A call that offers no price runs as in a block without a base fee; the same for blobs.
         if transaction.gas_price == 0 {
@@ -189,7 +178,6 @@ impl Session {
             blobs.blob_gasprice = 0;
         }
         let base_fee = env.block_env.basefee;
-        let fees = (transaction.gas_price, transaction.gas_priority_fee);
         let spec = env.cfg_env.spec;
         // The EVM owns its state and precompiles while it runs; they come back below.
         let placeholder = CacheDB::new(self.state.db.clone());
@@ -214,7 +202,7 @@ impl Session {
             _ if expired => Err(Failure::TimedOut(self.timeout)),
             Ok(result) => Ok((result, evm.inspector)),
             Err(EVMError::Transaction(error)) => Err(Failure::Refused {
-                text: failure::transaction_text(&error, sender, fees, base_fee),
+                text: attempted.text(&error, base_fee),
                 error,
             }),
             Err(EVMError::Database(error)) => Err(Failure::Engine(error)),

@@ -24,7 +24,9 @@ pub(in super::super) struct CallRequest {
     max_fee_per_gas: Option<U256Field>,
     max_priority_fee_per_gas: Option<U256Field>,
     value: Option<U256Field>,
-    nonce: Option<U64Field>,
+    /// Read and not used: nobody's nonce counts in a call.
+    #[serde(rename = "nonce")]
+    _nonce: Option<U64Field>,
     /// The older name of `input`, which is preferred where both are given.
     data: Option<DataField>,
     input: Option<DataField>,
@@ -39,7 +41,6 @@ pub(in super::super) struct CallRequest {
 #[serde(rename_all = "camelCase")]
 struct AccessListField {
     address: AddressField,
-    #[serde(default)]
     storage_keys: Vec<HashField>,
 }
 
@@ -66,17 +67,9 @@ impl CallRequest {
         self.gas.as_ref().map(|gas| gas.0)
     }
 
-    pub(in super::super) fn nonce(&self) -> Option<u64> {
-        self.nonce.as_ref().map(|nonce| nonce.0)
-    }
-
     pub(in super::super) fn data(&self) -> Bytes {
         let data = self.input.as_ref().or(self.data.as_ref());
         data.map(|data| data.0.clone()).unwrap_or_default()
-    }
-
-    pub(in super::super) fn set_nonce(&mut self, nonce: u64) {
-        self.nonce = Some(U64Field(nonce));
     }
 
     /// A fee for blobs that are not there is a mistake of the caller.
@@ -97,11 +90,10 @@ impl CallRequest {
     pub(in super::super) fn to_transaction(
         &self,
         gas_max: u64,
-        base_fee: u64,
         chain_id: u64,
     ) -> Result<TxEnv, RpcError> {
         self.check_fields(chain_id)?;
-        let (gas_price, gas_priority_fee) = self.fees(base_fee)?;
+        let (gas_price, gas_priority_fee) = self.fees()?;
         let mut transaction = TxEnv {
             tx_type: 0,
             caller: self.from(),
@@ -110,7 +102,7 @@ impl CallRequest {
             kind: self.to().map_or(TxKind::Create, TxKind::Call),
             value: self.value(),
             data: self.data(),
-            nonce: self.nonce().unwrap_or_default(),
+            nonce: 0,
             chain_id: Some(chain_id),
             access_list: self.access_list(),
             gas_priority_fee,
@@ -120,7 +112,7 @@ impl CallRequest {
                 .flatten()
                 .map(|hash| hash.0)
                 .collect(),
-            max_fee_per_blob_gas: amount(self.max_fee_per_blob_gas.as_ref(), self.from())?,
+            max_fee_per_blob_gas: amount(self.max_fee_per_blob_gas.as_ref()),
             authorization_list: self
                 .authorization_list
                 .iter()
@@ -166,28 +158,17 @@ impl CallRequest {
     }
 
     /// Gas price and, for the newer kind of fees, tip.
-    fn fees(&self, base_fee: u64) -> Result<(u128, Option<u128>), RpcError> {
+    fn fees(&self) -> Result<(u128, Option<u128>), RpcError> {
         let (cap, tip) = (&self.max_fee_per_gas, &self.max_priority_fee_per_gas);
-        let from = self.from();
-        if self.gas_price.is_some() {
-            if cap.is_some() || tip.is_some() {
-                return Err(RpcError::server(
-                    "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified",
-                ));
-            }
-            return Ok((amount(self.gas_price.as_ref(), from)?, None));
+        let is_newer = cap.is_some() || tip.is_some();
+        match &self.gas_price {
+            Some(_) if is_newer => Err(RpcError::server(
+                "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified",
+            )),
+            Some(price) => Ok((amount(Some(price)), None)),
+            None if is_newer => Ok((amount(cap.as_ref()), Some(amount(tip.as_ref())))),
+            None => Ok((0, None)),
         }
-        if cap.is_none() && tip.is_none() {
-            return Ok((0, None));
-        }
-        let (cap_amount, tip_amount) = (amount(cap.as_ref(), from)?, amount(tip.as_ref(), from)?);
-        // Only a tip was given: the cap that lets it be paid.
-        let cap_amount = if cap.is_none() {
-            tip_amount.saturating_add(base_fee.into())
-        } else {
-            cap_amount
-        };
-        Ok((cap_amount, Some(tip_amount)))
     }
 
     fn access_list(&self) -> AccessList {
@@ -203,13 +184,7 @@ impl CallRequest {
     }
 }
 
-/// A price as the EVM keeps it. Nobody has the funds for one of more than 128 bits.
-fn amount(price: Option<&U256Field>, sender: Address) -> Result<u128, RpcError> {
-    price.map_or(Ok(0), |price| {
-        u128::try_from(price.0).map_err(|_| {
-            RpcError::server(format!(
-                "insufficient funds for gas * price + value: address {sender} required balance exceeds 256 bits"
-            ))
-        })
-    })
+/// A price as the EVM keeps it. Nobody has the funds for one of more than 128 bits, so cutting it changes nothing.
+fn amount(price: Option<&U256Field>) -> u128 {
+    price.map_or(0, |price| price.0.saturating_to())
 }

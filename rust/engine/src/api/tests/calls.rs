@@ -107,7 +107,7 @@ fn input_is_preferred_to_data_and_unknown_fields_are_ignored() {
         json!({"to": REVERT, "data": "0x1234"}),
         json!({"to": REVERT, "input": "0x1234"}),
         json!({"to": REVERT, "input": "0x1234", "data": "0x99", "type": "0x2", "v": "0x0", "foo": [1]}),
-        json!({"to": REVERT, "input": "0x1234", "accessList": [{"address": REVERT}]}),
+        json!({"to": REVERT, "input": "0x1234", "accessList": [{"address": REVERT, "storageKeys": []}]}),
     ] {
         assert_eq!(node.refuse("eth_call", json!([request])), expected);
     }

@@ -87,17 +87,17 @@ fn bad_percentiles_and_blocks_beyond_the_head_are_refused() {
         (
             json!(["0x1", "latest", [101]]),
             -32000,
-            "invalid reward percentile: 101",
+            "invalid reward percentile: 101.000000",
         ),
         (
             json!(["0x1", "latest", [-1]]),
             -32000,
-            "invalid reward percentile: -1",
+            "invalid reward percentile: -1.000000",
         ),
         (
             json!(["0x1", "latest", [5, 5]]),
             -32000,
-            "invalid reward percentile: #0:5 >= #1:5",
+            "invalid reward percentile: #0:5.000000 >= #1:5.000000",
         ),
         (
             json!(["0x1", "latest", vec![1; 101]]),

@@ -80,19 +80,25 @@ fn contracts() -> Vec<(Address, Vec<u8>)> {
     ]
 }
 
+/// The development genesis with the contracts, each with 7 in its slot 0.
+fn genesis_value() -> Value {
+    let mut genesis = genesis((0..FUNDED).map(|seed| Account::of(seed).address));
+    for (address, code) in contracts() {
+        genesis["alloc"][address.to_string()] = json!({
+            "balance": "0x0", "nonce": "0x1", "code": hex::encode_prefixed(code),
+            "storage": { B256::ZERO.to_string(): B256::with_last_byte(7) },
+        });
+    }
+    genesis
+}
+
 impl Node {
     pub(super) fn new() -> Self {
         Self::with(ApiLimits::default(), EngineConfig::default())
     }
 
     pub(super) fn with(limits: ApiLimits, config: EngineConfig) -> Self {
-        let mut genesis = genesis((0..FUNDED).map(|seed| Account::of(seed).address));
-        for (address, code) in contracts() {
-            genesis["alloc"][address.to_string()] = json!({
-                "balance": "0x0", "nonce": "0x1", "code": hex::encode_prefixed(code),
-                "storage": { B256::ZERO.to_string(): B256::with_last_byte(7) },
-            });
-        }
+        let genesis = genesis_value();
         let engine = Engine::open(genesis.to_string().as_bytes(), config).expect("a chain");
         let api = Api::new(engine.clone(), limits, "metanode/test".to_owned());
         Self { engine, api }

@@ -7,18 +7,17 @@ use serde_json::{Value, json};
 
 use super::{
     super::objects,
+    node::Node,
     vectors::{Case, cases, chain},
 };
-use crate::{Block, store::StoredBlock};
+use crate::{Block, api::Api, store::StoredBlock};
 
 fn hash(value: &Value) -> B256 {
     serde_json::from_value(value.clone()).expect("a hash")
 }
 
-fn answered(method: &str) -> Vec<Case> {
-    let mut cases = cases(method).unwrap_or_default();
-    cases.retain(|case| !case.answer["result"].is_null());
-    cases
+fn answered(method: &str) -> impl Iterator<Item = &'static Case> {
+    cases(method).filter(|case| !case.answer["result"].is_null())
 }
 
 /// The block of the test chain, and in it the index of the transaction.
@@ -43,7 +42,7 @@ fn a_block_has_the_fields_of_the_official_answers() {
         let block = chain.iter().find(|block| block.hash == wanted);
         let full = case.request["params"][1] == json!(true);
         let given = serde_json::to_value(objects::block(block.expect("a block"), full));
-        assert_eq!(given.expect("JSON"), *expected, "{}", case.file);
+        assert_eq!(given.expect("JSON"), *expected, "{}", case.request);
     }
 }
 
@@ -59,7 +58,7 @@ fn a_header_has_the_fields_of_a_block_but_its_body_and_size() {
         let wanted = hash(&expected["hash"]);
         let block = chain.iter().find(|block| block.hash == wanted);
         let given = serde_json::to_value(objects::header(block.expect("a block")));
-        assert_eq!(given.expect("JSON"), expected, "{}", case.file);
+        assert_eq!(given.expect("JSON"), expected, "{}", case.request);
     }
 }
 
@@ -75,7 +74,7 @@ fn a_transaction_has_the_fields_of_the_official_answers() {
         let expected = &case.answer["result"];
         let (block, index) = find(&chain, expected);
         let given = serde_json::to_value(objects::transaction(block, index));
-        assert_eq!(given.expect("JSON"), *expected, "{}", case.file);
+        assert_eq!(given.expect("JSON"), *expected, "{}", case.request);
     }
 }
 
@@ -100,7 +99,7 @@ fn receipts_and_their_logs_have_the_fields_of_the_official_answers() {
             let before = objects::logs_before(&stored, index);
             let given = objects::receipt(&stored, index, before, blob_gas_price);
             let given = serde_json::to_value(given).expect("JSON");
-            assert_eq!(given, *expected, "{} {index}", case.file);
+            assert_eq!(given, *expected, "{} {index}", case.request);
         }
         let logs = serde_json::to_value(objects::logs(&stored).collect::<Vec<_>>());
         let expected: Vec<&Value> = expected
@@ -109,7 +108,24 @@ fn receipts_and_their_logs_have_the_fields_of_the_official_answers() {
             .flatten()
             .flat_map(|receipt| receipt["logs"].as_array().into_iter().flatten())
             .collect();
-        assert_eq!(logs.expect("JSON"), json!(expected), "{}", case.file);
+        assert_eq!(logs.expect("JSON"), json!(expected), "{}", case.request);
+    }
+}
+
+/// What does not depend on the chain: requests that are refused for their parameters, and things that do not exist.
+#[test]
+fn refusals_and_absences_are_those_of_the_official_answers() {
+    let node = Node::new();
+    for case in Api::methods().flat_map(cases) {
+        let method = case.request["method"].as_str().expect("a method");
+        let params = case.request.get("params").cloned().unwrap_or(json!([]));
+        if case.answer["error"]["code"] == -32602 {
+            let (code, message, _) = node.refuse(method, params);
+            let given = json!({"code": code, "message": message});
+            assert_eq!(given, case.answer["error"], "{}", case.request);
+        } else if case.answer.get("result") == Some(&Value::Null) {
+            assert_eq!(node.ask(method, params), Value::Null, "{}", case.request);
+        }
     }
 }
 

@@ -103,7 +103,7 @@ fn a_refused_transaction_leaves_the_pool_as_it_was() {
         ),
         (
             json!(raw(&dear)),
-            "tx fee (10.000000000000000000 ether) exceeds the configured cap (1.000000000000000000 ether)",
+            "tx fee (10.00 ether) exceeds the configured cap (1.00 ether)",
         ),
         (
             json!(raw(&unprotected)),

@@ -1,6 +1,6 @@
 //! The official cases of execution-apis: requests with the answers that a client must give.
 
-use std::{path::PathBuf, process::Command};
+use std::{path::PathBuf, process::Command, sync::OnceLock};
 
 use alloy_consensus::{TxEnvelope, transaction::SignerRecoverable as _};
 use alloy_rlp::Decodable as _;
@@ -12,7 +12,6 @@ const TESTS: &str = "dev/execution-apis/tests";
 
 /// One request and the answer it must get.
 pub(super) struct Case {
-    pub(super) file: String,
     pub(super) request: Value,
     pub(super) answer: Value,
 }
@@ -31,11 +30,11 @@ fn archive() -> Option<PathBuf> {
     None
 }
 
-fn extract(patterns: &[&str]) -> Option<Vec<u8>> {
+fn extract(pattern: &str) -> Option<Vec<u8>> {
     let output = Command::new("tar")
         .args(["--extract", "--xz", "--to-stdout", "--wildcards", "--file"])
         .arg(archive()?)
-        .args(patterns)
+        .arg(format!("{TESTS}/{pattern}"))
         .output()
         .expect("tar runs");
     assert!(
@@ -46,27 +45,39 @@ fn extract(patterns: &[&str]) -> Option<Vec<u8>> {
     Some(output.stdout)
 }
 
-/// The cases of one method.
-pub(super) fn cases(method: &str) -> Option<Vec<Case>> {
-    let text = String::from_utf8(extract(&[&format!("{TESTS}/{method}/*.io")])?).expect("text");
+/// All cases; none where there are no vectors.
+pub(super) fn all() -> &'static [Case] {
+    static CASES: OnceLock<Vec<Case>> = OnceLock::new();
+    CASES.get_or_init(|| {
+        extract("*/*.io")
+            .map(|text| parse(&text))
+            .unwrap_or_default()
+    })
+}
+
+fn parse(text: &[u8]) -> Vec<Case> {
+    let text = str::from_utf8(text).expect("text");
     let parse = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
     let mut requests = text.lines().filter_map(|line| line.strip_prefix(">> "));
     let answers = text.lines().filter_map(|line| line.strip_prefix("<< "));
-    Some(
-        answers
-            .enumerate()
-            .map(|(index, answer)| Case {
-                file: format!("{method} #{index}"),
-                request: parse(requests.next().expect("a request for each answer")),
-                answer: parse(answer),
-            })
-            .collect(),
-    )
+    answers
+        .map(|answer| Case {
+            request: parse(requests.next().expect("a request for each answer")),
+            answer: parse(answer),
+        })
+        .collect()
+}
+
+/// The cases of one method.
+pub(super) fn cases(method: &str) -> impl Iterator<Item = &'static Case> {
+    all()
+        .iter()
+        .filter(move |case| case.request["method"] == method)
 }
 
 /// The blocks of the test chain.
 pub(super) fn chain() -> Option<Vec<Block>> {
-    let bytes = extract(&[&format!("{TESTS}/chain.rlp")])?;
+    let bytes = extract("chain.rlp")?;
     let mut rest = bytes.as_slice();
     let mut blocks = Vec::new();
     while !rest.is_empty() {
