@@ -104,7 +104,10 @@ class Engine:
 class RpcServer:
     @staticmethod
     def start(
-        config: bytes, methods: list[str], callback: Callable[[int, str, str, str, bytes], object]
+        config: bytes,
+        engine: Engine | None,
+        methods: list[str],
+        callback: Callable[[int, str, str, str, bytes], object],
     ) -> RpcServer: ...
     def addresses(self) -> list[tuple[str, int]]: ...
     def respond(self, request_id: int, result: bytes) -> bool: ...

@@ -13,6 +13,7 @@ mod events;
 mod outside;
 mod server;
 mod server_config;
+mod serving;
 
 /// The compiled part of Metanode.
 #[pymodule]

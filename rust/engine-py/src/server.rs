@@ -10,42 +10,60 @@ use pyo3::prelude::*;
 use rpc::{Event, Head, Methods, NoMethods, Pending, RpcError, Server, StartError};
 use serde_json::value::RawValue;
 
+use crate::engine::Engine;
 use crate::outside::{ToPython, Unanswered, ask_python};
 use crate::server_config::Settings;
+use crate::serving::{EngineMethods, Feed};
 
 /// A running JSON-RPC server. Answers from the engine without the GIL; other methods go to a callback.
 #[pyclass(frozen, module = "metanode._engine")]
 pub(crate) struct RpcServer {
     server: Arc<Server>,
     unanswered: Arc<Unanswered>,
+    feed: Mutex<Option<Feed>>,
     asking: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
 #[pymethods]
 impl RpcServer {
-    /// Listens and serves. `callback(id, listener, peer, method, params)` is called for `methods` and must not block.
+    /// Listens and serves. `callback(id, listener, peer, method, params)` is called for `methods` and must not block;
+    /// one that the engine has too goes to the callback.
     #[staticmethod]
-    #[pyo3(signature = (config, methods, callback))]
+    #[pyo3(signature = (config, engine, methods, callback))]
     fn start(
         py: Python<'_>,
         config: &[u8],
+        engine: Option<&Engine>,
         methods: Vec<String>,
         callback: Py<PyAny>,
     ) -> PyResult<Self> {
         let config = Settings::decode(config).map_err(to_python)?;
         let (unanswered, questions) = Unanswered::new(methods);
-        let engine: Arc<dyn Methods> = Arc::new(NoMethods);
+        let answering: Arc<dyn Methods> = match engine {
+            Some(engine) => Arc::new(EngineMethods(Arc::clone(&engine.api))),
+            None => Arc::new(NoMethods),
+        };
         let outside = Arc::new(ToPython(Arc::clone(&unanswered)));
         let server = py
-            .detach(|| Server::start(config, engine, outside))
+            .detach(|| Server::start(config, answering, outside))
+            .map(Arc::new)
             .map_err(to_python)?;
+        let feed = match engine {
+            Some(engine) => Some(Feed::start(
+                &engine.inner,
+                Arc::clone(&engine.api),
+                Arc::clone(&server),
+            )?),
+            None => None,
+        };
         let table = Arc::clone(&unanswered);
         let asking = thread::Builder::new()
             .name("rpc-python".to_owned())
             .spawn(move || ask_python(&questions, &callback, &table))?;
         Ok(Self {
-            server: Arc::new(server),
+            server,
             unanswered,
+            feed: Mutex::new(feed),
             asking: Mutex::new(Some(asking)),
         })
     }
@@ -148,6 +166,7 @@ impl RpcServer {
     /// To be called without the GIL: the thread that asks Python may need it to end.
     fn shut_down(&self) {
         self.server.stop();
+        self.feed.lock().take();
         self.unanswered.close();
         if let Some(asking) = self.asking.lock().take() {
             // It has nothing to tell; a panic in it was printed.

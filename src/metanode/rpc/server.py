@@ -91,12 +91,16 @@ class RPCServerConfig:
 class RPCServer:
     """A running server. Belongs to the event loop that opened it; `open_server` makes it."""
 
-    def __init__(self, config: RPCServerConfig, handlers: Mapping[str, Handler]) -> None:
+    def __init__(
+        self, config: RPCServerConfig, handlers: Mapping[str, Handler], engine: _engine.Engine | None
+    ) -> None:
         self._handlers = handlers
         self._tasks = asyncio.TaskGroup()
         self._loop = asyncio.get_running_loop()
         try:
-            self._server = _engine.RpcServer.start(config.encode(), list(handlers), self._asked_from_thread)
+            self._server = _engine.RpcServer.start(
+                config.encode(), engine, list(handlers), self._asked_from_thread
+            )
         except ValueError as error:
             raise InvalidInput(str(error)) from None
         except OSError as error:
@@ -114,6 +118,14 @@ class RPCServer:
     def set_shedding(self, *, shedding: bool) -> None:
         """While set, heavy calls are refused as "busy": consensus needs the processor."""
         self._server.set_shedding(shedding)
+
+    def publish_head(self, *, number: int, block_hash: bytes, header: Any, logs: Sequence[Any]) -> None:
+        """Tell subscribers and filters of a block. `header` and `logs` have the shapes of JSON-RPC."""
+        self._server.publish_head(number, block_hash, orjson.dumps(header), orjson.dumps(logs))
+
+    def publish_pending(self, transactions: Mapping[bytes, Any]) -> None:
+        """Tell subscribers and filters of new executable transactions: their hashes, and what they look like in JSON-RPC."""
+        self._server.publish_pending(list(transactions), [orjson.dumps(one) for one in transactions.values()])
 
     def statistics(self) -> dict[str, Any]:
         """The counters, for metrics: see `Statistics` in rust/rpc."""
@@ -178,13 +190,18 @@ class RPCServer:
 
 
 @asynccontextmanager
-async def open_server(config: RPCServerConfig, handlers: Mapping[str, Handler]) -> AsyncIterator[RPCServer]:
+async def open_server(
+    config: RPCServerConfig, handlers: Mapping[str, Handler], *, engine: _engine.Engine | None = None
+) -> AsyncIterator[RPCServer]:
     """Serve JSON-RPC inside the block; at its end open requests get three seconds, then everything is closed.
+
+    The engine answers its own methods and feeds subscriptions and filters; a handler for one of its methods wins.
+    Without an engine all methods need handlers, and news comes through `publish_head` and `publish_pending`.
 
     Raises:
         InvalidInput: when the configuration cannot be served.
         Unavailable: when an address cannot be listened on.
     """
-    server = RPCServer(config, handlers)
+    server = RPCServer(config, handlers, engine)
     async with server._serving():  # noqa: SLF001 - the only door, kept out of the class's public face
         yield server

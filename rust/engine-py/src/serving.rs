@@ -1,0 +1,128 @@
+//! The engine behind the JSON-RPC server: its methods, and its news for subscribers and filters.
+
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use engine::EngineEvent;
+use engine::api::Api;
+use engine::pool::PooledTransaction;
+use engine::store::StoredBlock;
+use rpc::{Answer, Cost, Event, Head, Methods, Pending, RpcError, Server};
+use serde_json::value::{RawValue, to_raw_value};
+
+/// The engine's methods for the server.
+pub(crate) struct EngineMethods(pub(crate) Arc<Api>);
+
+impl Methods for EngineMethods {
+    fn names(&self) -> Vec<String> {
+        Api::methods().map(str::to_owned).collect()
+    }
+
+    fn cost(&self, method: &str) -> Cost {
+        match Api::cost(method) {
+            Some(engine::api::Cost::Read) => Cost::Read,
+            Some(engine::api::Cost::Write) => Cost::Write,
+            Some(engine::api::Cost::Heavy) | None => Cost::Heavy,
+        }
+    }
+
+    fn call(&self, method: &str, params: Option<&RawValue>) -> Answer {
+        self.0.call(method, params).map_err(to_rpc)
+    }
+
+    fn call_many(&self, method: &str, params: &[Option<Box<RawValue>>]) -> Vec<Answer> {
+        let answers = self.0.call_many(method, params);
+        answers
+            .into_iter()
+            .map(|answer| answer.map_err(to_rpc))
+            .collect()
+    }
+}
+
+fn to_rpc(error: engine::api::RpcError) -> RpcError {
+    let data = error.data.and_then(|data| to_raw_value(&data).ok());
+    RpcError {
+        code: error.code,
+        message: error.message,
+        data,
+    }
+}
+
+/// Passes the engine's news to the server on a thread of its own, which never holds the GIL. Ends when dropped.
+pub(crate) struct Feed {
+    _open: Sender<()>,
+}
+
+impl Feed {
+    pub(crate) fn start(
+        engine: &engine::Engine,
+        api: Arc<Api>,
+        server: Arc<Server>,
+    ) -> std::io::Result<Self> {
+        let (open, closed) = bounded(0);
+        let news = engine.subscribe();
+        thread::Builder::new()
+            .name("rpc-feed".to_owned())
+            .spawn(move || pass_on(&news, &closed, &api, &server))?;
+        Ok(Self { _open: open })
+    }
+}
+
+fn pass_on(news: &Receiver<EngineEvent>, closed: &Receiver<()>, api: &Arc<Api>, server: &Server) {
+    loop {
+        select! {
+            recv(news) -> event => match event {
+                Ok(EngineEvent::NewHead(block)) => publish_head(api, server, &block),
+                Ok(EngineEvent::PendingTransactions(transactions)) => publish_pending(api, server, transactions),
+                Err(_) => return,
+            },
+            recv(closed) -> _ => return,
+        }
+    }
+}
+
+/// Who subscribes while this runs was not promised this block.
+fn publish_head(api: &Api, server: &Server, block: &StoredBlock) {
+    let interest = server.interest();
+    if !interest.heads && !interest.logs {
+        return;
+    }
+    // Plain fields into JSON: an error would be a fault of the serializer.
+    let Ok(header) = api.header_json(block) else {
+        return;
+    };
+    let logs = if interest.logs {
+        api.logs(block)
+    } else {
+        Vec::new()
+    };
+    let (number, hash) = (block.block.header.number, block.block.hash);
+    server.publish(Event::Head(Arc::new(Head {
+        number,
+        hash,
+        header,
+        logs,
+    })));
+}
+
+fn publish_pending(api: &Arc<Api>, server: &Server, transactions: Vec<Arc<PooledTransaction>>) {
+    if !server.interest().pending {
+        return;
+    }
+    let hashes = transactions
+        .iter()
+        .map(|transaction| transaction.hash)
+        .collect();
+    let api = Arc::clone(api);
+    let full = move || {
+        transactions
+            .iter()
+            .filter_map(|one| api.pending_transaction_json(one).ok())
+            .collect()
+    };
+    server.publish(Event::Pending(Arc::new(Pending {
+        hashes,
+        full: Box::new(full),
+    })));
+}
