@@ -1,6 +1,6 @@
 """All that a core knows about the height it is deciding. A new height begins with a new object, so nothing can be left over."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
@@ -23,6 +23,8 @@ from metanode.primitives.types import Address, Hash32, Height, Round
 
 BODIES_MAX: Final = 8
 """Blocks kept by hash, beside the accepted and the prepared one."""
+SEEN_MAX: Final = 8
+"""Rounds whose first proposal is remembered."""
 OWN_COMMITS_MAX: Final = ROUNDS_BEHIND_MAX
 """Own commits of past rounds kept for sending again; others keep as many."""
 
@@ -56,8 +58,8 @@ class HeightState:
     """The slot has come, or a later round was entered: the round's timer runs."""
     phase: Phase = Phase.WAITING
 
-    seen: Proposal | None = None
-    """The round's first proposal, whether we accepted or refused it: a different one is evidence."""
+    seen: dict[Round, Proposal] = field(default_factory=dict)
+    """The first proposal of each of the latest rounds, whether we accepted or refused it: a different one is evidence."""
     accepted: Proposal | None = None
     """The proposal that we vote for, when its body is here and valid."""
     held: tuple[Round, Hash32] | None = None
@@ -99,7 +101,7 @@ class HeightState:
         self.round = round_
         self.has_begun = True
         self.phase = Phase.PROPOSAL
-        self.seen = self.accepted = self.held = self.basis = None
+        self.accepted = self.held = self.basis = None
         self.has_requested_payload = False
         self.prepares.enter_round(round_)
         self.commits.enter_round(round_)
@@ -119,6 +121,12 @@ class HeightState:
             del self.bodies[block_hash]
             self.asked.discard(block_hash)
             self.valid.discard(block_hash)
+
+    def see(self, proposal: Proposal) -> None:
+        """Remember a round's first proposal, without its body."""
+        self.seen.setdefault(proposal.round, replace(proposal, block=None))
+        while len(self.seen) > SEEN_MAX:
+            del self.seen[min(self.seen)]
 
     def want_body(self, block_hash: Hash32) -> bool:
         """Note that a body is asked of the network; tell whether that is new."""

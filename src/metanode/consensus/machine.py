@@ -183,6 +183,8 @@ class Consensus:
         self._effects: list[Effect] = []
         self._persist_number = 0
         self._unreleased: deque[_Unreleased] = deque()
+        self._seen_before: dict[Round, Proposal] = {}
+        """First proposals of the tip's rounds, to know a liar who comes late."""
         self._steps: list[SignedStep] = []
         self._unsent: list[SignedMessage] = []
         self._dirty = False
@@ -385,6 +387,7 @@ class Consensus:
             return
         if self._current.awaited is not None:
             # Decided already: only the body is missing, and no other round can change that.
+            self._arm_round()
             return
         self._change_round(Round(round_ + 1))
 
@@ -448,6 +451,10 @@ class Consensus:
         """Take late seals on the tip; help whoever is still busy with a decided height."""
         certificate = self._tip.certificate
         if message.height == self.height - 1 and not isinstance(message, RoundChange):
+            if isinstance(message, Proposal):
+                seen = self._seen_before.get(message.round)
+                if seen is not None and seen.block_hash != message.block_hash:
+                    self._prove(seen, message)
             if (
                 isinstance(message, Commit)
                 and certificate is not None
@@ -464,14 +471,13 @@ class Consensus:
         round_ = proposal.round
         if proposal.author != self._current.electorate.proposer(round_):
             return
-        if round_ < self._current.round:
-            self._take_wanted_body(proposal.block)
+        seen = self._current.seen.get(round_)
+        if seen is not None and seen.block_hash != proposal.block_hash:
+            self._prove(seen, proposal)
             return
-        if round_ == self._current.round and self._current.seen is not None:
-            if proposal.block_hash != self._current.seen.block_hash:
-                self._prove(self._current.seen, proposal)
-            else:
-                self._take_wanted_body(proposal.block)
+        if seen is not None or round_ < self._current.round:
+            self._current.see(proposal)
+            self._take_wanted_body(proposal.block)
             return
         try:
             verify_justification(proposal, self._current.electorate)
@@ -484,8 +490,7 @@ class Consensus:
                 validate_block(block, state=self._tip.state, parent=self._tip.header, rules=self._rules)
             except InvalidInput as error:
                 self._refuse(round_, proposal.block_hash, str(error))
-                if round_ == self._current.round:
-                    self._current.seen = proposal
+                self._current.see(proposal)
                 return
         is_fresh = proposal.justification is None or proposal.justification.prepared is None
         hold_ms = calculate_hold_ms(timestamp=proposal.header.timestamp, now_ms=self._now_ms)
@@ -499,7 +504,8 @@ class Consensus:
     def _accept(self, proposal: Proposal) -> None:
         """Take the round's one proposal, whose body may still be missing."""
         assert proposal.round == self._current.round, (proposal.round, self._current.round)
-        self._current.seen = self._current.accepted = proposal
+        self._current.see(proposal)
+        self._current.accepted = proposal
         self._current.phase = Phase.PREPARE
         if self._current.has_begun:
             after_ms = self._current.timeouts.round_ms(self._current.round)
@@ -537,7 +543,7 @@ class Consensus:
         self._current.keep_body(block)
         accepted = self._current.accepted
         if accepted is not None and accepted.block_hash == block.hash:
-            self._current.accepted = self._current.seen = replace(accepted, block=block)
+            self._current.accepted = replace(accepted, block=block)
             self._check_body(block)
         self._try_propose()
 
@@ -806,6 +812,7 @@ class Consensus:
         state = next_state(self._tip.state, block, self._rules.parameters)
         self._tip = Tip(header=block.header, state=state, certificate=certificate, seals=seals)
         is_announced = self._mode is Mode.LIVE and self._own == self._current.electorate.proposer(round_)
+        self._seen_before = self._current.seen
         self._current = self._begin_height()
         self._flush(
             Decided(block=block, certificate=certificate, state=state),
@@ -1055,8 +1062,8 @@ class Consensus:
 
     def _compare_proposal(self, prepared: PreparedCertificate) -> None:
         """Find a proposer who told others something else in this round."""
-        seen = self._current.seen
-        if seen is None or prepared.round != seen.round or prepared.block_hash == seen.block_hash:
+        seen = self._current.seen.get(prepared.round)
+        if seen is None or prepared.block_hash == seen.block_hash:
             return
         key = (seen.author, Step.PROPOSAL, seen.round)
         if key in self._current.proven or len(self._current.proven) >= EVIDENCE_MAX:
@@ -1071,7 +1078,7 @@ class Consensus:
         self._emit(
             SaveEvidence(
                 evidence=Equivocation(
-                    height=self.height,
+                    height=seen.height,
                     round=seen.round,
                     author=seen.author,
                     first=content_of(seen),
@@ -1086,4 +1093,6 @@ class Consensus:
         if key in self._current.proven or len(self._current.proven) >= EVIDENCE_MAX:
             return
         self._current.proven.add(key)
-        self._emit(SaveEvidence(evidence=equivocation(self.height, first.round, first.author, first, second)))
+        self._emit(
+            SaveEvidence(evidence=equivocation(first.height, first.round, first.author, first, second))
+        )

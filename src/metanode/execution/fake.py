@@ -96,6 +96,11 @@ class FakeExecution:
         """The finalized blocks from number 1 on: what a restart of this client finds on its disk."""
         return [kept.payload for kept in self._chain[1:]]
 
+    @property
+    def head_rlp(self) -> bytes:
+        """The latest finalized block's bytes, the genesis block's included."""
+        return self._chain[-1].payload.execution_rlp
+
     async def head(self) -> Head:
         """See ExecutionClient."""
         await self._disturb("head")
@@ -126,7 +131,7 @@ class FakeExecution:
         if parent.hash != parent_hash or attributes.timestamp <= parent.timestamp:
             raise UnavailableError("build: the attributes do not fit the head")
         transactions = list(self._pool)[: attributes.gas_limit // TRANSACTION_GAS]
-        header = _execute(parent, attributes, transactions)
+        header = execute_block(parent, attributes, transactions)
         payload = ExecutionPayload(
             execution_rlp=encode_execution_block(header, transactions, attributes.withdrawals)
         )
@@ -291,7 +296,7 @@ def next_base_fee(parent: ExecutionHeader) -> int:
     return fee + max(change, 1) if parent.gas_used > target else fee - change
 
 
-def _execute(
+def execute_block(
     parent: ExecutionHeader, attributes: PayloadAttributes, transactions: Sequence[bytes]
 ) -> ExecutionHeader:
     """Return the header that these attributes and transactions give on this parent."""

@@ -395,7 +395,7 @@ class Driver:
     @property
     def is_timer_armed(self) -> bool:
         """Tell whether the current slot or round has a deadline: true in every live state."""
-        return self._timers.is_armed
+        return self._timers.is_armed or bool(self._inputs)
 
     def subscribe(self, upon_decided: Callable[[Decided], None]) -> None:
         """Call back after each block that has become visible."""

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import random
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from metanode.chain.forks import Fork, Timeouts
 from metanode.chain.genesis import make_genesis_header
@@ -43,6 +43,7 @@ class Cluster:
         validators: int = 4,
         powers: Sequence[int] | None = None,
         followers: int = 0,
+        candidates: int = 0,
         faults: LinkFaults | None = None,
         does_relay: bool = False,
         period_s: int = 2,
@@ -52,7 +53,7 @@ class Cluster:
     ) -> None:
         self.random = random.Random(seed)
         self.period_s = period_s
-        keys = [_key(seed, index) for index in range(validators + followers)]
+        keys = [_key(seed, index) for index in range(validators + candidates + followers)]
         weights = powers or [1] * validators
         rule = QuorumRule.STAKE if powers else QuorumRule.AUTHORITY
         members = ValidatorSet.of(
@@ -80,7 +81,7 @@ class Cluster:
             SimulatedNode(
                 index=index,
                 key=key,
-                is_validator=index < validators,
+                is_validator=index < validators + candidates,
                 rules=self.rules,
                 disk=Disk(genesis=header, genesis_state=state),
                 execution_genesis=execution,
@@ -93,6 +94,7 @@ class Cluster:
         self.network.nodes = self.checker.nodes = self.nodes
         self._tasks: asyncio.TaskGroup | None = None
         self._news = asyncio.Event()
+        self._failure: Exception | None = None
 
     # --- time --------------------------------------------------------------------------------------------------------------------------
 
@@ -104,13 +106,15 @@ class Cluster:
     @contextlib.asynccontextmanager
     async def running(self, *, start: Sequence[int] | None = None) -> AsyncIterator["Cluster"]:
         """Start the nodes, all or some; at the end check once more and stop everything."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._upon_exception)
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             watch = tasks.create_task(self._watch(), name="watch")
             for index in range(len(self.nodes)) if start is None else start:
                 self.start(index)
             yield self
-            self.checker.check_all()
+            self._look()
             watch.cancel()
             for node in self.nodes:
                 node.crash()
@@ -138,7 +142,7 @@ class Cluster:
     # --- faults ------------------------------------------------------------------------------------------------------------------------
 
     def start(self, index: int) -> None:
-        """Start a node that is down."""
+        """Start a node that is down, or that was killed and had a turn of the loop to end."""
         assert self._tasks is not None
         self.checker.note("start", index)
         self.nodes[index].start(self._tasks)
@@ -153,7 +157,7 @@ class Cluster:
         self.crash(index)
         await asyncio.sleep(after_s)
         # The killed tasks need a turn of the loop to end.
-        while self.nodes[index].is_running:  # noqa: ASYNC110 - virtual time
+        while self.nodes[index].is_up:  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(0)
         self.start(index)
 
@@ -188,6 +192,8 @@ class Cluster:
         return [node for node in self.nodes if node.is_running]
 
     def _upon_life(self, node: SimulatedNode) -> None:
+        self.checker.upon_life(node)
+
         def upon_decided(decided: Decided) -> None:
             self.checker.upon_decided(node, decided)
             self._news.set()
@@ -203,7 +209,20 @@ class Cluster:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
-            self.checker.check_all()
+            self._look()
+
+    def _look(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self.checker.check_all()
+
+    def _upon_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Keep what a callback raised; the next look raises it again."""
+        found = context.get("exception")
+        if self._failure is None and isinstance(found, Exception):
+            self._failure = found
+        elif found is None:
+            loop.default_exception_handler(context)
 
 
 def _key(seed: int, index: int) -> PrivateKey:

@@ -78,9 +78,17 @@ class Checker:
 
     def upon_decided(self, node: SimulatedNode, decided: Decided) -> None:
         """Look at a block that has become visible."""
-        block, certificate = decided.block, decided.certificate
+        self.note("decided", node.index, decided.block.height, decided.block.hash, decided.certificate.round)
+        self._see(node, decided.block, decided.certificate)
+
+    def upon_life(self, node: SimulatedNode) -> None:
+        """Look at what a life begins with: a block may have become durable in the moment of a crash, and was not shown."""
+        disk = node.disk
+        for height in range(self._heights.get(node.index, 0) + 1, disk.tip + 1):
+            self._see(node, disk.blocks[height - 1], disk.certificates[height - 1])
+
+    def _see(self, node: SimulatedNode, block: Block, certificate: Certificate) -> None:
         height = block.height
-        self.note("decided", node.index, height, block.hash, certificate.round)
         if height <= self._heights.get(node.index, 0):
             return
         if height != self._heights.get(node.index, 0) + 1:

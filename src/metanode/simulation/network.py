@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from metanode.consensus.messages import Message
+from metanode.consensus.wire import encode
 from metanode.node.driver import Reception
 from metanode.primitives.types import Address, Hash32, Height
 
@@ -130,6 +131,10 @@ class SimulatedNetwork:
                 return found
         return None
 
+    def deliver_again(self, sender: int, receiver: int, message: Message) -> None:
+        """Deliver a message that a filter held back."""
+        self._deliver(sender, receiver, encode(message), message)
+
     def _deliver(self, sender: int, receiver: int, raw: bytes, message: Message) -> None:
         if not self.is_linked(sender, receiver):
             return
@@ -179,7 +184,12 @@ class NodeNetwork:
     def broadcast(self, raw: bytes, message: Message, *, is_repeat: bool) -> None:
         """See Network."""
         del is_repeat
-        self._network.broadcast(self._index, raw, message)
+        mischief = self._network.nodes[self._index].mischief
+        if mischief is None:
+            self._network.broadcast(self._index, raw, message)
+            return
+        for receiver, forged in mischief(message):
+            self._network.send(self._index, receiver, encode(forged), forged)
 
     def send(self, peer: str, raw: bytes, message: Message) -> None:
         """See Network."""

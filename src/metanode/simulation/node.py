@@ -58,8 +58,8 @@ class SimulatedNode:
         self.disk = disk
         self.clock = SimulatedClock(rules.parameters.genesis_time)
         self.is_byzantine = False
-        self.is_mute = False
-        """Receives everything, sends nothing: a scenario's silent validator."""
+        self.mischief: Callable[[Message], list[tuple[int, Message]]] | None = None
+        """In a byzantine node: what goes to whom in place of a message of its own."""
         self.engine_delay_ms = (1, 20)
         self.is_engine_available = True
         self.crash_at: Callable[[str], bool] = lambda _: False
@@ -89,14 +89,14 @@ class SimulatedNode:
         return self._driver
 
     @property
+    def is_up(self) -> bool:
+        """Tell whether the node has a life, though it may still recover."""
+        return self._life is not None and not self._life.done()
+
+    @property
     def is_running(self) -> bool:
         """Tell whether the node is up and has recovered."""
-        return (
-            self._life is not None
-            and not self._life.done()
-            and self._driver is not None
-            and self._driver.is_running
-        )
+        return self.is_up and self._driver is not None and self._driver.is_running
 
     @property
     def is_live(self) -> bool:
@@ -110,7 +110,7 @@ class SimulatedNode:
 
     def own_messages(self) -> list[tuple[bytes, Message]]:
         """Return what the node sends when a connection begins."""
-        if self.is_mute:
+        if self.is_byzantine:
             return []
         return [(raw, wire.decode(raw, self.rules.domain)) for raw in self.driver.own_messages()]
 
@@ -122,7 +122,7 @@ class SimulatedNode:
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Begin a life with what the disk holds."""
-        assert not self.is_running
+        assert not self.is_up
         self.lives += 1
         self.engine = FakeExecution(
             self._execution_genesis, decided=self.disk.payloads, disturb=self._disturb
