@@ -3,6 +3,25 @@
 from collections.abc import Callable, Sequence
 from typing import final
 
+__all__ = [
+    "Built",
+    "Cancelled",
+    "Corruption",
+    "Engine",
+    "EngineError",
+    "Events",
+    "Head",
+    "InvalidBlock",
+    "InvalidInput",
+    "InvalidTransaction",
+    "LimitExceeded",
+    "NotFound",
+    "PrunedState",
+    "RpcServer",
+    "StorageError",
+    "Transactions",
+]
+
 class EngineError(Exception): ...
 class NotFound(EngineError): ...
 class PrunedState(EngineError): ...

@@ -17,6 +17,7 @@ use engine::{
     api::{Api, ApiLimits},
     pool::{Origin, PoolError},
 };
+use parking_lot::RwLock;
 use pyo3::{
     IntoPyObjectExt,
     exceptions::PyValueError,
@@ -106,23 +107,37 @@ impl Built {
 /// One chain. Safe to use from several threads; deciding is serial inside.
 #[pyclass(frozen, module = "metanode._engine")]
 pub(crate) struct Engine {
-    pub(crate) inner: Arc<engine::Engine>,
-    pub(crate) api: Arc<Api>,
+    /// Empty once closed, so that the data can be opened again although Python still holds this object.
+    open: RwLock<Option<Opened>>,
     /// Set when a call panicked: what it left behind is not to be trusted until the process starts again.
     is_broken: AtomicBool,
 }
 
+/// The engine and its API.
+#[derive(Clone)]
+pub(crate) struct Opened {
+    pub(crate) engine: Arc<engine::Engine>,
+    pub(crate) api: Arc<Api>,
+}
+
 impl Engine {
+    /// The engine, for those who keep it; fails once it is closed.
+    pub(crate) fn opened(&self) -> PyResult<Opened> {
+        if self.is_broken.load(Ordering::Acquire) {
+            return Err(to_exception(&broken()));
+        }
+        let opened = self.open.read().clone();
+        opened.ok_or_else(|| to_exception(&EngineError::Cancelled))
+    }
+
     /// Run without the GIL.
     fn run<T: Send>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&engine::Engine) -> engine::Result<T> + Send,
     ) -> PyResult<T> {
-        if self.is_broken.load(Ordering::Acquire) {
-            return Err(to_exception(&broken()));
-        }
-        let result = py.detach(|| catch_unwind(AssertUnwindSafe(|| work(&self.inner))));
+        let opened = self.opened()?;
+        let result = py.detach(move || catch_unwind(AssertUnwindSafe(|| work(&opened.engine))));
         result
             .unwrap_or_else(|_| {
                 self.is_broken.store(true, Ordering::Release);
@@ -178,24 +193,27 @@ impl Engine {
             client_version,
         ));
         Ok(Self {
-            inner,
-            api,
+            open: RwLock::new(Some(Opened { engine: inner, api })),
             is_broken: AtomicBool::new(false),
         })
     }
 
-    /// Write everything to disk.
+    /// Write everything to disk and let go of it. Closing again does nothing; other calls then raise Cancelled.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.run(py, engine::Engine::close)
+        let Some(opened) = self.open.write().take() else {
+            return Ok(());
+        };
+        py.detach(move || opened.engine.close())
+            .map_err(|error| to_exception(&error))
     }
 
-    fn head(&self) -> Head {
-        self.inner.head().into()
+    fn head(&self) -> PyResult<Head> {
+        Ok(self.opened()?.engine.head().into())
     }
 
     #[getter]
-    fn chain_id(&self) -> u64 {
-        self.inner.spec().chain_id
+    fn chain_id(&self) -> PyResult<u64> {
+        Ok(self.opened()?.engine.spec().chain_id)
     }
 
     /// Build a block on `parent` from the pool's best transactions. `withdrawals` are (index, validator index,
@@ -350,14 +368,15 @@ impl Engine {
         method: &str,
         params: &[u8],
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let member = self.run(py, |_| Ok(answer(&self.api, method, params)))?;
+        let api = self.opened()?.api;
+        let member = self.run(py, move |_| Ok(answer(&api, method, params)))?;
         Ok(PyBytes::new(py, member.as_bytes()))
     }
 
     /// Subscribe to decided blocks and to transactions for peers.
     #[pyo3(signature = (*, gossip_bytes_max=131_072))]
-    fn subscribe(&self, gossip_bytes_max: usize) -> Events {
-        Events::new(self.inner.clone(), gossip_bytes_max)
+    fn subscribe(&self, gossip_bytes_max: usize) -> PyResult<Events> {
+        Ok(Events::new(&self.opened()?.engine, gossip_bytes_max))
     }
 
     /// Go back to block `number`; later ones are forgotten. For an operator's recovery only.

@@ -1,7 +1,7 @@
 //! News of the engine for a thread that waits for them.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -43,7 +43,8 @@ enum News {
 /// A subscription. One thread waits on it; `close` from any other ends the wait.
 #[pyclass(frozen, module = "metanode._engine")]
 pub(crate) struct Events {
-    engine: Arc<engine::Engine>,
+    /// Not owned: a subscription must not keep a closed engine's data locked.
+    pool: Weak<engine::pool::TransactionPool>,
     subscription: Subscription,
     gossip_bytes_max: usize,
     /// Dropped to wake the waiting thread.
@@ -52,11 +53,11 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) fn new(engine: Arc<engine::Engine>, gossip_bytes_max: usize) -> Self {
+    pub(crate) fn new(engine: &engine::Engine, gossip_bytes_max: usize) -> Self {
         let (open, closed) = bounded(0);
         Self {
             subscription: engine.subscribe(),
-            engine,
+            pool: Arc::downgrade(engine.pool()),
             gossip_bytes_max,
             open: Mutex::new(Some(open)),
             closed,
@@ -78,9 +79,8 @@ impl Events {
             };
             self.note(Some(event), &mut news, &mut has_transactions);
         }
-        if has_transactions {
-            let batches =
-                std::iter::from_fn(|| self.engine.pool().take_gossip(self.gossip_bytes_max));
+        if has_transactions && let Some(pool) = self.pool.upgrade() {
+            let batches = std::iter::from_fn(|| pool.take_gossip(self.gossip_bytes_max));
             news.extend(batches.map(|batch| News::Transactions {
                 count: batch.count,
                 list: batch.list,
@@ -101,7 +101,8 @@ impl Events {
                 }));
             }
             Some(EngineEvent::PendingTransactions(_)) => *has_transactions = true,
-            None => {}
+            // The engine is gone: nothing will come any more.
+            None => self.close(),
         }
     }
 }

@@ -5,12 +5,15 @@ To add a client, add its maker to MAKERS: an async context manager of a fresh cl
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from metanode.chain.attributes import PayloadAttributes
 from metanode.chain.execution_header import decode_execution_block
+from metanode.chain.genesis import make_genesis
+from metanode.chain.validators import Validator, ValidatorSet
 from metanode.errors import Unavailable as UnavailableError
 from metanode.execution.client import (
     ExecutionClient,
@@ -43,7 +46,25 @@ async def make_fake() -> AsyncIterator[ExecutionClient]:
     yield FakeExecution(fake_genesis(gas_limit=30_000_000))
 
 
-MAKERS = {"fake": (make_fake, 30_000_000)}
+@contextlib.asynccontextmanager
+async def make_embedded() -> AsyncIterator[ExecutionClient]:
+    embedded = pytest.importorskip(
+        "metanode.execution.embedded", reason="the engine is not built: make build"
+    )
+    content = make_genesis(
+        network_name="contract",
+        chain_id=1337,
+        genesis_time=1_700_000_000,
+        validators=ValidatorSet([Validator(address=FEE_RECIPIENT)]),
+        balances={},
+    )
+    async with embedded.open_embedded(
+        json.dumps(content).encode(), embedded.EmbeddedOptions(threads=2)
+    ) as client:
+        yield client
+
+
+MAKERS = {"embedded": (make_embedded, 60_000_000), "fake": (make_fake, 30_000_000)}
 
 Scenario = Callable[[ExecutionClient, int], Awaitable[None]]
 Run = Callable[[Scenario], None]

@@ -1,0 +1,343 @@
+"""What the embedded engine does beyond the contract: real transactions, real disks, events from its threads."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from metanode.chain.attributes import PayloadAttributes
+from metanode.chain.execution_header import Withdrawal
+from metanode.chain.genesis import make_genesis, parse_genesis
+from metanode.chain.validators import Validator, ValidatorSet
+from metanode.crypto.hashing import keccak256
+from metanode.crypto.secp256k1 import PrivateKey
+from metanode.errors import InvalidInput, Unavailable
+from metanode.execution.client import (
+    Accepted,
+    ExecutionEvent,
+    ExecutionPayload,
+    Head,
+    HeadChanged,
+    Invalid,
+    Refused,
+    TransactionsPending,
+    Valid,
+)
+from metanode.primitives import rlp
+from metanode.primitives.types import Address, Hash32
+
+_embedded = pytest.importorskip("metanode.execution.embedded", reason="the engine is not built: make build")
+from metanode.execution.embedded import EmbeddedExecution, EmbeddedOptions, open_embedded  # noqa: E402
+
+CHAIN_ID = 1337
+GAS_LIMIT = 60_000_000
+SENDER = PrivateKey(b"\x11" * 32)
+RECIPIENT = Address(b"\xaa" * 20)
+COINBASE = Address(b"\x0f" * 20)
+ETHER = 10**18
+
+
+def genesis() -> bytes:
+    content = make_genesis(
+        network_name="embedded",
+        chain_id=CHAIN_ID,
+        genesis_time=1_700_000_000,
+        validators=ValidatorSet([Validator(address=COINBASE)]),
+        balances={SENDER.address: 1_000 * ETHER},
+    )
+    return json.dumps(content).encode()
+
+
+def transfer(nonce: int, value_wei: int, tip_wei: int = 10**9) -> bytes:
+    """Return a signed EIP-1559 transfer."""
+    fields = [
+        rlp.integer(CHAIN_ID),
+        rlp.integer(nonce),
+        rlp.integer(tip_wei),
+        rlp.integer(100 * 10**9),
+        rlp.integer(21_000),
+        RECIPIENT,
+        rlp.integer(value_wei),
+        b"",
+        [],
+    ]
+    signature = SENDER.sign(keccak256(b"\x02" + rlp.encode(fields)))
+    r, s, v = (
+        int.from_bytes(signature[:32]),
+        int.from_bytes(signature[32:64]),
+        signature[64],
+    )
+    return b"\x02" + rlp.encode([*fields, rlp.integer(v), rlp.integer(r), rlp.integer(s)])
+
+
+def attributes(head: Head, withdrawals: tuple[Withdrawal, ...] = ()) -> PayloadAttributes:
+    return PayloadAttributes(
+        timestamp=head.timestamp + 2,
+        prev_randao=Hash32(b"\x0a" * 32),
+        fee_recipient=COINBASE,
+        withdrawals=withdrawals,
+        parent_beacon_block_root=Hash32(b"\x0b" * 32),
+        gas_limit=GAS_LIMIT,
+    )
+
+
+async def build(client: EmbeddedExecution, withdrawals: tuple[Withdrawal, ...] = ()) -> ExecutionPayload:
+    head = await client.head()
+    build_id = await client.start_build(head.hash, attributes(head, withdrawals))
+    return await client.take_build(build_id, deadline_s=10)
+
+
+async def produce(client: EmbeddedExecution) -> ExecutionPayload:
+    payload = await build(client)
+    await client.finalize(payload.hash)
+    return payload
+
+
+@contextlib.asynccontextmanager
+async def opened(path: Path | None = None) -> AsyncIterator[EmbeddedExecution]:
+    options = EmbeddedOptions(path=path, threads=2, extra_data=b"metanode")
+    async with open_embedded(genesis(), options) as client:
+        yield client
+
+
+async def balance(client: EmbeddedExecution, address: Address) -> int:
+    params = json.dumps(["0x" + address.hex(), "latest"]).encode()
+    answer = json.loads(b"{%s}" % await client.rpc("eth_getBalance", params))
+    return int(answer["result"], 16)
+
+
+def test_the_engine_and_the_consensus_layer_compute_the_same_genesis() -> None:
+    async def scenario() -> None:
+        async with opened() as client:
+            head = await client.head()
+            expected = parse_genesis(genesis()).execution_header
+            assert (head.number, head.hash, head.state_root) == (0, expected.hash, expected.state_root)
+
+    asyncio.run(scenario())
+
+
+def test_a_transfer_and_a_reward_reach_their_accounts() -> None:
+    async def scenario() -> None:
+        async with opened() as client, opened() as other:
+            (accepted,) = await client.submit([transfer(0, 5)])
+            assert isinstance(accepted, Accepted)
+            reward = Withdrawal(index=0, validator_index=0, address=COINBASE, amount_gwei=2 * 10**9)
+            payload = await build(client, (reward,))
+            assert await other.validate(payload) == Valid()
+            await client.finalize(payload.hash)
+            assert await other.finalize(payload.hash) == await client.head()
+            assert await balance(other, RECIPIENT) == 5
+            assert await balance(other, COINBASE) == 2 * ETHER + 21_000 * 10**9
+
+    asyncio.run(scenario())
+
+
+def test_blocks_survive_a_restart(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as client:
+            await client.submit([transfer(0, 7)])
+            payload = await produce(client)
+            head = await client.head()
+        async with opened(tmp_path) as client:
+            assert await client.head() == head
+            assert await client.payload(1) == payload
+            assert await balance(client, RECIPIENT) == 7
+
+    asyncio.run(scenario())
+
+
+def test_an_invalid_block_gets_a_reason_with_its_code() -> None:
+    async def scenario() -> None:
+        async with opened() as client:
+            payload = await build(client)
+            block = rlp.decode(payload.execution_rlp)
+            block[0][10] = rlp.integer(1)
+            changed = ExecutionPayload(execution_rlp=rlp.encode(block), requests=())
+            verdict = await client.validate(changed)
+            assert isinstance(verdict, Invalid)
+            assert verdict.reason.startswith("gas_used: ")
+            with_request = ExecutionPayload(execution_rlp=payload.execution_rlp, requests=(b"\x01\x02",))
+            verdict = await client.validate(with_request)
+            assert isinstance(verdict, Invalid)
+            assert verdict.reason.startswith("requests_hash: ")
+
+    asyncio.run(scenario())
+
+
+def test_the_pool_words_its_refusals_as_geth_does() -> None:
+    async def scenario() -> None:
+        async with opened() as client:
+            answers = await client.submit([transfer(0, 1), transfer(0, 1), b"", transfer(1, 10**30)])
+            assert isinstance(answers[0], Accepted)
+            assert answers[1] == Refused(code=-32000, reason="already known")
+            assert isinstance(answers[2], Refused)
+            assert isinstance(answers[3], Refused)
+            assert "insufficient funds" in answers[3].reason
+
+    asyncio.run(scenario())
+
+
+def test_events_tell_of_own_transactions_and_of_heads() -> None:
+    async def scenario() -> None:
+        async with opened() as client:
+            seen: list[ExecutionEvent] = []
+            listening = asyncio.Event()
+
+            async def listen() -> None:
+                events = client.events()
+                first = asyncio.ensure_future(anext(events))  # noqa: TID251 - the subscription begins with the first step
+                await asyncio.sleep(0)
+                listening.set()
+                seen.append(await first)
+                async for event in events:
+                    seen.append(event)
+                    if isinstance(event, HeadChanged):
+                        break
+                await events.aclose()
+
+            async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+                group.create_task(listen())
+                await listening.wait()
+                raw = transfer(0, 1)
+                client.engine.add_transaction(raw)
+                while not seen:
+                    await asyncio.sleep(0.01)
+                payload = await produce(client)
+            assert seen[0] == TransactionsPending(count=1, transactions_rlp=rlp.encode([raw]))
+            assert isinstance(seen[-1], HeadChanged)
+            assert seen[-1].head.hash == payload.hash
+
+    asyncio.run(scenario())
+
+
+def test_transactions_of_peers_are_announced_by_a_follower_only() -> None:
+    for relays, expected in ((False, []), (True, [1])):
+
+        async def scenario(relays: bool = relays, expected: list[int] = expected) -> None:
+            options = EmbeddedOptions(threads=2, relays_transactions=relays)
+            async with open_embedded(genesis(), options) as client:
+                events = client.engine.subscribe()
+                await client.submit([transfer(0, 1)])
+                news = [item for _ in range(3) for item in await asyncio.to_thread(events.wait, 0.1)]
+                assert [item.count for item in news] == expected
+                events.close()
+
+        asyncio.run(scenario())
+
+
+def test_importing_catches_up_with_a_chain() -> None:
+    async def scenario() -> None:
+        async with opened() as client, opened() as late:
+            payloads = []
+            for nonce in range(3):
+                await client.submit([transfer(nonce, 1)])
+                payloads.append(await produce(client))
+            assert await late.import_payloads(payloads) == await client.head()
+            assert await late.rewind(1) == await _head_at(late, 1)
+            assert await late.import_payloads(payloads) == await client.head()
+            broken = ExecutionPayload(execution_rlp=payloads[0].execution_rlp, requests=(b"\x01\x02",))
+            async with opened() as other:
+                with pytest.raises(InvalidInput, match="requests_hash"):
+                    await other.import_payloads([broken])
+
+    asyncio.run(scenario())
+
+
+async def _head_at(client: EmbeddedExecution, number: int) -> Head:
+    head = await client.head()
+    assert head.number == number
+    return head
+
+
+def test_a_build_is_gone_when_its_parent_is_no_longer_the_head() -> None:
+    async def scenario() -> None:
+        async with opened() as client:
+            head = await client.head()
+            build_id = await client.start_build(head.hash, attributes(head))
+            await produce(client)
+            with pytest.raises(Unavailable, match="no longer the head"):
+                await client.take_build(build_id, deadline_s=1)
+
+    asyncio.run(scenario())
+
+
+def test_a_build_that_is_not_done_in_time_is_unavailable() -> None:
+    async def scenario() -> None:
+        async with opened() as client:
+            head = await client.head()
+            build_id = await client.start_build(head.hash, attributes(head))
+            with pytest.raises(Unavailable, match="not done"):
+                await client.take_build(build_id, deadline_s=0)
+            assert (await client.take_build(build_id, deadline_s=10)).execution_rlp
+
+    asyncio.run(scenario())
+
+
+def test_wrong_attributes_make_a_build_unavailable() -> None:
+    async def scenario() -> None:
+        async with opened() as client:
+            head = await client.head()
+            wrong = PayloadAttributes(
+                timestamp=head.timestamp,
+                prev_randao=Hash32(bytes(32)),
+                fee_recipient=COINBASE,
+                withdrawals=(),
+                parent_beacon_block_root=Hash32(bytes(32)),
+                gas_limit=GAS_LIMIT,
+            )
+            build_id = await client.start_build(head.hash, wrong)
+            with pytest.raises(Unavailable, match="timestamp"):
+                await client.take_build(build_id, deadline_s=10)
+
+    asyncio.run(scenario())
+
+
+def test_another_genesis_is_refused_with_both_hashes(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as client:
+            first = (await client.head()).hash
+        other = json.loads(genesis())
+        other["extraData"] = "0x01"
+        with pytest.raises(InvalidInput, match=first.hex()):
+            async with open_embedded(json.dumps(other).encode(), EmbeddedOptions(path=tmp_path)):
+                pass
+
+    asyncio.run(scenario())
+
+
+def test_an_rpc_error_comes_as_its_member() -> None:
+    async def scenario() -> None:
+        async with opened() as client:
+            answer = json.loads(b"{%s}" % await client.rpc("eth_noSuchMethod", b"[]"))
+            assert answer["error"]["code"] == -32601
+            answer = json.loads(b"{%s}" % await client.rpc("eth_getBalance", b"["))
+            assert answer["error"]["code"] == -32700
+
+    asyncio.run(scenario())
+
+
+def test_the_loop_keeps_running_while_the_engine_works() -> None:
+    async def scenario() -> None:
+        async with opened() as client:
+            raws = [transfer(nonce, 1) for nonce in range(1_000)]
+            ticks = 0
+
+            async def tick() -> None:
+                nonlocal ticks
+                while True:
+                    await asyncio.sleep(0.001)
+                    ticks += 1
+
+            async with asyncio.TaskGroup() as group:
+                ticking = group.create_task(tick())
+                answers = await client.submit(raws)
+                await produce(client)
+                ticking.cancel()
+            assert all(isinstance(answer, Accepted) for answer in answers)
+            assert ticks > 5
+            assert await balance(client, RECIPIENT) == 1_000
+
+    asyncio.run(scenario())
