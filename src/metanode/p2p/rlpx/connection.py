@@ -4,6 +4,7 @@ Three things drive it, as in aioquic: calls of its owner (`send`, `disconnect`),
 `data_to_send()` and sleeps until `timer_at`. It keeps at most one frame of input and asks nobody the time.
 """
 
+import contextlib
 import os
 from collections import deque
 from dataclasses import dataclass
@@ -288,6 +289,9 @@ class RLPxConnection:
         if self._phase is _Phase.HELLO:
             self._process_first(code, data)
             return
+        if code == messages.DISCONNECT:
+            self._terminate(_decode_farewell(data), by_peer=True, detail="")
+            return
         is_base = code < messages.BASE_LENGTH
         payload = snappy.decompress(
             data, messages.BASE_MESSAGE_BYTES_MAX if is_base else self._limits.message_bytes_max
@@ -305,8 +309,6 @@ class RLPxConnection:
             if self._pinged_at is not None:
                 self._events.append(PongReceived(round_trip_s=now - self._pinged_at))
                 self._pinged_at = None
-        elif code == messages.DISCONNECT:
-            self._terminate(messages.decode_disconnect(payload), by_peer=True, detail="")
         else:
             raise PeerFault(f"p2p: message {code:#x} is not expected here")
 
@@ -353,3 +355,10 @@ class RLPxConnection:
             self._phase = _Phase.CLOSED
             self._received.clear()
             self._events.append(Terminated(reason=reason, by_peer=by_peer, detail=detail))
+
+
+def _decode_farewell(data: bytes) -> DisconnectReason:
+    """Return the reason of a disconnect: some clients never compress it, and the two hellos may have crossed it."""
+    with contextlib.suppress(PeerFault):
+        data = snappy.decompress(data, messages.BASE_MESSAGE_BYTES_MAX)
+    return messages.decode_disconnect(data)

@@ -371,6 +371,14 @@ def test_every_way_to_say_goodbye_is_understood(data: bytes, expected: Disconnec
     assert messages.decode_disconnect(data) is expected
 
 
+@pytest.mark.parametrize("compress", [snappy.compress, bytes], ids=["compressed", "plain"])
+def test_a_goodbye_is_understood_compressed_or_not(compress) -> None:
+    script, machine = opened()
+    data = compress(messages.encode_disconnect(DisconnectReason.TOO_MANY_PEERS))
+    machine.receive_data(script.frame(messages.DISCONNECT, data), 0.0)
+    assert termination(machine) == Terminated(reason=DisconnectReason.TOO_MANY_PEERS, by_peer=True, detail="")
+
+
 # Rows 19 and 20: the first packet of a stranger.
 
 

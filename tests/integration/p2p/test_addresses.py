@@ -1,0 +1,139 @@
+"""Addresses without an id, names that do not resolve, and ids that change."""
+
+import asyncio
+import socket
+
+import pytest
+from structlog.testing import capture_logs
+
+from metanode.crypto.hashing import keccak256
+from metanode.p2p.enode import NodeId, parse_enode
+from metanode.p2p.rlpx.handshake import NodeKey
+
+
+def without_id(enode: str, host: str = "127.0.0.1") -> str:
+    return f"enode://{host}:{parse_enode(enode).tcp_port}"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_an_id_is_learned_at_first_contact_pinned_and_logged(run, until, host: str) -> None:
+    async def test(networks) -> None:
+        with capture_logs() as logs:
+            a = await networks.start("a")
+            b = await networks.start("b", peers=(parse_enode(without_id(a.enode, host)),))
+            await until(b.network.peers)
+        address = f"{host}:{a.network.enode.tcp_port}"
+        assert b.store.pins == {address: a.key.node_id}
+        [pinned] = [entry for entry in logs if entry["event"] == "peer_pinned"]
+        assert (pinned["address"], pinned["node_id"]) == (address, a.key.node_id.hex())
+        assert b.network.peers()[0].is_static
+
+    run(test)
+
+
+def test_a_node_with_another_key_at_a_pinned_address_is_refused_until_the_pin_is_forgotten(
+    run, until
+) -> None:
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        b = await networks.start("b", peers=(parse_enode(without_id(a.enode)),))
+        await until(b.network.peers)
+        address = a.network.enode.address
+        await a.stop()
+        with capture_logs() as logs:
+            port = a.network.enode.tcp_port
+            impostor = await networks.start("impostor", listen_port=port)
+            await until(lambda: any(entry["event"] == "peer_pin_mismatch" for entry in logs))
+        assert b.network.peers() == []
+        [mismatch] = [entry for entry in logs if entry["event"] == "peer_pin_mismatch"]
+        assert mismatch["log_level"] == "error"
+        assert f"forget-pin {address}" in mismatch["error"]
+        assert impostor.key.node_id.hex() in mismatch["error"]
+        del b.store.pins[address]
+        await until(b.network.peers)
+        assert b.network.peers()[0].node_id == impostor.key.node_id
+
+    run(test)
+
+
+def test_an_address_with_an_id_accepts_no_other_node(run, until) -> None:
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        wrong = NodeId(NodeKey(keccak256(b"somebody else")).node_id)
+        text = f"enode://{wrong.hex()}@127.0.0.1:{a.network.enode.tcp_port}"
+        b = await networks.start("b", peers=(parse_enode(text),))
+        await until(lambda: b.network.statistics().dials_failed >= 2)
+        assert b.network.peers() == []
+        assert a.handlers.ready == []
+
+    run(test)
+
+
+def test_our_own_address_in_the_list_of_peers_is_found_out_and_left_alone(run, until) -> None:
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        a.network.add_peer(parse_enode(without_id(a.enode)))
+        assert not a.network.add_peer(parse_enode(a.enode))
+        await until(
+            lambda: all(task.done() for _, task in a.network._targets.values()) and a.network._targets
+        )
+        assert a.store.pins == {}
+        assert a.network.statistics().dials_failed == 0
+
+    run(test)
+
+
+def test_a_host_that_does_not_resolve_is_retried_logged_and_never_fatal(run, until, monkeypatch) -> None:
+    async def test(networks) -> None:
+        loop = asyncio.get_running_loop()
+        real = loop.getaddrinfo
+        is_known = False
+
+        async def getaddrinfo(host: str, port: object, **kwargs) -> list:
+            if host == "validator-1.test":
+                if not is_known:
+                    raise socket.gaierror(-2, "Name or service not known")
+                return await real("127.0.0.1", port, **kwargs)
+            return await real(host, port, **kwargs)
+
+        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        with capture_logs() as logs:
+            a = await networks.start("a")
+            b = await networks.start("b", peers=(parse_enode(without_id(a.enode, "validator-1.test")),))
+            await until(lambda: any(entry["event"] == "peer_dial_failed" for entry in logs))
+            await asyncio.sleep(1.0)
+            assert b.task is not None
+            assert not b.task.done()
+            is_known = True
+            await until(b.network.peers)
+        failures = [entry for entry in logs if entry["event"] == "peer_dial_failed"]
+        assert len([f for f in failures if "does not resolve" in f["error"]]) == 1, (
+            "the same failure is logged once"
+        )
+        assert "'validator-1.test' does not resolve" in failures[0]["error"]
+
+    run(test)
+
+
+def test_a_port_that_is_taken_is_told_at_the_start(run) -> None:
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        with pytest.raises(OSError, match="address already in use"):
+            await networks.start("b", listen_port=a.network.enode.tcp_port)
+
+    run(test)
+
+
+def test_records_survive_a_restart(run, until) -> None:
+    async def test(networks) -> None:
+        chain = networks.chain("a", "b")
+        a = await networks.start("a", chain=chain, is_validator=True)
+        await a.network.publish_record(seq=7)
+        b = await networks.start("b", chain=chain, is_validator=True, peers=(parse_enode(a.enode),))
+        await until(lambda: b.network.records() and b.store.records)
+        await b.stop()
+        again = await networks.start("b", chain=chain, is_validator=True, store=b.store)
+        assert [record.seq for record in again.network.records()] == [7]
+        await until(again.network.peers, "called where the record says")
+
+    run(test)
