@@ -38,8 +38,9 @@ impl RpcServer {
         callback: Py<PyAny>,
     ) -> PyResult<Self> {
         let config = Settings::decode(config).map_err(to_python)?;
+        let engine = engine.map(Engine::opened).transpose()?;
         let (unanswered, questions) = Unanswered::new(methods);
-        let answering: Arc<dyn Methods> = match engine {
+        let answering: Arc<dyn Methods> = match &engine {
             Some(engine) => Arc::new(EngineMethods(Arc::clone(&engine.api))),
             None => Arc::new(NoMethods),
         };
@@ -48,9 +49,9 @@ impl RpcServer {
             .detach(|| Server::start(config, answering, outside))
             .map(Arc::new)
             .map_err(to_python)?;
-        let feed = match engine {
+        let feed = match &engine {
             Some(engine) => Some(Feed::start(
-                &engine.inner,
+                &engine.engine,
                 Arc::clone(&engine.api),
                 Arc::clone(&server),
             )?),
