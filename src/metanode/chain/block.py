@@ -5,7 +5,7 @@ the body is the header's: execution hash and requests hash, the roots of transac
 two blocks with one hash are one block, and an object that exists can be executed, stored and forwarded as it is.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Final
 
 from metanode.chain.certificate import Certificate
@@ -38,12 +38,14 @@ class Block:
     parent_certificate: Certificate | None
     """Proof of the parent, as canonical as the block; None at height 1 only."""
 
+    built: InitVar[ExecutionBlock | None] = None
+    """What the own execution client has just made of these bytes: spares the check of the roots."""
     execution: ExecutionBlock = field(init=False, compare=False, repr=False)
     """What consensus reads of `execution_rlp`."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, built: ExecutionBlock | None) -> None:
         validate_requests(self.requests)
-        execution = decode_execution_block(self.execution_rlp)
+        execution = built or decode_execution_block(self.execution_rlp)
         header = self.header
         _same("execution_hash", header.execution_hash, execution.header.hash)
         _same("requests_hash", header.requests_hash, requests_hash(self.requests))
@@ -71,12 +73,17 @@ class Block:
         return encode_block(self.header, self.execution_rlp, self.requests, self.parent_certificate)
 
     @classmethod
-    def decode(cls, data: bytes) -> "Block":
-        """Return the block of its canonical bytes; raises InvalidEncoding or InvalidBlock that names what is wrong."""
+    def decode(cls, data: bytes, *, expected: Hash32 | None = None) -> "Block":
+        """Return the block of its canonical bytes; raises InvalidEncoding or InvalidBlock that names what is wrong.
+
+        With an `expected` hash a foreign header is refused before its body costs anything.
+        """
         if len(data) > BLOCK_BYTES_MAX:
             raise InvalidEncoding(f"block: expected at most {BLOCK_BYTES_MAX} bytes, found {len(data)}")
         fields = rlp.Reader(rlp.decode(data, items_max=512), "block")
         header = ConsensusHeader.from_item(fields.item("header"))
+        if expected is not None and header.hash != expected:
+            raise InvalidBlock(f"block: expected the hash 0x{expected.hex()}, found 0x{header.hash.hex()}")
         execution_rlp = fields.bytes("execution_rlp", length_max=EXECUTION_BYTES_MAX)
         requests = rlp.Reader(fields.list("requests", length_max=256), "block.requests")
         found = tuple(requests.bytes(str(index)) for index in range(len(requests)))

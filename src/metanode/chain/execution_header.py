@@ -25,6 +25,10 @@ WITHDRAWALS_MAX: Final = 16
 """The convention of the consensus layer."""
 REQUESTS_BYTES_MAX: Final = 2 * 1024 * 1024
 """Deposits are bounded by gas alone: 60 M gas fit about 1.2 MB of them."""
+TRANSACTION_GAS_MIN: Final = 21_000
+"""Every transaction uses at least this much. Sources: Yellow Paper, appendix G; EIP-7623 for what refunds leave."""
+TRANSACTIONS_MAX: Final = 50_000
+"""A gas limit of 1,050 M filled with transfers; half a second of this module's work."""
 EMPTY_OMMERS_HASH: Final = keccak256(rlp.encode([]))
 EMPTY_BLOOM: Final = bytes(256)
 
@@ -152,10 +156,10 @@ class ExecutionBlock:
     transaction_count: int
 
 
-def decode_execution_block(data: bytes) -> ExecutionBlock:
+def decode_execution_block(data: bytes, *, check_roots: bool = True) -> ExecutionBlock:
     """Return the block of its RLP, with the body checked against the header's roots; about 10 us a transaction.
 
-    Raises InvalidEncoding for bytes that are no block, InvalidBlock for a body that is not the header's.
+    `check_roots=False` is for bytes that the own execution client has just made. Raises InvalidEncoding for bytes that are no block, InvalidBlock for a body that is not the header's.
     """
     if len(data) > EXECUTION_BYTES_MAX:
         raise InvalidBlock(
@@ -167,22 +171,15 @@ def decode_execution_block(data: bytes) -> ExecutionBlock:
     header_start = position
     _, _, position = rlp.item_span(data, position, end)
     header = ExecutionHeader.decode(data[header_start:position])
-    transactions, position = _transactions(data, position, end)
+    count_max = min(TRANSACTIONS_MAX, header.gas_limit // TRANSACTION_GAS_MIN)
+    transactions, position = _transactions(data, position, end, count_max)
     ommers_start = position
     _, _, position = rlp.item_span(data, position, end)
     if data[ommers_start:position] != b"\xc0" or header.ommers_hash != EMPTY_OMMERS_HASH:
         raise InvalidBlock("execution block: expected no ommers")
     withdrawals = _withdrawals(rlp.decode(data[position:end], items_max=8 * WITHDRAWALS_MAX))
-    root = ordered_root(transactions)
-    if root != header.transactions_root:
-        raise InvalidBlock(
-            f"execution block: its transactions have the root 0x{root.hex()}, its header says 0x{header.transactions_root.hex()}"
-        )
-    root = ordered_root([rlp.encode(withdrawal.to_item()) for withdrawal in withdrawals])
-    if root != header.withdrawals_root:
-        raise InvalidBlock(
-            f"execution block: its withdrawals have the root 0x{root.hex()}, its header says 0x{header.withdrawals_root.hex()}"
-        )
+    if check_roots:
+        _check_roots(header, transactions, withdrawals)
     return ExecutionBlock(header=header, withdrawals=withdrawals, transaction_count=len(transactions))
 
 
@@ -234,13 +231,30 @@ def validate_requests(requests: Sequence[bytes]) -> None:
         previous = request[0]
 
 
-def _transactions(data: bytes, start: int, end: int) -> tuple[list[bytes], int]:
+def _check_roots(
+    header: ExecutionHeader, transactions: Sequence[bytes], withdrawals: Sequence[Withdrawal]
+) -> None:
+    for name, found, said in (
+        ("transactions", transactions_root(transactions), header.transactions_root),
+        ("withdrawals", withdrawals_root(withdrawals), header.withdrawals_root),
+    ):
+        if found != said:
+            raise InvalidBlock(
+                f"execution block: its {name} have the root 0x{found.hex()}, its header says 0x{said.hex()}"
+            )
+
+
+def _transactions(data: bytes, start: int, end: int, count_max: int) -> tuple[list[bytes], int]:
     """Return the EIP-2718 bytes of each transaction, and where their list ends."""
     is_list, position, stop = rlp.item_span(data, start, end)
     if not is_list:
         raise InvalidEncoding("execution block: expected a list of transactions")
     found: list[bytes] = []
     while position < stop:
+        if len(found) == count_max:
+            raise InvalidBlock(
+                f"execution block: more than {count_max} transactions do not fit its gas limit"
+            )
         legacy, content, after = rlp.item_span(data, position, stop)
         if content == after:
             raise InvalidEncoding(f"execution block: transaction {len(found)} is empty")

@@ -30,8 +30,9 @@ def make_block(
     proposal_round: Round,
     vote: Vote | None = None,
 ) -> Block:
-    """Return the block of the height after `parent` around an execution block that was built for it."""
-    execution = decode_execution_block(execution_rlp).header
+    """Return the block of the height after `parent` around an execution block that the own client built for it."""
+    built = decode_execution_block(execution_rlp, check_roots=False)
+    execution = built.header
     after, _, _ = calculate_validators(state, rules.parameters, vote=vote, voter=proposer)
     header = ConsensusHeader(
         version=rules.parameters.fork(execution.timestamp).consensus_version,

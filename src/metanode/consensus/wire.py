@@ -170,9 +170,7 @@ def _decode_proposal(
     if bool(found) != (round_ > 0):
         raise InvalidEncoding(f"message.justification: round {round_} with {len(found)} parts of one")
     justification = _decode_justification(rlp.Reader(found, "justification"), height, round_, domain)
-    block = Block.decode(encoded) if encoded else None
-    if block is not None and block.hash != header.hash:
-        raise InvalidEncoding("message.block: not the header's own")
+    block = Block.decode(encoded, expected=header.hash) if encoded else None
     return Proposal(
         height=height,
         round=round_,

@@ -520,7 +520,7 @@ class Driver:
             raw = await self._network.request_block(height, block_hash, holders)
             if raw is not None:
                 try:
-                    block = Block.decode(raw)
+                    block = Block.decode(raw, expected=block_hash)
                 except InvalidInput as error:
                     log.warning("body_malformed", height=height, reason=str(error)[:200])
                 else:

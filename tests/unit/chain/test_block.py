@@ -104,6 +104,15 @@ def test_a_body_of_another_block_does_not_go_with_the_header(grown: Any) -> None
             replace(one, **changes)
 
 
+def test_a_foreign_header_is_refused_before_its_body(grown: Any) -> None:
+    one, other = grown.propose(), grown.propose(base_fee_per_gas=8)
+    assert Block.decode(one.encode(), expected=one.hash) == one
+    with pytest.raises(
+        InvalidBlock, match=f"expected the hash 0x{other.hash.hex()}, found 0x{one.hash.hex()}"
+    ):
+        Block.decode(one.encode(), expected=other.hash)
+
+
 def test_a_block_without_its_certificate_encodes_as_an_empty_list(chain: Any) -> None:
     block = chain.propose()
     assert block.parent_certificate is None

@@ -147,6 +147,14 @@ def test_a_foreign_body_under_a_good_header_is_refused(
         decode_execution_block(encode_execution_block(header(), transactions, withdrawals))
 
 
+def test_more_transactions_than_the_gas_limit_has_room_for_cost_nothing() -> None:
+    crowd = [b"\1"] * 3_000_000
+    with pytest.raises(InvalidBlock, match="more than 2857 transactions do not fit"):
+        decode_execution_block(encode_execution_block(header(), crowd, []))
+    with pytest.raises(InvalidBlock, match="more than 50000 transactions"):
+        decode_execution_block(encode_execution_block(header(gas_limit=2**63), crowd, []))
+
+
 def test_ommers_are_refused() -> None:
     payload = header().encode() + b"\xc0" + b"\xc1\xc0" + b"\xc0"
     with pytest.raises(InvalidBlock, match="no ommers"):
