@@ -1,0 +1,400 @@
+"""The composition root: opens every part of a node in order, hands each the others, and closes them in reverse.
+
+Nothing is decided here. `run_node` is what `metanode node` calls; it returns when SIGTERM or SIGINT has been obeyed, and
+raises when a part could not be opened or the node had to halt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import platform
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+import uvloop
+
+from metanode.crypto.addresses import format_address
+from metanode.execution.client import TransactionsPending
+from metanode.execution.embedded import EmbeddedOptions, open_embedded
+from metanode.node.driver import Driver
+from metanode.node.genesis_source import find_genesis
+from metanode.node.keys import load_node_key, load_validator_key
+from metanode.node.measurements import Measurements
+from metanode.node.operator_http import OperatorApplication, serve
+from metanode.node.peering import ConsensusLink, PeerHandlers, PeerStatus
+from metanode.node.service_manager import notify_ready, notify_stopping
+from metanode.node.sync import ChainSync
+from metanode.node.views import Administration, ChainView
+from metanode.p2p.network import Network, NetworkConfig
+from metanode.p2p.rlpx.handshake import NodeKey
+from metanode.primitives.types import ZERO_ADDRESS
+from metanode.rpc.admin import admin_methods
+from metanode.rpc.ibft import ibft_methods
+from metanode.rpc.server import Listener, RPCLimits, RPCServerConfig, open_server
+from metanode.storage.node_store import NodeStore
+from metanode.storage.signer import FileSigner
+from metanode.telemetry.logs import configure_logs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from prometheus_client import CollectorRegistry
+
+    from metanode.chain.block import Block
+    from metanode.chain.certificate import Certificate
+    from metanode.chain.genesis import Genesis
+    from metanode.consensus.effects import Decided
+    from metanode.crypto.secp256k1 import PrivateKey
+    from metanode.execution.embedded import EmbeddedExecution
+    from metanode.node.config import NodeConfig
+    from metanode.primitives.types import Address, Height
+    from metanode.rpc.server import RPCServer
+
+log = structlog.get_logger(__name__)
+
+LAG_INTERVAL_S: Final = 0.1
+"""How often the loop's lateness is measured."""
+LAG_SHED_S: Final = 0.05
+"""Above this consensus is late, and heavy RPC calls are refused (PROTOCOL section 6)."""
+LAG_RECOVERED_TURNS: Final = 10
+"""So many punctual turns end the shedding: a second."""
+RECOVERY_POLL_S: Final = 0.005
+EXTRA_DATA: Final = b"metanode"
+
+
+def run_node(config: NodeConfig, *, home: Path, genesis_file: Path | None) -> None:
+    """Run one node until SIGTERM or SIGINT.
+
+    Raises:
+        MetanodeError: when a part can't be opened, or going on could contradict what is decided.
+    """
+    configure_logs(level=config.log.level, output_format=config.log.format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run_until_signalled(config, home=home, genesis_file=genesis_file))
+
+
+async def _run_until_signalled(config: NodeConfig, *, home: Path, genesis_file: Path | None) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    opened = await _open_inputs(config, home=home, genesis_file=genesis_file)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            node = tasks.create_task(_run(opened), name="node")
+            await _first_of(stop, node)
+            notify_stopping()
+            node.cancel()
+    except* asyncio.CancelledError:
+        pass
+    except* Exception as group:  # noqa: BLE001 - unwrapped and raised again
+        raise _innermost(group) from None
+    log.info("node_stopped")
+
+
+async def _first_of(stop: asyncio.Event, node: asyncio.Task[None]) -> None:
+    """Wait for the signal; the node's own end cancels the wait through the group."""
+    waiting = asyncio.ensure_future(stop.wait())  # noqa: TID251 - raced with the node, cancelled below
+    try:
+        await asyncio.wait({waiting, node}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+
+
+def _innermost(group: BaseExceptionGroup[Any]) -> BaseException:
+    """The first cause, for the one sentence that the command line prints."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Inputs:
+    """What a node starts from, all checked."""
+
+    config: NodeConfig
+    home: Path
+    data: Path
+    genesis: Genesis
+    genesis_document: bytes
+    validator_key: PrivateKey | None
+    node_key: NodeKey
+
+    @property
+    def own(self) -> Address | None:
+        """The validator's address; None when this node only follows."""
+        return self.validator_key.address if self.validator_key else None
+
+    @property
+    def role(self) -> str:
+        """For metrics and logs."""
+        return "validator" if self.validator_key else "follower"
+
+
+async def _open_inputs(config: NodeConfig, *, home: Path, genesis_file: Path | None) -> _Inputs:
+    key, key_warnings = await asyncio.to_thread(load_validator_key, config.validator, home=home)
+    found = find_genesis(
+        config, home=home, genesis_file=genesis_file, own_address=key.address if key else None
+    )
+    for warning in (*key_warnings, *found.warnings):
+        log.warning("configuration_warning", text=warning)
+    node_key = load_node_key(home / (config.p2p.node_key or "nodekey"))
+    data = home / (config.storage.directory or "data")
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return _Inputs(
+        config=config,
+        home=home,
+        data=data,
+        genesis=found.genesis,
+        genesis_document=found.document,
+        validator_key=key if config.mining.enabled else None,
+        node_key=NodeKey(node_key.secret),
+    )
+
+
+async def _run(inputs: _Inputs) -> None:
+    """Open everything, serve until cancelled, close everything."""
+    config, genesis = inputs.config, inputs.genesis
+    client = f"metanode/v{version('metanode')}/{sys.platform}-{platform.machine()}/python{platform.python_version()}"
+    log.info(
+        "node_starting", role=inputs.role, network=genesis.network_name, chain_id=genesis.chain_id,
+        genesis="0x" + genesis.hash.hex(), validator=None if inputs.own is None else format_address(inputs.own),
+    )  # fmt: skip
+    async with contextlib.AsyncExitStack() as stack:
+        store = await asyncio.to_thread(NodeStore.open, inputs.data / "node.db", genesis)
+        stack.push_async_callback(asyncio.to_thread, store.close)
+        signer = None
+        if inputs.validator_key is not None:
+            signer = await asyncio.to_thread(
+                FileSigner.open, inputs.data / "signer.log", inputs.validator_key, genesis_hash=genesis.hash
+            )
+            stack.push_async_callback(asyncio.to_thread, signer.close)
+        execution = await stack.enter_async_context(
+            open_embedded(inputs.genesis_document, _engine_options(inputs, client=client))
+        )
+        link = ConsensusLink()
+        sync = ChainSync()
+        driver = Driver(
+            rules=genesis.rules, store=store, signer=signer, network=link, synchroniser=sync, execution=execution,
+            clock=_WallClock(), fee_recipient=config.validator.coinbase or inputs.own or ZERO_ADDRESS,
+        )  # fmt: skip
+        network = Network(
+            _network_config(inputs, client=client),
+            chain=PeerStatus(genesis, driver),
+            handlers=PeerHandlers(
+                driver=driver, store=store, execution=execution, is_validator=inputs.validator_key is not None
+            ),
+            signer=signer,
+            store=store,
+        )
+        link.attach(network)
+        name = inputs.home.name
+        chain = ChainView(genesis=genesis, driver=driver, store=store, network=network, own=inputs.own)
+        administration = Administration(
+            name=name, client=client, genesis=genesis, driver=driver, network=network, own=inputs.own
+        )
+        measurements = Measurements(
+            name=name, role=inputs.role, genesis=genesis, driver=driver, network=network, execution=execution,
+            data=inputs.data, own=inputs.own, peer_limit=config.p2p.max_peers,
+        )  # fmt: skip
+        driver.subscribe(lambda decided: _announce(link, decided))
+        driver.subscribe(measurements.upon_decided)
+        driver.subscribe_evidence(measurements.upon_evidence)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(driver.run(), name="consensus")
+            # Peers and readers may come when the past is known.
+            while not driver.is_running:  # noqa: ASYNC110 - a start of milliseconds, once
+                await asyncio.sleep(RECOVERY_POLL_S)
+            tasks.create_task(sync.run(network, _SyncTarget(driver)), name="sync")
+            tasks.create_task(network.run(), name="peers")
+            tasks.create_task(_gossip(execution, network), name="gossip")
+            rpc_config = _rpc_config(inputs, client=client)
+            handlers = {**ibft_methods(chain), **admin_methods(administration)}
+            server = await stack.enter_async_context(
+                open_server(rpc_config, handlers, engine=execution.engine)
+            )
+            measurements.rpc = server
+            tasks.create_task(_watch(server, network, measurements), name="watch")
+            view = _OperatorView(measurements, administration)
+            for host, port, page in _operator_listeners(config):
+                tasks.create_task(
+                    serve(OperatorApplication(view, page=page), host=host, port=port), name=f"http {port}"
+                )
+            await network.ready.wait()
+            administration.endpoints.update(_endpoints(server, config))
+            log.info("node_ready", enode=str(network.enode), **administration.endpoints)
+            notify_ready(f"height {driver.final_height}")
+
+
+def _announce(link: ConsensusLink, decided: Decided) -> None:
+    link.announce(decided.block, decided.certificate)
+    block = decided.block
+    log.info(
+        "block_finalized", height=block.height, round=decided.certificate.round, hash="0x" + block.header.execution_hash.hex(),
+        transactions=block.execution.transaction_count, gas=block.execution.header.gas_used,
+        seals=len(decided.certificate.seals), proposer="0x" + block.header.proposer.hex(),
+    )  # fmt: skip
+
+
+async def _gossip(execution: EmbeddedExecution, network: Network) -> None:
+    """Hand transactions that entered our pool to the peers."""
+    async for event in execution.events():
+        if isinstance(event, TransactionsPending):
+            network.broadcast_transactions(event.transactions_rlp)
+
+
+async def _watch(server: RPCServer, network: Network, measurements: Measurements) -> None:
+    """Measure how late the loop runs, and tell the RPC server what it answers for us."""
+    loop = asyncio.get_running_loop()
+    punctual = 0
+    shedding = False
+    while True:
+        due = loop.time() + LAG_INTERVAL_S
+        await asyncio.sleep(LAG_INTERVAL_S)
+        lag_s = max(0.0, loop.time() - due)
+        measurements.observe_lag(lag_s)
+        punctual = 0 if lag_s > LAG_SHED_S else punctual + 1
+        if shedding != (punctual < LAG_RECOVERED_TURNS and (shedding or punctual == 0)):
+            shedding = not shedding
+            server.set_shedding(shedding=shedding)
+        server.set_peer_count(len(network.peers()))
+
+
+def _engine_options(inputs: _Inputs, *, client: str) -> EmbeddedOptions:
+    storage = inputs.config.storage
+    return EmbeddedOptions(
+        path=inputs.data / "engine",
+        cache_bytes=storage.cache_mib << 20,
+        history_blocks=storage.history_blocks,
+        client_version=client,
+        extra_data=EXTRA_DATA,
+        relays_transactions=inputs.validator_key is None,
+    )
+
+
+def _network_config(inputs: _Inputs, *, client: str) -> NetworkConfig:
+    peers = inputs.config.p2p
+    return NetworkConfig(
+        key=inputs.node_key,
+        client=client,
+        listen_host=peers.listen_address.host,
+        listen_port=peers.listen_address.port,
+        peers=peers.bootstrap_nodes,
+        discovers=peers.discovery,
+        max_peers=peers.max_peers,
+    )
+
+
+def _rpc_config(inputs: _Inputs, *, client: str) -> RPCServerConfig:
+    config = inputs.config
+    public = partial(
+        Listener,
+        address=config.rpc_host,
+        cors_origins=config.network.cors_origins,
+        namespaces=config.server.namespaces,
+        hosts=config.server.allowed_hosts,
+    )
+    listeners = [public(port=config.server.rpc_port)]
+    if config.server.ws_port is not None:
+        listeners.append(public(port=config.server.ws_port, http=False))
+    if config.server.private_port is not None:
+        listeners.append(Listener(port=config.server.private_port, private=True))
+    return RPCServerConfig(
+        listeners=tuple(listeners),
+        limits=RPCLimits(
+            connections_max=config.server.connections_max,
+            connections_per_address_max=config.server.connections_per_address_max,
+            trusted_proxies=config.server.trusted_proxies,
+        ),
+        client_version=client,
+        network_id=inputs.genesis.chain_id,
+    )
+
+
+def _operator_listeners(config: NodeConfig) -> list[tuple[str, int, bool]]:
+    """Address, port, and whether / is a page, of each HTTP listener for operators."""
+    server = config.server
+    listeners = []
+    if server.metrics_port is not None:
+        listeners.append((server.metrics_address, server.metrics_port, False))
+    if server.api_port is not None:
+        listeners.append((server.bind_address, server.api_port, False))
+    if server.dashboard_port is not None:
+        listeners.append((server.bind_address, server.dashboard_port, True))
+    return listeners
+
+
+def _endpoints(server: RPCServer, config: NodeConfig) -> dict[str, str]:
+    names = ["rpc", *(["ws"] if config.server.ws_port is not None else []), "private"]
+    found = {
+        name: f"{'ws' if name == 'ws' else 'http'}://{host}:{port}"
+        for name, (host, port) in zip(names, server.addresses, strict=False)
+    }
+    for name, port in (
+        ("metrics", config.server.metrics_port),
+        ("api", config.server.api_port),
+        ("dashboard", config.server.dashboard_port),
+    ):
+        if port is not None:
+            found[name] = (
+                f"http://{config.server.metrics_address if name == 'metrics' else config.server.bind_address}:{port}"
+            )
+    return found
+
+
+class _OperatorView:
+    """`operator_http.NodeView`: metrics and status together."""
+
+    def __init__(self, measurements: Measurements, administration: Administration) -> None:
+        self._measurements = measurements
+        self._administration = administration
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The metrics, those that are read on demand brought up to date."""
+        self._measurements.refresh()
+        return self._measurements.registry
+
+    def unready_reason(self) -> str | None:
+        """Why the node should get no traffic."""
+        return self._administration.unready_reason(time.time())
+
+    def unhealthy_reason(self) -> str | None:
+        """Never: a node that can't go on ends by itself."""
+        return None
+
+    def status(self) -> dict[str, Any]:
+        """The node in one glance."""
+        return dict(self._administration.status())
+
+
+class _WallClock:
+    """`node.ports.Clock` of the operating system."""
+
+    def wall_ms(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        return time.time_ns() // 1_000_000
+
+
+class _SyncTarget:
+    """`node.sync.Importer`: the driver."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    @property
+    def decided_height(self) -> Height:
+        """The height of the latest decided block."""
+        return self._driver.tip.header.height
+
+    async def import_decided(self, block: Block, certificate: Certificate) -> None:
+        """Take the next block."""
+        await self._driver.import_decided(block, certificate)

@@ -1,0 +1,84 @@
+"""`metanode node recover`: rewind an engine that is ahead of every certificate that can be had (PROTOCOL section 4).
+
+That happens when node.db was lost or restored from a backup while the engine was not, and no peer has the certificates any
+more. With peers, never use it: the node fetches the certificates and compares by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from metanode.errors import InvalidInput
+from metanode.execution.embedded import EmbeddedOptions, open_embedded
+from metanode.node.config import load_config
+from metanode.node.genesis_source import find_genesis
+from metanode.node.keys import load_validator_key
+from metanode.storage.node_store import NodeStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryPlan:
+    """What a rewind would do to a stopped node."""
+
+    data: Path
+    genesis_document: bytes
+    decided_height: int
+    """The highest height with a certificate in node.db."""
+    engine_height: int
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the engine is ahead."""
+        return self.engine_height > self.decided_height
+
+    def describe(self) -> str:
+        """The plan in one sentence."""
+        if not self.is_needed:
+            return f"nothing to do: node.db has certificates up to {self.decided_height}, the engine is at {self.engine_height}"
+        return (
+            f"the engine is at {self.engine_height}, node.db has certificates up to {self.decided_height} only: "
+            f"{self.engine_height - self.decided_height} blocks would be forgotten, and may be decided differently"
+        )
+
+
+def plan_recovery(home: Path) -> RecoveryPlan:
+    """Compare node.db and engine of the stopped node in `home`.
+
+    Raises:
+        MetanodeError: when the node runs, or a part can't be opened.
+    """
+    config = load_config([home / "config.toml"]).config
+    key, _ = load_validator_key(config.validator, home=home)
+    found = find_genesis(config, home=home, genesis_file=None, own_address=key.address if key else None)
+    data = home / (config.storage.directory or "data")
+    if not (data / "node.db").exists():
+        raise InvalidInput(f"{data / 'node.db'} does not exist; nothing to recover")
+    store = NodeStore.open(data / "node.db", found.genesis)
+    try:
+        decided_height, engine_height = asyncio.run(_heights(store, data, found.document))
+    finally:
+        store.close()
+    return RecoveryPlan(
+        data=data, genesis_document=found.document, decided_height=decided_height, engine_height=engine_height
+    )
+
+
+def recover_node(plan: RecoveryPlan) -> None:
+    """Carry the plan out."""
+    asyncio.run(_rewind(plan))
+
+
+async def _heights(store: NodeStore, data: Path, document: bytes) -> tuple[int, int]:
+    stored = await store.load()
+    async with open_embedded(document, EmbeddedOptions(path=data / "engine")) as execution:
+        return stored.header.height, (await execution.head()).number
+
+
+async def _rewind(plan: RecoveryPlan) -> None:
+    async with open_embedded(plan.genesis_document, EmbeddedOptions(path=plan.data / "engine")) as execution:
+        await execution.rewind(plan.decided_height)

@@ -1,0 +1,278 @@
+"""What RPC handlers and operators see of the node, in the shapes that they speak."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from metanode.consensus.inputs import Mode
+from metanode.crypto.addresses import format_address
+from metanode.errors import InvalidInput
+from metanode.p2p.enode import parse_enode
+from metanode.primitives.hexadecimal import encode_data, encode_quantity
+from metanode.primitives.types import Height
+from metanode.rpc.ibft import EpochInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from metanode.chain.certificate import Certificate
+    from metanode.chain.genesis import Genesis
+    from metanode.chain.header import ConsensusHeader
+    from metanode.chain.validators import ValidatorSet
+    from metanode.node.driver import Driver
+    from metanode.p2p.network import Network
+    from metanode.p2p.ports import PeerInfo
+    from metanode.primitives.types import Address, Hash32
+    from metanode.storage.node_store import NodeStore
+
+SILENT_PERIODS: Final = 10
+"""A node whose newest block is older than so many periods gets no traffic."""
+
+
+class ChainView:
+    """`rpc.ibft.ChainReader`: the chain and what consensus does, for `ibft_*`."""
+
+    def __init__(
+        self, *, genesis: Genesis, driver: Driver, store: NodeStore, network: Network, own: Address | None
+    ) -> None:
+        self._genesis = genesis
+        self._driver = driver
+        self._store = store
+        self._network = network
+        self._own = own
+
+    @property
+    def head(self) -> int:
+        """The finalized height."""
+        return self._driver.final_height
+
+    async def header(self, height: int) -> ConsensusHeader | None:
+        """A decided block's header."""
+        return await self._store.header(Height(height))
+
+    async def height_of(self, execution_hash: Hash32) -> int | None:
+        """The height of the block with this execution hash."""
+        return await self._store.height_of(execution_hash)
+
+    async def validators(self, height: int) -> ValidatorSet | None:
+        """The set that decides a height, up to the one after the head."""
+        return await self._store.validators(Height(height))
+
+    async def certificate(self, height: int) -> Certificate | None:
+        """The certificate of a decided height."""
+        return await self._store.certificate(Height(height))
+
+    def is_canonical(self, height: int) -> bool:
+        """Whether the height's certificate stands in a decided block: true below the head."""
+        return height < self.head
+
+    def wishes(self) -> Mapping[Address, bool]:
+        """This node's open wishes on membership."""
+        return self._driver.wishes
+
+    def propose_vote(self, subject: Address, *, add: bool, force: bool) -> None:
+        """Vote for this from the next own block on.
+
+        Raises:
+            InvalidInput: when it would change nothing, or add somebody who could not take part (unless `force`).
+        """
+        if self._own is None:
+            raise InvalidInput("this node is no validator and has no vote")
+        validators = self._driver.tip.state.validators
+        name = format_address(subject)
+        if add == (subject in validators):
+            raise InvalidInput(f"{name} is {'already' if add else 'not'} a validator")
+        if not add and len(validators) == 1:
+            raise InvalidInput(f"{name} is the last validator")
+        if add and not force:
+            self._check_candidate(subject, name)
+        self._driver.set_wishes({**self._driver.wishes, subject: add})
+
+    def _check_candidate(self, subject: Address, name: str) -> None:
+        """A validator that can't take part weakens the quorum from its first block (PROTOCOL section 7)."""
+        peer = next((peer for peer in self._network.peers() if peer.proven == subject), None)
+        if peer is None:
+            raise InvalidInput(
+                f"{name} is not connected to this node and has not proved its key; start its node first, "
+                'or force the vote with the third parameter {"force": true}'
+            )
+        if peer.height + 1 < self.head:
+            raise InvalidInput(
+                f"{name} is at height {peer.height} of {self.head}; wait until it has caught up, or force the vote"
+            )
+
+    def discard_vote(self, subject: Address) -> None:
+        """Drop a wish."""
+        self._driver.set_wishes(
+            {other: add for other, add in self._driver.wishes.items() if other != subject}
+        )
+
+    def consensus_state(self) -> Mapping[str, Any]:
+        """What the core is doing: enough to see from one node why a height does not move."""
+        snapshot = self._driver.snapshot
+        heard = self._driver.statistics.last_messages
+        connected = {peer.proven for peer in self._network.peers()} | {self._own}
+        return {
+            "height": encode_quantity(snapshot.height),
+            "round": encode_quantity(snapshot.round),
+            "phase": snapshot.phase.name.lower(),
+            "mode": snapshot.mode.value,
+            "proposer": encode_data(snapshot.proposer),
+            "acceptedBlock": None if snapshot.accepted is None else encode_data(snapshot.accepted),
+            "preparedRound": None
+            if snapshot.prepared_round is None
+            else encode_quantity(snapshot.prepared_round),
+            "prepareWeight": encode_quantity(snapshot.prepare_weight),
+            "commitWeight": encode_quantity(snapshot.commit_weight),
+            "quorumWeight": encode_quantity(snapshot.quorum_weight),
+            "totalWeight": encode_quantity(snapshot.total_power),
+            "timerArmed": self._driver.is_timer_armed,
+            "messagesKept": encode_quantity(snapshot.kept),
+            "validators": [
+                {
+                    "address": encode_data(address),
+                    "connected": address in connected,
+                    "roundWanted": encode_quantity(snapshot.round_change_rounds[address])
+                    if address in snapshot.round_change_rounds
+                    else None,
+                    "lastMessage": None
+                    if address not in heard
+                    else {
+                        "type": heard[address].kind,
+                        "height": encode_quantity(heard[address].height),
+                        "round": encode_quantity(heard[address].round),
+                        "secondsAgo": round(max(0.0, time.time() - heard[address].at_ms / 1000), 1),
+                    },
+                }
+                for address in self._driver.tip.state.validators.addresses
+            ],
+        }
+
+    async def evidence(self) -> Sequence[Mapping[str, Any]]:
+        """Proofs of lies that this node keeps, encoded."""
+        return [{"encoded": encode_data(proof)} for proof in await self._store.evidence()]
+
+    def epoch(self) -> EpochInfo:
+        """Where the head stands in its epoch."""
+        length = self._genesis.parameters.epoch_length
+        number, position = divmod(self.head, length)
+        return EpochInfo(
+            length=length, number=number, first_height=number * length, blocks_left=length - position
+        )
+
+
+class Administration:
+    """`rpc.admin.NodeAdministration`, and the status that operators read over HTTP."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        client: str,
+        genesis: Genesis,
+        driver: Driver,
+        network: Network,
+        own: Address | None,
+    ) -> None:
+        self._name = name
+        self._client = client
+        self._genesis = genesis
+        self._driver = driver
+        self._network = network
+        self._own = own
+        self.endpoints: dict[str, str] = {}
+        """What this node serves, by name; filled in by the composition root."""
+
+    def node_info(self) -> Mapping[str, Any]:
+        """This node, in geth's shape with our additions."""
+        enode = self._network.enode
+        return {
+            "id": "" if enode.node_id is None else enode.node_id.hex(),
+            "name": self._client,
+            "enode": str(enode),
+            "enr": self._network.record,
+            "ip": enode.host,
+            "ports": {"listener": enode.tcp_port, "discovery": enode.udp_port},
+            "listenAddr": enode.address,
+            "protocols": {
+                "mtn": {
+                    "network": self._genesis.chain_id,
+                    "genesis": encode_data(self._genesis.hash),
+                    "head": encode_data(self._driver.tip.header.hash),
+                }
+            },
+            "status": dict(self.status()),
+        }
+
+    def peers(self) -> Sequence[Mapping[str, Any]]:
+        """Connected peers, in geth's shape with our additions."""
+        return [
+            {
+                "id": peer.node_id.hex(),
+                "name": peer.client,
+                "enode": f"enode://{peer.node_id.hex()}@{peer.address}",
+                "caps": [peer.capability],
+                "network": {
+                    "remoteAddress": peer.address,
+                    "inbound": peer.is_inbound,
+                    "static": peer.is_static,
+                },
+                "protocols": {
+                    "mtn": {
+                        "height": encode_quantity(peer.height),
+                        "validator": None if peer.proven is None else encode_data(peer.proven),
+                        "clockSkewMs": peer.clock_skew_ms,
+                        "roundTripMs": peer.round_trip_ms,
+                        "connectedSeconds": round(peer.connected_s),
+                    }
+                },
+            }
+            for peer in self._network.peers()
+        ]
+
+    def add_peer(self, enode: str) -> None:
+        """Connect to this peer, and keep it connected."""
+        self._network.add_peer(parse_enode(enode))
+
+    def remove_peer(self, enode: str) -> bool:
+        """Disconnect and forget a peer."""
+        return self._network.remove_peer(parse_enode(enode))
+
+    def status(self) -> Mapping[str, Any]:
+        """The node in one glance."""
+        header = self._driver.tip.header
+        return {
+            "network": self._genesis.network_name,
+            "node": self._name,
+            "chain_id": self._genesis.chain_id,
+            "version": self._client,
+            "state": self._driver.mode.value,
+            "height": self._driver.final_height,
+            "block_hash": encode_data(header.execution_hash),
+            "timestamp": header.timestamp,
+            "validator": None if self._own is None else format_address(self._own),
+            "validators": [
+                format_address(address) for address in self._driver.tip.state.validators.addresses
+            ],
+            "peers": len(self._network.peers()),
+            "endpoints": self.endpoints,
+        }
+
+    def unready_reason(self, now_s: float) -> str | None:
+        """Why the node should get no traffic."""
+        if not self._driver.is_running:
+            return "starting"
+        if self._driver.mode is not Mode.LIVE:
+            return f"{self._driver.mode.value}: height {self._driver.final_height}"
+        age_s = now_s - self._driver.tip.header.timestamp
+        if self._driver.final_height > 0 and age_s > SILENT_PERIODS * self._genesis.parameters.period_s:
+            return f"no block for {age_s:.0f} s"
+        return None
+
+
+def clock_offset_s(peers: Sequence[PeerInfo]) -> float | None:
+    """How far our clock is from the median of the connected validators' and our own; None without validators."""
+    skews = [peer.clock_skew_ms for peer in peers if peer.is_validator]
+    return -statistics.median([0, *skews]) / 1000 if skews else None
