@@ -147,6 +147,15 @@ class EmbeddedExecution:
         answers = await self._on(self._reading, "submit", lambda: self.engine.submit(raws, relay=relay))
         return [_submission(answer) for answer in answers]
 
+    async def submit_batch(self, transactions_rlp: bytes, *, relay: bool) -> int:
+        """Offer a peer's batch, one RLP list, to the pool; `relay` if others have to hear of them from us. Returns how many were taken.
+
+        Raises errors.InvalidInput for a malformed list.
+        """
+        return await self._on(
+            self._reading, "submit", lambda: self.engine.submit_batch(transactions_rlp, relay=relay)
+        )
+
     async def events(self) -> AsyncIterator[ExecutionEvent]:
         """See ExecutionClient."""
         async with contextlib.aclosing(self._events()) as events:
