@@ -272,6 +272,8 @@ def _mapped(operation: str) -> Iterator[None]:
         yield
     except _engine.InvalidBlock as error:
         raise _InvalidBlock(str(error)) from error
+    except _engine.InvalidTransaction as error:
+        raise InvalidInput(f"{operation}: {error}") from error
     except _engine.Corruption as error:
         raise StorageDamaged(f"{operation}: {error}") from error
     except _engine.StorageError as error:
