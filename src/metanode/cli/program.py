@@ -1,0 +1,36 @@
+"""The program: all commands, and how its failures look."""
+
+from __future__ import annotations
+
+import typer
+
+from metanode.cli import accounts, bench, genesis, keys, network, node, validators
+from metanode.cli.output import print_error
+from metanode.errors import MetanodeError
+
+app = typer.Typer(
+    name="metanode",
+    help="A BFT EVM testnet in one command.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+network.register(app)
+app.add_typer(node.app, name="node")
+app.add_typer(keys.app, name="keys")
+app.add_typer(genesis.app, name="genesis")
+app.add_typer(accounts.app, name="account")
+app.add_typer(validators.app, name="validators")
+bench.register(app)
+
+
+def main() -> int:
+    """Run the command line; the exit code."""
+    try:
+        app()
+    except MetanodeError as error:
+        print_error(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
