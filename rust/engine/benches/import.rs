@@ -1,7 +1,7 @@
 //! Import of blocks and the state root: `cargo bench -p engine --bench import`. Run it on a quiet machine.
 //!
 //! One chain with a million accounts builds blocks of transfers, each of another sender to another account; a second
-//! one with the same genesis, on disk and with every block synced, takes them. A round is 15,000 transfers in six
+//! one with the same genesis, on disk and with every block synced, takes them afterwards. A round is 15,000 transfers in six
 //! blocks. Each figure is the median of the rounds, with the slowest and the fastest. `ENGINE_BENCH_ACCOUNTS` makes the
 //! state smaller for a quick look.
 
@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_consensus::TxEip1559;
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
 use engine::{
     BuildAttributes, Engine, EngineConfig,
     pool::Origin,
@@ -47,75 +48,69 @@ fn main() {
         .chain(strangers.iter().copied());
     let genesis = testing::genesis_json(funded);
 
-    let builder = open(&genesis, None);
+    // Built ahead, so that nothing else runs while we measure.
+    let rounds: Vec<Round> = {
+        let builder = open(&genesis, None);
+        let rounds = 0..(2 + 3 * ROUNDS as u64);
+        rounds
+            .map(|nonce| Round::build(&builder, transfers(&senders, &strangers, nonce)))
+            .collect()
+    };
+    let mut rounds = rounds.into_iter();
     let directory = tempfile::tempdir().expect("a directory can be made");
     let start = Instant::now();
     let engine = open(&genesis, Some(directory.path()));
-    println!(
-        "{:<44} {:>9.1} s",
-        "genesis, on disk",
-        start.elapsed().as_secs_f64()
-    );
+    let elapsed = start.elapsed().as_secs_f64();
+    println!("{:<44} {elapsed:>9.1} s", "genesis, on disk");
     drop(genesis);
 
-    let mut nonce = 0;
-    let mut next_round = || {
-        let raws = transfers(&senders, &strangers, nonce);
-        nonce += 1;
-        (build(&builder, &raws), raws)
+    let import = |round: Round| {
+        let spent = measured(|| {
+            engine
+                .import(&round.payloads)
+                .expect("the blocks are valid");
+        });
+        assert_eq!(engine.head().hash, round.head);
+        spent
     };
-    let mut rates: [(&str, Vec<Duration>); 2] = [
-        ("import with recovery", vec![]),
-        ("import with known senders", vec![]),
-    ];
-    for round in 0..=ROUNDS {
-        for (mode, (_, times)) in rates.iter_mut().enumerate() {
-            let (payloads, raws) = next_round();
-            if mode == 1 {
-                engine.pool().add(&raws, Origin::Gossip);
-            }
-            let start = Instant::now();
-            engine.import(&payloads).expect("the blocks are valid");
-            let elapsed = start.elapsed();
-            assert_eq!(engine.head(), builder.head());
-            // The first round warms the caches.
-            if round > 0 {
-                times.push(elapsed);
-            }
-        }
-    }
-    for (name, times) in rates {
-        rate(name, times);
-    }
+    let admit = |round: &Round| measured(|| drop(engine.pool().add(&round.raws, Origin::Gossip)));
 
-    let mut stages: [(&str, Vec<Duration>); 3] = [
-        ("validate: execute and roots, known senders", vec![]),
-        ("finalize: durable commit", vec![]),
-        ("recover and admit to the pool", vec![]),
-    ];
-    for _ in 0..ROUNDS {
-        let (payloads, raws) = next_round();
-        let mut spent = [Duration::ZERO; 3];
-        spent[2] = measured(|| drop(engine.pool().add(&raws, Origin::Gossip)));
-        for (rlp, requests) in &payloads {
+    // Warms the caches.
+    rounds.by_ref().take(2).for_each(|round| {
+        import(round);
+    });
+    let recovering = rounds.by_ref().take(ROUNDS).map(import).collect();
+    report("import with recovery", recovering);
+    let known = rounds.by_ref().take(ROUNDS).map(|round| {
+        admit(&round);
+        import(round)
+    });
+    report("import with known senders", known.collect());
+
+    let mut stages: [Vec<Spent>; 3] = Default::default();
+    for round in rounds {
+        let mut spent = [admit(&round), Spent::default(), Spent::default()];
+        for (rlp, requests) in &round.payloads {
             let mut hash = B256::ZERO;
-            spent[0] += measured(|| {
-                hash = engine
-                    .validate(rlp, requests)
-                    .expect("the block is valid")
-                    .block
-                    .hash
-            });
             spent[1] += measured(|| {
+                let valid = engine.validate(rlp, requests).expect("the block is valid");
+                hash = valid.block.hash;
+            });
+            spent[2] += measured(|| {
                 engine.finalize(hash).expect("it was validated");
             });
         }
-        for (stage, time) in stages.iter_mut().zip(spent) {
-            stage.1.push(time);
+        for (stage, spent) in stages.iter_mut().zip(spent) {
+            stage.push(spent);
         }
     }
-    for (name, times) in stages {
-        rate(name, times);
+    let names = [
+        "recover, and admit to the pool",
+        "validate: run and roots, known senders",
+        "finalize: durable commit",
+    ];
+    for (name, spent) in names.into_iter().zip(stages) {
+        report(name, spent);
     }
 
     for changed in [1_000, 10_000] {
@@ -143,51 +138,76 @@ fn open(genesis: &[u8], path: Option<&std::path::Path>) -> Arc<Engine> {
 fn transfers(senders: &[Account], recipients: &[Address], nonce: u64) -> Vec<Bytes> {
     let sign = |(index, sender): (usize, &Account)| {
         let recipient = recipients[(index * 61 + nonce as usize * 7_919) % recipients.len()];
-        testing::raw(&sender.transfer(nonce, recipient, 1))
+        let transfer = TxEip1559 {
+            to: TxKind::Call(recipient),
+            value: U256::from(1),
+            // Blocks this full raise the base fee by a tenth each, ten thousand times in the whole run.
+            max_fee_per_gas: 1_000_000_000_000_000,
+            ..sender.call(nonce, 21_000)
+        };
+        testing::raw(&sender.sign_transaction(transfer))
     };
     senders.par_iter().enumerate().map(sign).collect()
 }
 
-/// Make blocks of the transactions with the builder's chain, and decide them there.
-fn build(builder: &Engine, raws: &[Bytes]) -> Vec<Payload> {
-    raws.chunks(TRANSFERS_PER_BLOCK)
-        .map(|raws| {
-            let answers = builder.pool().add(raws, Origin::Local);
-            assert!(
-                answers.iter().all(|answer| answer.is_ok()),
-                "all are admitted"
-            );
-            let Head {
-                number,
-                hash,
-                timestamp,
-                ..
-            } = builder.head();
-            let attributes = BuildAttributes {
-                timestamp: timestamp + 2,
-                fee_recipient: Address::repeat_byte(0xfe),
-                prev_randao: keccak256(hash),
-                withdrawals: Vec::new(),
-                parent_beacon_block_root: hash,
-                gas_limit: GAS_LIMIT,
-                extra_data: Bytes::new(),
-            };
-            let deadline = Instant::now() + Duration::from_secs(60);
-            let built = builder
-                .build(hash, &attributes, deadline)
-                .expect("a block can be built");
-            assert_eq!(built.block.transactions.len(), raws.len());
-            builder.finalize(built.block.hash).expect("it was built");
-            builder
-                .payload(number + 1)
-                .expect("it can be read")
-                .expect("it is there")
-        })
-        .collect()
+/// Blocks that are to be imported.
+struct Round {
+    raws: Vec<Bytes>,
+    payloads: Vec<Payload>,
+    head: B256,
+}
+
+impl Round {
+    /// Make blocks of the transactions with the builder's chain, and decide them there.
+    fn build(builder: &Engine, raws: Vec<Bytes>) -> Self {
+        let payloads = raws
+            .chunks(TRANSFERS_PER_BLOCK)
+            .map(|raws| build(builder, raws))
+            .collect();
+        let head = builder.head().hash;
+        Self {
+            raws,
+            payloads,
+            head,
+        }
+    }
+}
+
+fn build(builder: &Engine, raws: &[Bytes]) -> Payload {
+    let answers = builder.pool().add(raws, Origin::Local);
+    assert!(
+        answers.iter().all(|answer| answer.is_ok()),
+        "all are admitted"
+    );
+    let Head {
+        number,
+        hash,
+        timestamp,
+        ..
+    } = builder.head();
+    let attributes = BuildAttributes {
+        timestamp: timestamp + 2,
+        fee_recipient: Address::repeat_byte(0xfe),
+        prev_randao: keccak256(hash),
+        withdrawals: Vec::new(),
+        parent_beacon_block_root: hash,
+        gas_limit: GAS_LIMIT,
+        extra_data: Bytes::new(),
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let built = builder
+        .build(hash, &attributes, deadline)
+        .expect("a block can be built");
+    assert_eq!(built.block.transactions.len(), raws.len());
+    builder.finalize(built.block.hash).expect("it was built");
+    builder
+        .payload(number + 1)
+        .expect("it can be read")
+        .expect("it is there")
 }
 
 /// The root after `changed` accounts, spread over the whole state, got another balance.
-fn state_root(engine: &Engine, accounts: &[Address], changed: usize, round: u64) -> Duration {
+fn state_root(engine: &Engine, accounts: &[Address], changed: usize, round: u64) -> Spent {
     let mut bundle = BundleState::builder(0..=0);
     let step = (accounts.len() / changed).max(1);
     for address in accounts
@@ -218,23 +238,58 @@ fn state_root(engine: &Engine, accounts: &[Address], changed: usize, round: u64)
     })
 }
 
-fn measured(work: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
+/// Time on the clock, and of all processors.
+#[derive(Debug, Default, Clone, Copy)]
+struct Spent {
+    wall: Duration,
+    cpu: Duration,
 }
 
-fn quantiles(mut times: Vec<Duration>) -> [f64; 3] {
+impl std::ops::AddAssign for Spent {
+    fn add_assign(&mut self, other: Self) {
+        self.wall += other.wall;
+        self.cpu += other.cpu;
+    }
+}
+
+fn measured(work: impl FnOnce()) -> Spent {
+    let (start, cpu) = (Instant::now(), cpu_time());
+    work();
+    Spent {
+        wall: start.elapsed(),
+        cpu: cpu_time() - cpu,
+    }
+}
+
+/// User and system time of this process, in steps of 10 ms; zero where the system does not tell.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks = after_name
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok());
+    Duration::from_millis(10 * ticks.sum::<u64>())
+}
+
+/// The fastest, the median and the slowest.
+fn quantiles(times: impl Iterator<Item = Duration>) -> [f64; 3] {
+    let mut times: Vec<Duration> = times.collect();
     times.sort();
     [times[0], times[times.len() / 2], times[times.len() - 1]].map(|time| time.as_secs_f64())
 }
 
-fn rate(name: &str, times: Vec<Duration>) {
-    let [fast, median, slow] = quantiles(times).map(|time| TRANSFERS as f64 / time);
-    println!("{name:<44} {median:>9.0}/s  ({slow:.0} to {fast:.0})");
+fn report(name: &str, spent: Vec<Spent>) {
+    let [fast, median, slow] =
+        quantiles(spent.iter().map(|spent| spent.wall)).map(|time| TRANSFERS as f64 / time);
+    let [_, cpu, _] =
+        quantiles(spent.iter().map(|spent| spent.cpu)).map(|time| time * 1e6 / TRANSFERS as f64);
+    println!("{name:<44} {median:>9.0}/s  ({slow:.0} to {fast:.0}), {cpu:.1} us of CPU each");
 }
 
-fn time(name: &str, times: Vec<Duration>) {
-    let [fast, median, slow] = quantiles(times).map(|time| time * 1e3);
+fn time(name: &str, spent: Vec<Spent>) {
+    let [fast, median, slow] =
+        quantiles(spent.iter().map(|spent| spent.wall)).map(|time| time * 1e3);
     println!("{name:<44} {median:>8.2} ms  ({slow:.2} to {fast:.2})");
 }
