@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::error::RpcError;
 use crate::methods::{Answer, Methods};
+use crate::priority::give_way;
 
 /// Calls that are handed to the engine together at most: enough to keep its recovery threads busy, and a few
 /// milliseconds of work.
@@ -90,6 +91,7 @@ fn push(
 }
 
 fn run_heavy(methods: &dyn Methods, jobs: &Receiver<Job>) {
+    give_way();
     for job in jobs {
         if !job.reply.is_closed() {
             let answer = call_guarded(methods, &job.method, job.params.as_deref());
@@ -99,6 +101,7 @@ fn run_heavy(methods: &dyn Methods, jobs: &Receiver<Job>) {
 }
 
 fn run_writes(methods: &dyn Methods, jobs: &Receiver<Job>) {
+    give_way();
     while let Ok(first) = jobs.recv() {
         let mut gathered = vec![first];
         while gathered.len() < WRITES_TOGETHER_MAX

@@ -23,6 +23,7 @@ mod http;
 mod ids;
 mod lanes;
 mod methods;
+mod priority;
 mod router;
 mod server;
 mod session;

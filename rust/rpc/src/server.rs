@@ -23,6 +23,7 @@ use crate::filters::Filters;
 use crate::ids::Identifiers;
 use crate::lanes::Lanes;
 use crate::methods::{Methods, Outside};
+use crate::priority::give_way;
 use crate::router::{Facts, Router, RouterLimits};
 use crate::statistics::Statistics;
 use crate::subscriptions::quote_hashes;
@@ -71,6 +72,7 @@ impl Server {
             .worker_threads(config.worker_threads.max(1))
             .max_blocking_threads(1)
             .thread_name("rpc-worker")
+            .on_thread_start(give_way)
             .thread_stack_size(WORKER_STACK_BYTES)
             .enable_io()
             .enable_time()
@@ -103,7 +105,10 @@ impl Server {
         let teller = Arc::clone(&shared);
         thread::Builder::new()
             .name("rpc-events".to_owned())
-            .spawn(move || tell_all(&teller, &incoming))
+            .spawn(move || {
+                give_way();
+                tell_all(&teller, &incoming);
+            })
             .map_err(StartError::Threads)?;
         for (sockets, listener) in bound {
             runtime.spawn(accept(sockets, listener, Arc::clone(&shared)));
