@@ -38,6 +38,8 @@ class Disk:
     bodies: dict[Hash32, tuple[Height, bytes]] = field(default_factory=dict)
     watermark: SignedStep | None = None
     has_watermark_file: bool = True
+    forgets: bool = False
+    """Loses record and watermark in every crash: to show that the network then forks."""
     evidence: list[Equivocation] = field(default_factory=list)
     payloads: list[ExecutionPayload] = field(default_factory=list)
     """The execution client's own chain."""
@@ -73,7 +75,7 @@ class DiskStore:
         """See ConsensusStore."""
         await self._boundary("before save")
         disk = self._disk
-        disk.record = record
+        disk.record = None if disk.forgets else record
         for height, block_hash, body in bodies:
             disk.bodies[block_hash] = (height, body)
         if decided is not None:
@@ -145,6 +147,6 @@ class DiskSigner:
             if not permits(mark, height=step.height, round=step.round, step=step.step, digest=step.digest):
                 raise SigningRefused(f"{step.position} after {mark.position if mark else None}")
             mark = step
-        self._disk.watermark = mark
+        self._disk.watermark = None if self._disk.forgets else mark
         self._disk.has_watermark_file = True
         await self._boundary("after watermark")

@@ -12,7 +12,7 @@ from typing import Final
 from metanode.consensus.messages import Commit, Message, Prepare, Proposal, RoundChange
 from metanode.consensus.record import ConsensusRecord
 from metanode.primitives.types import Height, Round
-from metanode.simulation.adversary import equivocate
+from metanode.simulation.adversary import equivocate, forget_prepared
 from metanode.simulation.cluster import GENESIS_TIME, Cluster
 from metanode.simulation.invariants import InvariantBroken
 from metanode.simulation.network import LinkFaults
@@ -372,6 +372,32 @@ def _equivocating(*, votes_twice: bool) -> Callable[[Cluster], Awaitable[None]]:
     return play
 
 
+async def play_forgotten_block(cluster: Cluster) -> None:
+    """A alone decides X and is cut off; B, which had prepared X, restarts; D lies that it prepared nothing (consensus.md 1.11)."""
+    a, b, c, d = (cluster.proposer(1, round_) for round_ in range(4))
+    forget_prepared(cluster, d)
+
+    def lets_pass(sender: int, receiver: int, message: Message) -> bool:
+        if message.height != 1 or message.round > 0:
+            return True
+        if isinstance(message, Prepare):
+            return receiver != c
+        return (
+            sender == receiver
+            or isinstance(message, Proposal)
+            or (isinstance(message, Commit) and receiver == a)
+        )
+
+    cluster.network.filters.append(lets_pass)
+    async with cluster.running():
+        await cluster.wait_height(1, nodes=[a])
+        cluster.network.partition([b, c, d], [a])
+        await cluster.restart(b, after_s=0.1)
+        await cluster.wait_height(1, nodes=[b, c], within_s=60)
+        cluster.network.heal()
+        await cluster.wait_height(3, nodes=[a, b, c], within_s=SETTLE_S)
+
+
 # --- 23, 24, 29, 30, 31: engines, crashes, clocks, links -----------------------------------------------------------------------------------
 
 
@@ -393,6 +419,24 @@ async def _engines_unavailable(cluster: Cluster) -> None:
         for index in more:
             cluster.nodes[index].is_engine_available = True
         await cluster.wait_height(cluster.height + 3, within_s=2 * SETTLE_S)
+
+
+async def _engines_hiccup(cluster: Cluster) -> None:
+    async with cluster.running():
+        await cluster.wait_height(2)
+        for _ in range(3):
+            proposer = cluster.proposer(cluster.height + 1)
+            height = cluster.height + 1
+            for node in cluster.nodes:
+                node.is_engine_available = node.index == proposer
+            await cluster.wait_s(3)
+            for node in cluster.nodes:
+                node.is_engine_available = True
+            await cluster.wait_height(height)
+            require(
+                cluster.checker.rounds[Height(height)] == 0, "engines that were away for 1 s cost a round"
+            )
+            await cluster.wait_height(height + 1)
 
 
 async def _crash_at_boundaries(cluster: Cluster) -> None:
@@ -537,10 +581,18 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         draw=_drawing(7, does_relay=True),
         play=_equivocating(votes_twice=True),
     ),
+    "forgotten-block": Scenario(
+        claim="a restart does not forget what was prepared, so a decision that nobody has seen stands",
+        draw=_drawing(4),
+        play=play_forgotten_block,
+    ),
     "engines-unavailable": Scenario(
         claim="F engines that are away cost nothing, F + 1 stop the chain, and it resumes",
         draw=_drawing(4),
         play=_engines_unavailable,
+    ),
+    "engines-hiccup": Scenario(
+        claim="engines that are away for a second cost no round", draw=_drawing(4), play=_engines_hiccup
     ),
     "crash-at-boundaries": Scenario(
         claim="a node that dies anywhere in a write contradicts nothing when it is back",

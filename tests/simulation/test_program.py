@@ -1,0 +1,59 @@
+"""`python -m metanode.simulation`: what it prints, that one seed is one trace, and that a failure can be replayed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from metanode.simulation import __main__ as program
+from metanode.simulation.scenarios import SCENARIOS
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+
+def run_program(*arguments: str, hash_seed: str = "0") -> list[str]:
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, "-m", "metanode.simulation", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("scenario", ["losing-links", "crash-at-boundaries", "equivocating-voters"])
+def test_one_seed_gives_one_trace_whatever_the_hash_seed(scenario: str) -> None:
+    traces = {
+        run_program("--seed", "3", "--scenario", scenario, hash_seed=hash_seed)[-1]
+        for hash_seed in ("0", "1", "4242")
+    }
+    assert len(traces) == 1
+
+
+def test_parameters_come_first_and_the_trace_hash_last() -> None:
+    lines = run_program("--seed", "5", "--scenario", "no-faults", "--validators", "3")
+    assert lines[0].startswith("seed=5 runs=1")
+    assert lines[1].startswith("scenario=no-faults seed=5 validators=3")
+    assert lines[-1].startswith("trace hash 0x")
+
+
+def test_two_seeds_give_two_traces() -> None:
+    lines = run_program("--seed", "1", "--runs", "2", "--scenario", "no-faults")
+    hashes = [line for line in lines if line.startswith("trace hash")]
+    assert len(set(hashes)) == 2
+
+
+def test_a_failure_prints_the_command_that_replays_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fail(cluster: object) -> None:
+        async with cluster.running():
+            await cluster.wait_height(5, within_s=1)
+
+    scenario = SCENARIOS["no-faults"]
+    monkeypatch.setitem(
+        SCENARIOS, "no-faults", program.Scenario(claim=scenario.claim, draw=scenario.draw, play=fail)
+    )
+    assert program.main(["--seed", "9", "--scenario", "no-faults"]) == 1
+    printed = capsys.readouterr().out
+    assert "height 5 is not reached in 1 s" in printed
+    assert "-m metanode.simulation --seed 9 --scenario no-faults --verbose" in printed
