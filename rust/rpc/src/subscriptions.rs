@@ -102,18 +102,20 @@ impl Subscriptions {
             .any(|subscriber| wanted(&subscriber.topic))
     }
 
-    /// Tells of a block: its header first, then each matching log by itself, in order.
+    /// Tells of a block: everybody its header first, then each matching log by itself, in order.
     pub(crate) fn tell_head(&self, head: &Head, logs: &LogTexts<'_>) {
         let header: Arc<str> = head.header.get().into();
-        self.by_id
-            .lock()
-            .retain(|id, subscriber| match &subscriber.topic {
-                Topic::Heads => subscriber.outlet.tell(id, &header),
-                Topic::Logs(filter) => logs
-                    .matching(filter)
-                    .all(|log| subscriber.outlet.tell(id, log)),
-                Topic::PendingHashes | Topic::PendingFull => true,
-            });
+        let mut by_id = self.by_id.lock();
+        by_id.retain(|id, subscriber| match &subscriber.topic {
+            Topic::Heads => subscriber.outlet.tell(id, &header),
+            Topic::Logs(_) | Topic::PendingHashes | Topic::PendingFull => true,
+        });
+        by_id.retain(|id, subscriber| match &subscriber.topic {
+            Topic::Logs(filter) => logs
+                .matching(filter)
+                .all(|log| subscriber.outlet.tell(id, log)),
+            Topic::Heads | Topic::PendingHashes | Topic::PendingFull => true,
+        });
     }
 
     /// Tells of new executable transactions, one notification each.

@@ -121,6 +121,26 @@ fn logs_arrive_one_by_one_and_filtered() {
 }
 
 #[test]
+fn a_blocks_header_comes_before_its_logs() {
+    let (server, address) = start_one(Limits::default());
+    let mut socket = open_websocket(address);
+    let logs: Vec<String> = (0..8)
+        .map(|_| subscribe(&mut socket, &json!(["logs"])))
+        .collect();
+    let heads = subscribe(&mut socket, &json!(["newHeads"]));
+    settle(&server, 9);
+    server.publish(head(1, &[1]));
+    results(&mut socket, &heads, 1);
+    let mut told: Vec<Value> = (0..8)
+        .map(|_| receive(&mut socket)["params"]["subscription"].clone())
+        .collect();
+    told.sort_by_key(Value::to_string);
+    let mut expected: Vec<Value> = logs.into_iter().map(Value::String).collect();
+    expected.sort_by_key(Value::to_string);
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn a_log_has_the_shape_of_geth() {
     let (server, address) = start_one(Limits::default());
     let mut socket = open_websocket(address);
