@@ -73,7 +73,8 @@ class Target:
         self._owner = owner
         self._store = store
         self._random = random
-        self._is_static = is_static
+        self.is_static = is_static
+        """Whether it was configured, and not found in a record."""
         self._logged: tuple[str, float] = ("", 0.0)
 
     async def run(self) -> None:
@@ -93,7 +94,7 @@ class Target:
                     log.debug("dial_target_is_ourselves", address=self.enode.address)
                     return
                 if self._owner.may_dial(node_id) and await self._owner.connect(
-                    node_id, ip, self.enode.tcp_port, is_static=self._is_static
+                    node_id, ip, self.enode.tcp_port, is_static=self.is_static
                 ):
                     failures = 0
                     eager_until = loop.time() + EAGER_S

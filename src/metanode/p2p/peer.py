@@ -107,8 +107,8 @@ class Peer:
         self.proven: Address | None = None
         self.claimed = Height(0)
         """The height it says it is at; never lowered."""
-        self.proved = Height(0)
-        """The highest certificate it has sent us."""
+        self.told = Height(0)
+        """The highest certificate it has sent us; not necessarily a height it has reached itself."""
         self.offered = Height(0)
         """The highest certificate we have sent it."""
         self.clock_skew_ms = 0
@@ -132,7 +132,7 @@ class Peer:
     @property
     def height(self) -> Height:
         """The height it can help with, as far as we know."""
-        return max(self.claimed, self.proved)
+        return max(self.claimed, self.told)
 
     @property
     def age_s(self) -> float:

@@ -74,9 +74,8 @@ def test_our_own_address_in_the_list_of_peers_is_found_out_and_left_alone(run, u
         a = await networks.start("a")
         a.network.add_peer(parse_enode(without_id(a.enode)))
         assert not a.network.add_peer(parse_enode(a.enode))
-        await until(
-            lambda: all(task.done() for _, task in a.network._targets.values()) and a.network._targets
-        )
+        tasks = a.network._target_tasks
+        await until(lambda: tasks and all(task.done() for task in tasks.values()))
         assert a.store.pins == {}
         assert a.network.statistics().dials_failed == 0
 
@@ -124,16 +123,55 @@ def test_a_port_that_is_taken_is_told_at_the_start(run) -> None:
     run(test)
 
 
-def test_records_survive_a_restart(run, until) -> None:
+def test_a_validator_says_where_it_is_and_says_it_anew_only_when_it_has_moved(run, until) -> None:
     async def test(networks) -> None:
         chain = networks.chain("a", "b")
         a = await networks.start("a", chain=chain, is_validator=True)
-        await a.network.publish_record(seq=7)
         b = await networks.start("b", chain=chain, is_validator=True, peers=(parse_enode(a.enode),))
-        await until(lambda: b.network.records() and b.store.records)
+        await until(lambda: len(a.network.records()) == len(b.network.records()) == 2)
+        await until(lambda: len(b.store.records) == 2)
+        before = {record.address: record for record in b.network.records()}
+        port = b.network.enode.tcp_port
         await b.stop()
-        again = await networks.start("b", chain=chain, is_validator=True, store=b.store)
-        assert [record.seq for record in again.network.records()] == [7]
-        await until(again.network.peers, "called where the record says")
+        same = await networks.start("b", chain=chain, is_validator=True, store=b.store, listen_port=port)
+        assert {record.address: record for record in same.network.records()} == before
+        await until(same.network.peers, "called where the record says")
+        await same.stop()
+        moved = await networks.start("b", chain=chain, is_validator=True, store=b.store)
+        address = moved.network._signer.address
+        await until(
+            lambda: any(
+                record.address == address
+                and record.seq > before[address].seq
+                and record.endpoints == (moved.network.enode,)
+                for record in a.network.records()
+            )
+        )
+
+    run(test)
+
+
+def test_a_validator_that_listens_on_all_addresses_and_knows_no_name_of_its_own_publishes_none(run) -> None:
+    async def test(networks) -> None:
+        chain = networks.chain("a")
+        silent = await networks.start("a", chain=chain, is_validator=True, listen_host="0.0.0.0")
+        assert silent.network.records() == []
+        await silent.stop()
+        named = await networks.start(
+            "a", chain=chain, is_validator=True, listen_host="0.0.0.0", advertised_host="a.example"
+        )
+        assert [record.endpoints[0].host for record in named.network.records()] == ["a.example"]
+
+    run(test)
+
+
+def test_a_validator_behind_sentries_names_them(run) -> None:
+    async def test(networks) -> None:
+        chain = networks.chain("a")
+        sentry = parse_enode(f"enode://{NodeKey(keccak256(b'sentry')).node_id.hex()}@sentry.example:30303")
+        node = await networks.start("a", chain=chain, is_validator=True, sentries=(sentry,))
+        [record] = node.network.records()
+        assert record.endpoints == (sentry,)
+        assert record.node_id == node.key.node_id
 
     run(test)

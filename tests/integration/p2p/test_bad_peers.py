@@ -603,7 +603,7 @@ def test_a_peer_is_described_for_logs(run, until) -> None:
         node = await networks.start("node")
         await Stranger(node).connect()
         await until(node.network.peers)
-        [peer] = node.network._connections
+        [peer] = node.network._roster.connections
         assert isinstance(peer, Peer)
         assert repr(peer).startswith("Peer(")
 

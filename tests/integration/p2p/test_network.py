@@ -157,6 +157,41 @@ def test_decided_heights_reach_followers_as_certificates_and_late_validators_too
     run(test)
 
 
+def test_a_follower_knows_where_to_fetch_a_height_as_soon_as_it_is_decided(run, until) -> None:
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        b = await networks.start("b", peers=(parse_enode(a.enode),))
+        await until(lambda: a.network.peers() and b.network.peers())
+        b.handlers.verdict = lambda _: Verdict.DROP
+        a.handlers.chain = [b"0", b"1", b"2"]
+        a.chain.height = Height(2)
+        a.network.announce_decided(Height(2), b"certificate 2")
+        await until(lambda: b.handlers.certificates == [(2, b"certificate 2")])
+        assert b.network.highest_claim() == 2
+        assert (await b.network.request_blocks(Height(1), 9))[1] == [b"1", b"2"]
+
+    run(test)
+
+
+def test_a_body_is_asked_of_those_who_have_said_that_they_hold_it_first(run, until) -> None:
+    async def test(networks) -> None:
+        chain = networks.chain(*"abc")
+        nodes = {}
+        for name in "abc":
+            peers = tuple(parse_enode(node.enode) for node in nodes.values())
+            nodes[name] = await networks.start(name, chain=replace(chain), is_validator=True, peers=peers)
+        await until(lambda: all(len(node.network.peers()) == 2 for node in nodes.values()))
+        for node in nodes.values():
+            node.handlers.bodies[b"\x01" * 32] = b"body"
+        for holder in "bc":
+            address = nodes[holder].network._signer.address
+            before = nodes[holder].network.statistics().messages_in.get("GetBody", 0)
+            assert await nodes["a"].network.request_body(b"\x01" * 32, holders=(address,)) == b"body"
+            assert nodes[holder].network.statistics().messages_in["GetBody"] == before + 1
+
+    run(test)
+
+
 def test_transactions_of_a_validator_are_not_relayed_between_validators(run, until) -> None:
     async def test(networks) -> None:
         chain = networks.chain(*"abc")
@@ -205,8 +240,6 @@ def test_validators_find_each_other_by_their_records(run, until) -> None:
             )
             for name in "abc"
         ]
-        for node in nodes:
-            await node.network.publish_record(seq=1)
         await until(lambda: all(len(node.network.peers()) == 3 for node in nodes), "a full mesh")
         assert len(hub.network.records()) == 3
         assert len(hub.store.records) == 3
