@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+
+import metanode
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
@@ -49,3 +52,9 @@ def test_every_decision_is_listed_in_the_index() -> None:
 
     assert pages
     assert {name for name in pages if f"({name})" not in index} == set()
+
+
+def test_the_version_is_said_once_more_and_the_same() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert metanode.__version__ == project["version"]

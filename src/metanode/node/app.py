@@ -14,12 +14,12 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 import uvloop
 
+from metanode import __version__
 from metanode.crypto.addresses import format_address
 from metanode.execution.client import TransactionsPending
 from metanode.execution.embedded import EmbeddedOptions, open_embedded
@@ -163,7 +163,7 @@ async def _open_inputs(config: NodeConfig, *, home: Path, genesis_file: Path | N
 async def _run(inputs: _Inputs) -> None:
     """Open everything, serve until cancelled, close everything."""
     config, genesis = inputs.config, inputs.genesis
-    client = f"metanode/v{version('metanode')}/{sys.platform}-{platform.machine()}/python{platform.python_version()}"
+    client = f"metanode/v{__version__}/{sys.platform}-{platform.machine()}/python{platform.python_version()}"
     log.info(
         "node_starting", role=inputs.role, network=genesis.network_name, chain_id=genesis.chain_id,
         genesis="0x" + genesis.hash.hex(), validator=None if inputs.own is None else format_address(inputs.own),

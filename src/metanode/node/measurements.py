@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from metanode import __version__
 from metanode.consensus.inputs import Mode
 from metanode.crypto.addresses import format_address
 from metanode.node.views import clock_offset_s
@@ -50,7 +50,7 @@ class Measurements:
         self._own = own
         self._genesis = genesis
         self._metrics = node_metrics(
-            version=version("metanode"),
+            version=__version__,
             node=name,
             role=role,
             chain_id=genesis.chain_id,
