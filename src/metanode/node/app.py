@@ -40,6 +40,7 @@ from metanode.rpc.ibft import ibft_methods
 from metanode.rpc.server import Listener, RPCLimits, RPCServerConfig, open_server
 from metanode.storage.node_store import NodeStore
 from metanode.storage.signer import FileSigner
+from metanode.storage.signer_log import make_signer_log
 from metanode.telemetry.logs import configure_logs
 
 if TYPE_CHECKING:
@@ -169,13 +170,12 @@ async def _run(inputs: _Inputs) -> None:
         genesis="0x" + genesis.hash.hex(), validator=None if inputs.own is None else format_address(inputs.own),
     )  # fmt: skip
     async with contextlib.AsyncExitStack() as stack:
+        is_new = not any((inputs.data / name).exists() for name in ("node.db", "signer.log", "engine"))
         store = await asyncio.to_thread(NodeStore.open, inputs.data / "node.db", genesis)
         stack.push_async_callback(asyncio.to_thread, store.close)
         signer = None
         if inputs.validator_key is not None:
-            signer = await asyncio.to_thread(
-                FileSigner.open, inputs.data / "signer.log", inputs.validator_key, genesis_hash=genesis.hash
-            )
+            signer = await asyncio.to_thread(_open_signer, inputs, is_new=is_new)
             stack.push_async_callback(asyncio.to_thread, signer.close)
         execution = await stack.enter_async_context(
             open_embedded(inputs.genesis_document, _engine_options(inputs, client=client))
@@ -232,6 +232,15 @@ async def _run(inputs: _Inputs) -> None:
             administration.endpoints.update(_endpoints(server, config))
             log.info("node_ready", enode=str(network.enode), **administration.endpoints)
             notify_ready(f"height {driver.final_height}")
+
+
+def _open_signer(inputs: _Inputs, *, is_new: bool) -> FileSigner:
+    """The validator's signer. A node without any data has signed nothing; one that lost only this file can't know."""
+    key, path, genesis_hash = inputs.validator_key, inputs.data / "signer.log", inputs.genesis.hash
+    assert key is not None, "a follower signs nothing"
+    if is_new:
+        make_signer_log(path, address=key.address, genesis_hash=genesis_hash)
+    return FileSigner.open(path, key, genesis_hash=genesis_hash)
 
 
 def _announce(link: ConsensusLink, decided: Decided) -> None:
