@@ -176,9 +176,17 @@ def _document(found: NetworkStatus) -> dict[str, Any]:
 
 def _print_network(found: NetworkStatus, *, with_accounts: bool = True) -> None:
     console = Console()
-    table = Table(title=f"{found.network_name} · chain id {found.chain_id}", title_justify="left")
+    # An address that is cut is of no use: a narrow terminal wraps the lines instead.
+    console.width = max(console.width, 130)
+    table = Table(
+        box=None,
+        header_style="dim",
+        pad_edge=False,
+        title=f"{found.network_name} · chain id {found.chain_id}",
+        title_justify="left",
+    )
     for heading in ("node", "JSON-RPC and WebSocket", "finalized block", "peers", "metrics", "process"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for node in found.nodes:
         table.add_row(
             node.name,
@@ -200,6 +208,9 @@ def _print_network(found: NetworkStatus, *, with_accounts: bool = True) -> None:
         )
     if with_accounts:
         accounts = Table(
+            box=None,
+            header_style="dim",
+            pad_edge=False,
             title="funded accounts (keys are public knowledge: never use them elsewhere)",
             title_justify="left",
         )

@@ -207,8 +207,6 @@ def priority_of(message: Message) -> Priority:
     match message:
         case Prepare() | Commit() | RoundChange():
             return Priority.VOTE
-        case Proposal():
+        case Proposal() | Decision():
             return Priority.PROPOSAL
-        case Decision():
-            return Priority.CERTIFICATE
     assert_never(message)
