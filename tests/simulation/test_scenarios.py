@@ -37,3 +37,10 @@ def test_a_cold_start_with_nobody_ahead_is_live_within_6_s(validators: int, seed
 @pytest.mark.parametrize("validators", [5, 10])
 def test_networks_of_other_sizes_survive_crashes_at_any_write(validators: int, seed: int) -> None:
     play("crash-at-boundaries", seed, validators)
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=seed_id)
+@pytest.mark.parametrize("validators", [1, 2, 3])
+@pytest.mark.parametrize("scenario", ["lost-execution-client", "restart-of-all", "crash-at-boundaries"])
+def test_the_smallest_networks_survive_crashes(scenario: str, validators: int, seed: int) -> None:
+    play(scenario, seed, validators)

@@ -176,6 +176,8 @@ class Driver:
         self._is_behind = False
         self._mode = Mode.SYNCING
         self._has_been_live = False
+        self._signs_after_engine = Height(0)
+        """First height above what the execution client held when this life began."""
         self._final = Height(0)
         self._final_moved = asyncio.Event()
         self._upon_decided: list[Callable[[Decided], None]] = []
@@ -235,9 +237,9 @@ class Driver:
     def _make_core(self, stored: Stored, head: Height) -> Consensus:
         signer, domain = self._signer, self._rules.domain
         record = ConsensusRecord.decode(stored.record, domain) if stored.record is not None else None
-        silent_until = Height(head + 1)
+        silent_until = self._signs_after_engine = Height(head + 1)
         if signer is not None and self._is_watermark_lost():
-            log.error("watermark_lost", address="0x" + signer.address.hex())
+            log.warning("watermark_lost", address="0x" + signer.address.hex())
             silent_until = NEVER
         return Consensus(
             rules=self._rules,
@@ -594,13 +596,22 @@ class Driver:
         else:
             mode = Mode.LIVE
             if self._is_watermark_lost() and not self._has_been_live:
-                # Whatever the lost file held was signed at or below the height that is now open.
-                silent_until = Height(core.height + 1)
+                silent_until = self._first_signed_height(core.height)
             self._has_been_live = True
         if mode is not self._mode:
             self._mode = mode
             log.info("mode_changed", mode=mode.value, height=core.height)
             self._feed(ModeChanged(mode=mode, silent_until=silent_until))
+
+    def _first_signed_height(self, height: Height) -> Height:
+        """Return from which height a key signs whose watermark is lost, when this node goes live at `height`.
+
+        Whatever the lost file held was signed at or below the height that is open now: others decide that one. Where nothing was ever
+        decided there is no earlier life to contradict: a network begins, or the key is new on it.
+        """
+        first = Height(height + 1) if height > 1 else height
+        log.warning("watermark_begins_anew", height=first)
+        return max(first, self._signs_after_engine)
 
     def _is_of_use(self, core: Consensus, message: Message) -> bool:
         """Tell whether peers may need a message too: it is of a height that is not over, and of a round for which there is room."""

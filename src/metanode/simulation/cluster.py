@@ -83,7 +83,7 @@ class Cluster:
                 key=key,
                 is_validator=index < validators + candidates,
                 rules=self.rules,
-                disk=Disk(genesis=header, genesis_state=state),
+                disk=Disk(genesis=header, genesis_state=state, parameters=parameters),
                 execution_genesis=execution,
                 network=self.network,
                 seed=self.random,

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
 from metanode.chain.header import ConsensusHeader
-from metanode.chain.state import ConsensusState
+from metanode.chain.parameters import ConsensusParameters
+from metanode.chain.state import ConsensusState, next_state
 from metanode.consensus.effects import Decided
 from metanode.consensus.evidence import Equivocation
 from metanode.consensus.stored import Stored
@@ -30,6 +31,7 @@ class Disk:
 
     genesis: ConsensusHeader
     genesis_state: ConsensusState
+    parameters: ConsensusParameters
     blocks: list[Block] = field(default_factory=list)
     """Decided blocks from height 1 on."""
     certificates: list[Certificate] = field(default_factory=list)
@@ -48,6 +50,16 @@ class Disk:
     def tip(self) -> Height:
         """The highest decided height."""
         return Height(len(self.blocks))
+
+    def forget_database(self, *, keep: int) -> None:
+        """Become an old backup of the database, with this many blocks; the signer's file and the execution client stay as they are."""
+        state = self.genesis_state
+        for block in self.blocks[:keep]:
+            state = next_state(state, block, self.parameters)
+        self.blocks, self.certificates = self.blocks[:keep], self.certificates[:keep]
+        self.state = state
+        self.record = None
+        self.bodies = {}
 
 
 class DiskStore:

@@ -464,6 +464,43 @@ async def _crash_at_boundaries(cluster: Cluster) -> None:
         await cluster.wait_height(cluster.height + 3, within_s=SETTLE_S)
 
 
+def _losing_parts(part: str) -> Callable[[Cluster], Awaitable[None]]:
+    """Return the play in which one node is killed and finds a part of its disk gone: the rows of the crash table."""
+
+    async def play(cluster: Cluster) -> None:
+        victim = cluster.random.randrange(len(cluster.nodes))
+        node, disk = cluster.nodes[victim], cluster.nodes[victim].disk
+        async with cluster.running():
+            await cluster.wait_height(cluster.random.randint(3, 12))
+            await cluster.wait_s(cluster.random.randint(0, 3000) / 1000)
+            cluster.crash(victim)
+            await cluster.wait_s(cluster.random.randint(1, 6000) / 1000)
+            match part:
+                case "execution client":
+                    disk.payloads = disk.payloads[: cluster.random.randrange(len(disk.payloads))]
+                case "database":
+                    disk.forget_database(keep=cluster.random.randrange(disk.tip))
+                case "database and execution client":
+                    disk.forget_database(keep=0)
+                    disk.payloads = []
+                case "watermark":
+                    disk.watermark, disk.has_watermark_file = None, False
+                case _:
+                    raise AssertionError(part)
+            cluster.start(victim)
+            await cluster.wait_s(1)
+            await cluster.wait_height(cluster.height + 1, nodes=[victim], within_s=SETTLE_S)
+            await cluster.wait_height(cluster.height + 8, within_s=2 * SETTLE_S)
+            state = cluster.checker.state_before(Height(cluster.height + 1))
+            silent_for = cluster.height - state.standing(node.key.address).last_active
+            require(
+                silent_for <= len(cluster.nodes) + 1,
+                f"the node has not signed again for {silent_for} heights",
+            )
+
+    return play
+
+
 async def _skewed_clocks(cluster: Cluster) -> None:
     for node in cluster.nodes:
         node.clock.offset_ms = cluster.random.randint(-500, 500)
@@ -599,6 +636,14 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         draw=_drawing(4),
         play=_crash_at_boundaries,
     ),
+    **{
+        f"lost-{part.replace(' ', '-')}": Scenario(
+            claim=f"a node that has lost its {part} comes back, contradicts nothing, and signs again",
+            draw=_drawing(4),
+            play=_losing_parts(part),
+        )
+        for part in ("execution client", "database", "database and execution client", "watermark")
+    },
     "skewed-clocks": Scenario(
         claim="clocks that are off cost at most their own turns", draw=_drawing(4), play=_skewed_clocks
     ),

@@ -43,7 +43,7 @@ class RealDisk:
 
 class SimulatedDisk:
     def __init__(self, _: Path, genesis: Any, key: Any) -> None:
-        self._disk = Disk(genesis=genesis.header, genesis_state=genesis.state)
+        self._disk = Disk(genesis=genesis.header, genesis_state=genesis.state, parameters=genesis.parameters)
         self._key = key
 
     def begin(self) -> tuple[Any, Any]:
