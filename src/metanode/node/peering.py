@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, assert_never
 
+from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
 from metanode.chain.forks import ForkId as ChainForkId
 from metanode.consensus.messages import Commit, Decision, Prepare, Proposal, RoundChange
@@ -21,7 +22,6 @@ from metanode.primitives.types import ZERO_HASH, Address, Hash32, Height
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from metanode.chain.block import Block
     from metanode.chain.genesis import Genesis
     from metanode.consensus.messages import Message
     from metanode.execution.embedded import EmbeddedExecution
@@ -189,12 +189,19 @@ class ConsensusLink:
         self,
         height: Height,  # noqa: ARG002 - the hash says it
         block_hash: Hash32,
-        holders: tuple[Address, ...],  # noqa: ARG002 - p2p asks the validators first
+        holders: tuple[Address, ...],
     ) -> bytes | None:
-        """See node.ports.Network."""
+        """See node.ports.Network. A peer that sends something else is charged, so that the next question goes to another one."""
         if self._network is None:
             return None
-        return await self._network.request_body(block_hash)
+
+        def is_the_block(raw: bytes) -> bool:
+            try:
+                return Block.decode(raw, expected=block_hash).hash == block_hash
+            except InvalidInput:
+                return False
+
+        return await self._network.request_body(block_hash, accept=is_the_block, holders=holders)
 
     def announce(self, block: Block, certificate: Certificate) -> None:
         """Tell peers that a block is final here."""

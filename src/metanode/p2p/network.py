@@ -48,7 +48,7 @@ INBOUND_INTERVAL_S: Final = 30.0
 """The same address may not call again within this (go-ethereum's); loopback and the addresses of needed peers may."""
 INBOUND_ADDRESSES_MAX: Final = 4096
 BODY_TIMEOUT_S: Final = 2.0
-BLOCKS_TIMEOUT_S: Final = 10.0
+BLOCKS_TIMEOUT_S: Final = 5.0
 DISCOVERED_MAX: Final = 256
 DISCOVERED_RETRY_S: Final = 30.0
 _ALL_ADDRESSES: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
@@ -223,12 +223,19 @@ class Network:
     ) -> bytes | None:
         """Return the body of a block, asked for at one peer after the other; None when nobody has it.
 
-        Asked first are the validators in `holders`, who have said that they have it, then other validators. `accept` says whether a body is the right one: a peer that sends another is charged, and the next one asked.
+        Asked first are the validators in `holders`, who have said that they have it, then other validators; who has left a question of ours
+        without an answer is asked last. `accept` says whether a body is the right one: a peer that sends another is charged, and the next one asked.
         """
         validators = self._chain.validators()
         peers = sorted(
             self._roster.ready(),
-            key=lambda p: (p.proven not in holders, p.proven not in validators, -p.height, p.round_trip_s),
+            key=lambda p: (
+                p.unanswered,
+                p.proven not in holders,
+                p.proven not in validators,
+                -p.height,
+                p.round_trip_s,
+            ),
         )
         for peer in peers:
             try:
@@ -258,7 +265,7 @@ class Network:
             peers = [peer for peer in self._roster.ready() if peer.height >= first]
             self._blocks_turn += 1
             turn = self._blocks_turn % len(peers) if peers else 0
-            peers = peers[turn:] + peers[:turn]
+            peers = sorted(peers[turn:] + peers[:turn], key=lambda p: p.unanswered)
         else:
             peers = [peer for peer in self._roster.ready() if peer.node_id == node_id]
         for peer in peers:

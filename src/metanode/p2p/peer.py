@@ -111,6 +111,8 @@ class Peer:
         """The highest certificate it has sent us; not necessarily a height it has reached itself."""
         self.offered = Height(0)
         """The highest certificate we have sent it."""
+        self.unanswered = 0
+        """Questions of ours in a row that it left without an answer."""
         self.clock_skew_ms = 0
         self.round_trip_s = 0.0
         self.known = HashSet(KNOWN_MAX)
@@ -192,9 +194,13 @@ class Peer:
         self.send(request(request_id=request_id, **fields))  # type: ignore[arg-type] # the callers below give each its fields
         try:
             async with asyncio.timeout(timeout_s):
-                return await future
+                answer = await future
         except TimeoutError:
+            self.unanswered += 1
             raise PeerUnavailable(f"{self!r}: no answer in {timeout_s:g} s") from None
+        else:
+            self.unanswered = 0
+            return answer
         finally:
             self._answers.pop(request_id, None)
             self._requests.give_up(request_id)

@@ -425,6 +425,22 @@ def test_a_peer_that_sends_another_body_than_asked_for_is_dropped_and_the_next_a
     run(test)
 
 
+def test_a_peer_that_leaves_a_question_unanswered_is_asked_last_from_then_on(run, until, monkeypatch) -> None:
+    async def test(networks) -> None:
+        monkeypatch.setattr("metanode.p2p.network.BODY_TIMEOUT_S", 0.3)
+        node = await networks.start("node")
+        good = await networks.start("good", peers=(parse_enode(node.enode),))
+        good.handlers.bodies[b"\x01" * 32] = b"body"
+        silent = await Stranger(node, name="silent").connect(says_status=False)
+        silent.say(status(tip=Tip(height=Height(5), certificate_hash=ZERO)))
+        await until(lambda: len(node.network.peers()) == 2)
+        for _ in range(3):
+            assert await node.network.request_body(b"\x01" * 32) == b"body"
+        assert node.network.statistics().offences == {"no_answer": 1}
+
+    run(test)
+
+
 @pytest.mark.parametrize(
     "message",
     [
