@@ -99,6 +99,8 @@ impl Events {
                     state_root: header.state_root,
                     timestamp: header.timestamp,
                 }));
+                // With a head the pool forwards old transactions once more.
+                *has_transactions = true;
             }
             Some(EngineEvent::PendingTransactions(_)) => *has_transactions = true,
             // The engine is gone: nothing will come any more.

@@ -26,6 +26,9 @@ pub struct PoolConfig {
     pub price_bump_percent: u128,
     /// A gapped transaction is dropped when its account was silent for so long.
     pub queued_lifetime: Duration,
+    /// What this node forwards and no block took for so long is sent again, in turn: a peer that was away, or whose
+    /// queue was full, may lack it. Fifteen blocks.
+    pub forward_again_after: Duration,
 }
 
 impl Default for PoolConfig {
@@ -40,6 +43,7 @@ impl Default for PoolConfig {
             tip_min: 1,
             price_bump_percent: 10,
             queued_lifetime: Duration::from_secs(3 * 60 * 60),
+            forward_again_after: Duration::from_secs(30),
         }
     }
 }

@@ -26,7 +26,6 @@ mod transaction;
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use alloy_primitives::{Address, B256, Bytes};
@@ -141,8 +140,6 @@ pub struct TransactionPool {
     counters: Arc<Counters>,
     ledger: Mutex<Ledger>,
     listener: OnceLock<Listener>,
-    /// Arrival number up to which old transactions were sent again.
-    rebroadcast_cursor: Mutex<u64>,
 }
 
 impl std::fmt::Debug for TransactionPool {
@@ -183,7 +180,6 @@ impl TransactionPool {
             counters,
             ledger: Mutex::new(ledger),
             listener: OnceLock::new(),
-            rebroadcast_cursor: Mutex::new(0),
         }
     }
 
@@ -481,8 +477,8 @@ impl TransactionPool {
 
     // Peers.
 
-    /// The next transactions to forward (those of origin local or relayed that became pending), at most `bytes_max`
-    /// encoded, at least one; `None` when there is nothing.
+    /// The next transactions to forward (those of origin local or relayed that became pending, and old ones once more),
+    /// at most `bytes_max` encoded, at least one; `None` when there is nothing. Worth asking after each new head.
     pub fn take_gossip(&self, bytes_max: usize) -> Option<GossipBatch> {
         let mut waiting = self.ledger.lock().outbox.take_outgoing().into_iter();
         // What left the pool meanwhile is of no use to others.
@@ -496,40 +492,6 @@ impl TransactionPool {
         if !rest.is_empty() {
             self.ledger.lock().outbox.return_outgoing(rest);
         }
-        batch
-    }
-
-    /// Executable transactions that have waited for `age`, in turn: a peer that was away may lack them. `None` at the
-    /// end of a turn.
-    pub fn take_rebroadcast(&self, age: Duration, bytes_max: usize) -> Option<GossipBatch> {
-        let (chains, base_fee) = {
-            let ledger = self.ledger.lock();
-            (ledger.chains(), ledger.next_base_fee())
-        };
-        let mut cursor = self.rebroadcast_cursor.lock();
-        let executable =
-            |transaction: &PooledTransaction| transaction.price.effective_tip(base_fee).is_some();
-        let mut old: Vec<Arc<PooledTransaction>> = chains
-            .iter()
-            .flat_map(|chain| {
-                chain
-                    .iter()
-                    .take_while(|slot| executable(&slot.transaction))
-            })
-            .map(|slot| &slot.transaction)
-            .filter(|transaction| {
-                transaction.sequence >= *cursor && transaction.added.elapsed() >= age
-            })
-            .map(Arc::clone)
-            .collect();
-        old.sort_unstable_by_key(|transaction| transaction.sequence);
-        let mut old = old.into_iter().peekable();
-        let batch = gossip::encode_batch(&mut old, bytes_max);
-        *cursor = match (&batch, old.peek()) {
-            (Some(_), Some(next)) => next.sequence,
-            (Some(_), None) => u64::MAX,
-            (None, _) => 0,
-        };
         batch
     }
 

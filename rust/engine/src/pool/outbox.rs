@@ -44,6 +44,12 @@ impl Outbox {
         }
     }
 
+    /// Forward once more, as far as there is room.
+    pub(super) fn forward_again(&mut self, transactions: Vec<Arc<PooledTransaction>>) {
+        let room = self.bound.saturating_sub(self.outgoing.len());
+        self.outgoing.extend(transactions.into_iter().take(room));
+    }
+
     /// Whether the listener is to be woken; asked once a hold of the lock.
     pub(super) fn take_wake(&mut self) -> bool {
         std::mem::take(&mut self.wake)

@@ -11,7 +11,7 @@ use alloy_primitives::{Address, B256, U256};
 
 use super::{
     super::{
-        HeadState, PooledTransaction,
+        HeadState, Origin, PooledTransaction,
         account::{Account, AccountCode},
         counters::Removal,
     },
@@ -21,6 +21,9 @@ use super::{
 
 /// How often silent accounts are looked for; a walk over all accounts.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Transactions forwarded again in one turn: some hundred kilobytes.
+pub(in crate::pool) const FORWARD_AGAIN_MAX: usize = 1_024;
 
 /// An account that can send nothing more.
 const END: Account = Account {
@@ -74,6 +77,9 @@ impl Ledger {
         }
         if self.expired_at.elapsed() >= EXPIRY_INTERVAL {
             self.drop_expired();
+        }
+        if self.forwarded_at.elapsed() >= self.config.forward_again_after {
+            self.forward_again();
         }
         self.afterwards()
     }
@@ -207,6 +213,32 @@ impl Ledger {
         for (address, nonce) in expired {
             self.remove_queued(address, nonce, Removal::Expired);
         }
+    }
+
+    /// Hand a turn of old executable transactions to the outbox, by arrival.
+    fn forward_again(&mut self) {
+        self.forwarded_at = Instant::now();
+        let base_fee = self.head.next_base_fee;
+        let pays = |slot: &&Slot| slot.transaction.price.effective_tip(base_fee).is_some();
+        let is_due = |transaction: &PooledTransaction| {
+            transaction.origin != Origin::Gossip
+                && transaction.sequence >= self.forward_cursor
+                && transaction.added.elapsed() >= self.config.forward_again_after
+        };
+        let payable = self
+            .senders
+            .values()
+            .flat_map(|sender| sender.pending.iter().take_while(pays));
+        let mut due: Vec<Arc<PooledTransaction>> = payable
+            .map(|slot| &slot.transaction)
+            .filter(|transaction| is_due(transaction))
+            .map(Arc::clone)
+            .collect();
+        due.sort_unstable_by_key(|transaction| transaction.sequence);
+        // After the last one the next turn starts over.
+        self.forward_cursor = due.get(FORWARD_AGAIN_MAX).map_or(0, |next| next.sequence);
+        due.truncate(FORWARD_AGAIN_MAX);
+        self.outbox.forward_again(due);
     }
 
     // Moves within an account.

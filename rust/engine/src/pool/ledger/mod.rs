@@ -50,6 +50,9 @@ pub(super) struct Ledger {
     queued: usize,
     bytes: usize,
     expired_at: Instant,
+    forwarded_at: Instant,
+    /// The arrival from which the next turn of forwarding again goes on.
+    forward_cursor: u64,
     pub(super) outbox: Outbox,
     /// What was removed, to be freed when the lock is not held.
     garbage: Vec<Arc<PooledTransaction>>,
@@ -92,6 +95,8 @@ impl Ledger {
             queued: 0,
             bytes: 0,
             expired_at: Instant::now(),
+            forwarded_at: Instant::now(),
+            forward_cursor: 0,
             garbage: Vec::new(),
         }
     }
@@ -430,10 +435,6 @@ impl Ledger {
             senders: self.senders.len(),
             bytes: self.bytes,
         }
-    }
-
-    pub(super) fn next_base_fee(&self) -> u64 {
-        self.head.next_base_fee
     }
 
     /// The chains of all accounts; one reference count each.

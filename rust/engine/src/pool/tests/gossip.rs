@@ -154,37 +154,65 @@ fn a_list_that_is_not_canonical_is_refused_whole() {
 }
 
 #[test]
-fn old_executable_transactions_are_sent_again_in_turn() {
-    let bench = Bench::new(PoolConfig::default());
-    for number in 0..10 {
-        bench
-            .add(bench.wallet(number).transfer(0))
-            .expect("it is good");
+fn old_executable_transactions_are_forwarded_again() {
+    let config = PoolConfig {
+        forward_again_after: Duration::ZERO,
+        ..PoolConfig::default()
+    };
+    let bench = Bench::new(config);
+    let wallets: Vec<Wallet> = (0..11).map(|number| bench.wallet(number)).collect();
+    for wallet in &wallets[..10] {
+        bench.add(wallet.transfer(0)).expect("it is good");
     }
-    let cheap = bench.wallet(10).sign(TxEip1559 {
+    let cheap = wallets[10].sign(TxEip1559 {
         max_fee_per_gas: GWEI / 2,
         max_priority_fee_per_gas: 1,
         ..transfer(0)
     });
     bench.add(cheap).expect("it is good");
-    assert!(
-        bench
-            .pool
-            .take_rebroadcast(Duration::from_secs(60), 1_000)
-            .is_none(),
-        "they are young"
-    );
+    let gossiped = bench.wallet(11).transfer(0);
+    bench
+        .pool
+        .add_one(gossiped, Origin::Gossip)
+        .expect("it is good");
+    assert_eq!(taken(&bench, 1 << 16).concat().len(), 11);
     for _turn in 0..2 {
-        let mut count = 0;
-        while let Some(batch) = bench.pool.take_rebroadcast(Duration::ZERO, 400) {
-            assert!(batch.list.len() <= 400);
-            count += batch.count;
-        }
+        bench.touch(&[]);
+        let again = taken(&bench, 1 << 16).concat();
         assert_eq!(
-            count, 10,
-            "each once a turn, but for the one below the base fee"
+            again.len(),
+            10,
+            "all but the one below the base fee and the one of others"
         );
     }
+    bench.mine(&[hash(&wallets[0].transfer(0))]);
+    assert_eq!(taken(&bench, 1 << 16).concat().len(), 9);
+}
+
+#[test]
+fn forwarding_again_takes_turns() {
+    let config = PoolConfig {
+        forward_again_after: Duration::ZERO,
+        ..PoolConfig::default()
+    };
+    let bench = Bench::new(config);
+    let wallet = bench.wallet(1);
+    let raws: Vec<Bytes> = (0..1_500).map(|nonce| wallet.transfer(nonce)).collect();
+    bench.pool.add(&raws, Origin::Local);
+    assert_eq!(taken(&bench, 1 << 18).concat().len(), 1_500);
+    for expected in [1_024, 476, 1_024] {
+        bench.touch(&[]);
+        assert_eq!(taken(&bench, 1 << 18).concat().len(), expected);
+    }
+}
+
+#[test]
+fn young_transactions_are_not_forwarded_again() {
+    let bench = Bench::new(PoolConfig::default());
+    bench.add(bench.wallet(1).transfer(0)).expect("it is good");
+    assert_eq!(taken(&bench, 1 << 16).len(), 1);
+    bench.touch(&[]);
+    assert!(taken(&bench, 1 << 16).is_empty());
 }
 
 #[test]
