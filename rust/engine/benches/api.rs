@@ -1,4 +1,5 @@
-//! Requests answered by the engine, without a server: `cargo bench -p engine --bench api`. Run it on a quiet machine.
+//! Requests answered by the engine, without a server: `cargo bench -p engine --bench api [-- METHOD]`. Run it on a quiet
+//! machine.
 //!
 //! One thread, a chain in memory, each figure the median of the rounds in microseconds a request. What HTTP adds is
 //! measured with the node (benchmarks/).
@@ -135,6 +136,12 @@ fn mine(engine: &Engine) {
 
 /// Repeat a request for some rounds and print the median time of one.
 fn measure(api: &Api, method: &str, what: &str, params: Value) {
+    let wanted = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with("--"));
+    if wanted.is_some_and(|wanted| wanted != method) {
+        return;
+    }
     let params = RawValue::from_string(params.to_string()).expect("JSON");
     let mut bytes = 0;
     let mut rounds: Vec<f64> = (0..ROUNDS)

@@ -12,15 +12,15 @@ use std::time::Instant;
 use alloy_evm::{EvmEnv, precompiles::PrecompilesMap};
 use alloy_primitives::{Address, Bytes};
 use revm::{
-    Context, Database as _, ExecuteEvm, InspectEvm, Inspector, MainBuilder, MainContext,
-    context::{Evm, TxEnv, result::EVMError},
+    Context, Database as _, ExecuteEvm, InspectEvm, Inspector, Journal,
+    context::{BlockEnv, CfgEnv, Evm, FrameStack, TxEnv, result::EVMError},
     context_interface::result::ExecutionResult,
     database::CacheDB,
-    handler::{EthFrame, instructions::EthInstructions},
-    interpreter::interpreter::EthInterpreter,
+    handler::EthFrame,
     precompile::{PrecompileSpecId, Precompiles},
 };
 
+use self::watch::WatchedInstructions;
 pub(super) use self::{
     failure::{Failure, halt_text},
     request::CallRequest,
@@ -37,16 +37,8 @@ use crate::{EngineError, store::StateView};
 
 /// The state a call sees: one block's, under the request's overrides.
 pub(super) type CallState = CacheDB<StateView>;
-type CallContext = Context<
-    revm::context::BlockEnv,
-    TxEnv,
-    revm::context::CfgEnv,
-    CallState,
-    revm::Journal<CallState>,
-    Watch,
->;
-type CallEvm<I> =
-    Evm<CallContext, I, EthInstructions<EthInterpreter, CallContext>, PrecompilesMap, EthFrame>;
+type CallContext = Context<BlockEnv, TxEnv, CfgEnv, CallState, Journal<CallState>, Watch>;
+type CallEvm<I> = Evm<CallContext, I, WatchedInstructions, PrecompilesMap, EthFrame>;
 
 impl Api {
     pub(super) fn eth_call(&self, params: &Params<'_>) -> Answer {
@@ -186,14 +178,18 @@ impl Session {
             &mut self.precompiles,
             PrecompilesMap::from_static(Precompiles::homestead()),
         );
-        let mut evm = Context::mainnet()
-            .with_cfg(env.cfg_env)
-            .with_block(env.block_env)
-            .with_db(state)
+        let context = Context::<BlockEnv, TxEnv, CfgEnv, CallState>::new(state, spec)
             .with_chain(Watch::until(self.deadline))
-            .build_mainnet_with_inspector(inspector)
-            .with_precompiles(precompiles);
-        evm.instruction = watch::instructions(spec);
+            .with_cfg(env.cfg_env)
+            .with_block(env.block_env);
+        let mut evm = Evm {
+            ctx: context,
+            inspector,
+            instruction: WatchedInstructions::new(spec),
+            precompiles,
+            // Each frame comes with a stack of 32 KiB: make more when the code calls.
+            frame_stack: FrameStack::new_prealloc(1),
+        };
         let outcome = run(&mut evm, transaction);
         let expired = evm.ctx.chain.is_expired();
         self.state = evm.ctx.journaled_state.database;

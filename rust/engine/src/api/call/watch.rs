@@ -7,10 +7,10 @@ use std::time::Instant;
 use revm::{
     bytecode::opcode,
     context_interface::context::ContextError,
-    handler::instructions::EthInstructions,
+    handler::instructions::InstructionProvider,
     interpreter::{
         Instruction, InstructionContext, InstructionExecResult, InstructionResult,
-        instructions::{contract, gas_table_spec, instruction_table},
+        instructions::{GasTable, InstructionTable, contract, gas_table_spec, instruction_table},
         interpreter::EthInterpreter,
     },
     primitives::hardfork::SpecId,
@@ -60,16 +60,42 @@ impl Watch {
 type Watched<'a> = InstructionContext<'a, CallContext, EthInterpreter>;
 
 /// The EVM's instructions, with those counting that every loop and every recursion needs.
-pub(super) fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, CallContext> {
+static INSTRUCTIONS: InstructionTable<EthInterpreter, CallContext> = {
     let mut table = instruction_table::<EthInterpreter, CallContext>();
-    table[usize::from(opcode::JUMPDEST)] = Instruction::new(jumpdest);
-    table[usize::from(opcode::CALL)] = Instruction::new(call::<{ opcode::CALL }>);
-    table[usize::from(opcode::CALLCODE)] = Instruction::new(call::<{ opcode::CALLCODE }>);
-    table[usize::from(opcode::DELEGATECALL)] = Instruction::new(call::<{ opcode::DELEGATECALL }>);
-    table[usize::from(opcode::STATICCALL)] = Instruction::new(call::<{ opcode::STATICCALL }>);
-    table[usize::from(opcode::CREATE)] = Instruction::new(create::<false>);
-    table[usize::from(opcode::CREATE2)] = Instruction::new(create::<true>);
-    EthInstructions::new(table, gas_table_spec(spec), spec)
+    table[opcode::JUMPDEST as usize] = Instruction::new(jumpdest);
+    table[opcode::CALL as usize] = Instruction::new(call::<{ opcode::CALL }>);
+    table[opcode::CALLCODE as usize] = Instruction::new(call::<{ opcode::CALLCODE }>);
+    table[opcode::DELEGATECALL as usize] = Instruction::new(call::<{ opcode::DELEGATECALL }>);
+    table[opcode::STATICCALL as usize] = Instruction::new(call::<{ opcode::STATICCALL }>);
+    table[opcode::CREATE as usize] = Instruction::new(create::<false>);
+    table[opcode::CREATE2 as usize] = Instruction::new(create::<true>);
+    table
+};
+
+/// The instructions with the gas prices of one fork.
+pub(super) struct WatchedInstructions {
+    gas: GasTable,
+}
+
+impl WatchedInstructions {
+    pub(super) fn new(spec: SpecId) -> Self {
+        Self {
+            gas: gas_table_spec(spec),
+        }
+    }
+}
+
+impl InstructionProvider for WatchedInstructions {
+    type Context = CallContext;
+    type InterpreterTypes = EthInterpreter;
+
+    fn instruction_table(&self) -> &InstructionTable<EthInterpreter, CallContext> {
+        &INSTRUCTIONS
+    }
+
+    fn gas_table(&self) -> &GasTable {
+        &self.gas
+    }
 }
 
 fn jumpdest(context: Watched<'_>) -> InstructionExecResult {
