@@ -167,4 +167,13 @@ mod tests {
         assert!(find("eth_getbalance").is_none());
         assert!(find("").is_none());
     }
+
+    #[test]
+    fn the_reference_lists_every_method() {
+        let reference = include_str!("../../../../docs/reference/json-rpc.md");
+        for method in ALL {
+            let written = format!("`{}`", method.name);
+            assert!(reference.contains(&written), "{written} is missing");
+        }
+    }
 }

@@ -157,3 +157,27 @@ fn too_many_criteria_or_results_are_refused() {
         2
     );
 }
+
+#[test]
+fn a_search_that_takes_too_long_stops_and_says_where() {
+    let node = node(ApiLimits {
+        scan_timeout: std::time::Duration::ZERO,
+        ..ApiLimits::default()
+    });
+    let cases = [
+        (
+            "eth_getLogs",
+            json!([{"fromBlock": "0x1"}]),
+            "log search stopped at block 1 after 0 s: ask for fewer blocks",
+        ),
+        (
+            "eth_feeHistory",
+            json!(["0x2", "latest"]),
+            "fee history took too long: ask for fewer blocks",
+        ),
+    ];
+    for (method, params, expected) in cases {
+        let (code, message, _) = node.refuse(method, params);
+        assert_eq!((code, message.as_str()), (-32002, expected));
+    }
+}
