@@ -135,11 +135,17 @@ def start_network(directory: NetworkDirectory) -> bool:
     orphans = {process.pid for node in plan.nodes if (process := running_node(directory, node.name))}
     check_ports(plan.nodes, except_pids=orphans)
     directory.supervisor_log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "sdk.testnet.deployment.apply.supervisor", str(directory.path)]
     with directory.supervisor_log.open("ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "sdk.testnet.deployment.apply.supervisor", str(directory.path)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+        # The shell puts it into the background and ends: the supervisor is nobody's child, and no zombie when it ends.
+        subprocess.run(
+            ["/bin/sh", "-c", '"$@" &', "sh", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            check=True,
+        )
     return True
 
 
