@@ -11,3 +11,4 @@ mod reads;
 mod shapes;
 mod submits;
 mod vectors;
+mod visibility;
