@@ -98,6 +98,7 @@ class Exchange:
 
     def broadcast(self, raw: bytes, priority: Priority) -> None:
         """Push a consensus message of ours to every peer; repeating one sends it again to those who may have missed it."""
+        assert priority <= Priority.CERTIFICATE, priority
         digest = keccak256(raw)
         self._seen.add(digest)
         self._recent.add(Kept(priority=priority, digest=digest, raw=raw))

@@ -1,4 +1,6 @@
-"""Rates, as token buckets."""
+"""Rates: as token buckets, and as a time since the last try."""
+
+from collections import OrderedDict
 
 
 class TokenBucket:
@@ -30,3 +32,21 @@ class TokenBucket:
         # A clock that goes back gives nothing and takes nothing.
         self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._per_s)
         self._at = now
+
+
+class LastTimes:
+    """Lets a name through once in an interval; remembers a bounded number of names, those tried last."""
+
+    def __init__(self, interval_s: float, names_max: int) -> None:
+        self._interval_s = interval_s
+        self._names_max = names_max
+        self._at: OrderedDict[str, float] = OrderedDict()
+
+    def take(self, name: str, now: float) -> bool:
+        """Note a try; return whether the one before is an interval ago."""
+        before = self._at.get(name)
+        self._at[name] = now
+        self._at.move_to_end(name)
+        if len(self._at) > self._names_max:
+            self._at.popitem(last=False)
+        return before is None or now >= before + self._interval_s

@@ -7,10 +7,9 @@
 import asyncio
 import os
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from random import Random
 from typing import Final
 
@@ -26,6 +25,7 @@ from metanode.p2p.discv4.service import DiscoveryService
 from metanode.p2p.enode import Enode, NodeId, format_address
 from metanode.p2p.errors import PeerUnavailable
 from metanode.p2p.exchange import Exchange
+from metanode.p2p.limits import LastTimes
 from metanode.p2p.peer import Peer
 from metanode.p2p.pins import MemoryPeerStore, PeerStore
 from metanode.p2p.ports import ChainView, NodeHandlers, PeerInfo, Priority, ProofSigner
@@ -36,6 +36,7 @@ from metanode.p2p.rlpx.connection import ConnectionLimits, RLPxConnection
 from metanode.p2p.rlpx.handshake import NodeKey
 from metanode.p2p.rlpx.reasons import DisconnectReason
 from metanode.p2p.roster import Roster
+from metanode.p2p.statistics import NetworkStatistics, Totals, collect
 from metanode.primitives import rlp
 from metanode.primitives.types import Address, Hash32, Height
 
@@ -84,46 +85,6 @@ class NetworkConfig:
     status_timeout_s: float = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkStatistics:
-    """Counters since the start, and the present state, for metrics and `admin_nodeInfo`."""
-
-    peers_inbound: int
-    peers_outbound: int
-    peers_validators: int
-    pending: int
-    queued_bytes: int
-    assembling_bytes: int
-    known_nodes: int
-    bytes_in: int
-    bytes_out: int
-    messages_in: dict[str, int]
-    messages_out: int
-    dropped_out: int
-    dials_failed: int
-    refused_inbound: int
-    datagrams_in: int
-    datagrams_out: int
-    disconnects: dict[tuple[str, str], int]
-    """By (reason, "us" or "peer")."""
-    offences: dict[str, int]
-    transactions_dropped: int
-
-
-@dataclass(slots=True)
-class _Totals:
-    """Counters of connections that have ended, and of those that never were."""
-
-    received: Counter[str] = field(default_factory=Counter)
-    disconnects: Counter[tuple[str, str]] = field(default_factory=Counter)
-    sent: int = 0
-    dropped: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    dials_failed: int = 0
-    refused_inbound: int = 0
-
-
 class Network:
     """See the module."""
 
@@ -162,13 +123,13 @@ class Network:
         self._port = config.listen_port
         self._static: dict[str, Enode] = {str(enode): enode for enode in config.peers}
         self._target_tasks: dict[str, asyncio.Task[None]] = {}
-        self._inbound: OrderedDict[str, float] = OrderedDict()
+        self._callers = LastTimes(INBOUND_INTERVAL_S, INBOUND_ADDRESSES_MAX)
         self._discovered: OrderedDict[NodeId, tuple[Contact, float]] = OrderedDict()
         self._dialling: set[NodeId] = set()
         self._blocks_turn = 0
         self.ready = asyncio.Event()
         """Set once the sockets are open."""
-        self._totals = _Totals()
+        self._totals = Totals()
 
     # What the node asks of the network.
 
@@ -327,32 +288,7 @@ class Network:
 
     def statistics(self) -> NetworkStatistics:
         """Return the counters and the present state."""
-        ready = self._roster.ready()
-        validators = self._chain.validators()
-        received = Counter(self._totals.received)
-        for peer in self._roster.connections:
-            received.update(peer.received)
-        return NetworkStatistics(
-            peers_inbound=sum(peer.is_inbound for peer in ready),
-            peers_outbound=sum(not peer.is_inbound for peer in ready),
-            peers_validators=sum(peer.proven in validators for peer in ready),
-            pending=sum(not peer.is_ready for peer in self._roster.connections),
-            queued_bytes=sum(peer.queued_bytes for peer in self._roster.connections),
-            assembling_bytes=self._exchange.assembling_bytes,
-            known_nodes=len(self._discovery.discovery.table) if self._discovery is not None else 0,
-            bytes_in=self._totals.bytes_in + sum(peer.bytes_in for peer in self._roster.connections),
-            bytes_out=self._totals.bytes_out + sum(peer.bytes_out for peer in self._roster.connections),
-            messages_in=dict(received),
-            messages_out=self._totals.sent + sum(peer.sent.total() for peer in self._roster.connections),
-            dropped_out=self._totals.dropped + sum(peer.dropped for peer in self._roster.connections),
-            dials_failed=self._totals.dials_failed,
-            refused_inbound=self._totals.refused_inbound,
-            datagrams_in=self._discovery.datagrams_in if self._discovery is not None else 0,
-            datagrams_out=self._discovery.datagrams_out if self._discovery is not None else 0,
-            disconnects=dict(self._totals.disconnects),
-            offences=dict(self._roster.offences),
-            transactions_dropped=self._exchange.transactions_dropped,
-        )
+        return collect(self._totals, self._roster, self._exchange, self._discovery, self._chain.validators())
 
     # The life of the network.
 
@@ -576,16 +512,11 @@ class Network:
         name = writer.get_extra_info("peername")
         if not name:
             return "gone already"
-        ip = str(unmapped(name[0]))
-        if ip_address(ip).is_loopback or self._roster.is_needed_ip(ip):
+        ip = unmapped(name[0])
+        if ip.is_loopback or self._roster.is_needed_ip(str(ip)):
             return None
         now = asyncio.get_running_loop().time()
-        last = self._inbound.get(ip)
-        self._inbound[ip] = now
-        self._inbound.move_to_end(ip)
-        if len(self._inbound) > INBOUND_ADDRESSES_MAX:
-            self._inbound.popitem(last=False)
-        if last is not None and now < last + INBOUND_INTERVAL_S:
+        if not self._callers.take(str(ip), now):
             return f"{ip} calls again within {INBOUND_INTERVAL_S:g} s"
         return None
 
@@ -629,14 +560,8 @@ class Network:
     def _upon_closed(self, peer: Peer) -> None:
         self._roster.connections.discard(peer)
         peer.closed.set()
-        self._totals.received.update(peer.received)
-        self._totals.sent += peer.sent.total()
-        self._totals.dropped += peer.dropped
-        self._totals.bytes_in += peer.bytes_in
-        self._totals.bytes_out += peer.bytes_out
+        self._totals.add(peer)
         ended = peer.termination
-        if ended is not None:
-            self._totals.disconnects[ended.reason.name.lower(), "peer" if ended.by_peer else "us"] += 1
         self._exchange.upon_closed(peer)
         if peer.was_ready:
             self._handlers.upon_peer_gone(peer.info(self._chain.validators()))

@@ -333,6 +333,7 @@ class Peer:
                     self.session = event.session
                     self.client = event.hello.client
                     self._hello_at = self._loop.time()
+                    self._connection.ping(self._hello_at)
                     self._owner.upon_ready(self, event)
                 case MessageReceived():
                     self._process_message(event)

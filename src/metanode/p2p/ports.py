@@ -14,7 +14,10 @@ from metanode.primitives.types import Address, Hash32, Height
 
 
 class Priority(IntEnum):
-    """Which outbound message goes first (PROTOCOL section 5); the numbers are the order, and what is on the wire of an announcement."""
+    """Which outbound message goes first (PROTOCOL section 5).
+
+    The numbers are the order. Those up to CERTIFICATE travel with a consensus message, so that whoever relays it gives it the same place.
+    """
 
     VOTE = 0
     """Prepare, commit, round change."""

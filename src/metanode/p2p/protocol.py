@@ -442,8 +442,8 @@ def _decode_tip(reader: rlp.Reader) -> Tip:
 
 def _decode_priority(reader: rlp.Reader) -> Priority:
     number = reader.integer("priority")
-    if number > Priority.PART:
-        raise PeerFault(f"priority: expected 0 to {Priority.PART}, found {number}")
+    if number > Priority.CERTIFICATE:
+        raise PeerFault(f"priority: expected 0 to {Priority.CERTIFICATE}, found {number}")
     return Priority(number)
 
 

@@ -57,7 +57,7 @@ hashes = st.binary(min_size=32, max_size=32).map(Hash32)
 numbers = st.integers(0, 2**64 - 1)
 heights = numbers.map(Height)
 tips = st.builds(Tip, height=heights, certificate_hash=hashes)
-priorities = st.sampled_from([Priority.VOTE, Priority.PROPOSAL, Priority.PART])
+priorities = st.sampled_from([Priority.VOTE, Priority.PROPOSAL, Priority.PART, Priority.CERTIFICATE])
 digests = st.lists(hashes, min_size=1, max_size=4).map(tuple)
 proof = st.none() | st.binary(min_size=65, max_size=65)
 fork_ids = st.builds(ForkId, hash=st.binary(min_size=4, max_size=4), next=numbers)
@@ -146,7 +146,7 @@ def test_row_24_a_range_of_no_or_too_many_blocks_is_refused(count: int) -> None:
         (0, [bytes(31)], r"status.genesis_hash: expected 32 bytes, found 31"),
         (2, [], "records: expected 1 to 64, found 0"),
         (3, [b"", bytes(protocol.SMALL_BYTES_MAX + 1)], "consensus.raw: expected at most 65536 bytes"),
-        (3, [b"\x03", b"raw"], "priority: expected 0 to 2, found 3"),
+        (3, [b"\x04", b"raw"], "priority: expected 0 to 3, found 4"),
         (4, [b"", bytes(32), rlp.integer(2**32)], "size: expected 65537 to 12582912, found 4294967296"),
         (4, [b"", bytes(32), rlp.integer(100)], "size: expected 65537"),
         (5, [bytes(32), b"", bytes(protocol.PART_BYTES + 1)], "part.data: expected at most 65536 bytes"),

@@ -1,7 +1,7 @@
 import pytest
 
 from metanode.p2p.enode import NodeId
-from metanode.p2p.limits import TokenBucket
+from metanode.p2p.limits import LastTimes, TokenBucket
 from metanode.p2p.reputation import PEERS_MAX, Offence, Reputation
 
 A, B = NodeId(b"\x01" * 64), NodeId(b"\x02" * 64)
@@ -64,3 +64,17 @@ def test_a_debt_says_how_long_to_wait() -> None:
     assert bucket.owe(20, 0.0) == 0
     assert bucket.owe(5, 0.0) == pytest.approx(0.5)
     assert bucket.owe(0, 0.5) == pytest.approx(0.0)
+
+
+def test_a_name_is_let_through_once_in_an_interval_and_each_try_counts() -> None:
+    times = LastTimes(30.0, 100)
+    assert [times.take("a", at) for at in (0.0, 29.9, 30.0, 60.0, 89.0)] == [True, False, False, True, False]
+    assert times.take("b", 89.0)
+
+
+def test_only_so_many_names_are_remembered() -> None:
+    times = LastTimes(30.0, 3)
+    for name in "abcd":
+        assert times.take(name, 0.0)
+    assert [times.take(name, 1.0) for name in "bcd"] == [False] * 3
+    assert len(times._at) == 3
