@@ -241,6 +241,8 @@ class ExecutionWorker:
                 return False
             case Invalid():
                 log.warning("block_invalid", height=block.height, reason=verdict.reason[:200])
+            case Valid():
+                pass
         self._to_check.popleft()
         self._feed(VerdictGiven(block_hash=block.hash, is_valid=isinstance(verdict, Valid)))
         return True

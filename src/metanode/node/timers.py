@@ -29,14 +29,16 @@ class Timers:
     def start_block(self, effect: StartBlockTimer) -> None:
         """Wait for the slot, at least 0 and at most one period; the round of the height before is over."""
         wait_s = min(max(0.0, effect.due_s - self._clock.wall_ms() / 1000), float(self._period_s))
-        self._round = _cancel(self._round)
+        _cancel(self._round)
+        self._round = None
         _cancel(self._block)
         self._block = self._arm(wait_s, BlockTimeout(height=effect.height))
 
     def start_round(self, effect: StartRoundTimer) -> None:
         """Begin a round now."""
         self._round_started_at = asyncio.get_running_loop().time()
-        self._block = _cancel(self._block)
+        _cancel(self._block)
+        self._block = None
         self._set_round(effect)
 
     def extend_round(self, effect: ExtendRoundTimer) -> None:
@@ -50,7 +52,9 @@ class Timers:
 
     def cancel(self) -> None:
         """End all of them."""
-        self._block, self._round, self._resend = map(_cancel, (self._block, self._round, self._resend))
+        for timer in (self._block, self._round, self._resend):
+            _cancel(timer)
+        self._block = self._round = self._resend = None
 
     def _set_round(self, effect: StartRoundTimer | ExtendRoundTimer) -> None:
         _cancel(self._round)

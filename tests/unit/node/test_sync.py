@@ -32,11 +32,12 @@ class StandIn:
 class FakeChain:
     """Importer: takes the next block, refuses any other and those it was told to."""
 
-    decided_height: Height = field(default=Height(0))  # noqa: RUF009 - a NewType is no call
+    decided_height: Height = field(default=Height(0))
     refused: set[int] = field(default_factory=set)
     imported: list[int] = field(default_factory=list)
 
-    async def import_decided(self, block: StandIn, certificate: object) -> None:
+    async def import_decided(self, block: StandIn, certificate: None) -> None:
+        assert certificate is None
         await asyncio.sleep(0)
         if block.height != self.decided_height + 1 or block.height in self.refused:
             raise InvalidInput(f"block {block.height} is not proven")
@@ -102,7 +103,7 @@ def test_one_batch_is_fetched_ahead_and_no_more() -> None:
     ahead: list[int] = []
     original = chain.import_decided
 
-    async def watched(block: StandIn, certificate: object) -> None:
+    async def watched(block: StandIn, certificate: None) -> None:
         ahead.append(max(first + count - 1 for first, count in peers.asked) - block.height)
         await original(block, certificate)
 
