@@ -451,6 +451,10 @@ class Exchange:
             except MetanodeError as error:
                 log.warning("transactions_not_taken", error=str(error)[:200])
                 continue
+            except Exception:
+                # Our own mistake, met by a batch of this peer: it must not end the node.
+                log.exception("transactions_not_handled", peer=repr(peer))
+                continue
             if verdict is Verdict.MALFORMED:
                 self._roster.charge(peer, Offence.MALFORMED, "transactions")
             elif verdict is Verdict.RELAY:

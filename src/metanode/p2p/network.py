@@ -261,7 +261,9 @@ class Network:
     def remove_peer(self, enode: Enode) -> bool:
         """Do not keep a peer connected, and disconnect it; return whether it was kept (`admin_removePeer`)."""
         was_static = self._static.pop(str(enode), None) is not None
-        peer = None if enode.node_id is None else self._roster.peers.get(enode.node_id)
+        target = self._roster.targets.get(str(enode))
+        node_id = enode.node_id if target is None else target.node_id
+        peer = None if node_id is None else self._roster.peers.get(node_id)
         if peer is not None:
             peer.disconnect(DisconnectReason.REQUESTED)
         return was_static
@@ -564,7 +566,10 @@ class Network:
         ended = peer.termination
         self._exchange.upon_closed(peer)
         if peer.was_ready:
-            self._handlers.upon_peer_gone(peer.info(self._chain.validators()))
+            try:
+                self._handlers.upon_peer_gone(peer.info(self._chain.validators()))
+            except Exception:
+                log.exception("peer_gone_not_handled", peer=repr(peer))
         emit = log.info if peer.was_ready else log.debug
         emit(
             "peer_session",

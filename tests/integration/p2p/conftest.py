@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 import pytest
+import uvloop
 
 from metanode.crypto.hashing import keccak256
 from metanode.crypto.secp256k1 import PrivateKey
@@ -21,6 +23,8 @@ from metanode.primitives.types import Address, Hash32, Height
 GENESIS = keccak256(b"test genesis")
 FORK = ForkId(hash=b"fork", next=0)
 START = Height(0)
+LOOPS = [os.environ.get("P2P_LOOP", "uvloop")]
+"""The node runs on uvloop; P2P_LOOP=asyncio runs the tests on the other one."""
 WAIT_S = 10.0
 """Longest wait for something that takes milliseconds."""
 
@@ -227,8 +231,8 @@ async def wait_until(condition: Callable[[], object], what: str = "") -> None:
         raise AssertionError(f"not in {WAIT_S:g} s: {what or condition}") from None
 
 
-@pytest.fixture
-def run() -> Callable[[Callable[[Networks], Awaitable[None]]], None]:
+@pytest.fixture(params=LOOPS)
+def run(request) -> Callable[[Callable[[Networks], Awaitable[None]]], None]:
     """Run a test's coroutine with networks that are stopped after it."""
 
     def run_test(test: Callable[[Networks], Awaitable[None]]) -> None:
@@ -239,7 +243,9 @@ def run() -> Callable[[Callable[[Networks], Awaitable[None]]], None]:
             finally:
                 await networks.stop()
 
-        asyncio.run(main())
+        loop_factory = uvloop.new_event_loop if request.param == "uvloop" else None
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(main())
 
     return run_test
 

@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from metanode.crypto.hashing import keccak256
 from metanode.p2p.enode import NodeId, parse_enode
+from metanode.p2p.errors import PeerUnavailable
 from metanode.p2p.rlpx.handshake import NodeKey
 
 
@@ -110,6 +111,19 @@ def test_a_host_that_does_not_resolve_is_retried_logged_and_never_fatal(run, unt
             "the same failure is logged once"
         )
         assert "'validator-1.test' does not resolve" in failures[0]["error"]
+
+    run(test)
+
+
+def test_an_address_of_another_family_is_no_answer_and_no_failure(run, monkeypatch) -> None:
+    async def test(networks) -> None:
+        monkeypatch.setattr("metanode.p2p.discv4.service._IDENTIFY_TIMEOUT_S", 0.05)
+        a = await networks.start("a")
+        for ip in ("2001:db8::1", "::1", "255.255.255.255", "0.0.0.0"):
+            with pytest.raises(PeerUnavailable, match="no answer to a discovery ping"):
+                await a.network.identify(ip, 30303)
+        assert a.task is not None
+        assert not a.task.done()
 
     run(test)
 

@@ -578,7 +578,10 @@ def test_our_own_mistake_costs_one_connection(run, until) -> None:
             raise RuntimeError("a mistake of ours")
 
         node.handlers.verdict = fail
+        node.handlers.upon_peer_gone = fail
         stranger = await Stranger(node).connect()
+        stranger.say(Transactions(batch=b"batch"))
+        await until(lambda: node.handlers.batches)
         stranger.say(Consensus(priority=Priority.VOTE, raw=b"vote"))
         await stranger.is_told(DisconnectReason.SUBPROTOCOL_ERROR)
         node.handlers.verdict = lambda _: Verdict.RELAY

@@ -118,8 +118,13 @@ class DiscoveryService:
     def _flush(self) -> None:
         assert self._transport is not None
         for datagram, (ip, port) in self._discovery.datagrams_to_send():
-            self.datagrams_out += 1
-            self._transport.sendto(datagram, (str(ip), port))
+            try:
+                self._transport.sendto(datagram, (str(ip), port))
+            except (OSError, ValueError) as error:
+                # An address of the other family, or one that the system does not send to: somebody else's neighbours name anything.
+                log.debug("discovery_not_sent", ip=str(ip), error=repr(error))
+            else:
+                self.datagrams_out += 1
         while (event := self._discovery.next_event()) is not None:
             match event:
                 case NodeProved(contact=contact):
