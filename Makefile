@@ -4,7 +4,6 @@ BIN := .venv/bin
 NPM_TESTS := tests/acceptance/javascript
 # One place for compiled Rust; CI keeps it outside the clone (see .ci/run).
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
-export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev up down reset status logs test unit sim sim-long acceptance integration rust-test lint fmt docs types bench clean

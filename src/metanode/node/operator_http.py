@@ -6,17 +6,18 @@ or for consensus.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import html
+import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
-import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -148,22 +149,17 @@ def _shown(value: object) -> str:
             return str(value)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: the node decides when to end."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
-
-
 async def serve(application: OperatorApplication, *, host: str, port: int) -> None:
     """Serve until cancelled."""
+    # Takes a tenth of a second to import, which no node's start should wait for.
+    uvicorn = await asyncio.to_thread(importlib.import_module, "uvicorn")
     config = uvicorn.Config(
         application, host=host, port=port, http="httptools", ws="none", lifespan="off", access_log=False,
         log_config=None, limit_concurrency=CONNECTIONS_MAX, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=1,
     )  # fmt: skip
-    server = _Server(config)
+    server = uvicorn.Server(config)
+    # The node decides when to end, not uvicorn's signal handlers.
+    server.capture_signals = contextlib.nullcontext
     try:
         await server.serve()
     finally:

@@ -95,7 +95,7 @@ class Supervisor:
             log.replace(log.with_name(log.name + ".1"))
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "metanode", "node", str(self._directory.node(node.name)),
+                sys.executable, "-m", "metanode.node", str(self._directory.node(node.name)),
                 stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         state = {"pid": process.pid, "started_at": time.time(), "restarts": restarts}
