@@ -19,6 +19,9 @@ use super::{
 };
 use crate::{EngineError, Result};
 
+/// The history of at most this many blocks is deleted in one flush, for the batch is made in memory.
+const PRUNED_BLOCKS_MAX: u64 = 4_096;
+
 /// The thread that flushes in the background.
 pub(crate) struct Flusher {
     thread: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
@@ -136,6 +139,11 @@ impl Inner {
 
     fn oldest_after(&self, head: u64) -> u64 {
         let window = self.options.history_blocks.unwrap_or(u64::MAX);
-        self.oldest().max(head.saturating_sub(window))
+        let wanted = head.saturating_sub(window);
+        let oldest = self.oldest();
+        // A window that was made smaller is reached over several flushes.
+        wanted
+            .min(oldest.saturating_add(PRUNED_BLOCKS_MAX))
+            .max(oldest)
     }
 }

@@ -31,13 +31,18 @@ use crate::{
 
 /// Raised when the layout of keys, values or the log changes.
 const FORMAT: &[u8] = b"1";
+/// Decoded blocks beyond the newest few are read rarely, and the log gives them back in milliseconds.
+const BLOCK_CACHE_BYTES_MAX: u64 = 16 << 20;
 /// Genesis is written in batches of this many entries, its head last.
 const GENESIS_BATCH: usize = 100_000;
 
 impl Store {
     pub fn open(options: StoreOptions) -> Result<Self> {
-        // Key-value blocks, trie nodes, flat state, decoded blocks.
-        let quarter = options.cache_bytes / 4;
+        // Half for trie nodes, which are read most; the newest blocks need no more than a few.
+        let trie_bytes = options.cache_bytes / 2;
+        let flat_bytes = options.cache_bytes / 4;
+        let kv_bytes = options.cache_bytes / 8;
+        let block_bytes = (options.cache_bytes / 8).min(BLOCK_CACHE_BYTES_MAX);
         let (kv, log): (Arc<dyn Kv>, BlockLog) = match &options.path {
             None => (Arc::new(MemoryKv::default()), BlockLog::in_memory()),
             Some(path) => {
@@ -45,7 +50,7 @@ impl Store {
                     EngineError::Storage(format!("create {}: {error}", path.display()))
                 })?;
                 // First, because it holds the lock that keeps a second process out.
-                let kv = DiskKv::open(&path.join("state"), quarter)?;
+                let kv = DiskKv::open(&path.join("state"), kv_bytes)?;
                 (Arc::new(kv), BlockLog::open(&path.join("blocks"))?)
             }
         };
@@ -65,9 +70,9 @@ impl Store {
         let pending = log.recover(from)?;
 
         let inner = Inner {
-            flat: FlatState::new(Arc::clone(&kv), quarter),
-            nodes: TrieNodes::new(Arc::clone(&kv), quarter)?,
-            blocks: Blocks::new(log, Arc::clone(&kv), quarter)?,
+            flat: FlatState::new(Arc::clone(&kv), flat_bytes),
+            nodes: TrieNodes::new(Arc::clone(&kv), trie_bytes)?,
+            blocks: Blocks::new(log, Arc::clone(&kv), block_bytes)?,
             codes: Cache::new(CACHED_CODES),
             fresh_codes: RwLock::default(),
             published: RwLock::new(Published {

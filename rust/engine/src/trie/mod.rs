@@ -19,7 +19,7 @@ use alloy_primitives::B256;
 
 use crate::{Result, state::StateChanges};
 use node::{AccountLeaf, Child};
-pub(crate) use source::{BranchCache, NodeKey, TrieNodes};
+pub(crate) use source::{NodeKey, TrieNodes};
 use update::{Gone, Update, update_trie};
 
 /// The account trie at one block. Cloning is cheap; an update gives a new tree that shares what did not change.

@@ -14,7 +14,10 @@ use alloy_trie::{
 
 use crate::{
     state::AccountRecord,
-    trie::record::{ReadRecord, WriteRecord},
+    trie::{
+        record::{ReadRecord, WriteRecord},
+        source::CachedBranch,
+    },
 };
 
 /// What a leaf holds: an account, or the value of a slot.
@@ -26,8 +29,9 @@ pub(crate) trait LeafValue:
     /// The trie below this leaf, for accounts.
     fn storage(&self) -> Option<&Child<StorageValue>>;
     fn with_storage(&self, storage: Child<StorageValue>) -> Self;
-    /// The cached branches of this kind of trie.
-    fn cache(nodes: &super::TrieNodes) -> &super::BranchCache<Self>;
+    /// As the cache holds a branch of this kind of trie.
+    fn cached(branch: Arc<Branch<Self>>) -> CachedBranch;
+    fn from_cached(cached: CachedBranch) -> Option<Arc<Branch<Self>>>;
 }
 
 /// The value of a storage slot; never zero.
@@ -62,8 +66,15 @@ impl LeafValue for AccountLeaf {
         }
     }
 
-    fn cache(nodes: &super::TrieNodes) -> &super::BranchCache<Self> {
-        nodes.accounts()
+    fn cached(branch: Arc<Branch<Self>>) -> CachedBranch {
+        CachedBranch::Account(branch)
+    }
+
+    fn from_cached(cached: CachedBranch) -> Option<Arc<Branch<Self>>> {
+        match cached {
+            CachedBranch::Account(branch) => Some(branch),
+            CachedBranch::Storage(_) => None,
+        }
     }
 }
 
@@ -80,8 +91,15 @@ impl LeafValue for StorageValue {
         *self
     }
 
-    fn cache(nodes: &super::TrieNodes) -> &super::BranchCache<Self> {
-        nodes.storage()
+    fn cached(branch: Arc<Branch<Self>>) -> CachedBranch {
+        CachedBranch::Storage(branch)
+    }
+
+    fn from_cached(cached: CachedBranch) -> Option<Arc<Branch<Self>>> {
+        match cached {
+            CachedBranch::Account(_) => None,
+            CachedBranch::Storage(branch) => Some(branch),
+        }
     }
 }
 
@@ -91,7 +109,7 @@ pub(crate) enum Child<V> {
     #[default]
     Empty,
     /// A branch that is not in memory, by its hash; its record is found by its path.
-    Stored(B256),
+    Stored(Arc<B256>),
     Leaf(Arc<Leaf<V>>),
     Extension(Arc<Extension<V>>),
     Branch(Arc<Branch<V>>),
@@ -202,7 +220,7 @@ impl<V: LeafValue> Child<V> {
     pub(crate) fn root_hash(&self) -> B256 {
         match self {
             Self::Empty => EMPTY_ROOT_HASH,
-            Self::Stored(hash) => *hash,
+            Self::Stored(hash) => **hash,
             _ => {
                 let reference = self.reference();
                 reference
@@ -230,13 +248,6 @@ impl<V: LeafValue> Branch<V> {
     /// The hash of a branch that is stored by hash; `None` for one so short that its parent holds it.
     pub(crate) fn hash(&self) -> Option<B256> {
         self.reference.as_hash()
-    }
-
-    pub(crate) fn leaf_count(&self) -> usize {
-        self.children
-            .iter()
-            .filter(|child| matches!(child, Child::Leaf(_)))
-            .count()
     }
 }
 

@@ -133,7 +133,7 @@ fn without_stored<V: LeafValue>(child: &Child<V>, version: u64) -> Option<Child<
             })))
         }
         Child::Branch(branch) => match branch.hash() {
-            Some(hash) if branch.version <= version => Some(Child::Stored(hash)),
+            Some(hash) if branch.version <= version => Some(Child::Stored(Arc::new(hash))),
             _ => {
                 let mut changed = false;
                 let children = std::array::from_fn(|index| {

@@ -100,7 +100,7 @@ fn walk<V: LeafValue>(
                 depth += extension.path.len();
                 extension.child.clone()
             }
-            Child::Stored(hash) => Child::Branch(nodes.load(owner, prefix(&key, depth), hash)?),
+            Child::Stored(hash) => Child::Branch(nodes.load(owner, prefix(&key, depth), *hash)?),
             Child::Branch(branch) => {
                 list(branch_rlp(&branch.children), &mut proof);
                 let turn = nibble(&key, depth);

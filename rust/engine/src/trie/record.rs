@@ -3,6 +3,8 @@
 //! A record does not repeat what its path says. The hash of the node is not stored: it is computed at load and compared
 //! with what the parent expects.
 
+use std::sync::Arc;
+
 use alloy_primitives::{B256, U256};
 use alloy_trie::Nibbles;
 
@@ -107,7 +109,10 @@ pub(crate) fn write_branch<V: LeafValue>(branch: &Branch<V>, depth: usize, out: 
 pub(crate) fn read_child<V: LeafValue>(input: &mut &[u8], path: &Nibbles) -> Result<Child<V>> {
     match take(input, 1)?[0] {
         EMPTY => Ok(Child::Empty),
-        STORED => Ok(Child::Stored(B256::from_slice(take(input, 32)?))),
+        STORED => {
+            let hash = B256::from_slice(take(input, 32)?);
+            Ok(Child::Stored(Arc::new(hash)))
+        }
         LEAF => {
             let known = path.len() / 2;
             let mut key = B256::ZERO;
@@ -132,7 +137,7 @@ pub(crate) fn read_child<V: LeafValue>(input: &mut &[u8], path: &Nibbles) -> Res
         }
         BRANCH => {
             let branch = read_branch(input, path)?;
-            Ok(Child::Branch(std::sync::Arc::new(branch)))
+            Ok(Child::Branch(Arc::new(branch)))
         }
         other => Err(corrupt(&format!("a trie node of kind {other}"))),
     }

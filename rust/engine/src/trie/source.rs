@@ -28,46 +28,65 @@ impl NodeKey {
     }
 }
 
-pub(crate) type BranchCache<V> = Cache<NodeKey, Arc<Branch<V>>, BranchWeight>;
+/// A loaded branch of either kind of trie, whose branches below are not loaded.
+#[derive(Debug, Clone)]
+pub(crate) enum CachedBranch {
+    Account(Arc<Branch<AccountLeaf>>),
+    Storage(Arc<Branch<StorageValue>>),
+}
 
 /// The bytes that a cached branch takes.
 #[derive(Debug, Clone)]
-pub(crate) struct BranchWeight;
+struct BranchWeight;
 
-impl<V: LeafValue> Weighter<NodeKey, Arc<Branch<V>>> for BranchWeight {
-    fn weight(&self, _key: &NodeKey, branch: &Arc<Branch<V>>) -> u64 {
-        let entry = size_of::<NodeKey>() + size_of::<Branch<V>>() + 64;
-        (entry + branch.leaf_count() * (size_of::<Leaf<V>>() + 16)) as u64
+impl Weighter<NodeKey, CachedBranch> for BranchWeight {
+    fn weight(&self, _key: &NodeKey, cached: &CachedBranch) -> u64 {
+        let node = match cached {
+            CachedBranch::Account(branch) => bytes_of(branch),
+            CachedBranch::Storage(branch) => bytes_of(branch),
+        };
+        const BOOKKEEPING: usize = 64;
+        (size_of::<NodeKey>() + node + BOOKKEEPING) as u64
     }
+}
+
+fn bytes_of<V: LeafValue>(branch: &Branch<V>) -> usize {
+    const COUNTS: usize = 16;
+    const ALLOCATION: usize = 8;
+    let child = |child: &Child<V>| match child {
+        Child::Empty => 0,
+        Child::Leaf(_) => size_of::<Leaf<V>>() + COUNTS + ALLOCATION,
+        _ => size_of::<B256>() + COUNTS + ALLOCATION,
+    };
+    size_of::<Branch<V>>() + COUNTS + branch.children.iter().map(child).sum::<usize>()
 }
 
 /// Loads stored branches of all tries.
 pub(crate) struct TrieNodes {
     kv: Arc<dyn Kv>,
-    accounts: BranchCache<AccountLeaf>,
-    storage: BranchCache<StorageValue>,
+    cache: Cache<NodeKey, CachedBranch, BranchWeight>,
 }
 
 impl TrieNodes {
     pub(crate) fn new(kv: Arc<dyn Kv>, cache_bytes: u64) -> Result<Self> {
-        Ok(Self {
-            kv,
-            accounts: branch_cache(cache_bytes / 2)?,
-            storage: branch_cache(cache_bytes / 2)?,
-        })
-    }
-
-    pub(crate) fn accounts(&self) -> &BranchCache<AccountLeaf> {
-        &self.accounts
-    }
-
-    pub(crate) fn storage(&self) -> &BranchCache<StorageValue> {
-        &self.storage
+        const TYPICAL_BRANCH_BYTES: u64 = 1_200;
+        let options = OptionsBuilder::new()
+            .weight_capacity(cache_bytes)
+            .estimated_items_capacity((cache_bytes / TYPICAL_BRANCH_BYTES) as usize)
+            .build()
+            .map_err(|error| EngineError::InvalidInput(format!("trie cache: {error}")))?;
+        let cache = Cache::with_options(
+            options,
+            BranchWeight,
+            Default::default(),
+            Default::default(),
+        );
+        Ok(Self { kv, cache })
     }
 
     /// Bytes of all cached branches.
     pub(crate) fn cached_bytes(&self) -> u64 {
-        self.accounts.weight() + self.storage.weight()
+        self.cache.weight()
     }
 
     /// The branch at `path` of `owner`'s trie, whose hash its parent gives as `hash`.
@@ -78,8 +97,8 @@ impl TrieNodes {
         hash: B256,
     ) -> Result<Arc<Branch<V>>> {
         let key = NodeKey { owner, path };
-        let cache = V::cache(self);
-        if let Some(branch) = cache.get(&key).filter(|branch| branch.hash() == Some(hash)) {
+        let cached = self.cache.get(&key).and_then(V::from_cached);
+        if let Some(branch) = cached.filter(|branch| branch.hash() == Some(hash)) {
             return Ok(branch);
         }
         let bytes = self
@@ -90,7 +109,7 @@ impl TrieNodes {
         let branch = Arc::new(read_branch::<V>(&mut input, &path)?);
         match branch.hash() {
             Some(found) if found == hash && input.is_empty() => {
-                cache.insert(key, Arc::clone(&branch));
+                self.cache.insert(key, V::cached(Arc::clone(&branch)));
                 Ok(branch)
             }
             found => Err(lost(&key, hash, &format!("{found:?}"))),
@@ -105,24 +124,8 @@ impl TrieNodes {
                 .iter()
                 .any(|child| matches!(child, Child::Branch(below) if below.hash().is_some()))
         );
-        V::cache(self).insert(key, Arc::new(branch));
+        self.cache.insert(key, V::cached(Arc::new(branch)));
     }
-}
-
-fn branch_cache<V: LeafValue>(bytes: u64) -> Result<BranchCache<V>> {
-    const TYPICAL_BRANCH_BYTES: u64 = 1_500;
-    let options = OptionsBuilder::new()
-        .weight_capacity(bytes)
-        .estimated_items_capacity((bytes / TYPICAL_BRANCH_BYTES) as usize)
-        .shards(8)
-        .build()
-        .map_err(|error| EngineError::InvalidInput(format!("trie cache: {error}")))?;
-    Ok(Cache::with_options(
-        options,
-        BranchWeight,
-        Default::default(),
-        Default::default(),
-    ))
 }
 
 fn lost(key: &NodeKey, expected: B256, found: &str) -> EngineError {

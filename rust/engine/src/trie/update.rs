@@ -169,7 +169,7 @@ impl Walk<'_> {
                 let branch =
                     self.update
                         .nodes
-                        .load::<V>(self.owner, prefix(first.key(), depth), *hash)?;
+                        .load::<V>(self.owner, prefix(first.key(), depth), **hash)?;
                 self.update_branch(&node, &branch, changes, depth)
             }
             Child::Branch(branch) => self.update_branch(&node, branch, changes, depth),
@@ -288,7 +288,7 @@ impl Walk<'_> {
                 let branch =
                     self.update
                         .nodes
-                        .load::<V>(self.owner, prefix(first, depth), *hash)?;
+                        .load::<V>(self.owner, prefix(first, depth), **hash)?;
                 let children = self.insert_below(&branch.children, values, depth)?;
                 Ok(Child::branch(children, self.update.version))
             }

@@ -7,7 +7,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions,
+    AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions,
     compaction::Leveled,
     config::{BlockSizePolicy, CompressionPolicy},
 };
@@ -50,6 +50,15 @@ impl DiskKv {
             .keyspace("engine", options)
             .map_err(|error| fault("open", &error))?;
         Ok(Self { keyspace, database })
+    }
+
+    /// Let go of tables that were merged away. The store keeps them for readers of older versions until it is told how far
+    /// those are, which it is in a flush of its write buffer; and that we never use.
+    fn drop_old_tables(&self) -> fjall::Result<()> {
+        let tracker = &self.database.supervisor.snapshot_tracker;
+        let mut versions = self.keyspace.tree.get_version_history_lock();
+        versions.maintenance(self.keyspace.path(), tracker.get_seqno_safe_to_gc())?;
+        Ok(())
     }
 
     fn wait_for_merging(&self) {
@@ -107,7 +116,8 @@ impl Kv for DiskKv {
                     None => table.write_tombstone(key)?,
                 }
             }
-            table.finish()
+            table.finish()?;
+            self.drop_old_tables()
         };
         write().map_err(|error| fault("write", &error))
     }
