@@ -95,8 +95,29 @@ def build_engine() -> None:
     environment.setdefault("CARGO_TARGET_DIR", str(ROOT / "target"))
     environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
     with progress("building the Rust engine in release mode (a first build takes some minutes)"):
-        run([str(BIN / "maturin"), "develop", "--release", "--locked"], "engine", environment)
+        run(
+            [str(BIN / "maturin"), "develop", "--release", "--locked", "--skip-install"],
+            "engine",
+            environment,
+        )
+    install_checkout()
     stamp.write()
+
+
+def install_checkout() -> None:
+    """Make this checkout importable in `.venv`, and `metanode` a command there. Its dependencies are installed already."""
+    found = subprocess.run(
+        [str(BIN / "python"), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (Path(found.stdout.strip()) / "metanode-checkout.pth").write_text(f"{ROOT / 'src'}\n")
+    command = BIN / "metanode"
+    command.write_text(
+        f"#!{BIN / 'python'}\nimport sys\n\nfrom metanode.cli import main\n\nsys.exit(main())\n"
+    )
+    command.chmod(0o755)
 
 
 def install_javascript() -> None:
