@@ -6,7 +6,8 @@
     ├── InvalidEnode       an `enode://` text; the message names what is wrong
     └── PeerFault          a peer broke a rule; `disconnect` is what it is told
     Unavailable
-    └── PeerUnavailable    no peer could answer, or it was too slow
+    └── PeerUnavailable    no peer could answer, or nobody is there
+        └── NoAnswer       a peer had time to answer, and did not
 """
 
 from metanode.errors import InvalidInput, Unavailable
@@ -26,4 +27,8 @@ class PeerFault(InvalidInput):
 
 
 class PeerUnavailable(Unavailable):
-    """No peer answered a request in time."""
+    """There is no peer to ask, or to connect to."""
+
+
+class NoAnswer(PeerUnavailable):
+    """A peer that stayed connected did not answer in time."""

@@ -23,7 +23,7 @@ from metanode.p2p.discv4.packets import Contact, Endpoint, unmapped
 from metanode.p2p.discv4.record import format_record
 from metanode.p2p.discv4.service import DiscoveryService
 from metanode.p2p.enode import Enode, NodeId, format_address
-from metanode.p2p.errors import PeerUnavailable
+from metanode.p2p.errors import NoAnswer, PeerUnavailable
 from metanode.p2p.exchange import Exchange
 from metanode.p2p.limits import LastTimes
 from metanode.p2p.peer import Peer
@@ -203,8 +203,10 @@ class Network:
                 body = await peer.ask(
                     protocol.LARGE_BYTES_MAX, BODY_TIMEOUT_S, GetBody, block_hash=block_hash
                 )
-            except PeerUnavailable:
+            except NoAnswer:
                 self._roster.charge(peer, Offence.NO_ANSWER)
+                continue
+            except PeerUnavailable:
                 continue
             if not body:
                 continue
@@ -235,8 +237,10 @@ class Network:
                     protocol.RESPONSE_BYTES_MAX, BLOCKS_TIMEOUT_S, GetBlocks, first=first, count=count
                 )
                 blocks = protocol.decode_blocks(answer, count)
-            except PeerUnavailable:
+            except NoAnswer:
                 self._roster.charge(peer, Offence.NO_ANSWER)
+                continue
+            except PeerUnavailable:
                 continue
             except InvalidInput as error:
                 self._exchange.upon_fault(peer, error)

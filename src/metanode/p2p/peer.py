@@ -13,7 +13,7 @@ import structlog
 from metanode.errors import InvalidInput, Unavailable
 from metanode.p2p import protocol
 from metanode.p2p.enode import NodeId, format_address
-from metanode.p2p.errors import PeerFault, PeerUnavailable
+from metanode.p2p.errors import NoAnswer, PeerFault, PeerUnavailable
 from metanode.p2p.gossip import KNOWN_MAX, HashSet
 from metanode.p2p.limits import TokenBucket
 from metanode.p2p.ports import PeerInfo
@@ -197,7 +197,7 @@ class Peer:
                 answer = await future
         except TimeoutError:
             self.unanswered += 1
-            raise PeerUnavailable(f"{self!r}: no answer in {timeout_s:g} s") from None
+            raise NoAnswer(f"{self!r}: no answer in {timeout_s:g} s") from None
         else:
             self.unanswered = 0
             return answer
