@@ -15,6 +15,7 @@ from metanode.errors import InvalidInput
 from metanode.errors import Unavailable as UnavailableError
 from metanode.execution.fake import FakeExecution
 from metanode.node.driver import Driver
+from metanode.node.execution_worker import ConsensusHalted
 from metanode.primitives.types import Address, Hash32, Height
 from metanode.simulation.disk import Disk, DiskSigner, DiskStore
 from metanode.simulation.network import NodeNetwork, SimulatedNetwork
@@ -161,8 +162,8 @@ class SimulatedNode:
         asyncio.get_running_loop().call_soon(self._connect, driver)
         try:
             await driver.run()
-        except asyncio.CancelledError:
-            raise
+        except ConsensusHalted as error:
+            self.failure = error
         except BaseExceptionGroup as error:
             # A crash at a boundary ends in the boundary's own exception; anything else is the scenario's business.
             killed, others = error.split(_Killed)
