@@ -87,6 +87,9 @@ class Engine:
         history_blocks: int | None = None,
         sync_every_blocks: int = 1,
         gas_ceiling: int | None = None,
+        pool_pending_max: int | None = None,
+        pool_queued_max: int | None = None,
+        pool_tip_min_wei: int | None = None,
         client_version: str = ...,
     ) -> Engine: ...
     def close(self) -> None: ...

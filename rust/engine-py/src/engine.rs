@@ -15,7 +15,7 @@ use alloy_primitives::{B256, Bytes};
 use engine::{
     BuildAttributes, EngineConfig, EngineError,
     api::{Api, ApiLimits},
-    pool::{Origin, PoolError},
+    pool::{Origin, PoolConfig, PoolError},
 };
 use parking_lot::RwLock;
 use pyo3::{
@@ -158,7 +158,8 @@ impl Engine {
     /// Open the chain of a geth-format genesis; `path` None keeps everything in memory.
     #[staticmethod]
     #[pyo3(signature = (genesis, *, path=None, cache_bytes=None, threads=None, history_blocks=None,
-                        sync_every_blocks=1, gas_ceiling=None, client_version="Metanode".to_owned()))]
+                        sync_every_blocks=1, gas_ceiling=None, pool_pending_max=None, pool_queued_max=None,
+                        pool_tip_min_wei=None, client_version="Metanode".to_owned()))]
     #[expect(
         clippy::too_many_arguments,
         reason = "they are keywords for the caller"
@@ -172,6 +173,9 @@ impl Engine {
         history_blocks: Option<u64>,
         sync_every_blocks: u32,
         gas_ceiling: Option<u64>,
+        pool_pending_max: Option<usize>,
+        pool_queued_max: Option<usize>,
+        pool_tip_min_wei: Option<u128>,
         client_version: String,
     ) -> PyResult<Self> {
         let default = EngineConfig::default();
@@ -182,7 +186,12 @@ impl Engine {
             history_blocks,
             sync_every_blocks,
             gas_ceiling: gas_ceiling.unwrap_or(default.gas_ceiling),
-            ..default
+            pool: PoolConfig {
+                pending_max: pool_pending_max.unwrap_or(default.pool.pending_max),
+                queued_max: pool_queued_max.unwrap_or(default.pool.queued_max),
+                tip_min: pool_tip_min_wei.unwrap_or(default.pool.tip_min),
+                ..default.pool
+            },
         };
         let inner = py
             .detach(|| engine::Engine::open(genesis, config))

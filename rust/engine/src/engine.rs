@@ -40,7 +40,7 @@ pub struct EngineConfig {
     pub path: Option<PathBuf>,
     /// Bytes for the store's caches together.
     pub cache_bytes: u64,
-    /// Threads for signature recovery and state roots.
+    /// Threads for blocks (recovery, roots), and as many again for transactions that arrive.
     pub threads: usize,
     /// Blocks of state history to keep; `None` keeps all (archive).
     pub history_blocks: Option<u64>,
@@ -91,19 +91,16 @@ impl Engine {
                 "genesis: the chain starts before the merge; expected config.terminalTotalDifficulty 0".into(),
             ));
         }
-        let threads = rayon::ThreadPoolBuilder::new()
-            .num_threads(config.threads.max(1))
-            .thread_name(|index| format!("engine-{index}"))
-            .build()
-            .map(Arc::new)
-            .map_err(|error| EngineError::LimitExceeded(format!("no threads: {error}")))?;
+        let threads = thread_pool("engine", config.threads)?;
+        // Floods of transactions must not stand in front of a block that waits for its signatures or its root.
+        let intake = thread_pool("intake", config.threads)?;
         let store = open_store(&config, &genesis)?;
         let spec = Arc::new(genesis.spec);
         let tip = Tip::load(&store)?;
         let pool = Arc::new(TransactionPool::new(
             config.pool.clone(),
             spec.chain_id,
-            threads.clone(),
+            intake,
             pool_head(&spec, &tip),
         ));
         let events = Arc::new(EventBus::default());
@@ -143,7 +140,7 @@ impl Engine {
         &self.pool
     }
 
-    /// The engine's own threads; never the global pool of rayon.
+    /// The threads for blocks; never the global pool of rayon.
     pub fn threads(&self) -> &Arc<rayon::ThreadPool> {
         &self.threads
     }
@@ -334,10 +331,11 @@ impl Engine {
 
     /// Check body and outcome of a block whose header was checked.
     fn run(&self, block: Block, parent: &Parent) -> Result<ExecutedBlock> {
-        let (body, outcome) = self.threads.join(
-            || validate_body(&self.spec, &block),
-            || execute::execute(&self.factory, &parent.overlay, &block),
-        );
+        let mut body = Ok(());
+        let outcome = self.threads.in_place_scope(|scope| {
+            scope.spawn(|_| body = validate_body(&self.spec, &block));
+            execute::execute(&self.factory, &parent.overlay, &block)
+        });
         body?;
         let outcome = outcome?;
         let roots = execute::outcome_roots(&self.store, &self.threads, &parent.trie, &outcome)?;
@@ -411,6 +409,15 @@ impl Engine {
         }
         Ok(head)
     }
+}
+
+fn thread_pool(name: &'static str, threads: usize) -> Result<Arc<rayon::ThreadPool>> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.max(1))
+        .thread_name(move |index| format!("{name}-{index}"))
+        .build()
+        .map(Arc::new)
+        .map_err(|error| EngineError::LimitExceeded(format!("no threads: {error}")))
 }
 
 fn open_store(config: &EngineConfig, genesis: &GenesisBlock) -> Result<Arc<Store>> {

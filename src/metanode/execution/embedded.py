@@ -56,13 +56,19 @@ class EmbeddedOptions:
     """Directory of its data; None keeps everything in memory."""
     cache_bytes: int | None = None
     threads: int | None = None
-    """Threads for signature recovery and state roots; None: one per processor."""
+    """Threads for blocks, and as many again for transactions that arrive; None: one of each per processor."""
     history_blocks: int | None = None
     """Blocks whose state can be asked for; None keeps all."""
     sync_every_blocks: int = 1
     """The block log is synced at every n-th decided block."""
     gas_ceiling: int | None = None
     """Most gas that a call over RPC may use."""
+    pool_pending_max: int | None = None
+    """Executable transactions that the pool keeps."""
+    pool_queued_max: int | None = None
+    """Transactions that the pool keeps although one before them is missing."""
+    pool_tip_min_wei: int | None = None
+    """Transactions that pay the proposer less a gas are refused."""
     client_version: str = "Metanode"
     extra_data: bytes = b""
     """Goes into the header of the blocks built here; at most 32 bytes."""
@@ -252,6 +258,9 @@ async def open_embedded(
             history_blocks=options.history_blocks,
             sync_every_blocks=options.sync_every_blocks,
             gas_ceiling=options.gas_ceiling,
+            pool_pending_max=options.pool_pending_max,
+            pool_queued_max=options.pool_queued_max,
+            pool_tip_min_wei=options.pool_tip_min_wei,
             client_version=options.client_version,
         )
     client = EmbeddedExecution(engine, options)
