@@ -84,6 +84,7 @@ fn million(directory: &Path, what: &str) {
 /// Blocks that change `changed` random accounts each.
 fn transfers(store: &Store, changed: u64) {
     let (mut roots, mut commits, mut prepared) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut root_cpu, mut commit_cpu) = (Vec::new(), Vec::new());
     let mut seed = changed;
     for _ in 0..TRANSFER_BLOCKS {
         let head = store.head();
@@ -106,26 +107,32 @@ fn transfers(store: &Store, changed: u64) {
             bundle.state.insert(address, account);
         }
         prepared.push(begun.elapsed());
+        let cpu = cpu_time();
         let begun = Instant::now();
         let trie = store
             .root_after(&store.trie(), &bundle)
             .expect("the root is computed");
         roots.push(begun.elapsed());
+        root_cpu.push(cpu_time() - cpu);
         let transactions = (0..changed / 2)
             .map(|nonce| transaction(head.number, nonce))
             .collect();
         let header = header(head.number + 1, head.hash, trie.root());
         let executed = executed(header, transactions, bundle, trie);
+        let cpu = cpu_time();
         let begun = Instant::now();
         store.commit(&executed).expect("the block is committed");
         commits.push(begun.elapsed());
+        commit_cpu.push(cpu_time() - cpu);
     }
     let begun = Instant::now();
     store.flush().expect("the blocks are flushed");
     println!(
-        "{changed} changed of {ACCOUNTS}: root {}, durable commit {}; reading them before {}; last flush {:.0} ms",
+        "{changed} changed of {ACCOUNTS}: root {} (processor time {}), durable commit {} ({}); reading them before {}; last flush {:.0} ms",
         spread(&mut roots),
+        spread(&mut root_cpu),
         spread(&mut commits),
+        spread(&mut commit_cpu),
         spread(&mut prepared),
         begun.elapsed().as_secs_f64() * 1e3
     );
@@ -404,6 +411,27 @@ fn disk_bytes(directory: &Path) -> u64 {
         Err(_) => 0,
     };
     entries.flatten().map(size).sum()
+}
+
+/// What all threads but those of the background have run so far. On a busy machine it says more than the clock.
+fn cpu_time() -> Duration {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
+        return Duration::ZERO;
+    };
+    let run = |thread: std::fs::DirEntry| {
+        let read = |file| std::fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+        let name = read("comm");
+        if name.starts_with("store-flush") || name.starts_with("fjall") {
+            return 0;
+        }
+        let nanoseconds = read("schedstat");
+        nanoseconds
+            .split(' ')
+            .next()
+            .and_then(|first| first.parse().ok())
+            .unwrap_or(0)
+    };
+    Duration::from_nanos(threads.flatten().map(run).sum())
 }
 
 fn resident_bytes() -> u64 {

@@ -25,6 +25,8 @@ pub(crate) struct Writer {
     /// Committed and not flushed, oldest first.
     pub(crate) deltas: VecDeque<Arc<Delta>>,
     pub(crate) buffered_bytes: u64,
+    /// The version of the trie that the last flush wrote.
+    pub(crate) stored_version: u64,
     /// Blocks of the log above the head, from before a crash.
     pub(crate) pending: VecDeque<(Location, B256)>,
     unsynced: u32,
@@ -114,10 +116,14 @@ impl Inner {
         self.blocks.add(stored, &delta);
         writer.buffered_bytes += delta.weight();
         writer.deltas.push_back(delta);
-        *self.published.write() = Published {
-            head: Head::of(&block.header, block.hash),
-            trie: executed.trie.clone(),
+        // A block that was executed before the last flush ended brings back nodes that the flush let go.
+        let trie = if executed.trie.unloaded() < writer.stored_version {
+            executed.trie.without_stored(writer.stored_version)
+        } else {
+            executed.trie.clone()
         };
+        let head = Head::of(&block.header, block.hash);
+        *self.published.write() = Published { head, trie };
         self.head_number
             .store(block.header.number, Ordering::Release);
         Ok(self.is_due(&writer, 1))

@@ -132,8 +132,9 @@ impl Inner {
         }
         drop(fresh_codes);
         writer.buffered_bytes = writer.deltas.iter().map(|delta| delta.weight()).sum();
+        writer.stored_version = head.number + 1;
         let mut published = self.published.write();
-        published.trie = published.trie.without_stored(head.number + 1);
+        published.trie = published.trie.without_stored(writer.stored_version);
         Ok(())
     }
 

@@ -227,6 +227,13 @@ impl Store {
     ///
     /// `NotFound` when the chain went on so far meanwhile that the parent's nodes are gone from disk.
     pub fn root_after(&self, parent: &StateTrie, bundle: &BundleState) -> Result<StateTrie> {
+        let head = self.trie();
+        // The same trie, but after a flush with fewer nodes in memory.
+        let parent = if head.is_same_block(parent) {
+            &head
+        } else {
+            parent
+        };
         let compute = || {
             let changes = changes_of_bundle(bundle);
             self.inner.next_trie(parent, changes)

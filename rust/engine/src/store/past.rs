@@ -131,7 +131,7 @@ impl Inner {
         self.check_within_history(to)?;
         self.flush()?;
         let _flushing = self.flushing.lock();
-        let writer = self.writer.lock();
+        let mut writer = self.writer.lock();
         writer.check_open()?;
         let published = self.published.read().clone();
         let from = published.head.number;
@@ -204,6 +204,7 @@ impl Inner {
         self.blocks.reset();
         self.flat.reset(to);
         let trie = trie.without_stored(u64::MAX);
+        writer.stored_version = to + 1;
         *self.published.write() = Published { head, trie };
         self.head_number.store(to, Ordering::Release);
         Ok(head)

@@ -29,6 +29,8 @@ pub struct StateTrie {
     hash: B256,
     /// One more than the number of the block; 0 before genesis.
     version: u64,
+    /// No node up to this version is in memory unless a later one needed it: disk has them.
+    unloaded: u64,
     update: Arc<TrieUpdate>,
 }
 
@@ -48,6 +50,16 @@ impl StateTrie {
         self.version
     }
 
+    /// Up to which version the trie was unloaded.
+    pub(crate) fn unloaded(&self) -> u64 {
+        self.unloaded
+    }
+
+    /// Whether this is the trie of the same block as `other`, however much of either is in memory.
+    pub(crate) fn is_same_block(&self, other: &Self) -> bool {
+        self.version == other.version && self.hash == other.hash
+    }
+
     pub(crate) fn update(&self) -> &Arc<TrieUpdate> {
         &self.update
     }
@@ -62,6 +74,7 @@ impl StateTrie {
             hash: root.root_hash(),
             root,
             version,
+            unloaded: 0,
             update: Arc::new(update),
         }
     }
@@ -72,7 +85,9 @@ impl StateTrie {
         let update = Update::new(nodes, version);
         let root = update_trie(self.root.clone(), &changes.accounts, B256::ZERO, &update)?;
         let gone = update.into_gone();
-        Ok(Self::from_root(root, version, TrieUpdate { changes, gone }))
+        let mut next = Self::from_root(root, version, TrieUpdate { changes, gone });
+        next.unloaded = self.unloaded;
+        Ok(next)
     }
 }
 

@@ -56,8 +56,15 @@ impl StateTrie {
             root: without_stored(&self.root, version).unwrap_or_else(|| self.root.clone()),
             hash: self.hash,
             version: self.version,
+            unloaded: version.min(self.version),
             update: Arc::clone(&self.update),
         }
+    }
+
+    /// How many branches are in memory.
+    #[cfg(test)]
+    pub(crate) fn loaded_branches(&self) -> usize {
+        loaded_branches(&self.root)
     }
 }
 
@@ -109,6 +116,16 @@ fn shallow<V: LeafValue>(branch: &Branch<V>) -> Branch<V> {
         }),
         version: 0,
         reference: branch.reference.clone(),
+    }
+}
+
+#[cfg(test)]
+fn loaded_branches<V: LeafValue>(child: &Child<V>) -> usize {
+    match child {
+        Child::Empty | Child::Stored(_) => 0,
+        Child::Leaf(leaf) => leaf.value.storage().map_or(0, loaded_branches),
+        Child::Extension(extension) => loaded_branches(&extension.child),
+        Child::Branch(branch) => 1 + branch.children.iter().map(loaded_branches).sum::<usize>(),
     }
 }
 

@@ -106,3 +106,30 @@ fn an_undecided_block_stays_usable_while_its_parent_is_flushed() {
     chain.check();
     chain.check_proof(8, 1, &[0, 1]);
 }
+
+#[test]
+fn flushed_nodes_leave_memory_although_each_block_is_executed_before_its_parents_flush() {
+    let options = StoreOptions {
+        flush_every_blocks: 1_000,
+        ..options(None)
+    };
+    let mut chain = Chain::new(options);
+    let mut most = 0;
+    for number in 1..=60 {
+        // As an engine in a hurry does it: the next block is there before the flush ends.
+        let (executed, state) = chain.execute(&steady_touches(number));
+        if number % 5 == 0 {
+            chain.store().flush().unwrap();
+        }
+        chain.store().commit(&executed).unwrap();
+        chain.blocks.push(executed);
+        chain.states.push(state);
+        if number % 5 == 0 {
+            most = most.max(chain.store().trie().loaded_branches());
+        }
+    }
+    assert!(most > 0);
+    // Only the nodes that the last block changed: the root and at most one branch for each account and slot.
+    assert!(most <= 6, "{most} branches in memory");
+    chain.check();
+}
