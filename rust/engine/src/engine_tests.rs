@@ -14,6 +14,7 @@ use alloy_eips::{
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
 };
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, bytes, hex};
+use proptest::prelude::*;
 use revm::{DatabaseRef, bytecode::Bytecode, state::AccountInfo};
 
 use crate::{
@@ -227,6 +228,57 @@ fn every_kind_of_transaction_runs_and_survives_a_restart() {
     assert_eq!(engine.payload(2).unwrap().unwrap(), payload);
     produce(&engine);
     assert_eq!(engine.head().number, 3);
+}
+
+/// What a killed process leaves: the files as they are at this moment.
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_files(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_killed_engine_opens_at_the_last_decided_block() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(Some(&directory.path().join("live")));
+    let mut heads = vec![engine.head()];
+    for nonce in 0..6 {
+        submit(
+            &engine,
+            &[Account::of(1).transfer(nonce, Address::repeat_byte(4), 1)],
+        );
+        produce(&engine);
+        heads.push(engine.head());
+        copy_files(
+            &directory.path().join("live"),
+            &directory.path().join(nonce.to_string()),
+        );
+    }
+    for nonce in 0..6 {
+        let engine = open(Some(&directory.path().join(nonce.to_string())));
+        assert_eq!(engine.head(), heads[nonce as usize + 1]);
+        let balance = engine
+            .store()
+            .latest()
+            .basic_ref(Address::repeat_byte(4))
+            .unwrap()
+            .unwrap()
+            .balance;
+        assert_eq!(balance, U256::from(nonce + 1));
+        // It goes on from there, and the pool knows the nonce.
+        submit(
+            &engine,
+            &[Account::of(1).transfer(nonce + 1, Address::repeat_byte(4), 1)],
+        );
+        assert_eq!(produce(&engine).block.transactions.len(), 1);
+    }
 }
 
 #[test]
@@ -1011,5 +1063,79 @@ fn the_predeployed_contracts_are_the_published_ones() {
             B256::from(hash),
             "{address}"
         );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn no_ether_appears_and_only_the_base_fee_vanishes(
+        steps in prop::collection::vec((0usize..8, 0usize..12, 0u64..u64::MAX, 0u64..5), 1..60),
+        rewards in prop::collection::vec(0u64..3_000_000_000, 0..3),
+    ) {
+        let (builder, engine) = (open(None), open(None));
+        let accounts = accounts();
+        let total = |engine: &Engine| -> U256 {
+            let state = engine.store().latest();
+            let mut addresses: Vec<_> = (0..12u8).map(recipient).collect();
+            addresses.extend(accounts.iter().map(|account| account.address));
+            addresses.push(Address::repeat_byte(0xfe));
+            addresses.sort_unstable();
+            addresses.dedup();
+            addresses
+                .iter()
+                .map(|address| state.basic_ref(*address).unwrap().map_or(U256::ZERO, |account| account.balance))
+                .fold(U256::ZERO, |sum, balance| sum + balance)
+        };
+        let mut expected = total(&builder);
+        let mut nonces = [0u64; 8];
+        for round in steps.chunks(20) {
+            for (sender, to, value, blanks) in round {
+                // Calldata makes the gas differ.
+                let call = alloy_consensus::TxEip1559 {
+                    to: TxKind::Call(recipient(*to as u8)),
+                    value: U256::from(*value),
+                    input: vec![0; *blanks as usize * 7].into(),
+                    ..accounts[*sender].call(nonces[*sender], 30_000)
+                };
+                submit(&builder, &[accounts[*sender].sign_transaction(call)]);
+                nonces[*sender] += 1;
+            }
+            let index = builder.head().number * 3;
+            let withdrawals: Vec<_> = rewards
+                .iter()
+                .enumerate()
+                .map(|(offset, amount)| Withdrawal {
+                    index: index + offset as u64,
+                    validator_index: offset as u64,
+                    address: recipient(offset as u8),
+                    amount: *amount,
+                })
+                .collect();
+            let attributes = BuildAttributes { withdrawals, ..attributes(&builder) };
+            let built = builder.build(builder.head().hash, &attributes, soon()).unwrap();
+            prop_assert_eq!(built.block.transactions.len(), round.len());
+            builder.finalize(built.block.hash).unwrap();
+            engine.validate(&built.block.encode(), &requests(&built.block)).unwrap();
+            engine.finalize(built.block.hash).unwrap();
+
+            let header = &built.block.header;
+            let burned = U256::from(header.gas_used) * U256::from(header.base_fee_per_gas.unwrap());
+            let issued = rewards.iter().map(|gwei| U256::from(*gwei) * U256::from(1_000_000_000)).fold(U256::ZERO, |a, b| a + b);
+            expected = expected + issued - burned;
+            prop_assert_eq!(total(&builder), expected);
+            prop_assert_eq!(total(&engine), expected);
+        }
+        prop_assert_eq!(engine.head(), builder.head());
+    }
+}
+
+/// Recipients of the property: some of them are senders too.
+fn recipient(number: u8) -> Address {
+    if number < 4 {
+        Account::of(u64::from(number) + 1).address
+    } else {
+        Address::repeat_byte(number + 0x20)
     }
 }
