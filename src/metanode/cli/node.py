@@ -83,3 +83,20 @@ def recover(
         raise typer.Exit(1)
     recover_node(plan)
     typer.echo("rewound")
+
+
+@app.command("forget-pin")
+def forget_pin(
+    address: Annotated[str, typer.Argument(help="HOST:PORT as it stands in the configuration.")],
+    directory: Annotated[
+        Path | None, typer.Argument(help="The node's directory; by default the current one.")
+    ] = None,
+) -> None:
+    """Forget which node id was first met at an address, so that another one may answer there."""
+    from metanode.node.pins import forget_pin as forget  # noqa: PLC0415 - opens the database
+
+    home = (directory or Path.cwd()).resolve()
+    if not forget(home, address.removeprefix("enode://")):
+        print_warning(f"nothing is pinned to {address}")
+        raise typer.Exit(1)
+    typer.echo(f"forgot the node id of {address}; the next one that answers there is pinned")

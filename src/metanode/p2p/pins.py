@@ -17,7 +17,7 @@ class PinMismatch(PeerFault):
     def __init__(self, address: str, pinned: NodeId, found: NodeId) -> None:
         super().__init__(
             f"{address}: the node id is {found.hex()}, but {pinned.hex()} was met there first. "
-            f"If that node has a new key, forget the pin: metanode node forget-pin {address}",
+            f"If that node has a new key, forget the pin, in its directory: metanode node forget-pin {address}",
             DisconnectReason.UNEXPECTED_IDENTITY,
         )
         self.address = address

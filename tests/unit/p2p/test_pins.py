@@ -15,7 +15,7 @@ def test_the_first_id_met_at_an_address_is_pinned_and_another_is_refused() -> No
         assert not await check_pin(store, "host:30303", A)
         with pytest.raises(PinMismatch, match="host:30303") as mismatch:
             await check_pin(store, "host:30303", B)
-        assert "forget the pin: metanode" in str(mismatch.value)
+        assert "metanode node forget-pin host:30303" in str(mismatch.value)
         assert await check_pin(store, "host:30304", B)
 
     asyncio.run(test())
