@@ -116,10 +116,15 @@ fn main() {
         let pool = new_pool();
         pool.add(&many, Origin::Local);
         let block = block(&pool, 2_857);
+        let changed: Vec<_> = block
+            .senders
+            .iter()
+            .map(|sender| (*sender, Mined.account(*sender).ok()))
+            .collect();
         measured(|| {
             pool.on_new_head(
                 &block,
-                [],
+                changed,
                 PoolHead {
                     number: 1,
                     accounts: Arc::new(Mined),

@@ -21,7 +21,7 @@ use crate::{
     execute::{self, ExecutorFactory},
     genesis::GenesisBlock,
     header::{next_base_fee, validate_header},
-    pool::{PoolConfig, PoolHead, TransactionPool},
+    pool::{PoolConfig, PoolHead, TransactionPool, changed_accounts},
     spec::BLOCK_BYTES_MAX,
     store::{Head, Store, StoreOptions},
 };
@@ -400,7 +400,7 @@ impl Engine {
         let head = tip.head;
         self.pool.on_new_head(
             &executed.block,
-            executed.bundle.state.keys().copied(),
+            changed_accounts(&executed.bundle),
             pool_head(&self.spec, &tip),
         );
         self.chain.write().advance(tip);

@@ -1,7 +1,7 @@
 //! What the pool asks of the state: an account's nonce, balance and kind of code.
 
 use alloy_primitives::{Address, U256};
-use revm::{DatabaseRef, primitives::KECCAK_EMPTY};
+use revm::{DatabaseRef, database::BundleState, primitives::KECCAK_EMPTY};
 
 use crate::{EngineError, Result};
 
@@ -59,4 +59,23 @@ where
             code,
         })
     }
+}
+
+/// The accounts that a block changed, as they are after it. One with code is left to be read: what kind of code it is,
+/// the changes do not tell.
+pub fn changed_accounts(
+    bundle: &BundleState,
+) -> impl Iterator<Item = (Address, Option<Account>)> + '_ {
+    bundle.state.iter().map(|(address, changed)| {
+        let account = match &changed.info {
+            None => Some(Account::default()),
+            Some(info) if info.is_empty_code_hash() => Some(Account {
+                nonce: info.nonce,
+                balance: info.balance,
+                code: AccountCode::None,
+            }),
+            Some(_) => None,
+        };
+        (*address, account)
+    })
 }

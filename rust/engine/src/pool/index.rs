@@ -76,6 +76,11 @@ impl Index {
             .contains(address)
     }
 
+    /// Whether any account has transactions.
+    pub(super) fn has_senders(&self) -> bool {
+        self.senders.iter().any(|shard| !shard.read().is_empty())
+    }
+
     /// Remember who signed a transaction that the pool does not keep: a block may hold it all the same.
     pub(super) fn remember(&self, hash: B256, sender: Address) {
         let mut recent = self.recent.lock();

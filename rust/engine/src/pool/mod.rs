@@ -24,7 +24,7 @@ mod tests;
 mod transaction;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::{Arc, OnceLock},
 };
 
@@ -33,7 +33,7 @@ use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
 
 pub use self::{
-    account::{Account, AccountCode, AccountReader},
+    account::{Account, AccountCode, AccountReader, changed_accounts},
     best::BestTransactions,
     config::PoolConfig,
     error::{InvalidSender, PoolError},
@@ -57,6 +57,9 @@ const PREPARE_CHUNK: usize = 256;
 
 /// Transactions inserted under one hold of the lock: a quarter of a millisecond.
 const INSERT_CHUNK: usize = 128;
+
+/// Removed transactions that are freed at once; more are freed by another thread.
+const GARBAGE_INLINE_MAX: usize = 64;
 
 /// The answer to one transaction.
 pub type Admitted = std::result::Result<B256, PoolError>;
@@ -208,7 +211,7 @@ impl TransactionPool {
                     .ledger
                     .lock()
                     .insert_all([candidate], |result| answer = result);
-                self.finish(&afterwards);
+                self.finish(afterwards);
             }
             Err(error) => answer = Err(error),
         }
@@ -283,7 +286,7 @@ impl TransactionPool {
                     answers[place] = answer;
                 }
             });
-            self.finish(&afterwards);
+            self.finish(afterwards);
         }
         for answer in &answers {
             self.counters.count(answer);
@@ -322,54 +325,59 @@ impl TransactionPool {
     }
 
     /// Called without the lock.
-    fn finish(&self, afterwards: &Afterwards) {
+    fn finish(&self, afterwards: Afterwards) {
         if afterwards.wake
             && let Some(listener) = self.listener.get()
         {
             listener();
         }
+        // Freeing thousands of transactions takes milliseconds, for which nobody has to wait.
+        if afterwards.garbage.len() > GARBAGE_INLINE_MAX {
+            self.threads.spawn(move || drop(afterwards));
+        }
     }
 
     // The chain.
 
-    /// Follow the chain: drop what `block` holds, check again the accounts it changed, promote and demote.
+    /// Follow the chain: drop what `block` holds, check again the accounts it changed (every sender is one), promote and
+    /// demote. `changed` tells an account where the caller knows it, as [`changed_accounts`] does; the others are read.
     pub fn on_new_head(
         &self,
         block: &Block,
-        changed: impl IntoIterator<Item = Address>,
+        changed: impl IntoIterator<Item = (Address, Option<Account>)>,
         head: PoolHead,
     ) {
         let generation = self.head.read().generation + 1;
         let head = Arc::new(HeadState { head, generation });
-        let changed: HashSet<Address> = changed
-            .into_iter()
-            .chain(block.senders.iter().copied())
-            .collect();
-        // The state is read without the lock: some of it may come from the disk.
-        let affected = self.ledger.lock().affected(&changed);
-        let mined: HashSet<B256> = if affected.is_empty() {
-            HashSet::new()
-        } else {
+        // Those of the pool's accounts that are not known are read before the lock is taken: they may be on the disk.
+        let known_or_read = |(address, account): (Address, Option<Account>)| {
+            let read = || {
+                let is_here = self.index.has_sender(&address);
+                is_here.then(|| ledger::account_or_end(&head, address))
+            };
+            (address, account.or_else(read))
+        };
+        let changed: Vec<(Address, Option<Account>)> =
+            changed.into_iter().map(known_or_read).collect();
+        let mined: HashSet<B256> = if self.index.has_senders() {
             let hashes = block.transactions.iter();
             hashes.map(|transaction| *transaction.tx_hash()).collect()
+        } else {
+            HashSet::new()
         };
-        let accounts: HashMap<Address, Account> = affected
-            .into_iter()
-            .map(|address| (address, ledger::account_or_end(&head, address)))
-            .collect();
         let afterwards = {
             let mut ledger = self.ledger.lock();
-            let afterwards = ledger.advance(Arc::clone(&head), &mined, &changed, &accounts);
+            let afterwards = ledger.advance(Arc::clone(&head), &mined, changed);
             *self.head.write() = head;
             afterwards
         };
-        self.finish(&afterwards);
+        self.finish(afterwards);
     }
 
     /// Drop everything: the chain was set back.
     pub fn clear(&self) {
         let afterwards = self.ledger.lock().clear();
-        self.finish(&afterwards);
+        self.finish(afterwards);
     }
 
     /// The pending transactions by effective tip, each account's by nonce. A snapshot: the pool goes on meanwhile.

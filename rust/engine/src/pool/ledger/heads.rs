@@ -1,7 +1,7 @@
 //! Following the chain, and the moves between pending and queued.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -38,39 +38,23 @@ pub(in crate::pool) fn account_or_end(head: &HeadState, address: Address) -> Acc
 }
 
 impl Ledger {
-    /// The accounts of `changed` that have transactions here.
-    pub(in crate::pool) fn affected(&self, changed: &HashSet<Address>) -> Vec<Address> {
-        changed
-            .iter()
-            .filter(|address| self.senders.contains_key(*address))
-            .copied()
-            .collect()
-    }
-
-    /// Follow the chain to `head`. `accounts` are those of `changed` that were read ahead; whoever came since is read
-    /// here.
+    /// Follow the chain to `head`. Of `changed`, the accounts that were not known ahead are read here.
     pub(in crate::pool) fn advance(
         &mut self,
         head: Arc<HeadState>,
         mined: &HashSet<B256>,
-        changed: &HashSet<Address>,
-        accounts: &HashMap<Address, Account>,
+        changed: Vec<(Address, Option<Account>)>,
     ) -> Afterwards {
-        let mut now = Vec::with_capacity(accounts.len());
-        for address in self.affected(changed) {
-            let account = match accounts.get(&address) {
-                Some(account) => *account,
-                None => account_or_end(&head, address),
-            };
-            now.push((address, account));
-        }
         let gas_limit_fell = head.next_gas_limit < self.head.next_gas_limit;
         if head.next_base_fee != self.head.next_base_fee {
             self.evictor = None;
         }
         self.head = head;
-        for (address, account) in now {
-            self.reconcile(address, account, mined);
+        for (address, account) in changed {
+            if self.senders.contains_key(&address) {
+                let account = account.unwrap_or_else(|| account_or_end(&self.head, address));
+                self.reconcile(address, account, mined);
+            }
         }
         if gas_limit_fell {
             self.drop_over_gas_limit();

@@ -62,7 +62,8 @@ pub(super) struct Ledger {
 #[must_use]
 pub(super) struct Afterwards {
     pub(super) wake: bool,
-    _garbage: Vec<Arc<PooledTransaction>>,
+    /// What was removed; freed with this.
+    pub(super) garbage: Vec<Arc<PooledTransaction>>,
 }
 
 /// Figures of the ledger.
@@ -422,7 +423,7 @@ impl Ledger {
     fn afterwards(&mut self) -> Afterwards {
         Afterwards {
             wake: self.outbox.take_wake(),
-            _garbage: std::mem::take(&mut self.garbage),
+            garbage: std::mem::take(&mut self.garbage),
         }
     }
 

@@ -77,7 +77,8 @@ fn nothing_is_lost_or_doubled_under_concurrency() {
                     next_gas_limit: GAS_LIMIT,
                     accounts: Arc::clone(accounts) as Arc<dyn AccountReader>,
                 };
-                pool.on_new_head(&block, [], head);
+                let changed = block.senders.iter().map(|sender| (*sender, None));
+                pool.on_new_head(&block, changed, head);
             }
         });
         for thread in intake {

@@ -182,3 +182,63 @@ fn a_cleared_pool_is_empty_and_goes_on() {
     assert_eq!(bench.status(), (0, 0));
     bench.add(wallet.transfer(0)).expect("it is good again");
 }
+
+#[test]
+fn the_changes_of_a_block_tell_all_accounts_but_those_with_code() {
+    use revm::{bytecode::Bytecode, database::BundleState, state::AccountInfo};
+
+    let [plain, gone, delegated] = [1, 2, 3].map(Address::repeat_byte);
+    let info = |code: Bytecode| AccountInfo {
+        nonce: 7,
+        balance: U256::from(8),
+        code_hash: code.hash_slow(),
+        ..AccountInfo::default()
+    };
+    let delegation = Bytecode::new_eip7702(Address::repeat_byte(9));
+    let bundle = BundleState::builder(0..=0)
+        .state_present_account_info(plain, info(Bytecode::default()))
+        .state_original_account_info(gone, info(Bytecode::default()))
+        .state_present_account_info(delegated, info(delegation))
+        .build();
+    let mut told: Vec<_> = super::super::changed_accounts(&bundle).collect();
+    told.sort_by_key(|(address, _)| *address);
+    let account = Account {
+        nonce: 7,
+        balance: U256::from(8),
+        ..Account::default()
+    };
+    assert_eq!(
+        told,
+        [
+            (plain, Some(account)),
+            (gone, Some(Account::default())),
+            (delegated, None),
+        ]
+    );
+}
+
+#[test]
+fn an_account_that_is_told_is_not_read() {
+    let bench = Bench::new(PoolConfig::default());
+    let wallet = bench.wallet(1);
+    for nonce in 0..3 {
+        bench.add(wallet.transfer(nonce)).expect("it is good");
+    }
+    let told = Account {
+        nonce: 2,
+        balance: U256::from(ETHER),
+        ..Account::default()
+    };
+    let head = PoolHead {
+        number: 1,
+        next_base_fee: BASE_FEE,
+        next_gas_limit: GAS_LIMIT,
+        accounts: Arc::clone(&bench.accounts) as Arc<dyn AccountReader>,
+    };
+    let changed = [(wallet.address, Some(told))];
+    bench
+        .pool
+        .on_new_head(&block(Vec::new(), Vec::new()), changed, head);
+    bench.check();
+    assert_eq!(bench.status(), (1, 0));
+}

@@ -237,9 +237,10 @@ impl Bench {
         accounts: Arc<dyn AccountReader>,
     ) {
         let number = self.pool.head.read().number + 1;
+        let changed = block.senders.iter().map(|sender| (*sender, None));
         self.pool.on_new_head(
             block,
-            [],
+            changed,
             PoolHead {
                 number,
                 next_base_fee,
