@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import platform
 import signal
 import sys
@@ -21,15 +22,18 @@ import uvloop
 
 from metanode import __version__
 from metanode.crypto.addresses import format_address
+from metanode.errors import Unavailable
 from metanode.execution.client import TransactionsPending
 from metanode.execution.embedded import EmbeddedOptions, open_embedded
 from metanode.node.driver import Driver
 from metanode.node.genesis_source import find_genesis
 from metanode.node.keys import load_node_key, load_validator_key
+from metanode.node.listening import explain_taken_ports
 from metanode.node.measurements import Measurements
 from metanode.node.operator_http import OperatorApplication, serve
 from metanode.node.peering import ConsensusLink, PeerHandlers, PeerStatus
 from metanode.node.service_manager import notify_ready, notify_stopping
+from metanode.node.services import ServiceWatch
 from metanode.node.sync import ChainSync
 from metanode.node.views import Administration, ChainView
 from metanode.p2p.network import Network, NetworkConfig
@@ -96,7 +100,8 @@ async def _run_until_signalled(config: NodeConfig, *, home: Path, genesis_file: 
     except* asyncio.CancelledError:
         pass
     except* Exception as group:  # noqa: BLE001 - unwrapped and raised again
-        raise _innermost(group) from None
+        error = _innermost(group)
+        raise _explained(error, config) from None
     log.info("node_stopped")
 
 
@@ -115,6 +120,18 @@ def _innermost(group: BaseExceptionGroup[Any]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _explained(error: BaseException, config: NodeConfig) -> BaseException:
+    """A port that another process has, in a sentence that names both; any other error as it is."""
+    if not isinstance(error, (OSError, Unavailable)) or "address already in use" not in str(error).lower():
+        return error
+    ports = {"p2p.listen_address": config.p2p.listen_address.port}
+    for key in ("rpc_port", "ws_port", "private_port", "metrics_port", "api_port", "dashboard_port"):
+        port = getattr(config.server, key)
+        if port:
+            ports[f"server.{key}"] = port
+    return Unavailable(explain_taken_ports(ports, own_pid=os.getpid()) or str(error))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +181,10 @@ async def _open_inputs(config: NodeConfig, *, home: Path, genesis_file: Path | N
 async def _run(inputs: _Inputs) -> None:
     """Open everything, serve until cancelled, close everything."""
     config, genesis = inputs.config, inputs.genesis
-    client = f"metanode/v{__version__}/{sys.platform}-{platform.machine()}/python{platform.python_version()}"
+    kind = config.network.network
+    client = f"metanode/v{__version__}-{kind}/{sys.platform}-{platform.machine()}/python{platform.python_version()}"
     log.info(
-        "node_starting", role=inputs.role, network=genesis.network_name, chain_id=genesis.chain_id,
+        "node_starting", role=inputs.role, kind=kind, network=genesis.network_name, chain_id=genesis.chain_id,
         genesis="0x" + genesis.hash.hex(), validator=None if inputs.own is None else format_address(inputs.own),
     )  # fmt: skip
     async with contextlib.AsyncExitStack() as stack:
@@ -197,12 +215,14 @@ async def _run(inputs: _Inputs) -> None:
         )
         link.attach(network)
         name = inputs.home.name
+        services = ServiceWatch(config.database)
         chain = ChainView(genesis=genesis, driver=driver, store=store, network=network, own=inputs.own)
         administration = Administration(
-            name=name, client=client, genesis=genesis, driver=driver, network=network, own=inputs.own
-        )
+            name=name, network_kind=kind, client=client, genesis=genesis, driver=driver, network=network,
+            services=services, own=inputs.own,
+        )  # fmt: skip
         measurements = Measurements(
-            name=name, role=inputs.role, genesis=genesis, driver=driver, network=network, execution=execution,
+            name=name, role=inputs.role, network_kind=kind, genesis=genesis, driver=driver, network=network, execution=execution,
             data=inputs.data, own=inputs.own, peer_limit=config.p2p.max_peers,
         )  # fmt: skip
         driver.subscribe(lambda decided: _announce(link, decided))
@@ -216,6 +236,7 @@ async def _run(inputs: _Inputs) -> None:
             tasks.create_task(sync.run(network, _SyncTarget(driver)), name="sync")
             tasks.create_task(network.run(), name="peers")
             tasks.create_task(_gossip(execution, network), name="gossip")
+            tasks.create_task(services.run(), name="services")
             rpc_config = _rpc_config(inputs, client=client)
             handlers = {**ibft_methods(chain), **admin_methods(administration)}
             server = await stack.enter_async_context(
@@ -278,11 +299,14 @@ async def _watch(server: RPCServer, network: Network, measurements: Measurements
 
 
 def _engine_options(inputs: _Inputs, *, client: str) -> EmbeddedOptions:
-    storage = inputs.config.storage
+    storage, pool = inputs.config.storage, inputs.config.txpool
     return EmbeddedOptions(
         path=inputs.data / "engine",
         cache_bytes=storage.cache_mib << 20,
         history_blocks=storage.history_blocks,
+        pool_pending_max=pool.pending_max,
+        pool_queued_max=pool.queued_max,
+        pool_tip_min_wei=pool.minimum_tip_wei,
         client_version=client,
         extra_data=EXTRA_DATA,
         relays_transactions=inputs.validator_key is None,

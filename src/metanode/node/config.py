@@ -15,6 +15,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -24,7 +25,7 @@ from metanode.p2p.enode import Enode, parse_enode
 from metanode.primitives.types import ADDRESS_BYTES, Address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -94,6 +95,22 @@ def _listen_address(value: object) -> HostPort:
     return HostPort(_ip_address(host.strip("[]")), int(port))
 
 
+def _url(schemes: tuple[str, ...], example: str) -> Callable[[SecretStr], SecretStr]:
+    """A check that a URL names a host; what is wrong is said without showing it, since it holds a password."""
+
+    def check(value: SecretStr) -> SecretStr:
+        try:
+            parts = urlsplit(value.get_secret_value())
+            is_usable = parts.scheme in schemes and parts.hostname is not None and parts.port != 0
+        except ValueError:
+            is_usable = False
+        if not is_usable:
+            raise ValueError(f"found no usable URL (not shown, it may hold a password); expected {example}")
+        return value
+
+    return check
+
+
 @dataclass(frozen=True, slots=True)
 class HostPort:
     """An IP address and a TCP (and UDP) port."""
@@ -110,6 +127,13 @@ EnodeField = Annotated[Enode, BeforeValidator(_enode)]
 IpAddress = Annotated[str, AfterValidator(_ip_address)]
 IpNetwork = Annotated[str, AfterValidator(_network)]
 Listen = Annotated[HostPort, BeforeValidator(_listen_address)]
+PostgresUrl = Annotated[
+    SecretStr,
+    AfterValidator(_url(("postgresql", "postgres"), "postgresql://USER:PASSWORD@HOST:PORT/DATABASE")),
+]
+RedisUrl = Annotated[
+    SecretStr, AfterValidator(_url(("redis", "rediss"), "redis://HOST:PORT or redis://:PASSWORD@HOST:PORT/0"))
+]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -168,12 +192,12 @@ class ServerSection(Section):
 
 
 class DatabaseSection(Section):
-    """Databases of the services; the node itself needs none."""
+    """Databases of the services. The node itself needs none: it looks whether they answer, and goes on without them."""
 
-    postgres_url: SecretStr | None = None
-    """PostgreSQL of faucet and explorer."""
-    redis_url: SecretStr | None = None
-    """Redis of the services: rate limits and caches."""
+    postgres_url: PostgresUrl | None = None
+    """PostgreSQL of faucet and explorer; `services` in the status document says whether it answers."""
+    redis_url: RedisUrl | None = None
+    """Redis of the services, rate limits and caches; looked at in the same way."""
 
 
 class ConsensusSection(Section):
@@ -246,10 +270,10 @@ class PoolSection(Section):
 
     pending_max: int = Field(default=65_536, ge=1)
     """Executable transactions kept."""
-    queued_max: int = Field(default=16_384, ge=0)
+    queued_max: int = Field(default=8_192, ge=0)
     """Transactions kept that wait for an earlier nonce."""
     minimum_tip_wei: int = Field(default=1, ge=0)
-    """Transactions that pay less a gas are refused."""
+    """Transactions that pay less a gas to the proposer are refused, and stay out of blocks built here."""
 
 
 class LogSection(Section):

@@ -35,6 +35,7 @@ class Measurements:
         *,
         name: str,
         role: str,
+        network_kind: str,
         genesis: Genesis,
         driver: Driver,
         network: Network,
@@ -53,6 +54,7 @@ class Measurements:
             version=__version__,
             node=name,
             role=role,
+            network=network_kind,
             chain_id=genesis.chain_id,
             genesis="0x" + genesis.hash.hex(),
         )

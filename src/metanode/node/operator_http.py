@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from metanode.node.listening import open_listener
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -150,17 +152,24 @@ def _shown(value: object) -> str:
 
 
 async def serve(application: OperatorApplication, *, host: str, port: int) -> None:
-    """Serve until cancelled."""
+    """Serve until cancelled.
+
+    Raises:
+        Unavailable: when the address can't be had.
+    """
+    # uvicorn would end the process when its own attempt to bind fails.
+    listener = open_listener(host, port)
     # Takes a tenth of a second to import, which no node's start should wait for.
     uvicorn = await asyncio.to_thread(importlib.import_module, "uvicorn")
     config = uvicorn.Config(
-        application, host=host, port=port, http="httptools", ws="none", lifespan="off", access_log=False,
+        application, http="httptools", ws="none", lifespan="off", access_log=False,
         log_config=None, limit_concurrency=CONNECTIONS_MAX, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
     # The node decides when to end, not uvicorn's signal handlers.
     server.capture_signals = contextlib.nullcontext
     try:
-        await server.serve()
+        await server.serve(sockets=[listener])
     finally:
         server.should_exit = True
+        listener.close()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from metanode.chain.header import ConsensusHeader
     from metanode.chain.validators import ValidatorSet
     from metanode.node.driver import Driver
+    from metanode.node.services import ServiceWatch
     from metanode.p2p.network import Network
     from metanode.p2p.ports import PeerInfo
     from metanode.primitives.types import Address, Hash32
@@ -170,13 +171,17 @@ class Administration:
         self,
         *,
         name: str,
+        network_kind: str,
         client: str,
         genesis: Genesis,
         driver: Driver,
         network: Network,
+        services: ServiceWatch,
         own: Address | None,
     ) -> None:
         self._name = name
+        self._network_kind = network_kind
+        self._services = services
         self._client = client
         self._genesis = genesis
         self._driver = driver
@@ -245,6 +250,7 @@ class Administration:
         header = self._driver.tip.header
         return {
             "network": self._genesis.network_name,
+            "kind": self._network_kind,
             "node": self._name,
             "chain_id": self._genesis.chain_id,
             "version": self._client,
@@ -258,6 +264,7 @@ class Administration:
             ],
             "peers": len(self._network.peers()),
             "endpoints": self.endpoints,
+            "services": self._services.status(),
         }
 
     def unready_reason(self, now_s: float) -> str | None:

@@ -83,7 +83,9 @@ class NodeMetrics:
         Gauge(name, text, registry=self.registry).set_function(read)
 
 
-def node_metrics(*, version: str, node: str, role: str, chain_id: int, genesis: str) -> NodeMetrics:
+def node_metrics(
+    *, version: str, node: str, role: str, network: str, chain_id: int, genesis: str
+) -> NodeMetrics:
     """Create the metrics of a node in a registry of their own."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -101,8 +103,8 @@ def node_metrics(*, version: str, node: str, role: str, chain_id: int, genesis: 
     gauge("build_info", "This build.", "version", "python", "implementation").labels(
         version, platform.python_version(), sys.implementation.name
     ).set(1)
-    gauge("node_info", "This node.", "node", "role", "chain_id", "genesis").labels(
-        node, role, str(chain_id), genesis[:10]
+    gauge("node_info", "This node.", "node", "role", "network", "chain_id", "genesis").labels(
+        node, role, network, str(chain_id), genesis[:10]
     ).set(1)
     return NodeMetrics(
         registry=registry,

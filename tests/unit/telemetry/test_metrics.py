@@ -9,7 +9,12 @@ from metanode.telemetry.metrics import node_metrics
 
 def exposition() -> str:
     metrics = node_metrics(
-        version="0.1.0", node="validator-1", role="validator", chain_id=1337, genesis="0x" + "ab" * 32
+        version="0.1.0",
+        node="validator-1",
+        role="validator",
+        network="local",
+        chain_id=1337,
+        genesis="0x" + "ab" * 32,
     )
     metrics.head_number.set(7)
     return generate_latest(metrics.registry).decode()
@@ -19,7 +24,7 @@ def test_the_node_and_its_build_are_named() -> None:
     text = exposition()
 
     assert (
-        'metanode_node_info{chain_id="1337",genesis="0xabababab",node="validator-1",role="validator"} 1.0'
+        'metanode_node_info{chain_id="1337",genesis="0xabababab",network="local",node="validator-1",role="validator"} 1.0'
         in text
     )
     assert 'metanode_build_info{implementation="cpython"' in text
@@ -40,8 +45,8 @@ def test_besu_s_dashboards_find_their_names() -> None:
 
 
 def test_two_nodes_in_one_process_do_not_share_metrics() -> None:
-    one = node_metrics(version="0", node="a", role="follower", chain_id=1, genesis="0x")
-    two = node_metrics(version="0", node="b", role="follower", chain_id=1, genesis="0x")
+    one = node_metrics(version="0", node="a", role="follower", network="local", chain_id=1, genesis="0x")
+    two = node_metrics(version="0", node="b", role="follower", network="local", chain_id=1, genesis="0x")
 
     one.head_number.set(5)
 

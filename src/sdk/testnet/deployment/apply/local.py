@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from metanode.crypto.addresses import parse_address
 from metanode.crypto.keystore import SCRYPT_N_LOCAL, load_key, save_key, write_secret_file
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidInput, Unavailable
+from metanode.node.listening import describe_process, listeners
 from sdk.testnet.deployment.apply.accounts import BALANCE_WEI, funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
 from sdk.testnet.deployment.apply.supervisor import STOP_TIMEOUT_S, running_node, running_supervisor
@@ -224,17 +224,13 @@ def check_ports(nodes: Iterable[NodePlan], *, except_pids: Iterable[int] = ()) -
     Raises:
         InvalidInput: naming each port, what it is for, and which process has it.
     """
-    wanted = {port: (node.name, use) for node in nodes for use, port in node.ports.items()}
-    ours = set(except_pids)
-    problems = []
-    for connection in psutil.net_connections(kind="inet"):
-        # A datagram socket has no state.
-        listening = connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM
-        port = connection.laddr.port if connection.laddr else 0
-        if not listening or port not in wanted or connection.pid in ours:
-            continue
-        name, use = wanted.pop(port)
-        problems.append(f"port {port} ({use} of {name}) is in use by {_describe_process(connection.pid)}")
+    ours, taken = set(except_pids), listeners()
+    problems = [
+        f"port {port} ({use} of {node.name}) is in use by {describe_process(taken[port])}"
+        for node in nodes
+        for use, port in node.ports.items()
+        if port in taken and taken[port] not in ours
+    ]
     if problems:
         raise InvalidInput(
             "; ".join(sorted(problems))
@@ -339,16 +335,6 @@ def _restarts(directory: NetworkDirectory, name: str) -> int:
         return int(json.loads(directory.state_file(name).read_text(encoding="utf-8"))["restarts"])
     except (OSError, ValueError, KeyError):
         return 0
-
-
-def _describe_process(pid: int | None) -> str:
-    if pid is None:
-        return "a process of another user"
-    try:
-        process = psutil.Process(pid)
-        return f"process {pid} ({process.name()}: {' '.join(process.cmdline())[:80]})"
-    except psutil.Error:
-        return f"process {pid}"
 
 
 def _end(processes: list[psutil.Process]) -> None:
