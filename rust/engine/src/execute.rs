@@ -29,8 +29,8 @@ use revm::{
 };
 
 use crate::{
-    Block, ChainSpec, EngineError, Result, block::invalid, header::expect_equal, overlay::Overlay,
-    store::Store, trie::StateTrie,
+    Block, ChainSpec, EngineError, Result, block::invalid, deposits::validate_deposit_events,
+    header::expect_equal, overlay::Overlay, store::Store, trie::StateTrie,
 };
 
 pub(crate) type ExecutorFactory =
@@ -141,7 +141,10 @@ pub(crate) fn finish(
 ) -> Result<Outcome> {
     state.merge_transitions(BundleRetention::Reverts);
     let bundle = state.take_bundle();
-    validate_request_contracts(spec, overlay, &bundle, header)?;
+    if spec.is_prague_active_at_timestamp(header.timestamp) {
+        validate_request_contracts(overlay, &bundle)?;
+        validate_deposit_events(spec.deposit_contract, &result.receipts)?;
+    }
     if let Some(fault) = overlay.fault() {
         return Err(fault.clone());
     }
@@ -161,15 +164,7 @@ pub(crate) fn finish(
 }
 
 /// EIP-7002 and EIP-7251: a block is invalid while one of the contracts has no code. The executor does not check it.
-fn validate_request_contracts(
-    spec: &ChainSpec,
-    overlay: &Overlay,
-    bundle: &BundleState,
-    header: &Header,
-) -> Result<()> {
-    if !spec.is_prague_active_at_timestamp(header.timestamp) {
-        return Ok(());
-    }
+fn validate_request_contracts(overlay: &Overlay, bundle: &BundleState) -> Result<()> {
     for address in [
         WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
         CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,

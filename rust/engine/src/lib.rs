@@ -6,6 +6,7 @@ pub mod block;
 mod body;
 mod build;
 mod chain;
+mod deposits;
 pub mod engine;
 pub mod error;
 mod events;
@@ -30,3 +31,5 @@ pub use spec::ChainSpec;
 mod engine_tests;
 #[cfg(test)]
 mod header_tests;
+#[cfg(test)]
+mod official_tests;
