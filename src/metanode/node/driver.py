@@ -175,7 +175,8 @@ class Driver:
         self._wishes: dict[Address, bool] = {}
         self._is_behind = False
         self._mode = Mode.SYNCING
-        self._has_been_live = False
+        self._is_silenced = False
+        """The key does not know what it has signed, and waits until that cannot matter."""
         self._signs_after_engine = Height(0)
         """First height above what the execution client held when this life began."""
         self._final = Height(0)
@@ -192,7 +193,8 @@ class Driver:
         head = await self._recover(stored)
         core = self._core = self._make_core(stored, head)
         loop = asyncio.get_running_loop()
-        self._gate = LiveGate(own=core.own, started_at=loop.time())
+        remembers = self._signer is None or not self._signer.is_watermark_lost
+        self._gate = LiveGate(own=core.own if remembers else None, started_at=loop.time())
         self._gate.raise_target(head)
         self._final = Height(min(head, core.tip.header.height))
         try:
@@ -238,8 +240,10 @@ class Driver:
         signer, domain = self._signer, self._rules.domain
         record = ConsensusRecord.decode(stored.record, domain) if stored.record is not None else None
         silent_until = self._signs_after_engine = Height(head + 1)
-        if signer is not None and self._is_watermark_lost():
-            log.warning("watermark_lost", address="0x" + signer.address.hex())
+        if signer is not None and signer.watermark is None and not self._may_sign_without_watermark:
+            if signer.is_watermark_lost:
+                log.warning("watermark_lost", address="0x" + signer.address.hex())
+            self._is_silenced = True
             silent_until = NEVER
         return Consensus(
             rules=self._rules,
@@ -266,13 +270,6 @@ class Driver:
             assert block is not None
             await self._worker.replay(block)
         self._upon_behind(is_behind=False)
-
-    def _is_watermark_lost(self) -> bool:
-        return (
-            self._signer is not None
-            and self._signer.is_watermark_lost
-            and not self._may_sign_without_watermark
-        )
 
     # --- what the rest of the node calls -----------------------------------------------------------------------------------------------
 
@@ -307,11 +304,17 @@ class Driver:
         return Reception.RELAY if self._is_of_use(core, message) else Reception.DROP
 
     def upon_peer_status(
-        self, peer: str, *, validator: Address | None, certificate: Certificate | None
+        self,
+        peer: str,
+        *,
+        validator: Address | None,
+        certificate: Certificate | None,
+        height: Height | None = None,
     ) -> None:
-        """Note what a new peer says of itself: the validator that it has proven to be, and its tip."""
+        """Note what a new peer says of itself: the validator that it has proven to be, its tip, and the height that it claims to have."""
         if validator is not None:
-            self._gate.see(peer, validator)
+            claimed = height if height is not None else certificate.height if certificate else Height(0)
+            self._gate.see(peer, validator, claimed)
         if certificate is not None and certificate.height > self._running().tip.header.height:
             self.upon_certificate(certificate, peer)
         self._update_mode()
@@ -588,30 +591,31 @@ class Driver:
         if core is None:
             return
         now = asyncio.get_running_loop().time()
-        silent_until = None
         if not self._gate.is_open(core.tip.header.height, core.electorate, now):
             mode = Mode.SYNCING
         elif self._is_behind:
             mode = Mode.CATCHING_UP
         else:
             mode = Mode.LIVE
-            if self._is_watermark_lost() and not self._has_been_live:
-                silent_until = self._first_signed_height(core.height)
-            self._has_been_live = True
-        if mode is not self._mode:
+        silent_until = self._end_silence(core) if mode is Mode.LIVE else None
+        if mode is not self._mode or silent_until is not None:
+            if mode is not self._mode:
+                log.info("mode_changed", mode=mode.value, height=core.height)
             self._mode = mode
-            log.info("mode_changed", mode=mode.value, height=core.height)
             self._feed(ModeChanged(mode=mode, silent_until=silent_until))
 
-    def _first_signed_height(self, height: Height) -> Height:
-        """Return from which height a key signs whose watermark is lost, when this node goes live at `height`.
+    def _end_silence(self, core: Consensus) -> Height | None:
+        """Return from which height a key signs that does not know what it has signed, once; None while that is not known.
 
-        Whatever the lost file held was signed at or below the height that is open now: others decide that one. Where nothing was ever
-        decided there is no earlier life to contradict: a network begins, or the key is new on it.
+        Whatever a former life signed was at or below the height that is now open, if nobody can be ahead: that height others decide. Where
+        nothing was ever decided there is no former life to contradict. Covers a lost watermark, and a whole lost disk.
         """
-        first = Height(height + 1) if height > 1 else height
-        log.warning("watermark_begins_anew", height=first)
-        return max(first, self._signs_after_engine)
+        if not self._is_silenced or not self._gate.is_certain(core.tip.header.height, core.electorate):
+            return None
+        self._is_silenced = False
+        first = max(Height(core.height + 1) if core.height > 1 else core.height, self._signs_after_engine)
+        log.info("signing_begins", height=first)
+        return first
 
     def _is_of_use(self, core: Consensus, message: Message) -> bool:
         """Tell whether peers may need a message too: it is of a height that is not over, and of a round for which there is room."""

@@ -16,9 +16,10 @@ class LiveGate:
     """Tells whether others may be ahead. Owner: the driver's task."""
 
     def __init__(self, *, own: Address | None, started_at: float) -> None:
+        """`own` is the validator whose past this node remembers: None in a follower, and when its watermark is lost."""
         self._own = own
         self._started_at = started_at
-        self._visible: dict[str, Address] = {}
+        self._visible: dict[str, tuple[Address, Height]] = {}
         self._target = Height(0)
         self._has_opened = False
 
@@ -32,9 +33,9 @@ class LiveGate:
         """The loop's time at which waiting for peers ends."""
         return self._started_at + WAIT_FOR_PEERS_S
 
-    def see(self, peer: str, validator: Address) -> None:
-        """Note that a peer has proven to be a validator, and has told its tip."""
-        self._visible[peer] = validator
+    def see(self, peer: str, validator: Address, height: Height) -> None:
+        """Note that a peer has proven to be a validator, and the tip that it claims: it only counts once we are there."""
+        self._visible[peer] = (validator, height)
 
     def lose(self, peer: str) -> None:
         """Note that a peer has gone."""
@@ -44,12 +45,18 @@ class LiveGate:
         """Note that a height is decided."""
         self._target = max(self._target, height)
 
+    def is_certain(self, tip: Height, electorate: Electorate) -> bool:
+        """Tell whether nobody can be ahead: whoever we do not see, or see ahead, is less than a quorum."""
+        seen = {validator for validator, height in self._visible.values() if height <= tip}
+        if self._own is not None:
+            seen.add(self._own)
+        unseen = [address for address in electorate.validators.addresses if address not in seen]
+        return tip >= self._target and not electorate.is_quorum(unseen)
+
     def is_open(self, tip: Height, electorate: Electorate, now: float) -> bool:
         """Tell whether this node may take part. Once open, it closes only while a higher height is known to be decided."""
         if tip < self._target:
             return False
         if not self._has_opened:
-            seen = {*self._visible.values()} | ({self._own} if self._own is not None else set())
-            unseen = [address for address in electorate.validators.addresses if address not in seen]
-            self._has_opened = not electorate.is_quorum(unseen) or now >= self.waits_until
+            self._has_opened = now >= self.waits_until or self.is_certain(tip, electorate)
         return self._has_opened

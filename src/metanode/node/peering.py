@@ -130,7 +130,9 @@ class PeerHandlers:
     def upon_peer_ready(self, peer: PeerInfo) -> None:
         """See NodeHandlers."""
         validator = peer.proven if peer.is_validator else None
-        self._driver.upon_peer_status(peer.node_id.hex(), validator=validator, certificate=None)
+        self._driver.upon_peer_status(
+            peer.node_id.hex(), validator=validator, certificate=None, height=peer.height
+        )
 
     def upon_peer_gone(self, peer: PeerInfo) -> None:
         """See NodeHandlers."""

@@ -494,6 +494,9 @@ def _losing_parts(part: str) -> Callable[[Cluster], Awaitable[None]]:
                 case "database and execution client":
                     disk.forget_database(keep=0)
                     disk.payloads = []
+                case "whole disk":
+                    disk.forget_database(keep=0)
+                    disk.payloads, disk.watermark = [], None
                 case "watermark":
                     disk.watermark, disk.has_watermark_file = None, False
                 case _:
@@ -653,7 +656,13 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             draw=_drawing(4),
             play=_losing_parts(part),
         )
-        for part in ("execution client", "database", "database and execution client", "watermark")
+        for part in (
+            "execution client",
+            "database",
+            "database and execution client",
+            "watermark",
+            "whole disk",
+        )
     },
     "skewed-clocks": Scenario(
         claim="clocks that are off cost at most their own turns", draw=_drawing(4), play=_skewed_clocks

@@ -349,7 +349,7 @@ def test_a_node_is_live_at_once_when_the_weight_it_cannot_see_is_below_a_quorum(
     electorate = Electorate.after(cluster.checker.state_before(Height(1)), cluster.rules.quorum_rule)
     gate = LiveGate(own=cluster.nodes[0].key.address, started_at=0.0)
     for node in cluster.nodes[1 : 1 + seen]:
-        gate.see(str(node.index), node.key.address)
+        gate.see(str(node.index), node.key.address, Height(0))
     assert gate.is_open(Height(0), electorate, 0.1) is is_open
     assert gate.is_open(Height(0), electorate, WAIT_FOR_PEERS_S)
 
@@ -361,3 +361,22 @@ def test_a_decided_height_above_closes_the_gate_until_it_is_reached():
     gate.raise_target(Height(7))
     assert not gate.is_open(Height(6), electorate, 60.0)
     assert gate.is_open(Height(7), electorate, 60.0)
+
+
+def test_a_validator_that_claims_to_be_ahead_counts_only_when_we_are_there():
+    cluster = Cluster(seed=1, validators=4)
+    electorate = Electorate.after(cluster.checker.state_before(Height(1)), cluster.rules.quorum_rule)
+    gate = LiveGate(own=cluster.nodes[0].key.address, started_at=0.0)
+    gate.see("1", cluster.nodes[1].key.address, Height(9))
+    assert not gate.is_open(Height(8), electorate, 0.1)
+    assert gate.is_open(Height(9), electorate, 0.1)
+
+
+def test_whoever_has_lost_its_past_does_not_count_itself():
+    cluster = Cluster(seed=1, validators=4)
+    electorate = Electorate.after(cluster.checker.state_before(Height(1)), cluster.rules.quorum_rule)
+    gate = LiveGate(own=None, started_at=0.0)
+    gate.see("1", cluster.nodes[1].key.address, Height(0))
+    assert not gate.is_certain(Height(0), electorate)
+    gate.see("2", cluster.nodes[2].key.address, Height(0))
+    assert gate.is_certain(Height(0), electorate)
