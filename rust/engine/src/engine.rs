@@ -30,7 +30,7 @@ pub use crate::{
     events::{EngineEvent, Subscription},
 };
 
-/// Decoded blocks that wait for execution during an import: enough to keep recovery ahead, little memory.
+/// Blocks that wait between two stages of an import: enough to keep the earlier one ahead, little memory.
 const IMPORT_BLOCKS_AHEAD: usize = 2;
 
 /// How to open an engine.
@@ -225,34 +225,56 @@ impl Engine {
         self.decide(hash)
     }
 
-    /// Validate and finalize blocks in order, recovering signatures ahead of execution.
+    /// Validate and finalize blocks in order: one block is recovered, the one before it runs, and the one before that is
+    /// made durable at the same time.
     ///
-    /// Blocks that the chain already has are passed over; another block at a decided number is refused.
+    /// Blocks that the chain already has are passed over; another block at a decided number is refused. After an error
+    /// the blocks before the bad one are decided.
     pub fn import(&self, blocks: &[(Bytes, Vec<Bytes>)]) -> Result<Head> {
         let _deciding = self.deciding.lock();
-        let (sender, decoded) = crossbeam_channel::bounded(IMPORT_BLOCKS_AHEAD);
+        let (decoded, to_run) = crossbeam_channel::bounded(IMPORT_BLOCKS_AHEAD);
+        let (valid, to_decide) = crossbeam_channel::bounded::<B256>(IMPORT_BLOCKS_AHEAD);
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 for (rlp, requests) in blocks {
                     let block = self.decode(rlp, requests);
                     let is_last = block.is_err();
                     // The other side is gone after an error of its own.
-                    if sender.send(block.map(|block| (block, rlp))).is_err() || is_last {
+                    if decoded.send(block.map(|block| (block, rlp))).is_err() || is_last {
                         break;
                     }
                 }
             });
-            for block in decoded {
-                let (block, rlp) = block?;
-                if !self.is_decided(&block)? {
+            let deciding = scope.spawn(move || {
+                to_decide
+                    .iter()
+                    .try_for_each(|hash| self.decide(hash).map(drop))
+            });
+            let run = || -> Result<()> {
+                for block in to_run {
+                    let (block, rlp) = block?;
+                    if self.is_decided(&block)? {
+                        continue;
+                    }
                     let hash = block.hash;
                     let parent = self.chain.read().parent(block.header.parent_hash)?;
                     validate_header(&self.spec, &block.header, &parent.header, parent.hash)?;
                     let executed = self.run(block, &parent)?;
                     self.keep(rlp.clone(), executed);
-                    self.decide(hash)?;
+                    if valid.send(hash).is_err() {
+                        // Deciding has failed; its error is the one that counts.
+                        break;
+                    }
                 }
+                Ok(())
+            };
+            let ran = run();
+            drop(valid);
+            match deciding.join() {
+                Ok(decided) => decided?,
+                Err(panic) => std::panic::resume_unwind(panic),
             }
+            ran?;
             Ok(self.head())
         })
     }

@@ -344,6 +344,39 @@ fn two_engines_agree_on_every_block() {
 }
 
 #[test]
+fn an_import_decides_what_stands_before_a_bad_block() {
+    let (one, other) = (open(None), open(None));
+    let mut blocks = Vec::new();
+    for nonce in 0..5 {
+        submit(
+            &one,
+            &[Account::of(1).transfer(nonce, Address::repeat_byte(4), 1)],
+        );
+        blocks.push((produce(&one).block.encode(), vec![]));
+    }
+    let good = blocks.clone();
+    blocks[3].1.push(bytes!("01aa"));
+    let error = other.import(&blocks).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            EngineError::InvalidBlock {
+                code: "requests_hash",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert_eq!((other.head().number, other.undecided()), (3, 0));
+    // Twice the same block in one list is no harm, nor is what the chain has already.
+    let twice: Vec<_> = good
+        .iter()
+        .flat_map(|block| [block.clone(), block.clone()])
+        .collect();
+    assert_eq!(other.import(&twice).unwrap(), one.head());
+}
+
+#[test]
 fn importing_a_conflicting_block_is_refused_and_changes_nothing() {
     let (one, other) = (open(None), open(None));
     produce(&one);
