@@ -316,8 +316,13 @@ class Network:
                 group.create_task(self._exchange.announce_collected(), name="announcements")
                 group.create_task(self._exchange.hand_in_transactions(), name="transactions")
                 self.ready.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    # First nobody is let in any more, then those who are in are told goodbye.
+                    server.close()
+                    self._group = None
         finally:
-            self._group = None
             server.close()
 
     async def _load_records(self) -> None:
@@ -499,8 +504,8 @@ class Network:
             raise PeerUnavailable(f"{format_address(ip, port)}: {detail}") from error
         return self._peer(reader, writer, remote_id=node_id, is_static=is_static)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve an inbound connection; asyncio's server owns the task, `_serve` puts it under our group."""
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve an inbound connection in a task of our group."""
         refusal = self._inbound_refusal(writer)
         if refusal is not None or self._group is None:
             self._totals.refused_inbound += 1
@@ -509,7 +514,9 @@ class Network:
             return
         peer = self._peer(reader, writer, remote_id=None, is_static=False)
         self._roster.connections.add(peer)
-        self._group.create_task(self._serve(peer), name=f"{peer!r}")
+        task = self._group.create_task(self._serve(peer), name=f"{peer!r}")
+        # A task that is cancelled before its first step runs nothing of its own.
+        task.add_done_callback(lambda _: writer.close())
 
     def _inbound_refusal(self, writer: asyncio.StreamWriter) -> str | None:
         """Return why an inbound connection is not served, or None."""
@@ -604,8 +611,8 @@ class Network:
         return self._config.advertised_host is None and self._config.listen_host in _ALL_ADDRESSES
 
     def _upon_new_records(self, records: tuple[ValidatorRecord, ...]) -> None:
-        assert self._group is not None
-        self._group.create_task(self._save_records(records), name="save records")
+        if self._group is not None:
+            self._group.create_task(self._save_records(records), name="save records")
 
     async def _save_records(self, records: Sequence[ValidatorRecord]) -> None:
         for record in records:
