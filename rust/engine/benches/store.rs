@@ -30,7 +30,7 @@ use revm::{
 
 const ACCOUNTS: u64 = 1_000_000;
 const TRANSFER_BLOCKS: u64 = 40;
-const IDLE_BLOCKS: u64 = 20_000;
+const IDLE_BLOCKS: u64 = 12_000;
 
 fn main() {
     let arguments: Vec<String> = std::env::args()

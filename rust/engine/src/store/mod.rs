@@ -82,8 +82,8 @@ impl Default for StoreOptions {
             cache_bytes: 64 << 20,
             history_blocks: None,
             sync_every_blocks: 1,
-            flush_every_blocks: 64,
-            flush_every_bytes: 32 << 20,
+            flush_every_blocks: 128,
+            flush_every_bytes: 64 << 20,
             threads: None,
         }
     }

@@ -19,6 +19,8 @@ use crate::{EngineError, Result};
 const TABLE_BYTES: u64 = 16 << 20;
 /// Open files kept at hand; a table is a file.
 const OPEN_FILES_MAX: usize = 200;
+/// Batches that are merged together. More make merging cheaper and reading dearer.
+const UNMERGED_GOAL: u8 = 4;
 /// Unmerged batches at which a writer waits for the merging: each of them costs every read of an absent key.
 const UNMERGED_MAX: usize = 16;
 const UNMERGED_WAIT: Duration = Duration::from_millis(5);
@@ -43,7 +45,9 @@ impl DiskKv {
                 .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
                 .data_block_size_policy(BlockSizePolicy::all(4 << 10))
                 .compaction_strategy(Arc::new(
-                    Leveled::default().with_table_target_size(TABLE_BYTES),
+                    Leveled::default()
+                        .with_l0_threshold(UNMERGED_GOAL)
+                        .with_table_target_size(TABLE_BYTES),
                 ))
         };
         let keyspace = database
