@@ -40,6 +40,13 @@ def run(
     genesis: Annotated[
         Path | None, typer.Option(help="Genesis file; by default genesis.json of the directory.")
     ] = None,
+    sign_without_watermark: Annotated[
+        bool,
+        typer.Option(
+            "--sign-without-watermark",
+            help="Sign at once although signer.log was lost: only when no other process can have used the key.",
+        ),
+    ] = False,
 ) -> None:
     """Run one node until SIGTERM; for containers, systemd and the local supervisor."""
     from metanode.node.config import load_config  # noqa: PLC0415 - for this command only
@@ -51,7 +58,7 @@ def run(
         print_warning(warning)
     from metanode.node.app import run_node  # noqa: PLC0415 - loads the engine, so only when the configuration is good
 
-    run_node(loaded.config, home=home, genesis_file=genesis)
+    run_node(loaded.config, home=home, genesis_file=genesis, sign_without_watermark=sign_without_watermark)
 
 
 @app.command()

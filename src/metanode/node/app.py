@@ -74,23 +74,35 @@ RECOVERY_POLL_S: Final = 0.005
 EXTRA_DATA: Final = b"metanode"
 
 
-def run_node(config: NodeConfig, *, home: Path, genesis_file: Path | None) -> None:
+def run_node(
+    config: NodeConfig, *, home: Path, genesis_file: Path | None, sign_without_watermark: bool = False
+) -> None:
     """Run one node until SIGTERM or SIGINT.
+
+    `sign_without_watermark` is the operator's word that a lost signer.log endangers nothing (PROTOCOL section 4).
 
     Raises:
         MetanodeError: when a part can't be opened, or going on could contradict what is decided.
     """
     configure_logs(level=config.log.level, output_format=config.log.format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run_until_signalled(config, home=home, genesis_file=genesis_file))
+        runner.run(
+            _run_until_signalled(
+                config, home=home, genesis_file=genesis_file, sign_without_watermark=sign_without_watermark
+            )
+        )
 
 
-async def _run_until_signalled(config: NodeConfig, *, home: Path, genesis_file: Path | None) -> None:
+async def _run_until_signalled(
+    config: NodeConfig, *, home: Path, genesis_file: Path | None, sign_without_watermark: bool
+) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    opened = await _open_inputs(config, home=home, genesis_file=genesis_file)
+    opened = await _open_inputs(
+        config, home=home, genesis_file=genesis_file, sign_without_watermark=sign_without_watermark
+    )
     try:
         async with asyncio.TaskGroup() as tasks:
             node = tasks.create_task(_run(opened), name="node")
@@ -145,6 +157,7 @@ class _Inputs:
     genesis_document: bytes
     validator_key: PrivateKey | None
     node_key: NodeKey
+    sign_without_watermark: bool
 
     @property
     def own(self) -> Address | None:
@@ -157,7 +170,9 @@ class _Inputs:
         return "validator" if self.validator_key else "follower"
 
 
-async def _open_inputs(config: NodeConfig, *, home: Path, genesis_file: Path | None) -> _Inputs:
+async def _open_inputs(
+    config: NodeConfig, *, home: Path, genesis_file: Path | None, sign_without_watermark: bool
+) -> _Inputs:
     key, key_warnings = await asyncio.to_thread(load_validator_key, config.validator, home=home)
     found = find_genesis(
         config, home=home, genesis_file=genesis_file, own_address=key.address if key else None
@@ -175,6 +190,7 @@ async def _open_inputs(config: NodeConfig, *, home: Path, genesis_file: Path | N
         genesis_document=found.document,
         validator_key=key if config.mining.enabled else None,
         node_key=NodeKey(node_key.secret),
+        sign_without_watermark=sign_without_watermark,
     )
 
 
@@ -203,6 +219,7 @@ async def _run(inputs: _Inputs) -> None:
         driver = Driver(
             rules=genesis.rules, store=store, signer=signer, network=link, synchroniser=sync, execution=execution,
             clock=_WallClock(), fee_recipient=config.validator.coinbase or inputs.own or ZERO_ADDRESS,
+            may_sign_without_watermark=inputs.sign_without_watermark,
         )  # fmt: skip
         network = Network(
             _network_config(inputs, client=client),
