@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_consensus::TxEip1559;
+use alloy_consensus::{TxEip1559, transaction::SignerRecoverable};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
 use engine::{
     BuildAttributes, Engine, EngineConfig,
@@ -114,11 +114,28 @@ fn main() {
     }
 
     for changed in [1_000, 10_000] {
-        let times = (0..ROUNDS as u64 * 4)
-            .map(|round| state_root(&engine, &strangers, changed, round))
-            .collect();
-        time(&format!("state root, {changed} changed accounts"), times);
+        let others = (0..4 * ROUNDS).map(|round| state_root(&engine, &strangers, changed, round));
+        time(
+            &format!("state root, {changed} changed, others each time"),
+            others.collect(),
+        );
+        let again = (0..4 * ROUNDS).map(|_| state_root(&engine, &strangers, changed, 0));
+        time(
+            &format!("state root, {changed} changed, the same again"),
+            again.collect(),
+        );
     }
+    // A shared or throttled machine shows here: the same work on one thread, 30 to 40 us where this was written.
+    let recoveries = senders.iter().take(1_000).map(|sender| {
+        let transfer = sender.transfer(0, Address::ZERO, 1);
+        let spent = measured(|| assert_eq!(transfer.recover_signer().ok(), Some(sender.address)));
+        spent.wall
+    });
+    let [_, median, _] = quantiles(recoveries).map(|time| time * 1e6);
+    println!(
+        "{:<44} {median:>8.1} us",
+        "for scale: one signature recovery"
+    );
 }
 
 /// An account of the genesis that has no key.
@@ -207,21 +224,16 @@ fn build(builder: &Engine, raws: &[Bytes]) -> Payload {
 }
 
 /// The root after `changed` accounts, spread over the whole state, got another balance.
-fn state_root(engine: &Engine, accounts: &[Address], changed: usize, round: u64) -> Spent {
+fn state_root(engine: &Engine, accounts: &[Address], changed: usize, round: usize) -> Spent {
     let mut bundle = BundleState::builder(0..=0);
     let step = (accounts.len() / changed).max(1);
-    for address in accounts
-        .iter()
-        .skip(round as usize)
-        .step_by(step)
-        .take(changed)
-    {
+    for address in accounts.iter().skip(round).step_by(step).take(changed) {
         let original = AccountInfo {
             balance: U256::from(1),
             ..AccountInfo::default()
         };
         let present = AccountInfo {
-            balance: U256::from(round + 2),
+            balance: U256::from(round as u64 + 2),
             ..AccountInfo::default()
         };
         bundle = bundle
