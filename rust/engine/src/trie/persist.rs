@@ -61,10 +61,10 @@ impl StateTrie {
         }
     }
 
-    /// How many branches are in memory.
+    /// How many branches are in memory that were made up to `version`.
     #[cfg(test)]
-    pub(crate) fn loaded_branches(&self) -> usize {
-        loaded_branches(&self.root)
+    pub(crate) fn branches_up_to(&self, version: u64) -> usize {
+        branches_up_to(&self.root, version)
     }
 }
 
@@ -120,12 +120,19 @@ fn shallow<V: LeafValue>(branch: &Branch<V>) -> Branch<V> {
 }
 
 #[cfg(test)]
-fn loaded_branches<V: LeafValue>(child: &Child<V>) -> usize {
+fn branches_up_to<V: LeafValue>(child: &Child<V>, version: u64) -> usize {
     match child {
         Child::Empty | Child::Stored(_) => 0,
-        Child::Leaf(leaf) => leaf.value.storage().map_or(0, loaded_branches),
-        Child::Extension(extension) => loaded_branches(&extension.child),
-        Child::Branch(branch) => 1 + branch.children.iter().map(loaded_branches).sum::<usize>(),
+        Child::Leaf(leaf) => {
+            let storage = leaf.value.storage();
+            storage.map_or(0, |storage| branches_up_to(storage, version))
+        }
+        Child::Extension(extension) => branches_up_to(&extension.child, version),
+        Child::Branch(branch) => {
+            let below = branch.children.iter();
+            let below: usize = below.map(|child| branches_up_to(child, version)).sum();
+            below + usize::from(branch.version <= version)
+        }
     }
 }
 
