@@ -1,0 +1,108 @@
+"""A chain of any length in seconds: a single validator's blocks, built by the real engine at past times and put on disk as the node itself would."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+from metanode import _engine
+from metanode.chain.attributes import calculate_attributes
+from metanode.chain.certificate import Certificate
+from metanode.chain.genesis import make_genesis, parse_genesis
+from metanode.chain.proposal import make_block
+from metanode.chain.state import next_state
+from metanode.chain.timing import calculate_due
+from metanode.chain.validators import ValidatorSet
+from metanode.consensus.effects import Decided
+from metanode.consensus.record import ConsensusRecord
+from metanode.primitives.types import Height, Round
+from metanode.storage.node_store import NodeStore
+from metanode.storage.signer_log import make_signer_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from metanode.crypto.secp256k1 import PrivateKey
+
+SYNC_EVERY_BLOCKS = 64
+
+
+def write_chain(home: Path, key: PrivateKey, *, blocks: int, genesis_time: int, period_s: int = 2) -> bytes:
+    """Write genesis.json and data/ of a validator that has decided `blocks` heights; return the genesis file's bytes."""
+    document = json.dumps(
+        make_genesis(
+            network_name="long-chain",
+            chain_id=1337,
+            genesis_time=genesis_time,
+            validators=ValidatorSet.of_addresses([key.address]),
+            balances={key.address: 10**24},
+            period_s=period_s,
+        )
+    ).encode()
+    (home / "genesis.json").write_bytes(document)
+    data = home / "data"
+    data.mkdir()
+    make_signer_log(data / "signer.log", address=key.address, genesis_hash=parse_genesis(document).hash)
+    asyncio.run(_decide(data, document, key, blocks))
+    return document
+
+
+async def _decide(data: Path, document: bytes, key: PrivateKey, blocks: int) -> None:
+    genesis = parse_genesis(document)
+    rules, parameters = genesis.rules, genesis.parameters
+    engine = _engine.Engine.open(document, path=str(data / "engine"), sync_every_blocks=SYNC_EVERY_BLOCKS)
+    store = NodeStore.open(data / "node.db", genesis)
+    parent, state = genesis.header, genesis.state
+    certificate: Certificate | None = None
+    try:
+        for height in range(1, blocks + 1):
+            due = calculate_due(
+                parent_timestamp=parent.timestamp,
+                genesis_time=parameters.genesis_time,
+                period_s=parameters.period_s,
+            )
+            wanted = calculate_attributes(state, parent, rules, timestamp=due, fee_recipient=key.address)
+            built = engine.build(
+                parent.execution_hash,
+                timestamp=wanted.timestamp,
+                fee_recipient=wanted.fee_recipient,
+                prev_randao=wanted.prev_randao,
+                withdrawals=[
+                    (w.index, w.validator_index, w.address, w.amount_gwei) for w in wanted.withdrawals
+                ],
+                parent_beacon_block_root=wanted.parent_beacon_block_root,
+                gas_limit=wanted.gas_limit,
+                extra_data=b"",
+                deadline_s=5.0,
+            )
+            block = make_block(
+                state=state,
+                parent=parent,
+                rules=rules,
+                execution_rlp=built.rlp,
+                requests=tuple(built.requests),
+                parent_certificate=certificate,
+                proposer=key.address,
+                proposal_round=Round(0),
+            )
+            engine.validate(block.execution_rlp, list(block.requests))
+            engine.finalize(block.header.execution_hash)
+            digest = rules.domain.commit(height=block.height, round=Round(0), block_hash=block.hash)
+            certificate = Certificate.of(
+                height=block.height,
+                round=Round(0),
+                block_hash=block.hash,
+                seals={key.address: key.sign(digest)},
+                validators=state.validators,
+            )
+            state, parent = next_state(state, block, parameters), block.header
+            record = ConsensusRecord(height=Height(height + 1), round=Round(0), prepared=None, messages=())
+            await store.save(
+                record=record.encode(),
+                bodies=[],
+                decided=Decided(block=block, certificate=certificate, state=state),
+            )
+    finally:
+        store.close()
+        engine.close()
