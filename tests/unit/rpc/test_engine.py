@@ -191,7 +191,10 @@ def test_filters_keep_news_and_find_the_past() -> None:
     async def scenario() -> None:
         async with served() as chain:
             client = chain.client
-            await client.call("eth_sendRawTransaction", signed(0, data=LOGGING_CODE))
+            earlier = await client.call("eth_newPendingTransactionFilter")
+            past = await client.call("eth_sendRawTransaction", signed(0, data=LOGGING_CODE))
+            # Announced a moment after it was taken: what comes later must not meet it.
+            assert await changes(client, earlier) == [past]
             await chain.produce()
             blocks = await client.call("eth_newBlockFilter")
             logs = await client.call("eth_newFilter", {"fromBlock": "0x0", "toBlock": "latest"})
