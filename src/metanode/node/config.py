@@ -95,6 +95,14 @@ def _listen_address(value: object) -> HostPort:
     return HostPort(_ip_address(host.strip("[]")), int(port))
 
 
+def _path(value: object) -> Path:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"found {value!r}; expected the path of a file or directory, as text")
+    return Path(value)
+
+
 def _url(schemes: tuple[str, ...], example: str) -> Callable[[SecretStr], SecretStr]:
     """A check that a URL names a host; what is wrong is said without showing it, since it holds a password."""
 
@@ -124,6 +132,7 @@ class HostPort:
 
 AddressField = Annotated[Address, BeforeValidator(_address)]
 EnodeField = Annotated[Enode, BeforeValidator(_enode)]
+PathField = Annotated[Path, BeforeValidator(_path)]
 IpAddress = Annotated[str, AfterValidator(_ip_address)]
 IpNetwork = Annotated[str, AfterValidator(_network)]
 Listen = Annotated[HostPort, BeforeValidator(_listen_address)]
@@ -233,7 +242,7 @@ class ValidatorSection(Section):
     """Whether this node has a validator key to propose and vote with."""
     validator_key: SecretStr | None = None
     """`keystore:PATH`, or 64 hexadecimal digits, which only an environment variable should bring."""
-    password_file: Path | None = None
+    password_file: PathField | None = None
     """Password of the keystore; by default PATH with the suffix .password."""
     coinbase: AddressField | None = None
     """Receives fees and rewards of this validator's blocks; by default the validator's own address."""
@@ -250,14 +259,14 @@ class PeerSection(Section):
     """Connections at once; validators have places of their own above it."""
     discovery: bool = True
     """Find peers by discv4 beside the bootstrap nodes."""
-    node_key: Path | None = None
+    node_key: PathField | None = None
     """File of the node's own key (64 hexadecimal digits, 0600); by default nodekey in the data directory."""
 
 
 class StorageSection(Section):
     """Where and how much this node keeps."""
 
-    directory: Path | None = None
+    directory: PathField | None = None
     """Data directory; by default the one that the command line gives."""
     cache_mib: int = Field(default=64, ge=8, le=1 << 20)
     """Memory of the engine's caches."""
@@ -407,7 +416,11 @@ def _sentence(detail: Any) -> str:
         case "missing":
             return f"{name}: missing"
         case _:
-            found = "a secret" if "key" in str(key[-1]) or "url" in str(key[-1]) else repr(detail["input"])
+            found = (
+                "a secret"
+                if "validator_key" in str(key[-1]) or "url" in str(key[-1])
+                else repr(detail["input"])
+            )
             return f"{name}: found {found[:100]}; {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 

@@ -124,6 +124,8 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
             "consensus.validators[0]: found '0x12' with 2 digits; expected 0x and 40",
         ),
         ("[consensus]\nvalidators = [7]", "consensus.validators[0]: found 7; expected an address"),
+        ("[storage]\ndirectory = 7", "storage.directory: found 7; expected the path of a file or directory"),
+        ("[p2p]\nnode_key = ''", "p2p.node_key: found ''; expected the path of a file or directory"),
         ("[consensus]\nalgorithm = 'raft'", "consensus.algorithm: found 'raft'; input should be 'ibft'"),
         ("[validator]\nenabled = true", "validator.validator_key: missing while validator.enabled is true"),
         (
@@ -162,6 +164,17 @@ def test_variables_take_defaults(tmp_path: Path) -> None:
     config, _ = load_config([written(tmp_path, "[network]\nnetwork_id = '${NAME:-my-net}'")], {})
 
     assert config.network.network_id == "my-net"
+
+
+def test_paths_are_read_as_they_are_written(tmp_path: Path) -> None:
+    text = (
+        "[storage]\ndirectory = 'chain'\n[p2p]\nnode_key = '/keys/node'\n[validator]\npassword_file = 'a/b'"
+    )
+
+    config, _ = load_config([written(tmp_path, text)], {})
+
+    paths = (config.storage.directory, config.p2p.node_key, config.validator.password_file)
+    assert paths == (Path("chain"), Path("/keys/node"), Path("a/b"))
 
 
 def test_a_duplicate_validator_is_refused(tmp_path: Path) -> None:
