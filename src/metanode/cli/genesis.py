@@ -56,6 +56,8 @@ def new(
         gas_limit=gas_limit,
         reward_gwei=reward_gwei,
     )
+    if output.exists():
+        raise InvalidInput(f"{output} exists already, a genesis file is never overwritten")
     text = json_format.dumps(document, indent=2) + "\n"
     parse_genesis(text)
     with output.open("x", encoding="utf-8") as file:
@@ -85,5 +87,5 @@ def check(file: Annotated[Path, typer.Argument(help="The genesis file.")], json:
         print_json(document)
         return
     for name, value in document.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        shown = (", ".join(map(str, value)) or "none") if isinstance(value, list) else value
         typer.echo(f"{name.replace('_', ' ')}: {shown}")

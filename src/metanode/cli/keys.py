@@ -71,6 +71,8 @@ def import_key(
 @app.command()
 def show(keystore: Keystore, password_file: PasswordFile = None, json: AsJson = False) -> None:
     """Open a keystore and show its address and public key; the private key is never printed."""
+    if not keystore.exists():
+        raise InvalidInput(f"{keystore}: no such file")
     beside = keystore.with_suffix(".password")
     if password_file is None and beside.exists():
         password_file = beside
@@ -82,6 +84,8 @@ def show(keystore: Keystore, password_file: PasswordFile = None, json: AsJson = 
 
 
 def _password_for_new(keystore: Path, password_file: Path | None) -> tuple[str, Path | None]:
+    if keystore.exists():
+        raise InvalidInput(f"{keystore} exists already, a key file is never overwritten")
     if password_file is not None:
         return read_secret_file(password_file).decode().strip(), None
     made = keystore.with_suffix(".password")

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from metanode.chain.quorum import QuorumRule
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
-from metanode.cli.output import print_json
+from metanode.cli.output import print_json, print_progress, print_table, print_warning
 from metanode.errors import InvalidInput
 from sdk.testnet.deployment.apply.accounts import funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
@@ -26,6 +25,14 @@ if TYPE_CHECKING:
     from sdk.testnet.deployment.apply.local import NetworkStatus
 
 DEFAULT_NETWORK = "metanode-local"
+OPTIONS = {
+    "network_name": "--network",
+    "validator_count": "--validators",
+    "chain_id": "--chain-id",
+    "block_time_s": "--block-time",
+    "port_offset": "--port-offset",
+}
+"""The option that sets each field of a network."""
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +58,6 @@ def up(
     """Start the local network, make it first if there is none, and wait until all validators agree on a block."""
     from sdk.testnet.deployment.apply import local  # noqa: PLC0415 - HTTP client and process table, not for every command
 
-    console = Console(stderr=True)
     where = NetworkDirectory(directory.resolve())
     asked = {
         "validator_count": validators,
@@ -65,35 +71,44 @@ def up(
     else:
         local.create_network(where, spec)
         if not json:
-            console.print(f"made network {spec.network_name} in {where.path}", highlight=False)
+            print_progress(f"made network {spec.network_name} in {where.path}")
     started = time.monotonic()
     fresh = local.start_network(where)
+    try:
+        ready = _wait_ready(where, timeout_s=timeout, silent=json or not fresh)
+    except KeyboardInterrupt:
+        print_warning(
+            f"the network goes on starting in the background; see `{_command('status', where)}`, stop it with `{_command('down', where)}`"
+        )
+        raise
     if json:
-        ready = local.wait_network_ready(where, timeout_s=timeout)
         print_json(_document(ready))
         return
-    with console.status("starting the validators ..."):
-        ready = local.wait_network_ready(where, timeout_s=timeout)
     if fresh:
-        console.print(
-            f"all validators agree on block {ready.height} after {time.monotonic() - started:.1f} s"
-        )
+        took_s = time.monotonic() - started
+        print_progress(f"all validators agree on block {ready.height} after {took_s:.1f} s")
     else:
-        console.print("the network runs already")
-    _print_network(ready)
+        print_progress("the network runs already")
+    _print_network(ready, where)
+    _print_accounts()
+    _print_commands(where)
 
 
-def down(directory: Directory = DEFAULT_DIRECTORY) -> None:
+def down(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
     """Stop the local network; chain data and keys stay, and `metanode up` goes on where it stopped."""
     from sdk.testnet.deployment.apply import local  # noqa: PLC0415 - as in up
 
     stopped = local.stop_network(NetworkDirectory(directory.resolve()))
-    typer.echo("stopped" if stopped else "nothing was running")
+    if json:
+        print_json({"stopped": stopped})
+    else:
+        typer.echo("stopped; chain data and keys are kept" if stopped else "nothing was running")
 
 
 def reset(
     directory: Directory = DEFAULT_DIRECTORY,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Stop the local network and delete its chain data; keys stay."""
     from sdk.testnet.deployment.apply import local  # noqa: PLC0415 - as in up
@@ -101,22 +116,29 @@ def reset(
     where = NetworkDirectory(directory.resolve())
     if not where.exists():
         raise InvalidInput(f"no network in {where.path}")
-    if not yes and not typer.confirm(f"Delete all chain data in {where.path}? Keys stay."):
+    if not yes and not typer.confirm(
+        f"Stop the network and delete all chain data in {where.path}? Keys stay.", err=True
+    ):
         raise typer.Exit(1)
     local.stop_network(where)
     local.reset_network(where)
-    typer.echo("chain data deleted; keys kept")
+    if json:
+        print_json({"deleted": str(where.path)})
+    else:
+        typer.echo("chain data deleted; keys kept")
 
 
 def status(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
     """Show heights, peers and endpoints; exit code 1 when a validator does not answer."""
     from sdk.testnet.deployment.apply import local  # noqa: PLC0415 - as in up
 
-    found = local.network_status(NetworkDirectory(directory.resolve()))
+    where = NetworkDirectory(directory.resolve())
+    found = local.network_status(where)
     if json:
         print_json(_document(found))
     else:
-        _print_network(found, with_accounts=False)
+        _print_network(found, where)
+        _print_commands(where)
     if found.height is None:
         raise typer.Exit(1)
 
@@ -151,19 +173,45 @@ def _spec(network: str, asked: dict[str, Any]) -> NetworkSpec:
     return replace(PRESETS.get(name, NetworkSpec(network_name=name)), **asked)
 
 
+def _wait_ready(where: NetworkDirectory, *, timeout_s: float, silent: bool) -> NetworkStatus:
+    """Wait for the network and say what has been reached: a live line on a terminal, a line for each change elsewhere."""
+    from sdk.testnet.deployment.apply import local  # noqa: PLC0415 - as in up
+
+    if silent:
+        return local.wait_network_ready(where, timeout_s=timeout_s)
+    console = Console(stderr=True, highlight=False)
+    said = ""
+    with console.status("starting the validators ...") as live:
+
+        def progress(found: NetworkStatus) -> None:
+            nonlocal said
+            heights = [node.height for node in found.nodes if node.role == "validator"]
+            answering = len(heights) - heights.count(None)
+            text = f"{answering} of {len(heights)} validators answer"
+            if found.height is not None:
+                text += f", all have block {found.height}"
+            if text != said:
+                said = text
+                live.update(text)
+                if not console.is_terminal:
+                    console.print(text)
+
+        return local.wait_network_ready(where, timeout_s=timeout_s, progress=progress)
+
+
 def _check_same(where: NetworkDirectory, network: str, asked: dict[str, Any]) -> None:
     """What is asked of an existing network must be what it is."""
     spec = asdict(where.load_plan().spec)
     wanted = {**asked, "network_name": network or None}
     different = [
-        f"{key} is {spec[key]}, asked for {value}"
+        f"{OPTIONS[key]} is {spec[key]}, asked for {value}"
         for key, value in wanted.items()
         if value not in (None, spec[key])
     ]
     if different:
         raise InvalidInput(
             f"{where.path} holds another network: {'; '.join(different)}. "
-            "Use another --directory, or `metanode reset` to delete this one's chain data"
+            f"Use another --directory, or `{_command('reset', where)}` to delete this one's chain data"
         )
 
 
@@ -174,49 +222,50 @@ def _document(found: NetworkStatus) -> dict[str, Any]:
     return document
 
 
-def _print_network(found: NetworkStatus, *, with_accounts: bool = True) -> None:
-    console = Console()
-    # An address that is cut is of no use: a narrow terminal wraps the lines instead.
-    console.width = max(console.width, 130)
-    table = Table(
-        box=None,
-        header_style="dim",
-        pad_edge=False,
+def _print_network(found: NetworkStatus, where: NetworkDirectory) -> None:
+    print_table(
+        ("node", "JSON-RPC and WebSocket", "finalized block", "peers", "metrics", "process"),
+        [
+            (
+                node.name,
+                node.rpc_url,
+                "-" if node.height is None else f"{node.height} {(node.block_hash or '')[:10]}…",
+                "-" if node.peers is None else str(node.peers),
+                node.metrics_url,
+                "not running"
+                if node.pid is None
+                else f"{node.pid}" + (f", restarted {node.restarts}x" if node.restarts else ""),
+            )
+            for node in found.nodes
+        ],
         title=f"{found.network_name} · chain id {found.chain_id}",
-        title_justify="left",
     )
-    for heading in ("node", "JSON-RPC and WebSocket", "finalized block", "peers", "metrics", "process"):
-        table.add_column(heading, no_wrap=True)
-    for node in found.nodes:
-        table.add_row(
-            node.name,
-            node.rpc_url,
-            "-" if node.height is None else f"{node.height} {(node.block_hash or '')[:10]}…",
-            "-" if node.peers is None else str(node.peers),
-            node.metrics_url,
-            "not running"
-            if node.pid is None
-            else f"{node.pid}" + (f", restarted {node.restarts}x" if node.restarts else ""),
-        )
-    console.print(table)
     count = sum(node.role == "validator" for node in found.nodes)
     tolerance = QuorumRule.AUTHORITY.tolerance([1] * count)
-    console.print(f"{count} validators: {tolerance}", highlight=False)
+    typer.echo(f"{count} validator{'s' * (count > 1)}: {tolerance}")
     if tolerance.crashes == 0:
-        console.print(
-            "[yellow]warning:[/] blocks stop when one validator stops; with 4 validators they go on"
-        )
-    if with_accounts:
-        accounts = Table(
-            box=None,
-            header_style="dim",
-            pad_edge=False,
-            title="funded accounts (keys are public knowledge: never use them elsewhere)",
-            title_justify="left",
-        )
-        for heading in ("address", "private key"):
-            accounts.add_column(heading, no_wrap=True)
-        for account in funded_accounts():
-            accounts.add_row(account.address, account.private_key)
-        console.print(accounts)
-    console.print("stop: make down   status: make status   logs: make logs", highlight=False)
+        print_warning("blocks stop as soon as one validator stops; with 4 validators they go on")
+    elif tolerance.liars == 0:
+        print_warning("one validator that lies is too many; 4 validators tolerate one")
+    if not found.running:
+        print_warning(f"the network is stopped; start it with `{_command('up', where)}`")
+
+
+def _print_accounts() -> None:
+    print_table(
+        ("address", "private key"),
+        [(account.address, account.private_key) for account in funded_accounts()],
+        title="funded accounts (keys are public knowledge: never use them elsewhere)",
+    )
+
+
+def _print_commands(where: NetworkDirectory) -> None:
+    stop, show, follow = (_command(name, where) for name in ("down", "status", "logs"))
+    typer.echo(f"stop: {stop}\nshow: {show}\nlogs: {follow}")
+
+
+def _command(name: str, where: NetworkDirectory) -> str:
+    """How a command is typed for this network: by make in a clone of the repository, else by its own name."""
+    if where.path != DEFAULT_DIRECTORY.resolve():
+        return f"metanode {name} --directory {where.path}"
+    return f"make {name}" if Path("Makefile").exists() and Path("rust").exists() else f"metanode {name}"

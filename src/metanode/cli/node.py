@@ -67,11 +67,14 @@ def add(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
     from sdk.testnet.deployment.apply import local  # noqa: PLC0415 - HTTP client and process table
     from sdk.testnet.deployment.apply.layout import NetworkDirectory  # noqa: PLC0415
 
-    node = local.add_follower(NetworkDirectory(directory.resolve()))
+    where = NetworkDirectory(directory.resolve())
+    node = local.add_follower(where)
     if json:
-        print_json({"name": node.name, **node.ports})
-    else:
-        typer.echo(f"{node.name}: http://127.0.0.1:{node.rpc_port}")
+        print_json({"name": node.name, "rpc_url": node.rpc_url, **node.ports})
+        return
+    typer.echo(f"{node.name}: {node.rpc_url}")
+    if not local.is_running(where):
+        print_warning("the network is stopped; the node starts with the next `metanode up`")
 
 
 @app.command()

@@ -25,11 +25,16 @@ bench.register(app)
 
 
 def main() -> int:
-    """Run the command line; the exit code."""
+    """Run the command line; the exit code. Faults of files that a command was given are the caller's, and one sentence too."""
     try:
         app()
     except MetanodeError as error:
         print_error(str(error))
+        return 1
+    except BrokenPipeError:
+        return 141
+    except OSError as error:
+        print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         return 1
     except KeyboardInterrupt:
         return 130

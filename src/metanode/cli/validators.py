@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from metanode.cli.calls import call
+from metanode.cli.calls import batch, call
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
-from metanode.cli.output import print_json
+from metanode.cli.output import print_json, print_table
 from metanode.crypto.addresses import format_address, parse_address
+from metanode.primitives.hexadecimal import decode_quantity
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 
 app = typer.Typer(help="The validator set, and votes to change it.", no_args_is_help=True)
@@ -25,43 +25,50 @@ Force = Annotated[
 @app.command("list")
 def list_validators(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
     """Show the validators of the next block, what they proposed lately, and open votes."""
-    plan = NetworkDirectory(directory.resolve()).load_plan()
-    url = f"http://127.0.0.1:{plan.nodes[0].rpc_port}"
-    addresses: list[str] = call(url, "ibft_getValidatorsByBlockNumber", ["latest"])
-    metrics: dict[str, Any] = {entry["address"]: entry for entry in call(url, "ibft_getSignerMetrics", [])}
+    url = NetworkDirectory(directory.resolve()).load_plan().nodes[0].rpc_url
+    addresses, signers = batch(
+        url, [("ibft_getValidatorsByBlockNumber", ["latest"]), ("ibft_getSignerMetrics", [])]
+    )
+    metrics: dict[str, Any] = {entry["address"]: entry for entry in signers}
+    found = [
+        {
+            "address": format_address(parse_address(address)),
+            "proposed_blocks": decode_quantity(metrics[address]["proposedBlockCount"]),
+            "last_proposed_block": decode_quantity(metrics[address]["lastProposedBlockNumber"]),
+        }
+        for address in addresses
+    ]
     if json:
-        print_json([{"address": address, **metrics.get(address, {})} for address in addresses])
+        print_json(found)
         return
-    table = Table()
-    for heading in ("validator", "proposed of the last 100", "last proposed block"):
-        table.add_column(heading)
-    for address in addresses:
-        entry = metrics.get(address, {"proposedBlockCount": "0x0", "lastProposedBlockNumber": "0x0"})
-        counts = (entry["proposedBlockCount"], entry["lastProposedBlockNumber"])
-        table.add_row(format_address(parse_address(address)), *(str(int(count, 16)) for count in counts))
-    Console().print(table)
+    print_table(
+        ("validator", "proposed of the last 100", "last proposed block"),
+        [tuple(str(value) for value in entry.values()) for entry in found],
+    )
 
 
 @app.command()
-def add(address: ValidatorAddress, directory: Directory = DEFAULT_DIRECTORY, force: Force = False) -> None:
+def add(
+    address: ValidatorAddress,
+    directory: Directory = DEFAULT_DIRECTORY,
+    force: Force = False,
+    json: AsJson = False,
+) -> None:
     """Let every local validator vote to add ADDRESS; it joins after more than half of them proposed a block."""
-    _vote(directory, address, adding=True, force=force)
+    _vote(directory, address, adding=True, force=force, json=json)
 
 
 @app.command()
-def remove(address: ValidatorAddress, directory: Directory = DEFAULT_DIRECTORY, force: Force = False) -> None:
-    """Let every local validator vote to remove ADDRESS."""
-    _vote(directory, address, adding=False, force=force)
+def remove(address: ValidatorAddress, directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
+    """Let every local validator vote to remove ADDRESS; it leaves after more than half of them proposed a block."""
+    _vote(directory, address, adding=False, force=False, json=json)
 
 
 @app.command()
 def votes(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
     """Show each local validator's own open votes."""
     plan = NetworkDirectory(directory.resolve()).load_plan()
-    pending = {
-        node.name: call(f"http://127.0.0.1:{node.rpc_port}", "ibft_getPendingVotes", [])
-        for node in plan.validators
-    }
+    pending = {node.name: call(node.rpc_url, "ibft_getPendingVotes") for node in plan.validators}
     if json:
         print_json(pending)
         return
@@ -70,10 +77,14 @@ def votes(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> Non
         typer.echo(f"{name}: {text or 'none'}")
 
 
-def _vote(directory: Any, text: str, *, adding: bool, force: bool) -> None:
+def _vote(directory: Path, text: str, *, adding: bool, force: bool, json: bool) -> None:
     address = format_address(parse_address(text))
     plan = NetworkDirectory(directory.resolve()).load_plan()
+    params: list[Any] = [address, adding, *([{"force": True}] if force else [])]
     for node in plan.validators:
-        params: list[Any] = [address, adding] + ([{"force": True}] if force else [])
-        call(f"http://127.0.0.1:{node.private_port}", "ibft_proposeValidatorVote", params)
-        typer.echo(f"{node.name} votes to {'add' if adding else 'remove'} {address}")
+        call(node.private_url, "ibft_proposeValidatorVote", *params)
+        if not json:
+            typer.echo(f"{node.name} votes to {'add' if adding else 'remove'} {address}")
+    if json:
+        names = [node.name for node in plan.validators]
+        print_json({"address": address, "add": adding, "voters": names})

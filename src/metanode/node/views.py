@@ -97,7 +97,7 @@ class ChainView:
         if peer is None:
             raise InvalidInput(
                 f"{name} is not connected to this node and has not proved its key; start its node first, "
-                'or force the vote with the third parameter {"force": true}'
+                'or force the vote (--force; in JSON-RPC the third parameter {"force": true})'
             )
         if peer.height + 1 < self.head:
             raise InvalidInput(

@@ -104,7 +104,9 @@ def test_a_genesis_file_is_made_and_checked(tmp_path: Path) -> None:
         (("account", "list"), "no network in"),
         (("up", "--validators", "0"), "validators: found 0"),
         (("keys", "show", "absent.json", "--password-file", "absent"), "No such file"),
+        (("keys", "show", "absent.json"), "absent.json: no such file"),
         (("genesis", "check", "/dev/null"), "expected JSON"),
+        (("genesis", "check", "absent.json"), "absent.json: No such file"),
         (("node", "absent"), "absent/config.toml: can't be read"),
     ],
 )
@@ -115,3 +117,13 @@ def test_what_goes_wrong_is_one_sentence_and_exit_code_1(
 
     assert sentence in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_an_existing_genesis_file_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "genesis.json").write_text("mine")
+    arguments = ("--validator", VALIDATOR, "--chain-id", "7", "--network", "mine")
+
+    refused = metanode("genesis", "new", "genesis.json", *arguments, cwd=tmp_path, expect=1)
+
+    assert "exists already" in refused.stderr
+    assert (tmp_path / "genesis.json").read_text() == "mine"

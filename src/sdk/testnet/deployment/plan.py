@@ -65,6 +65,16 @@ class NodePlan:
     private_port: int
 
     @property
+    def rpc_url(self) -> str:
+        """Its JSON-RPC from this machine."""
+        return f"http://127.0.0.1:{self.rpc_port}"
+
+    @property
+    def private_url(self) -> str:
+        """Admin and validator-vote calls, from this machine only."""
+        return f"http://127.0.0.1:{self.private_port}"
+
+    @property
     def ports(self) -> dict[str, int]:
         """Every port of the node by what it is for."""
         return {

@@ -6,6 +6,8 @@ that keeps the nodes running in `supervisor`.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -14,11 +16,9 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import httpx
 import psutil
 
 from metanode.chain.genesis import make_genesis
@@ -26,8 +26,10 @@ from metanode.chain.validators import ValidatorSet
 from metanode.crypto.addresses import parse_address
 from metanode.crypto.keystore import SCRYPT_N_LOCAL, load_key, save_key, write_secret_file
 from metanode.crypto.secp256k1 import PrivateKey
-from metanode.errors import InvalidInput, Unavailable
+from metanode.errors import InvalidInput, MetanodeError, Unavailable
 from metanode.node.listening import describe_process, listeners
+from metanode.primitives.hexadecimal import decode_quantity
+from metanode.rpc.client import open_client
 from sdk.testnet.deployment.apply.accounts import BALANCE_WEI, funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
 from sdk.testnet.deployment.apply.supervisor import STOP_TIMEOUT_S, running_node, running_supervisor
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 READY_TIMEOUT_S = 60.0
 """A network that is not up after this has a fault; the message shows the logs' ends."""
 POLL_INTERVAL_S = 0.1
+STATUS_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +135,9 @@ def start_network(directory: NetworkDirectory) -> bool:
     plan = directory.load_plan()
     if running_supervisor(directory) is not None:
         return False
-    orphans = {process.pid for node in plan.nodes if (process := running_node(directory, node.name))}
-    check_ports(plan.nodes, except_pids=orphans)
+    # Nodes that a killed supervisor left behind: they would answer now and be started again a moment later.
+    _end([process for node in plan.nodes if (process := running_node(directory, node.name))])
+    check_ports(plan.nodes)
     directory.supervisor_log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "sdk.testnet.deployment.apply.supervisor", str(directory.path)]
     with directory.supervisor_log.open("ab") as log:
@@ -204,32 +208,35 @@ def reset_network(directory: NetworkDirectory) -> None:
     directory.plan_file.unlink(missing_ok=True)
 
 
+def is_running(directory: NetworkDirectory) -> bool:
+    """Whether the network's supervisor runs."""
+    return running_supervisor(directory) is not None
+
+
 def network_status(directory: NetworkDirectory) -> NetworkStatus:
     """Ask every node, all at once."""
     plan = directory.load_plan()
-    with httpx.Client(timeout=2.0) as client, ThreadPoolExecutor(max_workers=16) as threads:
-        nodes = tuple(threads.map(lambda node: _node_status(client, directory, plan, node), plan.nodes))
     return NetworkStatus(
         directory=directory.path,
         network_name=plan.spec.network_name,
         chain_id=plan.spec.chain_id,
-        running=running_supervisor(directory) is not None,
-        nodes=nodes,
+        running=is_running(directory),
+        nodes=asyncio.run(_node_statuses(directory, plan)),
     )
 
 
-def check_ports(nodes: Iterable[NodePlan], *, except_pids: Iterable[int] = ()) -> None:
+def check_ports(nodes: Iterable[NodePlan]) -> None:
     """Refuse to start when another process listens on a port of ours.
 
     Raises:
         InvalidInput: naming each port, what it is for, and which process has it.
     """
-    ours, taken = set(except_pids), listeners()
+    taken = listeners()
     problems = [
         f"port {port} ({use} of {node.name}) is in use by {describe_process(taken[port])}"
         for node in nodes
         for use, port in node.ports.items()
-        if port in taken and taken[port] not in ours
+        if port in taken
     ]
     if problems:
         raise InvalidInput(
@@ -268,8 +275,12 @@ def _node_key(directory: NetworkDirectory, name: str) -> PrivateKey:
 
 
 def _enode(key: PrivateKey, plan: NetworkPlan, node: NodePlan) -> str:
-    host = plan.spec.bind_address if plan.spec.bind_address not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - compared, not bound
-    return f"enode://{key.public_key.hex()}@{host}:{node.p2p_port}"
+    return f"enode://{key.public_key.hex()}@{_reachable_host(plan)}:{node.p2p_port}"
+
+
+def _reachable_host(plan: NetworkPlan) -> str:
+    """Where this machine reaches what the nodes bind."""
+    return plan.spec.bind_address if plan.spec.bind_address not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - compared, not bound
 
 
 def _write_config(
@@ -281,21 +292,28 @@ def _write_config(
     write_atomic(home / "genesis.json", directory.genesis_file.read_text(encoding="utf-8"))
 
 
-def _node_status(
-    client: httpx.Client, directory: NetworkDirectory, plan: NetworkPlan, node: NodePlan
-) -> NodeStatus:
-    host = plan.spec.bind_address if plan.spec.bind_address not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - compared, not bound
-    url = f"http://{host}:{node.rpc_port}"
+async def _node_statuses(directory: NetworkDirectory, plan: NetworkPlan) -> tuple[NodeStatus, ...]:
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(_node_status(directory, plan, node)) for node in plan.nodes]
+    return tuple(task.result() for task in asked)
+
+
+async def _node_status(directory: NetworkDirectory, plan: NetworkPlan, node: NodePlan) -> NodeStatus:
+    url = f"http://{_reachable_host(plan)}:{node.rpc_port}"
     process = running_node(directory, node.name)
     height = block_hash = peers = None
     if process is not None:
-        try:
-            block, peer_count = _call(
-                client, url, [("eth_getBlockByNumber", ["finalized", False]), ("net_peerCount", [])]
+        # Not up yet, or not any more: the table says so.
+        with contextlib.suppress(MetanodeError, TypeError, KeyError):
+            async with open_client(url, timeout_s=STATUS_TIMEOUT_S) as client:
+                block, count = await client.batch(
+                    [("eth_getBlockByNumber", ["finalized", False]), ("net_peerCount", [])]
+                )
+            height, block_hash, peers = (
+                decode_quantity(block["number"]),
+                block["hash"],
+                decode_quantity(count),
             )
-            height, block_hash, peers = int(block["number"], 16), block["hash"], int(peer_count, 16)
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            pass  # Not up yet, or not any more: the table says so.
     return NodeStatus(
         name=node.name, role=node.role, pid=process.pid if process else None, restarts=_restarts(directory, node.name),
         rpc_url=url, metrics_url=f"http://127.0.0.1:{node.metrics_port}/metrics",
@@ -303,31 +321,28 @@ def _node_status(
     )  # fmt: skip
 
 
-def _call(client: httpx.Client, url: str, calls: list[tuple[str, list[Any]]]) -> list[Any]:
-    batch = [
-        {"jsonrpc": "2.0", "id": i, "method": method, "params": params}
-        for i, (method, params) in enumerate(calls)
-    ]
-    answers = client.post(url, json=batch).json()
-    return [answer["result"] for answer in sorted(answers, key=lambda answer: answer["id"])]
-
-
 def _agree(status: NetworkStatus) -> bool:
     """Whether every validator has the same hash for the lowest of their heights."""
     validators = [node for node in status.nodes if node.role == "validator"]
     if len({(node.height, node.block_hash) for node in validators}) == 1:
         return True
-    with httpx.Client(timeout=2.0) as client:
-        try:
-            hashes = {
-                _call(client, node.rpc_url, [("eth_getBlockByNumber", [hex(status.height or 0), False])])[0][
-                    "hash"
-                ]
-                for node in validators
-            }
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            return False
-    return len(hashes) == 1
+    try:
+        return len(asyncio.run(_hashes(validators, status.height or 0))) == 1
+    except (ExceptionGroup, TypeError, KeyError):
+        return False
+
+
+async def _hashes(nodes: Iterable[NodeStatus], height: int) -> set[str]:
+    """The hashes that the nodes have for a height."""
+
+    async def ask(url: str) -> str:
+        async with open_client(url, timeout_s=STATUS_TIMEOUT_S) as client:
+            found: str = (await client.call("eth_getBlockByNumber", hex(height), False))["hash"]  # noqa: FBT003 - JSON-RPC
+            return found
+
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(ask(node.rpc_url)) for node in nodes]
+    return {task.result() for task in asked}
 
 
 def _restarts(directory: NetworkDirectory, name: str) -> int:
