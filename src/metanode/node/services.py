@@ -6,6 +6,7 @@ Looked at in the background, told in the log and in the status document; user na
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -75,8 +76,10 @@ async def _look(name: str, service: _Service) -> None:
             writer.close()
     except TimeoutError:
         service.is_reachable, service.problem = False, f"no answer in {CONNECT_TIMEOUT_S:g} s"
-    except (OSError, UnicodeError) as error:
-        service.is_reachable, service.problem = False, str(error)
+    except OSError as error:
+        service.is_reachable, service.problem = False, _sentence(error)
+    except UnicodeError:
+        service.is_reachable, service.problem = False, "the host name cannot be resolved"
     else:
         service.is_reachable, service.problem = True, None
     if service.is_reachable is was_reachable:
@@ -85,3 +88,10 @@ async def _look(name: str, service: _Service) -> None:
         log.info("service_reachable", service=name, address=address)
     else:
         log.warning("service_unreachable", service=name, address=address, reason=service.problem)
+
+
+def _sentence(error: OSError) -> str:
+    """The system's words; event loops have their own, and name resolution counts its errors below zero."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

@@ -1,0 +1,44 @@
+"""Taken ports are named with who has them."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from metanode.errors import Unavailable
+from metanode.node.listening import explain_taken_ports, listeners, open_listener
+
+
+def test_a_listener_is_found_with_its_process() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert listeners()[server.getsockname()[1]] == os.getpid()
+
+
+def test_a_taken_port_is_refused_with_the_process_that_has_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        with pytest.raises(
+            Unavailable, match=rf"127\.0\.0\.1:{port}: Address already in use by process {os.getpid()} \("
+        ):
+            open_listener("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_refused_with_the_system_s_reason() -> None:
+    with pytest.raises(Unavailable, match=r"192\.0\.2\.1:0: Cannot assign requested address$"):
+        open_listener("192.0.2.1", 0)
+
+
+def test_only_ports_of_other_processes_are_explained() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ports = {"server.rpc_port": server.getsockname()[1]}
+
+        assert explain_taken_ports(ports, own_pid=os.getpid()) is None
+        sentence = explain_taken_ports(ports, own_pid=1)
+
+    assert sentence is not None
+    assert sentence.startswith(
+        f"server.rpc_port: port {ports['server.rpc_port']} is in use by process {os.getpid()} ("
+    )
