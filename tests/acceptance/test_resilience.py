@@ -37,6 +37,7 @@ from metanode.crypto.secp256k1 import PrivateKey
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.accounts import funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
+from sdk.testnet.deployment.apply.supervisor import running_supervisor
 from sdk.testnet.deployment.plan import PRESETS
 
 if TYPE_CHECKING:
@@ -160,6 +161,29 @@ def test_nothing_final_is_lost_when_all_are_killed_at_once(supervised: Supervise
     for node in supervised.nodes:
         for blocks in known:
             assert {number: node.block_hash(number) for number in blocks} == blocks
+    check_same_chain(supervised.nodes)
+
+
+def test_a_killed_supervisor_leaves_the_chain_running_and_the_next_up_takes_it_over(
+    supervised: Supervised,
+) -> None:
+    supervised.wait_all_follow()
+    supervisor = running_supervisor(supervised.directory)
+    assert supervisor is not None
+    pids = [supervised.pid(index) for index in range(4)]
+
+    os.kill(supervisor, signal.SIGKILL)
+    supervised.wait_all_follow()
+    before = max(supervised.heads())
+    assert local.start_network(supervised.directory)
+    wait_until(
+        lambda: all(supervised.pid(index) not in (None, pids[index]) for index in range(4)),
+        within_s=60.0,
+        what="the new supervisor has its own four nodes",
+    )
+
+    wait_height(supervised.nodes, before + 1, within_s=40.0)
+    assert not any(pid is not None and psutil.pid_exists(pid) for pid in pids)
     check_same_chain(supervised.nodes)
 
 
