@@ -11,10 +11,10 @@ use std::{
 };
 
 use alloy_eips::eip4895::Withdrawal;
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{B256, Bytes, U256};
 use engine::{
     BuildAttributes, EngineConfig, EngineError,
-    api::{Api, ApiLimits},
+    api::{Api, ApiLimits, SyncInfo},
     pool::{Origin, PoolConfig, PoolError},
 };
 use parking_lot::RwLock;
@@ -393,6 +393,19 @@ impl Engine {
         self.run(py, |engine| engine.rewind(number)).map(Head::from)
     }
 
+    /// Answer `eth_syncing` with this progress from now on; `highest` None: with false.
+    #[pyo3(signature = (starting, current, highest))]
+    fn set_syncing(&self, starting: u64, current: u64, highest: Option<u64>) -> PyResult<()> {
+        let progress = highest.map(|highest| SyncInfo {
+            starting_block: U256::from(starting),
+            current_block: U256::from(current),
+            highest_block: U256::from(highest),
+            ..SyncInfo::default()
+        });
+        self.opened()?.api.set_syncing(progress);
+        Ok(())
+    }
+
     /// Counts and sizes for metrics.
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (pool, store, undecided) = self.run(py, |engine| {
@@ -408,6 +421,8 @@ impl Engine {
         figures.set_item("pool_senders", pool.senders)?;
         figures.set_item("pool_bytes", pool.bytes)?;
         figures.set_item("pool_added", pool.added)?;
+        figures.set_item("pool_refused", counts(py, &pool.refused)?)?;
+        figures.set_item("pool_removed", counts(py, &pool.removed)?)?;
         figures.set_item("undecided_blocks", undecided)?;
         figures.set_item("oldest_state", store.oldest_state)?;
         figures.set_item("disk_bytes", store.disk_bytes)?;
@@ -416,6 +431,14 @@ impl Engine {
         figures.set_item("buffered_bytes", store.buffered_bytes)?;
         Ok(figures)
     }
+}
+
+fn counts<'py>(py: Python<'py>, by_reason: &[(&'static str, u64)]) -> PyResult<Bound<'py, PyDict>> {
+    let counts = PyDict::new(py);
+    for (reason, count) in by_reason {
+        counts.set_item(reason, count)?;
+    }
+    Ok(counts)
 }
 
 fn origin(relay: bool) -> Origin {

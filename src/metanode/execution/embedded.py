@@ -177,6 +177,11 @@ class EmbeddedExecution:
         blocks = [(payload.execution_rlp, payload.requests) for payload in payloads]
         return _head(await self._on(self._deciding, "import", lambda: self.engine.import_blocks(blocks)))
 
+    def set_syncing(self, *, starting: int, current: int, highest: int | None) -> None:
+        """Answer `eth_syncing` with this progress from now on; with false when `highest` is None."""
+        with _mapped("syncing"):
+            self.engine.set_syncing(starting, current, highest)
+
     async def rewind(self, number: int) -> Head:
         """Forget the blocks above `number`: an operator's recovery (PROTOCOL 4). Raises errors.Unavailable."""
         return _head(await self._on(self._deciding, "rewind", lambda: self.engine.rewind(number)))

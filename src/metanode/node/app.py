@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from metanode.crypto.secp256k1 import PrivateKey
     from metanode.execution.embedded import EmbeddedExecution
     from metanode.node.config import NodeConfig
+    from metanode.node.sync import SyncProgress
     from metanode.primitives.types import Address, Height
     from metanode.rpc.server import RPCServer
 
@@ -215,7 +216,7 @@ async def _run(inputs: _Inputs) -> None:
             open_embedded(inputs.genesis_document, _engine_options(inputs, client=client))
         )
         link = ConsensusLink()
-        sync = ChainSync()
+        sync = ChainSync(partial(_tell_syncing, execution))
         driver = Driver(
             rules=genesis.rules, store=store, signer=signer, network=link, synchroniser=sync, execution=execution,
             clock=_WallClock(), fee_recipient=config.validator.coinbase or inputs.own or ZERO_ADDRESS,
@@ -289,6 +290,13 @@ def _announce(link: ConsensusLink, decided: Decided) -> None:
         transactions=block.execution.transaction_count, gas=block.execution.header.gas_used,
         seals=len(decided.certificate.seals), proposer="0x" + block.header.proposer.hex(),
     )  # fmt: skip
+
+
+def _tell_syncing(execution: EmbeddedExecution, progress: SyncProgress | None) -> None:
+    if progress is None:
+        execution.set_syncing(starting=0, current=0, highest=None)
+    else:
+        execution.set_syncing(starting=progress.starting, current=progress.current, highest=progress.highest)
 
 
 async def _gossip(execution: EmbeddedExecution, network: Network) -> None:

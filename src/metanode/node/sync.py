@@ -7,6 +7,7 @@ nothing counts but a certificate that verifies. A peer whose blocks do not is ch
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import structlog
@@ -19,6 +20,8 @@ from metanode.primitives import rlp
 from metanode.primitives.types import Height
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from metanode.p2p.enode import NodeId
 
 log = structlog.get_logger(__name__)
@@ -29,6 +32,21 @@ RETRY_S: Final = 0.5
 """Pause when nobody delivers."""
 PROGRESS_BLOCKS: Final = 1_000
 """A line in the log after so many."""
+
+
+REPORTED_BLOCKS: Final = 4
+"""A node closer to the target than this is not called syncing: it is there before a caller has read the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncProgress:
+    """How far catching up is, for `eth_syncing`."""
+
+    starting: Height
+    """Where it began."""
+    current: Height
+    highest: Height
+    """The height known to be decided."""
 
 
 class BlockSource(Protocol):
@@ -68,7 +86,9 @@ def decode_decided(data: bytes) -> tuple[Block, Certificate]:
 class ChainSync:
     """Fetches what others have decided. Owner: the task of `run`; `fall_behind` is called in the same loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, upon_progress: Callable[[SyncProgress | None], None] = lambda _: None) -> None:
+        """`upon_progress` hears of each batch, and None at the end."""
+        self._upon_progress = upon_progress
         self._target = Height(0)
         self._woken = asyncio.Event()
 
@@ -92,15 +112,20 @@ class ChainSync:
                 continue
             log.info("sync_started", height=height, target=self._target)
             try:
-                await self._catch_up(source, importer)
+                await self._catch_up(source, importer, starting=height)
+                self._upon_progress(None)
             except (InvalidInput, Unavailable) as error:
                 log.debug("sync_paused", height=importer.decided_height, reason=str(error)[:200])
                 await asyncio.sleep(RETRY_S)
 
-    async def _catch_up(self, source: BlockSource, importer: Importer) -> None:
+    async def _catch_up(self, source: BlockSource, importer: Importer, *, starting: Height) -> None:
         """Fetch and import until the target is reached; raises when a batch can't be had or is wrong."""
         async with _Fetcher(source) as fetcher:
-            while importer.decided_height < self._target:
+            while (current := importer.decided_height) < self._target:
+                if self._target - current >= REPORTED_BLOCKS:
+                    self._upon_progress(
+                        SyncProgress(starting=starting, current=current, highest=self._target)
+                    )
                 if not fetcher.is_fetching:
                     fetcher.begin(Height(importer.decided_height + 1))
                 sender, batch = await fetcher.take()

@@ -10,7 +10,7 @@ import pytest
 
 from metanode.errors import InvalidInput, Unavailable
 from metanode.node import sync as sync_module
-from metanode.node.sync import ChainSync
+from metanode.node.sync import ChainSync, SyncProgress
 from metanode.p2p.enode import NodeId
 from metanode.p2p.reputation import Offence
 from metanode.primitives.types import Height
@@ -95,6 +95,37 @@ def test_a_node_that_has_fallen_behind_imports_every_block_in_order() -> None:
 
     assert chain.imported == list(range(1, 1001))
     assert peers.reports == []
+
+
+def test_progress_is_told_while_far_behind_and_ends_with_none() -> None:
+    told: list[SyncProgress | None] = []
+    chain, sync = FakeChain(decided_height=Height(3)), ChainSync(told.append)
+    peers = FakePeers(lambda first, count: blocks(first, count, head=300))
+    sync.fall_behind(Height(300))
+
+    async def catch_up() -> None:
+        async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(sync.run(peers, chain))  # type: ignore[arg-type]
+            while not told or told[-1] is not None:
+                await asyncio.sleep(0)
+            running.cancel()
+
+    asyncio.run(catch_up())
+
+    assert [entry and (entry.starting, entry.current, entry.highest) for entry in told] == [
+        (3, 3, 300), (3, 131, 300), (3, 259, 300), None,
+    ]  # fmt: skip
+
+
+def test_a_node_that_is_a_few_blocks_behind_is_not_called_syncing() -> None:
+    told: list[SyncProgress | None] = []
+    chain, sync = FakeChain(), ChainSync(told.append)
+    peers = FakePeers(lambda first, count: blocks(first, count, head=3))
+    sync.fall_behind(Height(3))
+
+    asyncio.run(reach(sync, peers, chain, 3))
+
+    assert [entry for entry in told if entry is not None] == []
 
 
 def test_one_batch_is_fetched_ahead_and_no_more() -> None:

@@ -34,7 +34,8 @@ mod tests;
 
 use std::sync::Arc;
 
-use alloy_rpc_types_eth::{Log, SyncInfo, SyncStatus};
+pub use alloy_rpc_types_eth::SyncInfo;
+use alloy_rpc_types_eth::{Log, SyncStatus};
 use parking_lot::RwLock;
 use quick_cache::sync::Cache;
 use serde::Serialize;
