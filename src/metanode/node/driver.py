@@ -9,7 +9,7 @@ Bytes from peers are compared with those seen before anything is decoded, and de
 
 import asyncio
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -68,7 +68,7 @@ from metanode.node.execution_worker import ConsensusHalted, ExecutionWorker
 from metanode.node.liveness import LiveGate
 from metanode.node.ports import Clock, ConsensusStore, Network, Signer, Synchroniser
 from metanode.node.timers import Timers
-from metanode.primitives.types import Address, Hash32, Height, Round
+from metanode.primitives.types import ZERO_ADDRESS, Address, Hash32, Height, Round
 
 log = structlog.get_logger(__name__)
 
@@ -115,17 +115,27 @@ class LastMessage:
 class Statistics:
     """Counters since the start, for metrics."""
 
-    received: int = 0
+    received: Counter[str] = field(default_factory=Counter)
+    """By type of message."""
     repeated: int = 0
+    unwelcome: int = 0
+    """Late, early, or not by a validator."""
     malformed: int = 0
     shed: int = 0
     """Dropped because too many inputs waited."""
-    sent: int = 0
+    sent: Counter[str] = field(default_factory=Counter)
+    """By type of message."""
     decided: int = 0
     imported: int = 0
     rounds_changed: int = 0
     proposals_refused: int = 0
     evidence: int = 0
+    missed: Counter[Address] = field(default_factory=Counter)
+    """Rounds that ended without a decision, by their proposer."""
+    round_started_ms: int = 0
+    """Wall clock."""
+    decision_ms: int = 0
+    """From the start of its round to the latest decision."""
     last_messages: dict[Address, LastMessage] = field(default_factory=dict)
 
 
@@ -173,6 +183,8 @@ class Driver:
         self._seen: set[bytes] = set()
         self._told: dict[tuple[str, Height], float] = {}
         self._wishes: dict[Address, bool] = {}
+        self._proposer = ZERO_ADDRESS
+        """Of the round that consensus is in."""
         self._is_behind = False
         self._mode = Mode.SYNCING
         self._is_silenced = False
@@ -286,19 +298,20 @@ class Driver:
         try:
             message = wire.decode(raw, self._rules.domain, may_author=core.may_author)
         except wire.Unwelcome:
+            self.statistics.unwelcome += 1
             return Reception.DROP
         except InvalidInput as error:
             self.statistics.malformed += 1
             log.debug("consensus_message_malformed", peer=peer, reason=str(error)[:200])
             return Reception.MALFORMED
-        self.statistics.received += 1
+        self.statistics.received[_kind(message)] += 1
         if len(self._seen) >= SEEN_MAX:
             self._seen.clear()
         self._seen.add(key)
         now_ms = self._clock.wall_ms()
         if not isinstance(message, Decision):
             self.statistics.last_messages[message.author] = LastMessage(
-                kind=step_of(message).name.lower(), height=message.height, round=message.round, at_ms=now_ms
+                kind=_kind(message), height=message.height, round=message.round, at_ms=now_ms
             )
         self._feed(MessageReceived(message=message, peer=peer, now_ms=now_ms))
         return Reception.RELAY if self._is_of_use(core, message) else Reception.DROP
@@ -419,13 +432,14 @@ class Driver:
             case Broadcast():
                 self._broadcast(effect)
             case Send():
-                self.statistics.sent += 1
+                self.statistics.sent[_kind(effect.message)] += 1
                 self._network.send(effect.peer, _encode_again(effect.message), effect.message)
             case SendDecision():
                 self._send_decision(effect)
             case StartBlockTimer():
                 self._enter_height(effect)
             case StartRoundTimer():
+                self.statistics.round_started_ms = self._clock.wall_ms()
                 self._timers.start_round(effect)
             case ExtendRoundTimer():
                 self._timers.extend_round(effect)
@@ -441,6 +455,7 @@ class Driver:
                 self._spawn_for_height(self._request_body(effect))
             case Finalize():
                 self.statistics.decided += 1
+                self.statistics.decision_ms = max(0, self._clock.wall_ms() - self.statistics.round_started_ms)
                 self._worker.finalize(effect.decided)
                 self._wake_importers()
             case HoldProposal():
@@ -465,7 +480,7 @@ class Driver:
 
     def _broadcast(self, effect: Broadcast) -> None:
         raw = _encode_again(effect.message) if effect.is_repeat else wire.encode(effect.message)
-        self.statistics.sent += 1
+        self.statistics.sent[_kind(effect.message)] += 1
         self._network.broadcast(raw, effect.message, is_repeat=effect.is_repeat)
 
     def _send_decision(self, effect: SendDecision) -> None:
@@ -499,12 +514,15 @@ class Driver:
         self._seen.clear()
         if effect.round > 0:
             self.statistics.rounds_changed += 1
+            if self._proposer != ZERO_ADDRESS:
+                self.statistics.missed[self._proposer] += 1
             log.info(
                 "round_entered",
                 height=effect.height,
                 round=effect.round,
                 proposer="0x" + effect.proposer.hex(),
             )
+        self._proposer = effect.proposer
 
     def _request_payload(self, effect: RequestPayload) -> None:
         tip = self._running().tip
@@ -648,6 +666,11 @@ class Driver:
         task = self._spawn(coroutine)
         self._height_tasks[task] = None
         task.add_done_callback(lambda done: self._height_tasks.pop(done, None))
+
+
+def _kind(message: Message) -> str:
+    """The type of a message, for metrics."""
+    return "decision" if isinstance(message, Decision) else step_of(message).name.lower()
 
 
 def _encode_again(message: Message) -> bytes:

@@ -6,16 +6,16 @@ import shutil
 from typing import TYPE_CHECKING
 
 from metanode import __version__
+from metanode.consensus.height import Phase
 from metanode.consensus.inputs import Mode
 from metanode.crypto.addresses import format_address
 from metanode.node.views import clock_offset_s
 from metanode.telemetry.metrics import node_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import CollectorRegistry, Counter
 
     from metanode.chain.genesis import Genesis
     from metanode.consensus.effects import Decided
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from metanode.p2p.network import Network
     from metanode.primitives.types import Address
     from metanode.rpc.server import RPCServer
+
+MESSAGE_TYPES = ("proposal", "prepare", "commit", "round_change", "decision")
 
 
 class Measurements:
@@ -61,7 +63,8 @@ class Measurements:
         self._metrics.peer_limit.set(peer_limit)
         self._metrics.besu["ethereum_peer_limit"].set(peer_limit)
         self._last_timestamp: int | None = None
-        self._counted = {"imported": 0, "decided": 0, "received": 0, "sent": 0, "rounds": 0}
+        self._counted: dict[tuple[Counter, tuple[str, ...]], float] = {}
+        self._imported = 0
         self.rpc: RPCServer | None = None
         """Set once the server runs."""
 
@@ -79,6 +82,10 @@ class Measurements:
         metrics.block_transactions.observe(block.execution.transaction_count)
         metrics.block_size.observe(len(block.execution_rlp))
         metrics.commit_round.observe(decided.certificate.round)
+        statistics = self._driver.statistics
+        if statistics.imported == self._imported:
+            metrics.decision_delay.observe(statistics.decision_ms / 1000)
+        self._imported = statistics.imported
         metrics.seals.set(len(decided.certificate.seals))
         metrics.proposals.labels(format_address(block.header.proposer)).inc()
         for signer in decided.certificate.addresses(decided.state.last_validators):
@@ -105,6 +112,9 @@ class Measurements:
         self._refresh_chain()
         self._refresh_consensus()
         self._refresh_peers()
+        self._refresh_traffic()
+        self._refresh_engine()
+        self._refresh_rpc()
         self._metrics.disk_free.labels("data").set(shutil.disk_usage(self._data).free)
 
     def _refresh_chain(self) -> None:
@@ -119,11 +129,8 @@ class Measurements:
         for mode in Mode:
             metrics.sync_state.labels(mode.value.replace(" ", "_")).set(mode is self._driver.mode)
         statistics = self._driver.statistics
-        self._advance(
-            "imported", statistics.imported, lambda by: metrics.blocks_imported.labels("sync").inc(by)
-        )
-        live = statistics.decided - statistics.imported
-        self._advance("decided", live, lambda by: metrics.blocks_imported.labels("consensus").inc(by))
+        self._advance(metrics.blocks_imported, statistics.imported, "sync")
+        self._advance(metrics.blocks_imported, statistics.decided - statistics.imported, "consensus")
 
     def _refresh_consensus(self) -> None:
         metrics, snapshot, statistics = self._metrics, self._driver.snapshot, self._driver.statistics
@@ -134,9 +141,22 @@ class Measurements:
         metrics.quorum.set(snapshot.quorum_weight)
         metrics.is_validator.set(self._own is not None and self._own in validators)
         metrics.is_proposer.set(self._own is not None and snapshot.proposer == self._own)
-        self._advance("received", statistics.received, metrics.messages_received.labels("any").inc)
-        self._advance("sent", statistics.sent, metrics.messages_sent.labels("any").inc)
-        self._advance("rounds", statistics.rounds_changed + statistics.decided, metrics.rounds_started.inc)
+        metrics.round_started.set(statistics.round_started_ms / 1000)
+        for phase in Phase:
+            metrics.phase.labels(phase.name.lower()).set(phase is snapshot.phase)
+        for kind in MESSAGE_TYPES:
+            self._advance(metrics.messages_received, statistics.received[kind], kind)
+            self._advance(metrics.messages_sent, statistics.sent[kind], kind)
+        for reason, count in (
+            ("malformed", statistics.malformed),
+            ("duplicate", statistics.repeated),
+            ("unwelcome", statistics.unwelcome),
+            ("overload", statistics.shed),
+        ):
+            self._advance(metrics.messages_rejected, count, reason)
+        for proposer, count in statistics.missed.items():
+            self._advance(metrics.proposals_missed, count, format_address(proposer))
+        self._advance(metrics.rounds_started, statistics.rounds_changed + statistics.decided)
         for address, heard in statistics.last_messages.items():
             if address in validators:
                 metrics.last_message.labels(format_address(address)).set(heard.at_ms / 1000)
@@ -165,9 +185,63 @@ class Measurements:
         if offset_s is not None:
             metrics.clock_offset.labels("peers").set(offset_s)
 
-    def _advance(self, name: str, total: int, increase: Callable[[float], None]) -> None:
+    def _refresh_traffic(self) -> None:
+        metrics, statistics = self._metrics, self._network.statistics()
+        self._advance(metrics.p2p_bytes, statistics.bytes_in, "in")
+        self._advance(metrics.p2p_bytes, statistics.bytes_out, "out")
+        self._advance(metrics.p2p_messages, sum(statistics.messages_in.values()), "in")
+        self._advance(metrics.p2p_messages, statistics.messages_out, "out")
+        self._advance(metrics.p2p_dropped, statistics.dropped_out)
+        self._advance(metrics.p2p_dials_failed, statistics.dials_failed)
+        for (reason, initiator), count in statistics.disconnects.items():
+            self._advance(metrics.p2p_disconnects, count, reason, initiator)
+        metrics.p2p_queued_bytes.set(statistics.queued_bytes)
+        metrics.p2p_known_nodes.set(statistics.known_nodes)
+
+    def _refresh_engine(self) -> None:
+        metrics, statistics = self._metrics, self._execution.engine.statistics()
+        metrics.pool_transactions.labels("pending").set(statistics["pool_pending"])
+        metrics.pool_transactions.labels("queued").set(statistics["pool_queued"])
+        metrics.pool_bytes.set(statistics["pool_bytes"])
+        metrics.pool_senders.set(statistics["pool_senders"])
+        self._advance(metrics.pool_added, statistics["pool_added"])
+        for reason, count in statistics["pool_refused"].items():
+            self._advance(metrics.pool_rejected, count, reason)
+        for reason, count in statistics["pool_removed"].items():
+            self._advance(metrics.pool_removed, count, reason)
+        metrics.database_size.labels("engine").set(statistics["disk_bytes"])
+        metrics.database_size.labels("block_log").set(statistics["log_bytes"])
+        metrics.database_size.labels("node").set(
+            sum(file.stat().st_size for file in self._data.glob("node.db*"))
+        )
+
+    def _refresh_rpc(self) -> None:
+        if self.rpc is None:
+            return
+        metrics, statistics = self._metrics, self.rpc.statistics()
+        for entry in statistics["methods"]:
+            self._advance(metrics.rpc_requests, entry["requests"] - entry["errors"], entry["method"], "ok")
+            self._advance(metrics.rpc_requests, entry["errors"], entry["method"], "error")
+        metrics.rpc_durations.set(statistics["methods"])
+        metrics.rpc_in_flight.set(statistics["in_flight"])
+        metrics.rpc_connections.labels("http").set(statistics["http_connections"])
+        metrics.rpc_connections.labels("websocket").set(statistics["websocket_connections"])
+        metrics.rpc_subscriptions.set(statistics["subscriptions"])
+        metrics.rpc_filters.set(statistics["filters"])
+        for kind, name in (
+            ("connections", "refused_connections"),
+            ("requests", "refused_requests"),
+            ("load", "shed"),
+            ("events", "events_dropped"),
+            ("slow_subscribers", "slow_subscribers"),
+        ):
+            self._advance(metrics.rpc_refused, statistics[name], kind)
+
+    def _advance(self, counter: Counter, total: float, *labels: str) -> None:
         """Bring a counter of ours to a total that another part counts."""
-        by = total - self._counted[name]
-        if by > 0:
-            increase(by)
-            self._counted[name] = total
+        key = (counter, labels)
+        by = total - self._counted.get(key, 0)
+        child = counter.labels(*labels) if labels else counter
+        if by >= 0:
+            child.inc(by)
+            self._counted[key] = total

@@ -6,10 +6,11 @@ user's address, an IP or a hash. Besu's names stand beside ours where its Grafan
 
 from __future__ import annotations
 
+import itertools
 import platform
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,17 +19,52 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from prometheus_client.metrics_core import Metric
+
+# When a counter began is known from process_start_time_seconds; the series for it would double the page.
+disable_created_metrics()
 
 INTERVAL_BUCKETS_S = (0.5, 1, 1.5, 1.9, 2.1, 2.5, 3, 4, 6, 10, 20, 60)
 TRANSACTION_BUCKETS = (0, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
 SIZE_BUCKETS_BYTES = (1_000, 4_000, 16_000, 64_000, 256_000, 1_000_000, 4_000_000)
 ROUND_BUCKETS = (0, 1, 2, 3, 5, 8)
 DELAY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4)
+RPC_BUCKETS_S = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+"""Those of the compiled server (`DURATION_BOUNDS_US` in rust/rpc)."""
 LAG_BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+class RequestDurations(Collector):
+    """`metanode_rpc_request_duration_seconds`: the histograms that the compiled server keeps, by method."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._methods: Sequence[Mapping[str, Any]] = ()
+        registry.register(self)
+
+    def set(self, methods: Sequence[Mapping[str, Any]]) -> None:
+        """Take the server's statistics of methods: `buckets` (not cumulative) and `total_us`."""
+        self._methods = methods
+
+    def collect(self) -> Iterator[Metric]:
+        """The family, as the registry asks for it."""
+        family = HistogramMetricFamily(
+            "metanode_rpc_request_duration_seconds", "From reading a call to answering it.", labels=["method"]
+        )
+        for entry in self._methods:
+            bounds = [*(str(bound) for bound in RPC_BUCKETS_S), "+Inf"]
+            counts = itertools.accumulate(entry["buckets"])
+            family.add_metric(
+                [entry["method"]], list(zip(bounds, counts, strict=True)), sum_value=entry["total_us"] / 1e6
+            )
+        yield family
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +105,28 @@ class NodeMetrics:
     pending_votes: Gauge
     set_changes: Counter
     decision_delay: Histogram
+    phase: Gauge
+    pool_transactions: Gauge
+    pool_bytes: Gauge
+    pool_senders: Gauge
+    pool_added: Counter
+    pool_rejected: Counter
+    pool_removed: Counter
+    rpc_requests: Counter
+    rpc_durations: RequestDurations
+    rpc_in_flight: Gauge
+    rpc_connections: Gauge
+    rpc_subscriptions: Gauge
+    rpc_filters: Gauge
+    rpc_refused: Counter
+    p2p_bytes: Counter
+    p2p_messages: Counter
+    p2p_dropped: Counter
+    p2p_disconnects: Counter
+    p2p_dials_failed: Counter
+    p2p_queued_bytes: Gauge
+    p2p_known_nodes: Gauge
+    database_size: Gauge
     loop_lag: Histogram
     clock_offset: Gauge
     disk_free: Gauge
@@ -77,10 +135,6 @@ class NodeMetrics:
     validator_rtt: Gauge
     besu: Mapping[str, Gauge]
     """Besu's names: height, best known number, peers, peer limit, head timestamp."""
-
-    def on_scrape(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Add a gauge whose value is read when it is asked for."""
-        Gauge(name, text, registry=self.registry).set_function(read)
 
 
 def node_metrics(
@@ -175,6 +229,34 @@ def node_metrics(
             "From the time a round starts to its decision.",
             DELAY_BUCKETS_S,
         ),
+        phase=gauge("consensus_phase", "1 for the phase that the round is in.", "phase"),
+        pool_transactions=gauge("txpool_transactions", "Transactions in the pool.", "state"),
+        pool_bytes=gauge("txpool_size_bytes", "Encoded length of the transactions in the pool."),
+        pool_senders=gauge("txpool_senders", "Accounts with transactions in the pool."),
+        pool_added=counter("txpool_added_total", "Transactions taken into the pool."),
+        pool_rejected=counter("txpool_rejected_total", "Transactions that the pool refused.", "reason"),
+        pool_removed=counter("txpool_removed_total", "Transactions that left the pool.", "reason"),
+        rpc_requests=counter("rpc_requests_total", "JSON-RPC calls answered.", "method", "result"),
+        rpc_durations=RequestDurations(registry),
+        rpc_in_flight=gauge("rpc_in_flight", "JSON-RPC requests being answered."),
+        rpc_connections=gauge("rpc_connections", "Open connections of the JSON-RPC server.", "transport"),
+        rpc_subscriptions=gauge("rpc_subscriptions", "Open subscriptions."),
+        rpc_filters=gauge("rpc_filters", "Filters that have not expired."),
+        rpc_refused=counter(
+            "rpc_refused_total",
+            "What a limit or a rule of access refused: connections, requests before they were read, heavy calls under load, notifications of slow subscribers.",
+            "kind",
+        ),
+        p2p_bytes=counter("p2p_bytes_total", "Bytes on connections to peers.", "direction"),
+        p2p_messages=counter("p2p_messages_total", "Messages on connections to peers.", "direction"),
+        p2p_dropped=counter(
+            "p2p_dropped_messages_total", "Messages not sent because a peer's queue was full."
+        ),
+        p2p_disconnects=counter("p2p_disconnects_total", "Connections that ended.", "reason", "initiator"),
+        p2p_dials_failed=counter("p2p_dials_failed_total", "Connections that could not be made."),
+        p2p_queued_bytes=gauge("p2p_send_queue_bytes", "Bytes that wait to be sent."),
+        p2p_known_nodes=gauge("p2p_known_nodes", "Nodes in the discovery table."),
+        database_size=gauge("db_size_bytes", "Size on disk.", "db"),
         loop_lag=histogram("event_loop_lag_seconds", "How late the event loop runs.", LAG_BUCKETS_S),
         clock_offset=gauge(
             "clock_offset_seconds", "This clock less the median of the validators' clocks.", "source"
