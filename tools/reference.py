@@ -1,27 +1,35 @@
-"""Writes docs/reference/configuration.md from the configuration's own model: `python tools/reference.py`.
+"""Writes the pages of docs/reference that say what the code says: `python tools/reference.py` (`make docs`).
 
-A test compares the file with what this would write.
+configuration.md from the configuration's model, metrics.md from the registry of metrics, cli.md from the commands' own
+declarations. A test compares the files with what this would write.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 import types
 import typing
 from pathlib import Path
+from typing import Any
 
+import typer.main
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, SecretStr
 
+from metanode.cli.program import app
 from metanode.node.config import HostPort, NodeConfig
 from metanode.p2p.enode import Enode
 from metanode.primitives.types import Address
+from metanode.telemetry.metrics import node_metrics
 
 if typing.TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic.fields import FieldInfo
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "configuration.md"
+REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
 INTRODUCTION = """\
 # Configuration
@@ -31,11 +39,87 @@ environment variable, `${NAME:-value}` one with a default. Unknown keys are erro
 reported at once. This page is generated from the code (`make docs`).
 """
 
+DURATIONS = "metanode_rpc_request_duration_seconds"
 WORDS = {int: "integer", str: "text", bool: "true or false", Path: "path", SecretStr: "text, secret"}
 
 
-def page() -> str:
-    """The whole page."""
+METRICS_INTRODUCTION = """\
+# Metrics
+
+`/metrics` of a node (`server.metrics_port`; in a local network validator *n* has 9099+*n*) in Prometheus' text format. The `ethereum_` and
+`besu_` names are aliases for Besu's Grafana dashboards; `process_*` and `python_*` come from the client library. Labels are bounded: no
+addresses of users, no hosts, no hashes. This page is generated from the code (`make docs`).
+"""
+
+CLI_INTRODUCTION = """\
+# Commands
+
+What goes wrong is one sentence on stderr and exit code 1; a wrong option is exit code 2, Ctrl-C 130. With `--json` stdout is one JSON document and
+nothing else; progress and warnings go to stderr. This page is generated from the code (`make docs`).
+"""
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page by its file."""
+    return {
+        REFERENCE / "configuration.md": configuration_page(),
+        REFERENCE / "metrics.md": metrics_page(),
+        REFERENCE / "cli.md": cli_page(),
+    }
+
+
+def metrics_page() -> str:
+    """The page of metrics, from a registry as a node makes it."""
+    metrics = node_metrics(version="", node="", role="", network="", chain_id=0, genesis="")
+    labels = {
+        metric._name: metric._labelnames  # noqa: SLF001 - the registry does not tell otherwise
+        for metric in metrics.registry._collector_to_names  # noqa: SLF001
+        if hasattr(metric, "_labelnames")
+    }
+    rows = []
+    for family in metrics.registry.collect():
+        if family.name.startswith(("process_", "python_")):
+            continue
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        named = labels.get(family.name, ("method",) if family.name == DURATIONS else ())
+        rows.append(
+            f"| `{name}` | {family.type} | {', '.join(f'`{label}`' for label in named)} | {family.documentation} |"
+        )
+    return (
+        f"{METRICS_INTRODUCTION}\n| name | type | labels | meaning |\n|---|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+
+
+def cli_page() -> str:
+    """The page of commands, from their declarations."""
+    return "\n".join([CLI_INTRODUCTION, *_commands(typer.main.get_command(app), "metanode")])
+
+
+def _commands(command: Any, path: str) -> Iterator[str]:
+    if hasattr(command, "commands"):
+        for name, child in command.commands.items():
+            yield from _commands(child, f"{path} {name}")
+        return
+    arguments = [one for one in command.params if one.param_type_name == "argument"]
+    usage = "".join(f" {one.name.upper()}" if one.required else f" [{one.name.upper()}]" for one in arguments)
+    yield f"## `{path}{usage}`\n\n{inspect.cleandoc(command.help or '')}\n"
+    if command.params:
+        rows = [_parameter(one) for one in command.params]
+        yield "| | default | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _parameter(one: Any) -> str:
+    is_argument = one.param_type_name == "argument"
+    names = one.name.upper() if is_argument else ", ".join(one.opts)
+    default = one.default if not callable(one.default) else None
+    shown = "required" if one.required else "" if default in (None, False, "", ()) else f"`{default}`"
+    return f"| `{names}` | {shown} | {one.help or ''} |"
+
+
+def configuration_page() -> str:
+    """The page of the configuration."""
     parts = [INTRODUCTION]
     for name, field in NodeConfig.model_fields.items():
         section = field.annotation
@@ -107,6 +191,6 @@ def _default(value: object) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(page(), encoding="utf-8")
-    sys.stdout.write(f"wrote {PAGE}\n")
+    for file, text in pages().items():
+        file.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"wrote {file}\n")

@@ -72,7 +72,7 @@ def import_key(
 def show(keystore: Keystore, password_file: PasswordFile = None, json: AsJson = False) -> None:
     """Open a keystore and show its address and public key; the private key is never printed."""
     if not keystore.exists():
-        raise InvalidInput(f"{keystore}: no such file")
+        raise InvalidInput(f"{keystore}: No such file or directory")
     beside = keystore.with_suffix(".password")
     if password_file is None and beside.exists():
         password_file = beside

@@ -104,7 +104,7 @@ def test_a_genesis_file_is_made_and_checked(tmp_path: Path) -> None:
         (("account", "list"), "no network in"),
         (("up", "--validators", "0"), "validators: found 0"),
         (("keys", "show", "absent.json", "--password-file", "absent"), "No such file"),
-        (("keys", "show", "absent.json"), "absent.json: no such file"),
+        (("keys", "show", "absent.json"), "absent.json: No such file"),
         (("genesis", "check", "/dev/null"), "expected JSON"),
         (("genesis", "check", "absent.json"), "absent.json: No such file"),
         (("node", "absent"), "absent/config.toml: can't be read"),
