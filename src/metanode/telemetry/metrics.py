@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 # When a counter began is known from process_start_time_seconds; the series for it would double the page.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library annotates it nowhere
 
 INTERVAL_BUCKETS_S = (0.5, 1, 1.5, 1.9, 2.1, 2.5, 3, 4, 6, 10, 20, 60)
 TRANSACTION_BUCKETS = (0, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
