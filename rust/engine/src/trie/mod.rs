@@ -4,6 +4,7 @@
 //! they change. Nodes that are not in memory are read from the key-value store by path; the hash that the parent holds
 //! says whether they are the right ones.
 
+mod branch;
 mod node;
 mod persist;
 mod proof;

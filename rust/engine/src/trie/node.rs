@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::{B256, U256, keccak256};
-use alloy_rlp::{BufMut, Encodable};
+use alloy_rlp::Encodable;
 use alloy_trie::{
     EMPTY_ROOT_HASH, Nibbles, TrieAccount,
     nodes::{ExtensionNodeRef, LeafNodeRef, RlpNode},
@@ -15,23 +15,33 @@ use alloy_trie::{
 use crate::{
     state::AccountRecord,
     trie::{
+        branch::Branch,
         record::{ReadRecord, WriteRecord},
         source::CachedBranch,
     },
 };
 
+/// An account takes at most 110 bytes of RLP.
+pub(crate) const VALUE_BYTES_MAX: usize = 128;
+
 /// What a leaf holds: an account, or the value of a slot.
 pub(crate) trait LeafValue:
     Clone + PartialEq + Send + Sync + std::fmt::Debug + WriteRecord + ReadRecord + 'static
 {
-    /// The bytes that the trie commits to.
-    fn rlp(&self) -> Vec<u8>;
+    /// Write the bytes that the trie commits to, and say how many they are.
+    fn rlp(&self, out: &mut [u8; VALUE_BYTES_MAX]) -> usize;
     /// The trie below this leaf, for accounts.
     fn storage(&self) -> Option<&Child<StorageValue>>;
     fn with_storage(&self, storage: Child<StorageValue>) -> Self;
     /// As the cache holds a branch of this kind of trie.
     fn cached(branch: Arc<Branch<Self>>) -> CachedBranch;
     fn from_cached(cached: CachedBranch) -> Option<Arc<Branch<Self>>>;
+}
+
+fn encode_into(value: &impl Encodable, out: &mut [u8; VALUE_BYTES_MAX]) -> usize {
+    let mut rest = &mut out[..];
+    value.encode(&mut rest);
+    VALUE_BYTES_MAX - rest.len()
 }
 
 /// The value of a storage slot; never zero.
@@ -45,14 +55,14 @@ pub(crate) struct AccountLeaf {
 }
 
 impl LeafValue for AccountLeaf {
-    fn rlp(&self) -> Vec<u8> {
+    fn rlp(&self, out: &mut [u8; VALUE_BYTES_MAX]) -> usize {
         let account = TrieAccount::new(
             self.record.nonce,
             self.record.balance,
             self.storage.root_hash(),
             self.record.code_hash,
         );
-        alloy_rlp::encode(account)
+        encode_into(&account, out)
     }
 
     fn storage(&self) -> Option<&Child<StorageValue>> {
@@ -79,8 +89,8 @@ impl LeafValue for AccountLeaf {
 }
 
 impl LeafValue for StorageValue {
-    fn rlp(&self) -> Vec<u8> {
-        alloy_rlp::encode(self)
+    fn rlp(&self, out: &mut [u8; VALUE_BYTES_MAX]) -> usize {
+        encode_into(self, out)
     }
 
     fn storage(&self) -> Option<&Child<StorageValue>> {
@@ -128,14 +138,6 @@ pub(crate) struct Extension<V> {
     pub(crate) path: Nibbles,
     /// A branch, in memory or stored.
     pub(crate) child: Child<V>,
-    pub(crate) reference: RlpNode,
-}
-
-#[derive(Debug)]
-pub(crate) struct Branch<V> {
-    pub(crate) children: [Child<V>; 16],
-    /// The version of the trie that made this node; 0 when it was loaded. Never lower than a descendant's.
-    pub(crate) version: u64,
     pub(crate) reference: RlpNode,
 }
 
@@ -212,7 +214,7 @@ impl<V: LeafValue> Child<V> {
             Self::Stored(hash) => RlpNode::word_rlp(hash),
             Self::Leaf(leaf) => leaf.reference.clone(),
             Self::Extension(extension) => extension.reference.clone(),
-            Self::Branch(branch) => branch.reference.clone(),
+            Self::Branch(branch) => branch.reference().clone(),
         }
     }
 
@@ -235,58 +237,18 @@ impl<V: LeafValue> Child<V> {
     }
 }
 
-impl<V: LeafValue> Branch<V> {
-    pub(crate) fn new(children: [Child<V>; 16], version: u64) -> Self {
-        let reference = RlpNode::from_rlp(&branch_rlp(&children));
-        Self {
-            children,
-            version,
-            reference,
-        }
-    }
-
-    /// The hash of a branch that is stored by hash; `None` for one so short that its parent holds it.
-    pub(crate) fn hash(&self) -> Option<B256> {
-        self.reference.as_hash()
-    }
-}
-
 pub(crate) fn leaf_rlp<V: LeafValue>(key: &B256, depth: usize, value: &V) -> Vec<u8> {
     let path = Nibbles::unpack(key).slice(depth..);
+    let mut buffer = [0; VALUE_BYTES_MAX];
+    let length = value.rlp(&mut buffer);
     let mut out = Vec::with_capacity(160);
-    LeafNodeRef::new(&path, &value.rlp()).encode(&mut out);
+    LeafNodeRef::new(&path, &buffer[..length]).encode(&mut out);
     out
 }
 
 pub(crate) fn extension_rlp<V: LeafValue>(path: &Nibbles, child: &Child<V>) -> Vec<u8> {
     let mut out = Vec::with_capacity(72);
     ExtensionNodeRef::new(path, child.reference().as_slice()).encode(&mut out);
-    out
-}
-
-pub(crate) fn branch_rlp<V: LeafValue>(children: &[Child<V>; 16]) -> Vec<u8> {
-    let mut payload = Vec::with_capacity(16 * 33 + 1);
-    for child in children {
-        match child {
-            Child::Empty => payload.push(alloy_rlp::EMPTY_STRING_CODE),
-            Child::Stored(hash) => {
-                payload.push(alloy_rlp::EMPTY_STRING_CODE + 32);
-                payload.put_slice(hash.as_slice());
-            }
-            Child::Leaf(leaf) => payload.put_slice(leaf.reference.as_slice()),
-            Child::Extension(extension) => payload.put_slice(extension.reference.as_slice()),
-            Child::Branch(branch) => payload.put_slice(branch.reference.as_slice()),
-        }
-    }
-    // The value of a branch: no key of a hashed trie ends at one.
-    payload.push(alloy_rlp::EMPTY_STRING_CODE);
-    let mut out = Vec::with_capacity(payload.len() + 3);
-    alloy_rlp::Header {
-        list: true,
-        payload_length: payload.len(),
-    }
-    .encode(&mut out);
-    out.append(&mut payload);
     out
 }
 

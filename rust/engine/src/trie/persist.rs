@@ -7,7 +7,8 @@ use alloy_trie::Nibbles;
 
 use super::{
     NodeKey, StateTrie, TrieNodes, TrieUpdate,
-    node::{AccountLeaf, Branch, Child, LeafValue},
+    branch::Branch,
+    node::{AccountLeaf, Child, LeafValue},
     record::{read_child, write_branch, write_child},
 };
 use crate::{Result, state::corrupt};
@@ -90,7 +91,7 @@ impl DirtyNodes<'_> {
         owner: B256,
         path: Nibbles,
     ) -> Result<()> {
-        for (index, child) in branch.children.iter().enumerate() {
+        for (index, child) in branch.children().enumerate() {
             let mut below = path;
             below.push(index as u8);
             self.child(child, owner, below)?;
@@ -109,14 +110,11 @@ impl DirtyNodes<'_> {
 
 /// The branch with its children's branches by hash only.
 fn shallow<V: LeafValue>(branch: &Branch<V>) -> Branch<V> {
-    Branch {
-        children: std::array::from_fn(|index| {
-            let child = &branch.children[index];
-            without_stored(child, u64::MAX).unwrap_or_else(|| child.clone())
-        }),
-        version: 0,
-        reference: branch.reference.clone(),
-    }
+    let children = std::array::from_fn(|index| {
+        let child = branch.child(index);
+        without_stored(child, u64::MAX).unwrap_or_else(|| child.clone())
+    });
+    branch.with_same(children, 0)
 }
 
 #[cfg(test)]
@@ -129,7 +127,7 @@ fn branches_up_to<V: LeafValue>(child: &Child<V>, version: u64) -> usize {
         }
         Child::Extension(extension) => branches_up_to(&extension.child, version),
         Child::Branch(branch) => {
-            let below = branch.children.iter();
+            let below = branch.children();
             let below: usize = below.map(|child| branches_up_to(child, version)).sum();
             below + usize::from(branch.version <= version)
         }
@@ -161,18 +159,12 @@ fn without_stored<V: LeafValue>(child: &Child<V>, version: u64) -> Option<Child<
             _ => {
                 let mut changed = false;
                 let children = std::array::from_fn(|index| {
-                    let child = &branch.children[index];
+                    let child = branch.child(index);
                     let less = without_stored(child, version);
                     changed |= less.is_some();
                     less.unwrap_or_else(|| child.clone())
                 });
-                changed.then(|| {
-                    Child::Branch(Arc::new(Branch {
-                        children,
-                        version: branch.version,
-                        reference: branch.reference.clone(),
-                    }))
-                })
+                changed.then(|| Child::Branch(Arc::new(branch.with_same(children, branch.version))))
             }
         },
     }

@@ -7,10 +7,7 @@ use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 
 use super::{
     StateTrie, TrieNodes,
-    node::{
-        AccountLeaf, Child, LeafValue, StorageValue, branch_rlp, extension_rlp, leaf_rlp, nibble,
-        prefix,
-    },
+    node::{AccountLeaf, Child, LeafValue, StorageValue, extension_rlp, leaf_rlp, nibble, prefix},
 };
 use crate::Result;
 
@@ -102,10 +99,10 @@ fn walk<V: LeafValue>(
             }
             Child::Stored(hash) => Child::Branch(nodes.load(owner, prefix(&key, depth), *hash)?),
             Child::Branch(branch) => {
-                list(branch_rlp(&branch.children), &mut proof);
+                list(branch.rlp().to_vec(), &mut proof);
                 let turn = nibble(&key, depth);
                 depth += 1;
-                branch.children[turn].clone()
+                branch.child(turn).clone()
             }
         };
     }

@@ -12,7 +12,8 @@ use crate::{
     Result,
     state::AccountRecord,
     state::{corrupt, put_trimmed, take, take_trimmed},
-    trie::node::{AccountLeaf, Branch, Child, LeafValue, StorageValue},
+    trie::branch::Branch,
+    trie::node::{AccountLeaf, Child, LeafValue, StorageValue},
 };
 
 const EMPTY: u8 = 0;
@@ -93,14 +94,8 @@ pub(crate) fn write_child<V: LeafValue>(child: &Child<V>, depth: usize, out: &mu
 
 /// The record of a branch at `depth`: a mask of its children, then each.
 pub(crate) fn write_branch<V: LeafValue>(branch: &Branch<V>, depth: usize, out: &mut Vec<u8>) {
-    let mask = branch
-        .children
-        .iter()
-        .enumerate()
-        .filter(|(_, child)| !child.is_empty())
-        .fold(0u16, |mask, (index, _)| mask | 1 << index);
-    out.extend_from_slice(&mask.to_be_bytes());
-    for child in branch.children.iter().filter(|child| !child.is_empty()) {
+    out.extend_from_slice(&branch.mask().to_be_bytes());
+    for child in branch.children().filter(|child| !child.is_empty()) {
         write_child(child, depth + 1, out);
     }
 }

@@ -7,7 +7,8 @@ use alloy_trie::Nibbles;
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
 use super::{
-    node::{AccountLeaf, Branch, Child, Leaf, LeafValue, StorageValue},
+    branch::Branch,
+    node::{AccountLeaf, Child, Leaf, LeafValue, StorageValue},
     record::read_branch,
 };
 use crate::{
@@ -58,7 +59,7 @@ fn bytes_of<V: LeafValue>(branch: &Branch<V>) -> usize {
         Child::Leaf(_) => size_of::<Leaf<V>>() + COUNTS + ALLOCATION,
         _ => size_of::<B256>() + COUNTS + ALLOCATION,
     };
-    size_of::<Branch<V>>() + COUNTS + branch.children.iter().map(child).sum::<usize>()
+    branch.bytes() + 3 * COUNTS + branch.children().map(child).sum::<usize>()
 }
 
 /// Loads stored branches of all tries.
@@ -118,12 +119,6 @@ impl TrieNodes {
 
     /// Remember a branch that was just stored, without what hangs below it.
     pub(crate) fn remember<V: LeafValue>(&self, key: NodeKey, branch: Branch<V>) {
-        debug_assert!(
-            !branch
-                .children
-                .iter()
-                .any(|child| matches!(child, Child::Branch(below) if below.hash().is_some()))
-        );
         self.cache.insert(key, V::cached(Arc::new(branch)));
     }
 }

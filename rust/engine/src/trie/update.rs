@@ -1,6 +1,9 @@
 //! The batch update: sorted changes go down the tree together, and each node on their way is made once.
 
-use std::{convert::Infallible, sync::Mutex};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
 
 use alloy_primitives::{B256, U256};
 use alloy_trie::Nibbles;
@@ -11,7 +14,8 @@ use crate::{
     state::AccountChange,
     trie::{
         NodeKey, TrieNodes,
-        node::{AccountLeaf, Branch, Child, LeafValue, StorageValue, nibble, prefix, shared_from},
+        branch::Branch,
+        node::{AccountLeaf, Child, LeafValue, StorageValue, nibble, prefix, shared_from},
     },
 };
 
@@ -185,16 +189,13 @@ impl Walk<'_> {
     ) -> Result<Child<V>> {
         let groups = by_nibble(changes, depth, C::key);
         let below =
-            |index: usize| self.update(branch.children[index].clone(), groups[index], depth + 1);
-        let children = each_child(changes.len(), below)?;
-        if children
-            .iter()
-            .zip(&branch.children)
-            .all(|(new, old)| new.is_same(old))
-        {
+            |index: usize| self.update(branch.child(index).clone(), groups[index], depth + 1);
+        let mut changed = changed_children(&groups, below)?;
+        changed.retain(|(index, child)| !child.is_same(branch.child(usize::from(*index))));
+        if changed.is_empty() {
             return Ok(node.clone());
         }
-        let made = self.join(children, depth);
+        let made = self.join(branch, changed, depth);
         if !made.is_branch() && branch.hash().is_some() {
             let path = prefix(changes[0].key(), depth);
             let key = NodeKey {
@@ -206,17 +207,32 @@ impl Walk<'_> {
         Ok(made)
     }
 
-    /// A branch of `children`, or what is left when there are fewer than two.
-    fn join<V: LeafValue>(&self, mut children: [Child<V>; 16], depth: usize) -> Child<V> {
-        let mut present = (0..16).filter(|index| !children[*index].is_empty());
-        match (present.next(), present.next()) {
-            (None, _) => Child::Empty,
-            (Some(only), None) => {
-                let child = std::mem::replace(&mut children[only], Child::Empty);
-                Child::prefixed(Nibbles::from_nibbles([only as u8]), child, depth)
-            }
-            _ => Child::branch(children, self.update.version),
+    /// The branch with changed children, or what is left when there are fewer than two.
+    fn join<V: LeafValue>(
+        &self,
+        branch: &Branch<V>,
+        changed: Vec<(u8, Child<V>)>,
+        depth: usize,
+    ) -> Child<V> {
+        let removed = changed.iter().filter(|(_, child)| child.is_empty());
+        let removed = removed.fold(0u16, |mask, (index, _)| mask | 1 << index);
+        let present = changed
+            .iter()
+            .fold(branch.mask(), |mask, (index, _)| mask | 1 << index);
+        let present = present & !removed;
+        if present.count_ones() > 1 {
+            return Child::Branch(Arc::new(branch.with(changed, self.update.version)));
         }
+        if present == 0 {
+            return Child::Empty;
+        }
+        let only = present.trailing_zeros() as u8;
+        let mut changed = changed.into_iter();
+        let child = match changed.find(|(index, _)| *index == only) {
+            Some((_, child)) => child,
+            None => branch.child(usize::from(only)).clone(),
+        };
+        Child::prefixed(Nibbles::from_nibbles([only]), child, depth)
     }
 
     /// The values of changes to keys that are not in the trie.
@@ -276,8 +292,8 @@ impl Walk<'_> {
                     );
                     children
                 };
-                let children = self.insert_below(&children, values, depth + split)?;
-                let branch = Child::branch(children, self.update.version);
+                let branch = Branch::new(children, self.update.version);
+                let branch = self.insert_below(&branch, values, depth + split)?;
                 Ok(Child::prefixed(
                     extension.path.slice(..split),
                     branch,
@@ -289,26 +305,25 @@ impl Walk<'_> {
                     self.update
                         .nodes
                         .load::<V>(self.owner, prefix(first, depth), **hash)?;
-                let children = self.insert_below(&branch.children, values, depth)?;
-                Ok(Child::branch(children, self.update.version))
+                self.insert_below(&branch, values, depth)
             }
-            Child::Branch(branch) => {
-                let children = self.insert_below(&branch.children, values, depth)?;
-                Ok(Child::branch(children, self.update.version))
-            }
+            Child::Branch(branch) => self.insert_below(branch, values, depth),
         }
     }
 
     fn insert_below<V: LeafValue>(
         &self,
-        children: &[Child<V>; 16],
+        branch: &Branch<V>,
         values: &[(B256, V)],
         depth: usize,
-    ) -> Result<[Child<V>; 16]> {
+    ) -> Result<Child<V>> {
         let groups = by_nibble(values, depth, |(key, _)| key);
-        each_child(values.len(), |index| {
-            self.insert(children[index].clone(), groups[index], depth + 1)
-        })
+        let below =
+            |index: usize| self.insert(branch.child(index).clone(), groups[index], depth + 1);
+        let changed = changed_children(&groups, below)?;
+        Ok(Child::Branch(Arc::new(
+            branch.with(changed, self.update.version),
+        )))
     }
 
     /// A trie of sorted `values` from nothing.
@@ -322,8 +337,11 @@ impl Walk<'_> {
         let shared = shared_from(first, last, depth);
         let groups = by_nibble(values, depth + shared, |(key, _)| key);
         let below = |index: usize| Ok(self.build(groups[index], depth + shared + 1));
-        let children: std::result::Result<_, Infallible> = each_child(values.len(), below);
-        let children = children.unwrap_or_else(|never| match never {});
+        let made: std::result::Result<_, Infallible> = changed_children(&groups, below);
+        let mut children = Child::empty_children();
+        for (index, child) in made.unwrap_or_else(|never| match never {}) {
+            children[usize::from(index)] = child;
+        }
         let branch = Child::branch(children, self.update.version);
         Child::prefixed(prefix(first, depth + shared).slice(depth..), branch, depth)
     }
@@ -340,21 +358,18 @@ fn by_nibble<T>(items: &[T], depth: usize, key: impl Fn(&T) -> &B256) -> [&[T]; 
     })
 }
 
-/// The sixteen results of `make`, in parallel when `weight` is worth it.
-fn each_child<V: LeafValue, E: Send>(
-    weight: usize,
+/// What `make` gives for each group that is not empty, in parallel when there is enough to do.
+fn changed_children<T: Sync, V: LeafValue, E: Send>(
+    groups: &[&[T]; 16],
     make: impl Fn(usize) -> std::result::Result<Child<V>, E> + Sync,
-) -> std::result::Result<[Child<V>; 16], E> {
-    let mut children = Child::empty_children();
-    if weight < PARALLEL_MIN {
-        for (index, child) in children.iter_mut().enumerate() {
-            *child = make(index)?;
-        }
+) -> std::result::Result<Vec<(u8, Child<V>)>, E> {
+    let count: usize = groups.iter().map(|group| group.len()).sum();
+    let make = |index: usize| make(index).map(|child| (index as u8, child));
+    let indexes = (0..16).filter(|index: &usize| !groups[*index].is_empty());
+    if count < PARALLEL_MIN {
+        indexes.map(make).collect()
     } else {
-        children
-            .par_iter_mut()
-            .enumerate()
-            .try_for_each(|(index, child)| make(index).map(|made| *child = made))?;
+        let indexes: Vec<usize> = indexes.collect();
+        indexes.into_par_iter().map(make).collect()
     }
-    Ok(children)
 }
