@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.acceptance.conftest import RunningNetwork
+    from tests.conftest import RunningNetwork
 
 HERE = Path(__file__).parent / "javascript"
 

@@ -12,7 +12,7 @@ from web3 import AsyncWeb3, Web3, WebSocketProvider
 from web3.exceptions import ContractLogicError
 
 if TYPE_CHECKING:
-    from tests.acceptance.conftest import RunningNetwork
+    from tests.conftest import RunningNetwork
 
 pytestmark = pytest.mark.timeout(120)
 RECIPIENT = Web3.to_checksum_address("0x" + "e3" * 20)

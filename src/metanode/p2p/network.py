@@ -391,7 +391,10 @@ class Network:
             del targets[text]
             self._target_tasks.pop(text).cancel()
         for text, (enode, is_static) in wanted.items():
-            if text not in targets and enode.node_id != self._own_id:
+            if text in targets:
+                # A validator's endpoint that was configured, and is not any more, or the other way round.
+                targets[text].is_static = is_static
+            elif enode.node_id != self._own_id:
                 target = Target(enode, self, self._store, self._random, is_static=is_static)
                 task = self._group.create_task(self._run_target(target), name=f"dial {enode.address}")
                 targets[text] = target
