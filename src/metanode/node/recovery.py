@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from metanode.errors import InvalidInput
+from metanode.errors import InvalidInput, StorageFailed
 from metanode.execution.embedded import EmbeddedOptions, open_embedded
 from metanode.node.config import load_config
 from metanode.node.genesis_source import find_genesis
@@ -61,6 +61,10 @@ def plan_recovery(home: Path) -> RecoveryPlan:
     store = NodeStore.open(data / "node.db", found.genesis)
     try:
         decided_height, engine_height = asyncio.run(_heights(store, data, found.document))
+    except StorageFailed as error:
+        if "Locked" in str(error):  # The store's own word for data that another process has open.
+            raise InvalidInput(f"{data} is in use: stop the node first") from None
+        raise
     finally:
         store.close()
     return RecoveryPlan(

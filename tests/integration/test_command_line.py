@@ -1,0 +1,136 @@
+"""The commands on a network of real processes: what a person and a program see."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Command = Callable[..., subprocess.CompletedProcess[str]]
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def metanode(directory: Path, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "METANODE_DIRECTORY": str(directory), "COLUMNS": "60"}
+    finished = subprocess.run(
+        [sys.executable, "-m", "metanode", *arguments],
+        env=environment, capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert finished.returncode == expect, finished.stderr
+    return finished
+
+
+def document(directory: Path, *arguments: str) -> Any:
+    return json.loads(metanode(directory, *arguments, "--json").stdout)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A network of two validators that the command line has made and started."""
+    path = tmp_path_factory.mktemp("network")
+    offset = random.SystemRandom().randrange(9_000, 12_000)
+    made = metanode(path, "up", "--validators", "2", "--port-offset", str(offset))
+    assert "2 of 2 validators answer" in made.stderr
+    assert "2 validators: tolerates 0 crashes, 0 liars" in made.stdout
+    assert "warning: blocks stop as soon as one validator stops" in made.stderr
+    assert made.stdout.count("0x") >= 20
+    assert f"stop: metanode down --directory {path}" in made.stdout
+    yield path
+    metanode(path, "down")
+
+
+def test_up_again_says_that_the_network_runs(directory: Path) -> None:
+    again = metanode(directory, "up")
+
+    assert "the network runs already" in again.stderr
+    assert "validator-2" in again.stdout
+
+
+def test_up_refuses_to_be_another_network_in_the_options_words(directory: Path) -> None:
+    refused = metanode(directory, "up", "--validators", "5", "--chain-id", "9", expect=1)
+
+    assert "--validators is 2, asked for 5; --chain-id is 1337, asked for 9" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("up",), ("status",), ("account", "list"), ("validators", "list"), ("validators", "votes")],
+    ids=" ".join,
+)
+def test_json_is_one_document_and_nothing_else(directory: Path, arguments: tuple[str, ...]) -> None:
+    assert document(directory, *arguments)
+
+
+def test_the_ten_accounts_are_shown_with_keys_and_balances(directory: Path) -> None:
+    accounts = document(directory, "account", "list")
+
+    assert len(accounts) == 10
+    assert {frozenset(account) for account in accounts} == {
+        frozenset({"address", "private_key", "balance_wei"})
+    }
+    assert accounts[9]["balance_wei"] == 10_000 * 10**18
+
+
+def test_no_address_is_cut_on_a_narrow_terminal(directory: Path) -> None:
+    addresses = [entry["address"] for entry in document(directory, "validators", "list")]
+
+    shown = metanode(directory, "validators", "list").stdout
+
+    assert [address for address in addresses if address not in shown] == []
+
+
+def test_a_vote_for_somebody_who_is_not_there_says_how_to_force_it(directory: Path) -> None:
+    refused = metanode(directory, "validators", "add", "0x" + "11" * 20, expect=1)
+    forced = document(directory, "validators", "add", "0x" + "11" * 20, "--force")
+
+    assert "--force" in refused.stderr
+    assert forced == {"address": "0x" + "11" * 20, "add": True, "voters": ["validator-1", "validator-2"]}
+
+
+def test_a_running_node_is_not_recovered(directory: Path) -> None:
+    refused = metanode(directory, "node", "recover", str(directory / "nodes" / "validator-1"), expect=1)
+
+    assert "is in use: stop the node first" in refused.stderr
+
+
+def test_a_taken_port_is_named_with_its_process(tmp_path: Path) -> None:
+    offset = random.SystemRandom().randrange(12_000, 14_000)
+    with socket.create_server(("127.0.0.1", 8545 + offset)):
+        refused = metanode(tmp_path, "up", "--validators", "1", "--port-offset", str(offset), expect=1)
+
+    assert (
+        f"port {8545 + offset} (rpc_port of validator-1) is in use by process {os.getpid()}" in refused.stderr
+    )
+
+
+def test_up_after_the_supervisor_was_killed_replaces_what_it_left_behind(directory: Path) -> None:
+    before = {node["pid"] for node in document(directory, "status")["nodes"]}
+    os.kill(int((directory / "run" / "supervisor.pid").read_text()), signal.SIGKILL)
+
+    after = document(directory, "up")
+
+    assert after["running"]
+    assert before.isdisjoint(node["pid"] for node in after["nodes"])
+
+
+def test_a_stopped_network_says_how_to_start_it(directory: Path) -> None:
+    assert document(directory, "down") == {"stopped": True}
+    assert document(directory, "down") == {"stopped": False}
+
+    stopped = metanode(directory, "status", expect=1)
+    refused = metanode(directory, "account", "list", expect=1)
+
+    assert "the network is stopped; start it with" in stopped.stderr
+    assert "does not answer" in refused.stderr
