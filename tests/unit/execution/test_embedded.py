@@ -341,3 +341,24 @@ def test_the_loop_keeps_running_while_the_engine_works() -> None:
             assert await balance(client, RECIPIENT) == 1_000
 
     asyncio.run(scenario())
+
+
+def test_syncing_is_answered_as_it_was_told() -> None:
+    async def scenario() -> None:
+        async def syncing() -> object:
+            return json.loads(b"{%s}" % await client.rpc("eth_syncing", b"[]"))["result"]
+
+        async with opened() as client:
+            assert await syncing() is False
+            client.set_syncing(starting=1, current=5, highest=16)
+            progress = await syncing()
+            assert isinstance(progress, dict)
+            assert (progress["startingBlock"], progress["currentBlock"], progress["highestBlock"]) == (
+                "0x1",
+                "0x5",
+                "0x10",
+            )
+            client.set_syncing(starting=0, current=0, highest=None)
+            assert await syncing() is False
+
+    asyncio.run(scenario())
