@@ -53,7 +53,7 @@ types: setup-dev ## mypy strict; the stub of the Rust engine against the binary
 
 test: setup-dev rust-test ## every test: Rust, unit, simulation, integration, acceptance
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/simulation tests/arch
-	$(BIN)/python -m pytest -q tests/integration tests/acceptance
+	$(BIN)/python -m pytest -q tests/integration tests/interop tests/acceptance
 
 rust-test: ## tests of the Rust crates
 	cargo test --locked --workspace --quiet
