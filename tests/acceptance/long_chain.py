@@ -15,9 +15,12 @@ from metanode.chain.state import next_state
 from metanode.chain.timing import calculate_due
 from metanode.chain.validators import ValidatorSet
 from metanode.consensus.effects import Decided
+from metanode.consensus.messages import Step
 from metanode.consensus.record import ConsensusRecord
+from metanode.consensus.watermark import SignedStep
 from metanode.primitives.types import Height, Round
 from metanode.storage.node_store import NodeStore
+from metanode.storage.signer import FileSigner
 from metanode.storage.signer_log import make_signer_log
 
 if TYPE_CHECKING:
@@ -43,7 +46,6 @@ def write_chain(home: Path, key: PrivateKey, *, blocks: int, genesis_time: int, 
     (home / "genesis.json").write_bytes(document)
     data = home / "data"
     data.mkdir()
-    make_signer_log(data / "signer.log", address=key.address, genesis_hash=parse_genesis(document).hash)
     asyncio.run(_decide(data, document, key, blocks))
     return document
 
@@ -53,6 +55,8 @@ async def _decide(data: Path, document: bytes, key: PrivateKey, blocks: int) -> 
     rules, parameters = genesis.rules, genesis.parameters
     engine = _engine.Engine.open(document, path=str(data / "engine"), sync_every_blocks=SYNC_EVERY_BLOCKS)
     store = NodeStore.open(data / "node.db", genesis)
+    make_signer_log(data / "signer.log", address=key.address, genesis_hash=genesis.hash)
+    signer = FileSigner.open(data / "signer.log", key, genesis_hash=genesis.hash)
     parent, state = genesis.header, genesis.state
     certificate: Certificate | None = None
     try:
@@ -103,6 +107,12 @@ async def _decide(data: Path, document: bytes, key: PrivateKey, blocks: int) -> 
                 bodies=[],
                 decided=Decided(block=block, certificate=certificate, state=state),
             )
+        # A key that has signed the chain knows it: without its watermark it would stay silent.
+        mark = SignedStep(
+            height=Height(blocks), round=Round(0), step=Step.COMMIT, digest=digest, signature=key.sign(digest)
+        )
+        await signer.advance([mark])
     finally:
+        signer.close()
         store.close()
         engine.close()

@@ -34,6 +34,7 @@ from metanode.node.operator_http import OperatorApplication, serve
 from metanode.node.peering import ConsensusLink, PeerHandlers, PeerStatus
 from metanode.node.service_manager import notify_ready, notify_stopping
 from metanode.node.services import ServiceWatch
+from metanode.node.shedding import Shedding
 from metanode.node.sync import ChainSync
 from metanode.node.views import Administration, ChainView
 from metanode.p2p.network import Network, NetworkConfig
@@ -67,10 +68,6 @@ log = structlog.get_logger(__name__)
 
 LAG_INTERVAL_S: Final = 0.1
 """How often the loop's lateness is measured."""
-LAG_SHED_S: Final = 0.05
-"""Above this consensus is late, and heavy RPC calls are refused (PROTOCOL section 6)."""
-LAG_RECOVERED_TURNS: Final = 10
-"""So many punctual turns end the shedding: a second."""
 RECOVERY_POLL_S: Final = 0.005
 EXTRA_DATA: Final = b"metanode"
 
@@ -309,17 +306,14 @@ async def _gossip(execution: EmbeddedExecution, network: Network) -> None:
 async def _watch(server: RPCServer, network: Network, measurements: Measurements) -> None:
     """Measure how late the loop runs, and tell the RPC server what it answers for us."""
     loop = asyncio.get_running_loop()
-    punctual = 0
-    shedding = False
+    shedding = Shedding()
     while True:
         due = loop.time() + LAG_INTERVAL_S
         await asyncio.sleep(LAG_INTERVAL_S)
         lag_s = max(0.0, loop.time() - due)
         measurements.observe_lag(lag_s)
-        punctual = 0 if lag_s > LAG_SHED_S else punctual + 1
-        if shedding != (punctual < LAG_RECOVERED_TURNS and (shedding or punctual == 0)):
-            shedding = not shedding
-            server.set_shedding(shedding=shedding)
+        if shedding.observe(lag_s):
+            server.set_shedding(shedding=shedding.is_active)
         server.set_peer_count(len(network.peers()))
 
 
