@@ -1,6 +1,6 @@
 //! The store's speed and size: `cargo bench -p engine --bench store -- [root|read|idle|all] [directory]`.
 //!
-//! - `root`: blocks of 1,000 and 10,000 changed accounts out of a million, with caches of 512 MB: state root, durable
+//! - `root`: blocks of 1,000 and 10,000 changed accounts out of a million, with caches of 1 GB: state root, durable
 //!   commit, flush.
 //! - `read`: accounts of the latest state, from one thread and from several.
 //! - `idle`: bytes on disk per empty block, with the slots that the system contracts write.
@@ -61,7 +61,7 @@ fn million(directory: &Path, what: &str) {
         )
     };
     let alloc: Vec<_> = (0..ACCOUNTS).map(account).collect();
-    let store = open(directory, 512 << 20);
+    let store = open(directory, 1 << 30);
     let begun = Instant::now();
     initialise(&store, &alloc);
     println!(
@@ -86,7 +86,12 @@ fn transfers(store: &Store, changed: u64) {
     let (mut roots, mut commits, mut prepared) = (Vec::new(), Vec::new(), Vec::new());
     let (mut root_cpu, mut commit_cpu) = (Vec::new(), Vec::new());
     let mut seed = changed;
-    for _ in 0..TRANSFER_BLOCKS {
+    for block in 0..TRANSFER_BLOCKS {
+        if block % 8 == 0 {
+            // As between two blocks of a chain: the flush and the merging after it are done.
+            store.flush().expect("the blocks are flushed");
+            std::thread::sleep(Duration::from_secs(2));
+        }
         let head = store.head();
         let view = store.latest();
         let mut bundle = BundleState::default();

@@ -18,7 +18,7 @@ const RLP_BYTES_MAX: usize = 16 * 33 + 1 + 3;
 
 #[derive(Debug)]
 pub(crate) struct Branch<V> {
-    row: Arc<[Child<V>; 16]>,
+    row: Row<V>,
     /// Children that stand in the place of those in the row.
     replaced: Vec<(u8, Child<V>)>,
     /// The node's RLP: a list of how it refers to its children, and an empty value.
@@ -30,21 +30,60 @@ pub(crate) struct Branch<V> {
     pub(crate) version: u64,
 }
 
+/// The children that there are, in order: most branches of a large trie have two or three.
+#[derive(Debug)]
+struct Row<V> {
+    present: Arc<[Child<V>]>,
+    mask: u16,
+}
+
+impl<V> Clone for Row<V> {
+    fn clone(&self) -> Self {
+        Self {
+            present: Arc::clone(&self.present),
+            mask: self.mask,
+        }
+    }
+}
+
+impl<V: LeafValue> Row<V> {
+    fn new(children: [Child<V>; 16]) -> Self {
+        let mask = mask_of(&children);
+        let present = children.into_iter().filter(|child| !child.is_empty());
+        Self {
+            present: present.collect(),
+            mask,
+        }
+    }
+
+    fn child(&self, index: usize) -> &Child<V> {
+        let bit = 1 << index;
+        if self.mask & bit == 0 {
+            return &Child::Empty;
+        }
+        &self.present[(self.mask & (bit - 1)).count_ones() as usize]
+    }
+}
+
+fn mask_of<V: LeafValue>(children: &[Child<V>; 16]) -> u16 {
+    let indexed = children.iter().enumerate();
+    indexed.fold(0, |mask, (index, child)| {
+        mask | u16::from(!child.is_empty()) << index
+    })
+}
+
 impl<V: LeafValue> Branch<V> {
     pub(crate) fn new(children: [Child<V>; 16], version: u64) -> Self {
         let mut references = References::default();
-        let mut mask = 0;
-        for (index, child) in children.iter().enumerate() {
-            references.push(child);
-            mask |= u16::from(!child.is_empty()) << index;
-        }
+        children.iter().for_each(|child| references.push(child));
         let (rlp, reference) = references.finish();
+        let row = Row::new(children);
         Self {
-            row: Arc::new(children),
+            mask: row.mask,
+            row,
             replaced: Vec::new(),
             rlp,
             reference,
-            mask,
             version,
         }
     }
@@ -79,13 +118,13 @@ impl<V: LeafValue> Branch<V> {
     }
 
     #[allow(clippy::type_complexity)]
-    fn replace(&self, changed: Vec<(u8, Child<V>)>) -> (Arc<[Child<V>; 16]>, Vec<(u8, Child<V>)>) {
+    fn replace(&self, changed: Vec<(u8, Child<V>)>) -> (Row<V>, Vec<(u8, Child<V>)>) {
         let kept = |at: u8| changed.iter().all(|(changed, _)| *changed != at);
         let earlier = self.replaced.iter().filter(|(at, _)| kept(*at));
         if changed.len() + earlier.clone().count() <= REPLACED_MAX {
             let mut replaced: Vec<_> = earlier.cloned().collect();
             replaced.extend(changed);
-            return (Arc::clone(&self.row), replaced);
+            return (self.row.clone(), replaced);
         }
         let mut row: [Child<V>; 16] = std::array::from_fn(|index| match kept(index as u8) {
             true => self.child(index).clone(),
@@ -94,13 +133,13 @@ impl<V: LeafValue> Branch<V> {
         for (at, child) in changed {
             row[usize::from(at)] = child;
         }
-        (Arc::new(row), Vec::new())
+        (Row::new(row), Vec::new())
     }
 
     /// The same branch with children that are the same nodes, more or less of them in memory.
     pub(crate) fn with_same(&self, children: [Child<V>; 16], version: u64) -> Self {
         Self {
-            row: Arc::new(children),
+            row: Row::new(children),
             replaced: Vec::new(),
             rlp: Arc::clone(&self.rlp),
             reference: self.reference.clone(),
@@ -114,7 +153,7 @@ impl<V: LeafValue> Branch<V> {
             .replaced
             .iter()
             .find(|(at, _)| usize::from(*at) == index);
-        replaced.map_or(&self.row[index], |(_, child)| child)
+        replaced.map_or_else(|| self.row.child(index), |(_, child)| child)
     }
 
     /// All sixteen places in order.
@@ -152,7 +191,7 @@ impl<V: LeafValue> Branch<V> {
 
     /// Bytes in memory, without the children.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of::<[Child<V>; 16]>() + self.rlp.len()
+        size_of::<Self>() + size_of_val(&*self.row.present) + self.rlp.len()
     }
 }
 
