@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sdk.testnet.deployment.apply.layout import NetworkDirectory
+from sdk.testnet.deployment.apply.supervisor import running_supervisor
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -37,7 +40,7 @@ def document(directory: Path, *arguments: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def made_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A network of two validators that the command line has made and started."""
     path = tmp_path_factory.mktemp("network")
     offset = random.SystemRandom().randrange(9_000, 12_000)
@@ -49,6 +52,14 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert f"stop: metanode down --directory {path}" in made.stdout
     yield path
     metanode(path, "down")
+
+
+@pytest.fixture
+def directory(made_network: Path) -> Path:
+    """The network, running: tests come in any order, and some stop it."""
+    if running_supervisor(NetworkDirectory(made_network)) is None:
+        metanode(made_network, "up")
+    return made_network
 
 
 def test_up_again_says_that_the_network_runs(directory: Path) -> None:
