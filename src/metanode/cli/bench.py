@@ -11,7 +11,7 @@ import typer
 
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
 from metanode.cli.output import print_json
-from metanode.cli.transfers import senders, signed_transfer, spread
+from metanode.cli.transfers import MAX_FEE_WEI, TRANSFER_GAS, senders, signed_transfer, spread
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidInput, Unavailable
 from metanode.primitives.hexadecimal import decode_quantity, encode_data
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 SENDERS = 100
 BATCH = 100
-FUNDING_WEI = 10**17
 TIMEOUT_S = 120.0
 POLL_INTERVAL_S = 0.05
 
@@ -53,7 +52,8 @@ async def _measure(url: str, transactions: int) -> dict[str, float]:
     async with open_client(url, timeout_s=TIMEOUT_S) as client:
         chain_id = decode_quantity(await client.call("eth_chainId"))
         accounts = senders(SENDERS, seed=secrets.token_hex(8))
-        await _fund(client, chain_id, [account.key.address for account in accounts])
+        each_wei = (transactions // SENDERS + 1) * (TRANSFER_GAS * MAX_FEE_WEI + transactions)
+        await _fund(client, chain_id, [account.key.address for account in accounts], each_wei)
         raws = list(spread(accounts, transactions, chain_id))
 
         first = decode_quantity(await client.call("eth_blockNumber")) + 1
@@ -80,7 +80,7 @@ async def _measure(url: str, transactions: int) -> dict[str, float]:
     }
 
 
-async def _fund(client: JSONRPCClient, chain_id: int, addresses: list[bytes]) -> None:
+async def _fund(client: JSONRPCClient, chain_id: int, addresses: list[bytes], each_wei: int) -> None:
     rich = PrivateKey(bytes.fromhex(funded_accounts()[0].private_key[2:]))
     nonce = decode_quantity(
         await client.call("eth_getTransactionCount", encode_data(rich.address), "pending")
@@ -88,13 +88,13 @@ async def _fund(client: JSONRPCClient, chain_id: int, addresses: list[bytes]) ->
     await _send(
         client,
         [
-            signed_transfer(rich, chain_id=chain_id, nonce=nonce + i, to=address, value_wei=FUNDING_WEI)
+            signed_transfer(rich, chain_id=chain_id, nonce=nonce + i, to=address, value_wei=each_wei)
             for i, address in enumerate(addresses)
         ],
     )
     deadline = time.monotonic() + TIMEOUT_S
     last = encode_data(addresses[-1])
-    while decode_quantity(await client.call("eth_getBalance", last, "latest")) < FUNDING_WEI:
+    while decode_quantity(await client.call("eth_getBalance", last, "latest")) < each_wei:
         if time.monotonic() > deadline:
             raise Unavailable(
                 f"the load's accounts were not funded in {TIMEOUT_S:.0f} s; `metanode status` shows the network"
