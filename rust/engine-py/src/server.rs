@@ -1,11 +1,12 @@
 //! The JSON-RPC server as a Python object.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
 use alloy_primitives::B256;
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use rpc::{Event, Head, Methods, NoMethods, Pending, RpcError, Server, StartError};
 use serde_json::value::RawValue;
@@ -18,7 +19,9 @@ use crate::serving::{EngineMethods, Feed};
 /// A running JSON-RPC server. Answers from the engine without the GIL; other methods go to a callback.
 #[pyclass(frozen, module = "metanode._engine")]
 pub(crate) struct RpcServer {
-    server: Arc<Server>,
+    /// `None` once stopped: then nothing here keeps the engine open.
+    server: Mutex<Option<Arc<Server>>>,
+    addresses: Vec<(String, u16)>,
     unanswered: Arc<Unanswered>,
     feed: Mutex<Option<Feed>>,
     asking: Mutex<Option<thread::JoinHandle<()>>>,
@@ -61,8 +64,10 @@ impl RpcServer {
         let asking = thread::Builder::new()
             .name("rpc-python".to_owned())
             .spawn(move || ask_python(&questions, &callback, &table))?;
+        let address = |address: &SocketAddr| (address.ip().to_string(), address.port());
         Ok(Self {
-            server,
+            addresses: server.addresses().iter().map(address).collect(),
+            server: Mutex::new(Some(server)),
             unanswered,
             feed: Mutex::new(feed),
             asking: Mutex::new(Some(asking)),
@@ -71,11 +76,7 @@ impl RpcServer {
 
     /// Where it listens, in the order of the configuration: (address, port).
     fn addresses(&self) -> Vec<(String, u16)> {
-        self.server
-            .addresses()
-            .iter()
-            .map(|address| (address.ip().to_string(), address.port()))
-            .collect()
+        self.addresses.clone()
     }
 
     /// Answers a request with a result. False when nobody waits for it any more.
@@ -114,7 +115,7 @@ impl RpcServer {
             header: json("header", header)?,
             logs,
         };
-        self.server.publish(Event::Head(Arc::new(head)));
+        self.publish(Event::Head(Arc::new(head)));
         Ok(())
     }
 
@@ -132,29 +133,32 @@ impl RpcServer {
             hashes,
             full: Box::new(move || full.clone()),
         };
-        self.server.publish(Event::Pending(Arc::new(pending)));
+        self.publish(Event::Pending(Arc::new(pending)));
         Ok(())
     }
 
     /// Sets the answer of net_peerCount.
     fn set_peer_count(&self, peers: u64) {
-        self.server.set_peer_count(peers);
+        self.with(|server| server.set_peer_count(peers));
     }
 
     /// Sets the answer of net_listening.
     fn set_listening(&self, listening: bool) {
-        self.server.set_listening(listening);
+        self.with(|server| server.set_listening(listening));
     }
 
     /// While set, heavy calls are refused as "busy".
     fn set_shedding(&self, shedding: bool) {
-        self.server.set_shedding(shedding);
+        self.with(|server| server.set_shedding(shedding));
     }
 
     /// The counters as JSON.
     fn statistics(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
-        let statistics = py.detach(|| serde_json::to_vec(&self.server.statistics()));
-        statistics.map_err(|error| PyValueError::new_err(error.to_string()))
+        let encode = |server: &Server| serde_json::to_vec(&server.statistics());
+        match py.detach(|| self.with(encode)) {
+            Some(json) => json.map_err(|error| PyRuntimeError::new_err(error.to_string())),
+            None => Err(PyRuntimeError::new_err("the RPC server has stopped")),
+        }
     }
 
     /// Stops listening, lets open requests end within three seconds, closes everything.
@@ -164,9 +168,21 @@ impl RpcServer {
 }
 
 impl RpcServer {
+    /// Does something with a server that has not stopped.
+    fn with<T>(&self, action: impl FnOnce(&Server) -> T) -> Option<T> {
+        let server = self.server.lock().clone();
+        server.as_deref().map(action)
+    }
+
+    fn publish(&self, event: Event) {
+        self.with(|server| server.publish(event));
+    }
+
     /// To be called without the GIL: the thread that asks Python may need it to end.
     fn shut_down(&self) {
-        self.server.stop();
+        if let Some(server) = self.server.lock().take() {
+            server.stop();
+        }
         self.feed.lock().take();
         self.unanswered.close();
         if let Some(asking) = self.asking.lock().take() {
