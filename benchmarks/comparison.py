@@ -56,10 +56,10 @@ def _one_round(chain: Chain, number: int) -> Iterator[tuple[str, float]]:
             chain.fund(accounts)
             write_requests(bodies, list(spread(accounts, TRANSFERS, chain.chain_id)), batch=batch)
             chain.wait_next_block()
-            load = wrk.send_lines(chain.url, bodies, connections=connections)
-            yield f"intake, {label}, transfers/s", TRANSFERS / load.duration_s
-            if load.refusals:
-                print(f"    {load.refusals}", flush=True)
+            intake = wrk.send_lines(chain.url, bodies, connections=connections)
+            yield f"intake, {label}, transfers/s", intake.per_second
+            if intake.refusals:
+                print(f"    {len(intake.refusals)} answers with refusals: {intake.refusals[0]}", flush=True)
             _wait_idle(chain)
         accounts = senders(150, seed=f"included {number}")
         chain.fund(accounts)

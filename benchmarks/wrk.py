@@ -7,44 +7,59 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 SEND_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
+class Intake:
+    """Transactions that were posted once each."""
+
+    duration_s: float
+    accepted: int
+    refusals: tuple[str, ...]
+    """The answers with an error, one line each."""
+
+    @property
+    def per_second(self) -> float:
+        return self.accepted / self.duration_s
+
+
+@dataclass(frozen=True)
 class Load:
-    """What wrk saw."""
+    """One request asked again and again."""
 
     duration_s: float
     requests: int
     p50_ms: float
     p99_ms: float
-    socket_errors: int
-    refusals: str = ""
+    errors: int
 
     @property
     def per_second(self) -> float:
         return self.requests / self.duration_s
 
 
-def send_lines(url: str, bodies: Path, *, connections: int) -> Load:
+def send_lines(url: str, bodies: Path, *, connections: int) -> Intake:
     """Post every line of a file once."""
-    return _run(
-        ["-t1", f"-c{connections}", f"-d{SEND_TIMEOUT_S}s", "-s", str(HERE / "post_lines.lua"), url],
-        {"BODIES": str(bodies)},
-    )
+    arguments = ["-t1", f"-c{connections}", f"-d{SEND_TIMEOUT_S}s", "-s", str(HERE / "post_lines.lua"), url]
+    output, refusals = _run(arguments, {"BODIES": str(bodies)})
+    return Intake(**output, refusals=tuple(refusals))
 
 
 def repeat(url: str, method: str, params: list[object], *, connections: int = 64, seconds: int = 8) -> Load:
-    """Ask the same again and again."""
+    """Ask the same again and again; every answer has to be a result."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-    return _run(
-        ["-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "repeat_body.lua"), url], {"BODY": body}
-    )
+    arguments = ["-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "repeat_body.lua"), url]
+    load = Load(**_run(arguments, {"BODY": body})[0])
+    if load.errors:
+        raise RuntimeError(f"{method} at {url}: {load.errors} of {load.requests} requests failed")
+    return load
 
 
-def _run(arguments: list[str], variables: dict[str, str]) -> Load:
+def _run(arguments: list[str], variables: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     finished = subprocess.run(
         ["wrk", *arguments],
         env={**os.environ, **variables},
@@ -53,5 +68,7 @@ def _run(arguments: list[str], variables: dict[str, str]) -> Load:
         check=True,
         timeout=SEND_TIMEOUT_S + 30,
     )
-    document = next(line for line in finished.stdout.splitlines() if line.startswith("{"))
-    return Load(**json.loads(document), refusals=finished.stderr.strip())
+    document = next((line for line in finished.stdout.splitlines() if line.startswith("{")), None)
+    if document is None:
+        raise RuntimeError(f"wrk did not get every answer in {SEND_TIMEOUT_S} s: {finished.stdout}")
+    return json.loads(document), finished.stderr.splitlines()
