@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -33,6 +34,7 @@ GETH_DEVELOPER_KEY = "b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcd
 TOOLS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "metanode" / "bench"
 START_TIMEOUT_S = 30.0
 BLOCK_TIMEOUT_S = 30.0
+EMPTY_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,34 @@ class Chain:
     def transactions_in(self, number: int) -> int:
         """How many transactions a block has."""
         return int(self.call("eth_getBlockTransactionCountByNumber", hex(number)), 16)
+
+    def wait_included(self, first: int, count: int) -> list[int]:
+        """Wait until `count` transactions are in blocks from `first` on; how many each block up to the last of them has.
+
+        A chain that loses some is waited for until its blocks were empty for EMPTY_TIMEOUT_S.
+        """
+        counts: list[int] = []
+        last_found = time.monotonic()
+        while sum(counts) < count and time.monotonic() < last_found + EMPTY_TIMEOUT_S:
+            if self.height < first + len(counts):
+                time.sleep(0.02)
+                continue
+            counts.append(self.transactions_in(first + len(counts)))
+            if counts[-1]:
+                last_found = time.monotonic()
+        if lost := count - sum(counts):
+            print(f"    {lost} of {count} transfers were in no block", flush=True)
+        while counts and not counts[-1]:
+            counts.pop()
+        return counts
+
+    def gaps_s(self, first: int, last: int) -> list[int]:
+        """Seconds between the timestamps of each block from `first` to `last` and the one before it."""
+        stamps = [
+            int(self.call("eth_getBlockByNumber", hex(number), False)["timestamp"], 16)
+            for number in range(first - 1, last + 1)
+        ]
+        return [later - earlier for earlier, later in itertools.pairwise(stamps)]
 
     def fund(self, accounts: Sequence[Sender], *, each_wei: int = 10**18) -> None:
         """Give every account a balance, and wait until all have it."""
@@ -113,12 +143,16 @@ class Chain:
 
 
 @contextlib.contextmanager
-def metanode(validators: int = 1, *, gas_limit: int = 60_000_000) -> Iterator[Chain]:
+def metanode(validators: int = 1, *, gas_limit: int = 60_000_000, block_time_s: int = 2) -> Iterator[Chain]:
     """Our network of real processes, as `make up` starts it."""
     with tempfile.TemporaryDirectory(prefix="metanode-bench-") as path:
         directory = NetworkDirectory(Path(path))
         spec = replace(
-            PRESETS["metanode-local"], validator_count=validators, gas_limit=gas_limit, port_offset=4000
+            PRESETS["metanode-local"],
+            validator_count=validators,
+            gas_limit=gas_limit,
+            block_time_s=block_time_s,
+            port_offset=4000,
         )
         plan = local.create_network(directory, spec)
         local.start_network(directory)
