@@ -1,4 +1,4 @@
-"""`make bench`: everything, or `python -m benchmarks engine|comparison|network`."""
+"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation`."""
 
 from __future__ import annotations
 
@@ -7,35 +7,56 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import chains, comparison, network
-from benchmarks.report import Figure, print_table, save
+from benchmarks import chains, comparison, network, saturation
+from benchmarks.report import print_table, save
 
-RESULTS = Path(__file__).parent / "results" / "latest.json"
+PARTS = ("engine", "comparison", "network", "saturation")
+RESULTS = Path(__file__).parent / "results"
+ENGINE = ("cargo", "bench", "--locked", "-p", "engine")
 
 
 def main() -> int:
     """Measure, print and save."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "parts", nargs="*", default=["engine", "comparison", "network"], help="engine, comparison, network"
-    )
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; everything if not given")
     parser.add_argument("--rounds", type=int, default=3, help="alternating rounds (at least three to quote)")
+    parser.add_argument("--saturation-s", type=int, default=600, help="how long reads saturate a core")
     arguments = parser.parse_args()
+    parts = tuple(arguments.parts) or PARTS
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     missing = chains.missing_tools()
-    if missing and "comparison" in arguments.parts:
+    if missing and parts != ("engine",):
         print(f"not installed: {', '.join(missing)}; apt-get install wrk golang npm", file=sys.stderr)
         return 1
-    figures: list[Figure] = []
-    if "engine" in arguments.parts:
-        subprocess.run(["cargo", "bench", "--locked", "-p", "engine"], check=True)
-    if "comparison" in arguments.parts:
-        figures += comparison.measure(arguments.rounds)
-    if "network" in arguments.parts:
-        figures += network.measure(arguments.rounds)
-    if figures:
+    for part in parts:
+        print(f"==> {part}", flush=True)
+        match part:
+            case "engine":
+                _run_engine(RESULTS / "engine.txt")
+                continue
+            case "comparison":
+                figures = list(comparison.measure(arguments.rounds))
+            case "network":
+                figures = list(network.measure(arguments.rounds))
+            case _:
+                figures = list(saturation.measure(arguments.saturation_s))
         print_table(figures)
-        save(RESULTS, figures)
+        save(RESULTS / f"{part}.json", figures)
     return 0
+
+
+def _run_engine(result: Path) -> None:
+    """The benchmarks of the Rust engine, which print their own tables."""
+    lines = []
+    with subprocess.Popen(ENGINE, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            lines.append(line)
+    if process.returncode != 0:
+        raise SystemExit(process.returncode)
+    result.parent.mkdir(parents=True, exist_ok=True)
+    result.write_text("".join(line for line in lines if line.strip() and not line.startswith("running ")))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ class Chain:
     url: str
     rich_key: PrivateKey
     processes: tuple[psutil.Process, ...]
+    metrics_urls: tuple[str, ...] = ()
+    """Of ours only."""
 
     def call(self, method: str, *params: Any) -> Any:
         """One JSON-RPC call's result."""
@@ -160,7 +162,8 @@ def metanode(validators: int = 1, *, gas_limit: int = 60_000_000, block_time_s: 
             status = local.wait_network_ready(directory)
             processes = tuple(psutil.Process(node.pid) for node in status.nodes if node.pid)
             rich = PrivateKey(bytes.fromhex(funded_accounts()[0].private_key[2:]))
-            yield Chain("metanode", f"http://127.0.0.1:{plan.nodes[0].rpc_port}", rich, processes)
+            metrics_urls = tuple(f"http://127.0.0.1:{node.metrics_port}/metrics" for node in plan.nodes)
+            yield Chain("metanode", plan.nodes[0].rpc_url, rich, processes, metrics_urls)
         finally:
             local.stop_network(directory)
 

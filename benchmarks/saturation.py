@@ -1,0 +1,80 @@
+"""Reads that saturate a core for ten minutes must not cost consensus a round (PROTOCOL section 6)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks import chains, wrk
+from benchmarks.report import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.chains import Chain
+
+STEP_S = 30
+READS: tuple[tuple[str, list[object]], ...] = (
+    ("eth_call", [{"to": "0x" + "11" * 20, "data": "0x"}, "latest"]),
+    ("eth_getBlockByNumber", ["latest", True]),
+    ("eth_getBalance", ["0x" + "11" * 20, "latest"]),
+)
+"""One after another; eth_call is among the calls that are refused first when the event loop is late."""
+
+
+def measure(seconds: int) -> Iterator[Figure]:
+    """Four validators; one of them is asked without a pause."""
+    with chains.metanode(4) as chain:
+        first = chain.wait_next_block() + 1
+        before, cpu_s, started = _totals(chain), chain.cpu_s(), time.monotonic()
+        rates: list[float] = []
+        slowest_ms = 0.0
+        step = 0
+        while time.monotonic() < started + seconds:
+            method, params = READS[step % len(READS)]
+            load = wrk.repeat(chain.url, method, params, seconds=STEP_S)
+            rates.append(load.per_second)
+            slowest_ms = max(slowest_ms, load.p99_ms)
+            print(f"    {method}: {load.per_second:,.0f} requests/s, p99 {load.p99_ms:.1f} ms", flush=True)
+            step += 1
+        elapsed = time.monotonic() - started
+        after, gaps_s = _totals(chain), chain.gaps_s(first, chain.height)
+        yield _figure("saturation: requests/s", sorted(rates)[len(rates) // 2], "")
+        yield _figure("saturation: slowest p99 ms", slowest_ms, "< 5")
+        yield _figure(
+            "saturation: CPU of the nodes, % of one core", 100 * (chain.cpu_s() - cpu_s) / elapsed, ""
+        )
+        for name, target in _COUNTERS:
+            yield _figure(f"saturation: {name}", after[name] - before[name], target)
+        yield Figure(
+            "saturation: block gaps s", "metanode", sum(gaps_s) / len(gaps_s), min(gaps_s), max(gaps_s), "2"
+        )
+
+
+_LATE_BLOCKS = "blocks decided after round 0"
+_LATE_TURNS = "turns of the event loop later than 50 ms"
+_REFUSED = "calls refused to spare consensus"
+_COUNTERS = ((_LATE_BLOCKS, "0"), (_LATE_TURNS, ""), (_REFUSED, ""))
+
+
+def _totals(chain: Chain) -> dict[str, float]:
+    """The counters of all four nodes together."""
+    totals = dict.fromkeys((_LATE_BLOCKS, _LATE_TURNS, _REFUSED), 0.0)
+    for url in chain.metrics_urls:
+        samples = {
+            (sample.name.removeprefix("metanode_"), *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(httpx.get(url, timeout=30.0).text)
+            for sample in family.samples
+        }
+        rounds, lag = "consensus_commit_round", "event_loop_lag_seconds"
+        totals[_LATE_BLOCKS] += samples[f"{rounds}_count",] - samples[f"{rounds}_bucket", "0.0"]
+        totals[_LATE_TURNS] += samples[f"{lag}_count",] - samples[f"{lag}_bucket", "0.05"]
+        totals[_REFUSED] += samples.get(("rpc_refused_total", "heavy"), 0.0)
+    return totals
+
+
+def _figure(measure_name: str, value: float, target: str) -> Figure:
+    return Figure(measure_name, "metanode", value, value, value, target)
