@@ -72,7 +72,7 @@ def _totals(chain: Chain) -> dict[str, float]:
         rounds, lag = "consensus_commit_round", "event_loop_lag_seconds"
         totals[_LATE_BLOCKS] += samples[f"{rounds}_count",] - samples[f"{rounds}_bucket", "0.0"]
         totals[_LATE_TURNS] += samples[f"{lag}_count",] - samples[f"{lag}_bucket", "0.05"]
-        totals[_REFUSED] += samples.get(("rpc_refused_total", "heavy"), 0.0)
+        totals[_REFUSED] += samples.get(("rpc_refused_total", "load"), 0.0)
     return totals
 
 
