@@ -55,7 +55,7 @@ types: setup-dev ## mypy strict; the stub of the Rust engine against the binary
 AGAIN = { echo "==> once more, what failed:"; $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
 
 test: setup-dev rust-test ## every test: Rust, unit, simulation, integration, acceptance
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/simulation tests/arch
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/model tests/simulation tests/arch
 	$(BIN)/python -m pytest -q tests/integration tests/interop tests/acceptance || $(AGAIN)
 
 rust-test: ## tests of the Rust crates
