@@ -82,17 +82,17 @@ def recover(
     directory: Annotated[Path, typer.Argument(help="The node's directory; the node must be stopped.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Rewind an engine that is ahead of every certificate that can be had. Only when nobody has them."""
+    """Set the proof of two decided blocks aside, and rewind an engine that is ahead of every certificate that can be had."""
     from metanode.node.recovery import plan_recovery, recover_node  # noqa: PLC0415
 
     plan = plan_recovery(directory.resolve())
     typer.echo(plan.describe())
     if not plan.is_needed:
         return
-    if not yes and not typer.confirm("Rewind the engine?"):
+    if not yes and not typer.confirm("Do it?"):
         raise typer.Exit(1)
     recover_node(plan)
-    typer.echo("rewound")
+    typer.echo("done")
 
 
 @app.command("forget-pin")

@@ -11,6 +11,7 @@ from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
 from metanode.chain.state import ConsensusState
 from metanode.consensus.evidence import Equivocation
+from metanode.consensus.fork import Fork
 from metanode.consensus.messages import Message, Proposal
 from metanode.consensus.record import ConsensusRecord
 from metanode.consensus.watermark import SignedStep
@@ -159,6 +160,22 @@ class FallBehind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompareDecided:
+    """A certificate of a height before the tip: compare it with the one that is stored; answer with ForkProven, or charge its sender."""
+
+    certificate: Certificate
+    peer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargePeer:
+    """A peer sent a certificate that proves nothing, which no correct node does."""
+
+    peer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveEvidence:
     """Keep the proof that a validator lied."""
 
@@ -186,9 +203,10 @@ class BlockRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Halt:
-    """Stop this node, loudly: going on could contradict what is decided."""
+    """Stop this node, loudly: going on could contradict what is decided. Keep the fork durably, so that no later life goes on either."""
 
     reason: str
+    fork: Fork | None = None
 
 
 Effect: TypeAlias = (
@@ -207,6 +225,8 @@ Effect: TypeAlias = (
     | Finalize
     | HoldProposal
     | FallBehind
+    | CompareDecided
+    | ChargePeer
     | SaveEvidence
     | RoundEntered
     | BlockRefused

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
+from metanode.consensus.fork import Fork
 from metanode.consensus.messages import Message
 from metanode.primitives.types import Address, Hash32, Height, Round
 
@@ -20,6 +21,8 @@ class Mode(Enum):
     """The execution client is behind what is decided: import, answer, and sign nothing but the seal of a decided block."""
     LIVE = "live"
     """Take part in everything."""
+    HALTED = "halted"
+    """Going on could contradict what is decided: do nothing more, in this life."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +112,13 @@ class BlockImported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForkProven:
+    """A certificate verifies for another block than the one decided at its height: the answer to CompareDecided, or sync's find."""
+
+    fork: Fork
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModeChanged:
     """The driver knows how far this node may take part."""
 
@@ -136,6 +146,7 @@ Input: TypeAlias = (
     | Persisted
     | BodyReceived
     | BlockImported
+    | ForkProven
     | ModeChanged
     | WishesChanged
 )

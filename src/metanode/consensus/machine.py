@@ -28,7 +28,9 @@ from metanode.consensus.early import EarlyMessages
 from metanode.consensus.effects import (
     BlockRefused,
     Broadcast,
+    ChargePeer,
     CheckBlock,
+    CompareDecided,
     Decided,
     Effect,
     ExtendRoundTimer,
@@ -41,19 +43,20 @@ from metanode.consensus.effects import (
     RequestBody,
     RequestPayload,
     RoundEntered,
-    SaveEvidence,
     Send,
     SendDecision,
     StartBlockTimer,
     StartResendTimer,
     StartRoundTimer,
 )
-from metanode.consensus.evidence import Equivocation, SignedContent, content_of, equivocation
+from metanode.consensus.equivocations import compare_proposal, prove
+from metanode.consensus.fork import Fork, find_fork_below, prove_fork
 from metanode.consensus.height import HeightState, Phase
 from metanode.consensus.inputs import (
     BlockImported,
     BlockTimeout,
     BodyReceived,
+    ForkProven,
     Input,
     MessageReceived,
     Mode,
@@ -87,48 +90,13 @@ from metanode.consensus.messages import (
     step_of,
 )
 from metanode.consensus.record import ConsensusRecord
+from metanode.consensus.tip import Snapshot, Tip
 from metanode.consensus.watermark import SignedStep, permits
 from metanode.errors import InvalidInput
 from metanode.primitives.types import Address, Hash32, Height, Round
 
 RESEND_MS_MAX: Final = 4_000
 """Own messages are sent again this often, or every round timeout if that is shorter (consensus.md, decision 5)."""
-EVIDENCE_MAX: Final = 64
-"""Proofs handed out in one height."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """What `ibft_getConsensusState` and the metrics show."""
-
-    height: Height
-    round: Round
-    phase: Phase
-    mode: Mode
-    proposer: Address
-    accepted: Hash32 | None
-    prepared_round: Round | None
-    prepare_weight: int
-    commit_weight: int
-    quorum_weight: int
-    total_power: int
-    round_change_rounds: Mapping[Address, Round]
-    """The highest round that each validator asked for."""
-    kept: int
-    """Messages and bodies in memory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tip:
-    """The latest decided block, and every seal on it that has come so far."""
-
-    header: ConsensusHeader
-    state: ConsensusState
-    """The state after it."""
-    certificate: Certificate | None
-    """None for the genesis block."""
-    seals: dict[Address, bytes]
-    """For the certificate's round and block; the next block's certificate takes them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,15 +242,16 @@ class Consensus:
         return self._current.bodies.get(block_hash)
 
     def verify_import(self, block: Block, certificate: Certificate) -> None:
-        """Raise InvalidCertificate or InvalidBlock unless this is the next block, proven."""
+        """Raise InvalidCertificate unless a quorum has decided this block at the current height. A rule that it breaks then halts the node."""
         self._verify_certificate(certificate, block.hash)
-        validate_block(block, state=self._tip.state, parent=self._tip.header, rules=self._rules)
 
     # --- inputs ------------------------------------------------------------------------------------------------------------------------
 
     def handle(self, event: Input) -> list[Effect]:
-        """Take one input; return what is to be done, in order."""
+        """Take one input; return what is to be done, in order. Nothing is, once halted."""
         assert not self._effects
+        if self._mode is Mode.HALTED:
+            return []
         match event:
             case MessageReceived():
                 self._now_ms = event.now_ms
@@ -305,6 +274,8 @@ class Consensus:
                 self._upon_body(event.block)
             case BlockImported():
                 self._upon_block_imported(event.block, event.certificate)
+            case ForkProven():
+                self._halt_forked(event.fork)
             case ModeChanged():
                 self._upon_mode_changed(event)
             case WishesChanged():
@@ -397,6 +368,9 @@ class Consensus:
         if self._mode is Mode.LIVE:
             for message in self._current.sent_messages():
                 self._emit(Broadcast(message=message, is_repeat=True))
+            if self._current.round > 0 and self._tip.certificate is not None:
+                # Whoever is one height behind gets here, and whoever has decided another block hears of ours.
+                self._emit(Broadcast(message=Decision(certificate=self._tip.certificate), is_repeat=True))
         self._emit(StartResendTimer(height=self.height, after_ms=self._resend_ms()))
 
     def _upon_mode_changed(self, event: ModeChanged) -> None:
@@ -421,7 +395,7 @@ class Consensus:
     def _upon_message(self, event: MessageReceived) -> None:
         message = event.message
         if isinstance(message, Decision):
-            self._upon_decision(message.certificate)
+            self._upon_decision(message.certificate, event.peer)
             return
         if not self.may_author(step_of(message), message.height, message.round, message.author):
             return
@@ -454,7 +428,7 @@ class Consensus:
             if isinstance(message, Proposal):
                 seen = self._seen_before.get(message.round)
                 if seen is not None and seen.block_hash != message.block_hash:
-                    self._prove(seen, message)
+                    self._emit_found(prove(seen, message, self._current))
             if (
                 isinstance(message, Commit)
                 and certificate is not None
@@ -473,7 +447,7 @@ class Consensus:
             return
         seen = self._current.seen.get(round_)
         if seen is not None and seen.block_hash != proposal.block_hash:
-            self._prove(seen, proposal)
+            self._emit_found(prove(seen, proposal, self._current))
             return
         if seen is not None or round_ < self._current.round:
             self._current.see(proposal)
@@ -491,6 +465,7 @@ class Consensus:
             except InvalidInput as error:
                 self._refuse(round_, proposal.block_hash, str(error))
                 self._current.see(proposal)
+                self._look_below(block)
                 return
         is_fresh = proposal.justification is None or proposal.justification.prepared is None
         hold_ms = calculate_hold_ms(timestamp=proposal.header.timestamp, now_ms=self._now_ms)
@@ -539,6 +514,7 @@ class Consensus:
             validate_block(block, state=self._tip.state, parent=self._tip.header, rules=self._rules)
         except InvalidInput as error:
             self._refuse(self._current.round, block.hash, str(error))
+            self._look_below(block)
             return
         self._current.keep_body(block)
         accepted = self._current.accepted
@@ -690,7 +666,7 @@ class Consensus:
             return
         other = self._current.prepares.add(prepare, current=self._current.round)
         if other is not None:
-            self._prove(other, prepare)
+            self._emit_found(prove(other, prepare, self._current))
         elif prepare.round == self._current.round:
             self._check_prepared()
 
@@ -728,7 +704,7 @@ class Consensus:
             return
         other = self._current.commits.add(commit, current=self._current.round)
         if other is not None:
-            self._prove(other, commit)
+            self._emit_found(prove(other, commit, self._current))
             return
         self._check_decided(commit.round, commit.block_hash)
 
@@ -747,12 +723,17 @@ class Consensus:
 
     # --- decisions ---------------------------------------------------------------------------------------------------------------------
 
-    def _upon_decision(self, certificate: Certificate) -> None:
-        if certificate.height < self.height or certificate.height == self._current.told_behind:
+    def _upon_decision(self, certificate: Certificate, peer: str) -> None:
+        if certificate.height < self.height:
+            self._compare(certificate, peer)
+            return
+        if certificate.height == self._current.told_behind:
             return
         try:
             self._verify_certificate(certificate, certificate.block_hash, ahead=True)
-        except InvalidInput:
+        except InvalidInput as error:
+            if certificate.height == self.height:
+                self._emit(ChargePeer(peer=peer, reason=str(error)))
             return
         if certificate.height == self.height:
             self._upon_certificate(certificate)
@@ -763,10 +744,15 @@ class Consensus:
 
     def _upon_certificate(self, certificate: Certificate) -> None:
         """Decide what a verified certificate of this height says, as soon as the body is here."""
+        awaited = self._current.awaited
+        if awaited is not None and awaited.block_hash != certificate.block_hash:
+            validators = self._current.electorate.validators
+            self._halt_forked(Fork(validators=validators, ours=awaited, other=certificate))
+            return
         block = self._current.bodies.get(certificate.block_hash)
         if block is not None:
             self._decide(certificate, block)
-        elif self._current.awaited is None:
+        elif awaited is None:
             self._current.awaited = certificate
             self._request_body(
                 certificate.block_hash, certificate.addresses(self._current.electorate.validators)
@@ -800,7 +786,8 @@ class Consensus:
         try:
             validate_block(block, state=self._tip.state, parent=self._tip.header, rules=self._rules)
         except InvalidInput as error:
-            self._emit(Halt(reason=f"the decided block 0x{block.hash.hex()} breaks a rule: {error}"))
+            self._look_below(block)
+            self._halt(f"the decided block 0x{block.hash.hex()} breaks a rule: {error}")
             return
         round_ = certificate.round
         seals = self._current.commits.seals(round_, block.hash)
@@ -824,6 +811,44 @@ class Consensus:
             if message.height == self.height:
                 self._upon_current_message(message, peer)
 
+    # --- two blocks at one height ------------------------------------------------------------------------------------------------------
+
+    def _compare(self, certificate: Certificate, peer: str) -> None:
+        """Compare a certificate of a decided height with ours: the tip's here, an older one's where it is kept."""
+        tip = self._tip
+        if tip.certificate is None or certificate.height < 1:
+            return
+        if certificate.height < tip.certificate.height:
+            self._emit(CompareDecided(certificate=certificate, peer=peer))
+            return
+        try:
+            fork = prove_fork(
+                tip.certificate, certificate, validators=tip.state.last_validators, rules=self._rules
+            )
+        except InvalidInput as error:
+            self._emit(ChargePeer(peer=peer, reason=str(error)))
+            return
+        if fork is not None:
+            self._halt_forked(fork)
+
+    def _look_below(self, block: Block) -> None:
+        """Halt if a block of this height follows another decided block than our tip, and proves it."""
+        tip = self._tip
+        fork = find_fork_below(
+            block, tip.certificate, tip.header.hash, validators=tip.state.last_validators, rules=self._rules
+        )
+        if fork is not None:
+            self._halt_forked(fork)
+
+    def _halt_forked(self, fork: Fork) -> None:
+        self._halt(fork.describe(), fork)
+
+    def _halt(self, reason: str, fork: Fork | None = None) -> None:
+        """Stop for good, with the first reason. What was signed and is not durable yet never leaves."""
+        if self._mode is not Mode.HALTED:
+            self._mode = Mode.HALTED
+            self._emit(Halt(reason=reason, fork=fork))
+
     # --- round changes -----------------------------------------------------------------------------------------------------------------
 
     def _upon_round_change(self, change: RoundChange, peer: str) -> None:
@@ -837,10 +862,10 @@ class Consensus:
                 verify_prepared(change.prepared, self._current.electorate, before=change.round)
             except InvalidJustification:
                 return
-            self._compare_proposal(change.prepared)
+            self._emit_found(compare_proposal(change.prepared, self._current))
         other = self._current.round_changes.add(change, current=self._current.round)
         if other is not None:
-            self._prove(other, change)
+            self._emit_found(prove(other, change, self._current))
             return
         self._follow_round_changes()
 
@@ -907,7 +932,7 @@ class Consensus:
     def _may_seal(self) -> bool:
         """Tell whether a decided block may get our seal: also while the execution client is behind."""
         return (
-            self._mode is not Mode.SYNCING
+            self._mode in {Mode.LIVE, Mode.CATCHING_UP}
             and self._own in self._current.electorate.validators
             and self.height >= self._silent_until
         )
@@ -941,7 +966,7 @@ class Consensus:
 
     def _flush(self, decided: Decided | None = None, *, is_announced: bool = False) -> None:
         """Turn what has changed since the last Persist into the next one."""
-        if not (self._dirty or self._steps or decided):
+        if self._mode is Mode.HALTED or not (self._dirty or self._steps or decided):
             return
         self._persist_number += 1
         prepared = self._current.prepared
@@ -1031,6 +1056,10 @@ class Consensus:
     def _emit(self, effect: Effect) -> None:
         self._effects.append(effect)
 
+    def _emit_found(self, effect: Effect | None) -> None:
+        if effect is not None:
+            self._effects.append(effect)
+
     def _arm_height(self) -> None:
         parameters = self._rules.parameters
         due_s = calculate_due(
@@ -1059,40 +1088,3 @@ class Consensus:
 
     def _refuse(self, round_: Round, block_hash: Hash32, reason: str) -> None:
         self._emit(BlockRefused(height=self.height, round=round_, block_hash=block_hash, reason=reason))
-
-    def _compare_proposal(self, prepared: PreparedCertificate) -> None:
-        """Find a proposer who told others something else in this round."""
-        seen = self._current.seen.get(prepared.round)
-        if seen is None or prepared.block_hash == seen.block_hash:
-            return
-        key = (seen.author, Step.PROPOSAL, seen.round)
-        if key in self._current.proven or len(self._current.proven) >= EVIDENCE_MAX:
-            return
-        self._current.proven.add(key)
-        told = SignedContent(
-            step=Step.PROPOSAL,
-            block_hash=prepared.block_hash,
-            prepared_round=Round(0),
-            signature=prepared.proposal.signature,
-        )
-        self._emit(
-            SaveEvidence(
-                evidence=Equivocation(
-                    height=seen.height,
-                    round=seen.round,
-                    author=seen.author,
-                    first=content_of(seen),
-                    second=told,
-                )
-            )
-        )
-
-    def _prove(self, first: SignedMessage, second: SignedMessage) -> None:
-        """Hand out the proof that one author signed two things in one place, once for each place."""
-        key = (first.author, step_of(first), first.round)
-        if key in self._current.proven or len(self._current.proven) >= EVIDENCE_MAX:
-            return
-        self._current.proven.add(key)
-        self._emit(
-            SaveEvidence(evidence=equivocation(first.height, first.round, first.author, first, second))
-        )

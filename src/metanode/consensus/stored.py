@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from metanode.chain.certificate import Certificate
 from metanode.chain.header import ConsensusHeader
 from metanode.chain.state import ConsensusState
+from metanode.consensus.fork import Fork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,3 +22,5 @@ class Stored:
     """The consensus record last saved, as `ConsensusRecord.encode` gives it."""
     bodies: tuple[bytes, ...]
     """Encoded blocks saved beside the record, of heights not yet decided."""
+    fork: Fork | None = None
+    """Why a former life halted, until an operator sets it aside."""

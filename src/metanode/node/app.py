@@ -1,7 +1,7 @@
 """The composition root: opens every part of a node in order, hands each the others, and closes them in reverse.
 
 Nothing is decided here. `run_node` is what `metanode node` calls; it returns when SIGTERM or SIGINT has been obeyed, and
-raises when a part could not be opened or the node had to halt.
+raises when a part could not be opened. A node that had to halt stays up, signs nothing, and shows why.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def run_node(
     `sign_without_watermark` is the operator's word that a lost signer.log endangers nothing (PROTOCOL section 4).
 
     Raises:
-        MetanodeError: when a part can't be opened, or going on could contradict what is decided.
+        MetanodeError: when a part can't be opened. A node whose going on could contradict what is decided stays up, and shows why.
     """
     configure_logs(level=config.log.level, output_format=config.log.format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -420,8 +420,8 @@ class _OperatorView:
         return self._administration.unready_reason(time.time())
 
     def unhealthy_reason(self) -> str | None:
-        """Never: a node that can't go on ends by itself."""
-        return None
+        """Why an operator must look at this node."""
+        return self._administration.unhealthy_reason()
 
     def status(self) -> dict[str, Any]:
         """The node in one glance."""

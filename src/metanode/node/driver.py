@@ -9,9 +9,8 @@ Bytes from peers are compared with those seen before anything is decoded, and de
 
 import asyncio
 import hashlib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, assert_never
 
@@ -25,7 +24,9 @@ from metanode.consensus.early import HEIGHTS_AHEAD_MAX
 from metanode.consensus.effects import (
     BlockRefused,
     Broadcast,
+    ChargePeer,
     CheckBlock,
+    CompareDecided,
     Decided,
     Effect,
     ExtendRoundTimer,
@@ -49,6 +50,7 @@ from metanode.consensus.evidence import Equivocation
 from metanode.consensus.inputs import (
     BlockImported,
     BodyReceived,
+    ForkProven,
     Input,
     MessageReceived,
     Mode,
@@ -57,18 +59,22 @@ from metanode.consensus.inputs import (
     Started,
     WishesChanged,
 )
-from metanode.consensus.machine import Consensus, Snapshot, Tip
+from metanode.consensus.machine import Consensus
 from metanode.consensus.messages import Commit, Decision, Message, Prepare, Proposal, RoundChange, step_of
 from metanode.consensus.record import ConsensusRecord
 from metanode.consensus.stored import Stored
+from metanode.consensus.tip import Snapshot, Tip
 from metanode.consensus.votes import ROUNDS_AHEAD_MAX
-from metanode.errors import InvalidInput
+from metanode.errors import InvalidCertificate, InvalidInput
 from metanode.execution.client import ExecutionClient
-from metanode.node.execution_worker import ConsensusHalted, ExecutionWorker
+from metanode.node.execution_worker import ExecutionWorker
+from metanode.node.halt import ConsensusHalted
 from metanode.node.liveness import LiveGate
+from metanode.node.past_heights import PastHeights
 from metanode.node.ports import Clock, ConsensusStore, Network, Signer, Synchroniser
+from metanode.node.statistics import LastMessage, Statistics
 from metanode.node.timers import Timers
-from metanode.primitives.types import ZERO_ADDRESS, Address, Hash32, Height, Round
+from metanode.primitives.types import ZERO_ADDRESS, Address, Hash32, Height
 
 log = structlog.get_logger(__name__)
 
@@ -80,9 +86,6 @@ SEEN_MAX: Final = 8_192
 """Raw messages remembered within a round."""
 SEEN_WHOLE_BYTES: Final = 256
 """Longer messages are remembered by a hash."""
-DECISION_REPEAT_S: Final = 1.0
-"""A peer is told one height's decision at most this often."""
-DECISIONS_REMEMBERED: Final = 4_096
 BODY_RETRY_S: Final = 0.5
 IMPORTS_AHEAD_MAX: Final = 16
 """Imported blocks that may wait for the execution client."""
@@ -98,45 +101,6 @@ class Reception(Enum):
     """Known, late, early or not wanted here; it may come again."""
     MALFORMED = "malformed"
     """The connection's fault."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastMessage:
-    """The last thing heard of a validator."""
-
-    kind: str
-    height: Height
-    round: Round
-    at_ms: int
-    """Wall clock."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Statistics:
-    """Counters since the start, for metrics."""
-
-    received: Counter[str] = field(default_factory=Counter)
-    """By type of message."""
-    repeated: int = 0
-    unwelcome: int = 0
-    """Late, early, or not by a validator."""
-    malformed: int = 0
-    shed: int = 0
-    """Dropped because too many inputs waited."""
-    sent: Counter[str] = field(default_factory=Counter)
-    """By type of message."""
-    decided: int = 0
-    imported: int = 0
-    rounds_changed: int = 0
-    proposals_refused: int = 0
-    evidence: int = 0
-    missed: Counter[Address] = field(default_factory=Counter)
-    """Rounds that ended without a decision, by their proposer."""
-    round_started_ms: int = 0
-    """Wall clock."""
-    decision_ms: int = 0
-    """From the start of its round to the latest decision."""
-    last_messages: dict[Address, LastMessage] = field(default_factory=dict)
 
 
 class Driver:
@@ -166,6 +130,13 @@ class Driver:
         self._inputs: deque[Input] = deque()
         self._news = asyncio.Event()
         self._disk: asyncio.Queue[Persist] = asyncio.Queue()
+        self._past = PastHeights(
+            rules=rules,
+            store=store,
+            network=network,
+            feed=self._feed,
+            spawn=self._spawn,
+        )
         self._timers = Timers(clock=clock, period_s=rules.parameters.period_s, feed=self._feed)
         self._worker = ExecutionWorker(
             client=execution,
@@ -181,12 +152,12 @@ class Driver:
         self._tasks: asyncio.TaskGroup | None = None
         self._height_tasks: dict[asyncio.Task[None], None] = {}
         self._seen: set[bytes] = set()
-        self._told: dict[tuple[str, Height], float] = {}
         self._wishes: dict[Address, bool] = {}
         self._proposer = ZERO_ADDRESS
         """Of the round that consensus is in."""
         self._is_behind = False
         self._mode = Mode.SYNCING
+        self._halted: ConsensusHalted | None = None
         self._is_silenced = False
         """The key does not know what it has signed, and waits until that cannot matter."""
         self._signs_after_engine = Height(0)
@@ -200,9 +171,20 @@ class Driver:
     # --- life --------------------------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Recover, then take part until cancelled. Raises ConsensusHalted when going on could contradict what is decided."""
+        """Recover, then take part until cancelled; once going on could contradict what is decided, only stay to show why."""
         stored = await self._store.load()
+        halted: ConsensusHalted | None = None
+        try:
+            await self._live(stored)
+        except* ConsensusHalted as group:
+            halted = _first(group)
+        if halted is not None:
+            await self._halt(halted, stored)
+
+    async def _live(self, stored: Stored) -> None:
         head = await self._recover(stored)
+        if stored.fork is not None:
+            raise ConsensusHalted.by(stored.fork)
         core = self._core = self._make_core(stored, head)
         loop = asyncio.get_running_loop()
         remembers = self._signer is None or not self._signer.is_watermark_lost
@@ -225,6 +207,30 @@ class Driver:
                 await self._serve()
         finally:
             self._timers.cancel()
+
+    async def _halt(self, halted: ConsensusHalted, stored: Stored) -> None:
+        """Keep and show why this node has halted. It signs nothing more, also in its next lives if the reason is a fork."""
+        self._halted, self._mode = halted, Mode.HALTED
+        self._inputs.clear()
+        # As a list: a log cuts long texts, and here nothing may be missing.
+        log.error("consensus_halted", reason=str(halted).split(". "), fork=halted.to_json()["fork"])
+        fork = halted.fork
+        if fork is not None and stored.fork is None:
+            await self._store.save_fork(fork)
+        if self._core is None:
+            self._core = self._make_core(stored, Height(0))
+            self._final = Height(min(self._worker.head, stored.header.height))
+        self._core.handle(ModeChanged(mode=Mode.HALTED))
+        # Whoever holds one of the two blocks must hear of the other.
+        for raw, message in self._proof():
+            self._network.broadcast(raw, message, is_repeat=False)
+        await asyncio.Event().wait()
+
+    def _proof(self) -> list[tuple[bytes, Decision]]:
+        """Both certificates of the fork that has halted this node, as messages."""
+        fork = self._halted.fork if self._halted is not None else None
+        decisions = [Decision(certificate=certificate) for certificate in fork.certificates] if fork else []
+        return [(wire.encode(decision), decision) for decision in decisions]
 
     async def _serve(self) -> None:
         while True:
@@ -288,6 +294,8 @@ class Driver:
     def receive(self, raw: bytes, peer: str) -> Reception:
         """Take the bytes of a consensus message from a peer, and tell what p2p does with them."""
         core = self._running()
+        if self._halted is not None:
+            return Reception.DROP
         key = raw if len(raw) <= SEEN_WHOLE_BYTES else hashlib.blake2b(raw, digest_size=32).digest()
         if key in self._seen:
             self.statistics.repeated += 1
@@ -328,7 +336,7 @@ class Driver:
         if validator is not None:
             claimed = height if height is not None else certificate.height if certificate else Height(0)
             self._gate.see(peer, validator, claimed)
-        if certificate is not None and certificate.height > self._running().tip.header.height:
+        if certificate is not None:
             self.upon_certificate(certificate, peer)
         self._update_mode()
 
@@ -337,12 +345,14 @@ class Driver:
         self._gate.lose(peer)
 
     def upon_certificate(self, certificate: Certificate, peer: str) -> None:
-        """Take a certificate that a peer has announced; one for the current height decides it."""
+        """Take a certificate that a peer has announced; one for the current height decides it, one for another block than ours halts."""
         decision = Decision(certificate=certificate)
         self._feed(MessageReceived(message=decision, peer=peer, now_ms=self._clock.wall_ms()))
 
     def own_messages(self) -> list[bytes]:
-        """Return what a new connection is sent at once: our own messages of the current height."""
+        """Return what a new connection is sent at once: our own messages of the current height, or why we have halted."""
+        if self._halted is not None:
+            return [raw for raw, _ in self._proof()]
         return [_encode_again(message) for message in self._running().own_messages]
 
     def find_body(self, block_hash: Hash32) -> bytes | None:
@@ -351,21 +361,24 @@ class Driver:
         return block.encode() if block is not None else None
 
     async def import_decided(self, block: Block, certificate: Certificate) -> None:
-        """Take the next block of the chain from sync; return when it is durable and soon final.
+        """Take the next block of the chain from sync; return when it is durable and soon final. A halted node imports nothing: it waits.
 
-        Raises InvalidCertificate or InvalidBlock, and InvalidInput for a block that is not the next one.
+        Raises InvalidCertificate, and InvalidInput for a block that is not the next one.
         """
         core = self._running()
         height = block.height
+        if certificate.height != height or certificate.block_hash != block.hash:
+            raise InvalidCertificate(f"import: the certificate of height {height} is of another block")
         if height <= core.tip.header.height:
-            header = await self._store.header(height)
-            if header is not None and header.hash != block.hash:
-                raise InvalidInput(
-                    f"import: height {height} is decided as 0x{header.hash.hex()}, found 0x{block.hash.hex()}"
-                )
+            fork = await self._past.find_fork(certificate)
+            if fork is not None:
+                self._feed(ForkProven(fork=fork))
+                await asyncio.Event().wait()
             return
         if height != core.height:
             raise InvalidInput(f"import: height {core.height} comes next, found {height}")
+        if self._halted is not None:
+            await asyncio.Event().wait()
         core.verify_import(block, certificate)
         self.statistics.imported += 1
         self._feed(BlockImported(block=block, certificate=certificate))
@@ -408,7 +421,12 @@ class Driver:
     @property
     def mode(self) -> Mode:
         """How far this node takes part."""
-        return self._running().mode
+        return Mode.HALTED if self._halted is not None else self._running().mode
+
+    @property
+    def halted(self) -> ConsensusHalted | None:
+        """Why this node has stopped taking part for good."""
+        return self._halted
 
     @property
     def is_timer_armed(self) -> bool:
@@ -425,7 +443,7 @@ class Driver:
 
     # --- effects -----------------------------------------------------------------------------------------------------------------------
 
-    def _perform(self, effect: Effect) -> None:  # noqa: C901 - one line for each effect
+    def _perform(self, effect: Effect) -> None:  # noqa: C901, PLR0912 - one line for each effect
         match effect:
             case Persist():
                 self._disk.put_nowait(effect)
@@ -435,7 +453,7 @@ class Driver:
                 self.statistics.sent[_kind(effect.message)] += 1
                 self._network.send(effect.peer, _encode_again(effect.message), effect.message)
             case SendDecision():
-                self._send_decision(effect)
+                self._past.send_decision(effect.peer, effect.height)
             case StartBlockTimer():
                 self._enter_height(effect)
             case StartRoundTimer():
@@ -464,6 +482,10 @@ class Driver:
                 self._gate.raise_target(effect.height)
                 self._update_mode()
                 self._synchroniser.fall_behind(effect.height)
+            case CompareDecided():
+                self._past.compare(effect.certificate, effect.peer)
+            case ChargePeer():
+                self._past.charge(effect.peer, effect.reason)
             case SaveEvidence():
                 self._save_evidence(effect)
             case RoundEntered():
@@ -474,7 +496,7 @@ class Driver:
                     "block_refused", height=effect.height, round=effect.round, reason=effect.reason[:200]
                 )
             case Halt():
-                raise ConsensusHalted(effect.reason)
+                raise ConsensusHalted(effect.reason, effect.fork)
             case _:
                 assert_never(effect)
 
@@ -482,24 +504,6 @@ class Driver:
         raw = _encode_again(effect.message) if effect.is_repeat else wire.encode(effect.message)
         self.statistics.sent[_kind(effect.message)] += 1
         self._network.broadcast(raw, effect.message, is_repeat=effect.is_repeat)
-
-    def _send_decision(self, effect: SendDecision) -> None:
-        if not effect.peer:
-            return
-        now = asyncio.get_running_loop().time()
-        key = (effect.peer, effect.height)
-        if now - self._told.get(key, -DECISION_REPEAT_S) < DECISION_REPEAT_S:
-            return
-        if len(self._told) >= DECISIONS_REMEMBERED:
-            self._told.clear()
-        self._told[key] = now
-        self._spawn(self._answer_with_decision(effect.peer, effect.height))
-
-    async def _answer_with_decision(self, peer: str, height: Height) -> None:
-        certificate = await self._store.certificate(height)
-        if certificate is not None:
-            decision = Decision(certificate=certificate)
-            self._network.send(peer, wire.encode(decision), decision)
 
     def _enter_height(self, effect: StartBlockTimer) -> None:
         for task in list(self._height_tasks):
@@ -590,6 +594,8 @@ class Driver:
     # --- small parts -------------------------------------------------------------------------------------------------------------------
 
     def _feed(self, event: Input) -> None:
+        if self._halted is not None:
+            return
         self._inputs.append(event)
         self._news.set()
 
@@ -606,7 +612,7 @@ class Driver:
 
     def _update_mode(self) -> None:
         core = self._core
-        if core is None:
+        if core is None or self._halted is not None:
             return
         now = asyncio.get_running_loop().time()
         if not self._gate.is_open(core.tip.header.height, core.electorate, now):
@@ -666,6 +672,15 @@ class Driver:
         task = self._spawn(coroutine)
         self._height_tasks[task] = None
         task.add_done_callback(lambda done: self._height_tasks.pop(done, None))
+
+
+def _first(group: BaseExceptionGroup[ConsensusHalted]) -> ConsensusHalted:
+    """The halt in a group; two at once have one cause, or two that are as grave."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, ConsensusHalted)
+    return found
 
 
 def _kind(message: Message) -> str:

@@ -18,8 +18,7 @@ from metanode.chain.parameters import ChainRules
 from metanode.chain.timing import calculate_due, calculate_timestamp
 from metanode.consensus.effects import Decided
 from metanode.consensus.inputs import Input, PayloadBuilt, PayloadMissed, VerdictGiven
-from metanode.consensus.machine import Tip
-from metanode.errors import MetanodeError
+from metanode.consensus.tip import Tip
 from metanode.errors import Unavailable as UnavailableError
 from metanode.execution.client import (
     BuildId,
@@ -30,8 +29,9 @@ from metanode.execution.client import (
     Valid,
     Verdict,
 )
+from metanode.node.halt import ConsensusHalted
 from metanode.node.ports import Clock, ConsensusStore
-from metanode.primitives.types import Address, Height, Round
+from metanode.primitives.types import Address, Hash32, Height, Round
 
 log = structlog.get_logger(__name__)
 
@@ -48,10 +48,6 @@ TAKE_SHARE: Final = 0.4
 """Share of the period, or of half the first deadline, that building in a later round may take."""
 BACKLOG_MAX: Final = 2
 """Decided blocks waiting for the client, above which the node counts as catching up."""
-
-
-class ConsensusHalted(MetanodeError):  # noqa: N818 - says what happened
-    """Going on could contradict what is decided: an operator must look."""
 
 
 class ExecutionWorker:
@@ -132,10 +128,7 @@ class ExecutionWorker:
             payload = await self._client.payload(common) if common else None
             found = payload.hash if payload else header.execution_hash
         if found != header.execution_hash:
-            raise ConsensusHalted(
-                f"height {common}: decided is the execution block 0x{header.execution_hash.hex()}, "
-                f"the execution client has 0x{found.hex()}"
-            )
+            raise _other_block(header, found)
         number = head.number
         while number < tip.height:
             block = await store.block(Height(number + 1))
@@ -220,10 +213,7 @@ class ExecutionWorker:
         except UnavailableError:
             payload = None
         if payload is not None and payload.hash != block.header.execution_hash:
-            raise ConsensusHalted(
-                f"height {block.height}: decided is the execution block 0x{block.header.execution_hash.hex()}, "
-                f"the execution client has 0x{payload.hash.hex()}"
-            )
+            raise _other_block(block.header, payload.hash)
 
     async def _check_next(self) -> bool:
         block = self._to_check[0]
@@ -347,3 +337,15 @@ class ExecutionWorker:
     async def _wait_head(self, height: Height) -> None:
         while self._head < height:
             await self._head_moved.wait()
+
+
+def _other_block(header: ConsensusHeader, found: Hash32) -> ConsensusHalted:
+    """The halt when client and chain hold different blocks; ours has a certificate, the client's has only been finalized."""
+    return ConsensusHalted(
+        f"height {header.height}: decided is 0x{header.hash.hex()} with the execution block 0x{header.execution_hash.hex()}, the execution "
+        f"client has 0x{found.hex()}. Either the client's data is of another life of this chain, or two blocks are decided at this height, "
+        "for which a third or more of the voting power must have signed twice. This node has stopped consensus and signs nothing. What to do: "
+        "compare with the other operators (ibft_getCommitCertificate shows this node's proof); if they have decided the same block, stop this "
+        "node, remove engine/ of its data directory, and start it: node.db and peers fill it again. If they have decided the client's block, "
+        "remove node.db too, and never signer.log"
+    )

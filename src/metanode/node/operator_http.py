@@ -39,7 +39,7 @@ class NodeView(Protocol):
         """Why the node should get no traffic, None when it should."""
 
     def unhealthy_reason(self) -> str | None:
-        """Why the node should be started again, None when it should not."""
+        """Why an operator must look at this node, which no new start heals; None when it is well."""
 
     def status(self) -> dict[str, Any]:
         """What the status document and page show; values are text, numbers, lists and dictionaries."""

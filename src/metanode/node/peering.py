@@ -17,6 +17,7 @@ from metanode.node.driver import Reception
 from metanode.node.sync import encode_decided
 from metanode.p2p.enode import NodeId
 from metanode.p2p.ports import ForkId, OpeningMessages, PeerInfo, Priority, Tip, Verdict
+from metanode.p2p.reputation import Offence
 from metanode.primitives.types import ZERO_HASH, Address, Hash32, Height
 
 if TYPE_CHECKING:
@@ -186,6 +187,11 @@ class ConsensusLink:
         """See node.ports.Network."""
         if self._network is not None:
             self._network.send(NodeId(bytes.fromhex(peer)), raw, priority_of(message))
+
+    def charge(self, peer: str) -> None:
+        """See node.ports.Network."""
+        if self._network is not None:
+            self._network.report(NodeId(bytes.fromhex(peer)), Offence.FALSE_CERTIFICATE)
 
     async def request_block(
         self,

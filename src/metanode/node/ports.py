@@ -6,8 +6,10 @@ from typing import Protocol
 from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
 from metanode.chain.header import ConsensusHeader
+from metanode.chain.validators import ValidatorSet
 from metanode.consensus.effects import Decided
 from metanode.consensus.evidence import Equivocation
+from metanode.consensus.fork import Fork
 from metanode.consensus.messages import Message
 from metanode.consensus.stored import Stored
 from metanode.consensus.watermark import SignedStep
@@ -43,8 +45,16 @@ class ConsensusStore(Protocol):
         """Return a decided height's certificate."""
         ...
 
+    async def validators(self, height: Height) -> ValidatorSet | None:
+        """Return the set that decides a height, up to the one after the tip."""
+        ...
+
     async def save_evidence(self, evidence: Equivocation) -> None:
         """Keep a proof; a repetition changes nothing."""
+        ...
+
+    async def save_fork(self, fork: Fork) -> None:
+        """Keep the proof that a height was decided twice: `load` gives it back in every later life."""
         ...
 
 
@@ -84,6 +94,10 @@ class Network(Protocol):
 
     def send(self, peer: str, raw: bytes, message: Message) -> None:
         """Send bytes to one peer, with the priority of their kind; a peer that has gone is no error."""
+        ...
+
+    def charge(self, peer: str) -> None:
+        """Charge a peer for a certificate that proves nothing."""
         ...
 
     async def request_block(

@@ -119,7 +119,8 @@ class ChainView:
             "height": encode_quantity(snapshot.height),
             "round": encode_quantity(snapshot.round),
             "phase": snapshot.phase.name.lower(),
-            "mode": snapshot.mode.value,
+            "mode": self._driver.mode.value,
+            "halted": None if self._driver.halted is None else self._driver.halted.to_json(),
             "proposer": encode_data(snapshot.proposer),
             "acceptedBlock": None if snapshot.accepted is None else encode_data(snapshot.accepted),
             "preparedRound": None
@@ -255,6 +256,7 @@ class Administration:
             "chain_id": self._genesis.chain_id,
             "version": self._client,
             "state": self._driver.mode.value,
+            "halted": None if self._driver.halted is None else str(self._driver.halted),
             "height": self._driver.final_height,
             "block_hash": encode_data(header.execution_hash),
             "timestamp": header.timestamp,
@@ -267,10 +269,17 @@ class Administration:
             "services": self._services.status(),
         }
 
+    def unhealthy_reason(self) -> str | None:
+        """Why an operator must look at this node."""
+        halted = self._driver.halted
+        return None if halted is None else f"halted: {halted}"
+
     def unready_reason(self, now_s: float) -> str | None:
         """Why the node should get no traffic."""
         if not self._driver.is_running:
             return "starting"
+        if (halted := self.unhealthy_reason()) is not None:
+            return halted
         if self._driver.mode is not Mode.LIVE:
             return f"{self._driver.mode.value}: height {self._driver.final_height}"
         age_s = now_s - self._driver.tip.header.timestamp

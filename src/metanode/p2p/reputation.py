@@ -29,6 +29,8 @@ class Offence(IntEnum):
     """It said a height, and later a lower one."""
     BAD_BLOCKS = 100
     """Blocks that do not follow one another, or are not certified."""
+    FALSE_CERTIFICATE = 100
+    """A certificate of a decided or the current height that proves nothing. Nobody hands one on before it has verified it."""
     BAD_BODY = 100
     """A body of another hash."""
     UNASKED = 25

@@ -11,7 +11,8 @@ import structlog
 
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.invariants import InvariantBroken
-from metanode.simulation.scenarios import SCENARIOS, Scenario
+from metanode.simulation.scenarios import SCENARIOS
+from metanode.simulation.scenarios.story import Scenario
 from metanode.simulation.virtual_time import VirtualTimeLoop
 
 

@@ -1,6 +1,8 @@
 """Validators that lie, as changes to what an otherwise honest node sends. They sign with their own keys only."""
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from typing import assert_never
 
 from metanode.chain.attributes import PayloadAttributes
@@ -42,6 +44,25 @@ def equivocate(cluster: Cluster, index: int, *, votes_twice: bool = False) -> No
         return [(other, message) for other in everybody]
 
     liar.mischief = lie
+
+
+def conspire(cluster: Cluster, liars: Sequence[int], others: Sequence[int]) -> None:
+    """Let validators work together: each proposes twice, and all vote for one block among `others` and for its twin among the rest."""
+    twins: dict[Hash32, Hash32] = {}
+    rest = [index for index in range(len(cluster.nodes)) if index not in others]
+
+    def lie(liar: SimulatedNode, message: Message) -> list[tuple[int, Message]]:
+        told: Message = message
+        if isinstance(message, Proposal) and message.block is not None:
+            told = _twin(liar, message)
+            twins[message.block_hash] = told.block_hash
+        elif isinstance(message, Prepare | Commit) and message.block_hash in twins:
+            told = sign_vote(liar, message, twins[message.block_hash])
+        return [*((index, message) for index in rest), *((index, told) for index in others)]
+
+    for index in liars:
+        liar = _byzantine(cluster, index)
+        liar.mischief = functools.partial(lie, liar)
 
 
 def forget_prepared(cluster: Cluster, index: int) -> None:

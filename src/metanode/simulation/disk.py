@@ -12,8 +12,10 @@ from metanode.chain.certificate import Certificate
 from metanode.chain.header import ConsensusHeader
 from metanode.chain.parameters import ConsensusParameters
 from metanode.chain.state import ConsensusState, next_state
+from metanode.chain.validators import ValidatorSet
 from metanode.consensus.effects import Decided
 from metanode.consensus.evidence import Equivocation
+from metanode.consensus.fork import Fork
 from metanode.consensus.stored import Stored
 from metanode.consensus.watermark import SignedStep, permits
 from metanode.crypto.secp256k1 import PrivateKey
@@ -43,6 +45,7 @@ class Disk:
     forgets: bool = False
     """Loses record and watermark in every crash: to show that the network then forks."""
     evidence: list[Equivocation] = field(default_factory=list)
+    fork: Fork | None = None
     payloads: list[ExecutionPayload] = field(default_factory=list)
     """The execution client's own chain."""
 
@@ -51,11 +54,16 @@ class Disk:
         """The highest decided height."""
         return Height(len(self.blocks))
 
+    def state_after(self, height: int) -> ConsensusState:
+        """Return the state after a decided height, derived again."""
+        state = self.genesis_state
+        for block in self.blocks[:height]:
+            state = next_state(state, block, self.parameters)
+        return state
+
     def forget_database(self, *, keep: int) -> None:
         """Become an old backup of the database, with this many blocks; the signer's file and the execution client stay as they are."""
-        state = self.genesis_state
-        for block in self.blocks[:keep]:
-            state = next_state(state, block, self.parameters)
+        state = self.state_after(keep)
         self.blocks, self.certificates = self.blocks[:keep], self.certificates[:keep]
         self.state = state
         self.record = None
@@ -79,6 +87,7 @@ class DiskStore:
             certificate=disk.certificates[-1] if disk.certificates else None,
             record=disk.record,
             bodies=tuple(body for _, body in disk.bodies.values()),
+            fork=disk.fork,
         )
 
     async def save(
@@ -117,6 +126,17 @@ class DiskStore:
         """See ConsensusStore."""
         await asyncio.sleep(0)
         return self._disk.certificates[height - 1] if 0 < height <= self._disk.tip else None
+
+    async def validators(self, height: Height) -> ValidatorSet | None:
+        """See ConsensusStore."""
+        await asyncio.sleep(0)
+        disk = self._disk
+        return disk.state_after(height - 1).validators if 0 < height <= disk.tip + 1 else None
+
+    async def save_fork(self, fork: Fork) -> None:
+        """See ConsensusStore."""
+        await self._boundary("before fork")
+        self._disk.fork = fork
 
     async def save_evidence(self, evidence: Equivocation) -> None:
         """See ConsensusStore."""

@@ -53,6 +53,8 @@ class Checker:
         self.sent: dict[str, int] = {}
         """Messages sent, by kind."""
         self._certificates: set[Hash32] = set()
+        self.expects_halts = False
+        """True where more lie than the protocol tolerates: two blocks at one height, and nodes that halt, are then the story."""
         self.checks_keys = True
         """False lets honest keys contradict themselves, to see what comes of it."""
 
@@ -70,7 +72,11 @@ class Checker:
         """Look at a message of a node's own, as it leaves."""
         kind = type(message).__name__
         self.sent[kind] = self.sent.get(kind, 0) + 1
-        if isinstance(message, Decision) or self.nodes[sender].is_byzantine or not self.checks_keys:
+        if isinstance(message, Decision):
+            return
+        if self.nodes[sender].is_halted:
+            raise InvariantBroken(f"node {sender} has halted and sends {kind}")
+        if self.nodes[sender].is_byzantine or not self.checks_keys:
             return
         self._check_signed(message)
 
@@ -101,6 +107,8 @@ class Checker:
         self.decided_at[node.index, height] = asyncio.get_running_loop().time()
         if height <= len(self.blocks):
             known = self.blocks[height - 1]
+            if known.hash != block.hash and self.expects_halts:
+                return
             if known.hash != block.hash:
                 raise InvariantBroken(
                     f"fork at height {height}: 0x{known.hash.hex()} and 0x{block.hash.hex()} at node {node.index}"
@@ -183,6 +191,8 @@ class Checker:
             raise InvariantBroken(f"node {node.index} stopped: {node.failure!r}")
         if not node.is_running or node.is_byzantine:
             return
+        if node.driver.halted is not None and not self.expects_halts:
+            raise InvariantBroken(f"node {node.index} halted: {node.driver.halted}")
         snapshot = node.driver.snapshot
         total = len(self._states[0].validators) + 8
         # Commits of past rounds are the largest part: 32 rounds of everybody, and early messages, 12 of everybody.

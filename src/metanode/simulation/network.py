@@ -58,6 +58,8 @@ class SimulatedNetwork:
         self.nodes: list[SimulatedNode] = []
         self.filters: list[Filter] = []
         self.delivered = 0
+        self.charged: list[tuple[int, int]] = []
+        """(who, whom) of each certificate that proved nothing."""
 
     def partition(self, *groups: list[int]) -> None:
         """Let only nodes of one group reach each other; whoever is in no group is alone."""
@@ -194,6 +196,10 @@ class NodeNetwork:
     def send(self, peer: str, raw: bytes, message: Message) -> None:
         """See Network."""
         self._network.send(self._index, int(peer), raw, message)
+
+    def charge(self, peer: str) -> None:
+        """See Network."""
+        self._network.charged.append((self._index, int(peer)))
 
     async def request_block(
         self, height: Height, block_hash: Hash32, holders: tuple[Address, ...]

@@ -15,7 +15,6 @@ from metanode.errors import InvalidInput
 from metanode.errors import Unavailable as UnavailableError
 from metanode.execution.fake import FakeExecution
 from metanode.node.driver import Driver
-from metanode.node.execution_worker import ConsensusHalted
 from metanode.primitives.types import Address, Hash32, Height
 from metanode.simulation.disk import Disk, DiskSigner, DiskStore
 from metanode.simulation.network import NodeNetwork, SimulatedNetwork
@@ -100,6 +99,11 @@ class SimulatedNode:
         return self.is_up and self._driver is not None and self._driver.is_running
 
     @property
+    def is_halted(self) -> bool:
+        """Tell whether the node is up, and has stopped taking part for good."""
+        return self.is_running and self.driver.halted is not None
+
+    @property
     def is_live(self) -> bool:
         """Tell whether the node takes part."""
         return self.is_running and self.driver.mode is Mode.LIVE
@@ -162,8 +166,6 @@ class SimulatedNode:
         asyncio.get_running_loop().call_soon(self._connect, driver)
         try:
             await driver.run()
-        except ConsensusHalted as error:
-            self.failure = error
         except BaseExceptionGroup as error:
             # A crash at a boundary ends in the boundary's own exception; anything else is the scenario's business.
             killed, others = error.split(_Killed)

@@ -18,6 +18,7 @@ from metanode.chain.state import ConsensusState
 from metanode.chain.validators import ValidatorSet
 from metanode.consensus.effects import Decided
 from metanode.consensus.evidence import Equivocation
+from metanode.consensus.fork import Fork
 from metanode.consensus.stored import Stored
 from metanode.crypto.hashing import keccak256
 from metanode.errors import InvalidGenesis, InvalidInput, StorageDamaged
@@ -110,6 +111,19 @@ class NodeStore:
         await self._database.write(
             lambda c: c.execute("INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?)", row)
         )
+
+    async def save_fork(self, fork: Fork) -> None:
+        """Keep the proof that a height was decided twice, the first one only: `load` gives it back in every later life."""
+
+        def action(connection: sqlite3.Connection) -> None:
+            if _get(connection, "fork") is None:
+                _put(connection, "fork", fork.encode())
+
+        await self._database.write(action)
+
+    async def forget_fork(self) -> None:
+        """Set the proof aside, by an operator's order."""
+        await self._database.write(lambda c: c.execute("DELETE FROM current WHERE name = 'fork'"))
 
     # --- reads for peers and RPC ---
 
@@ -295,6 +309,7 @@ class NodeStore:
             raise StorageDamaged(
                 f"{self._path}: the certificate of height {header.height} is missing or of another block"
             )
+        fork = _get(connection, "fork")
         rows = connection.execute("SELECT block FROM bodies WHERE height > ? ORDER BY id", (header.height,))
         return Stored(
             header=header,
@@ -302,6 +317,7 @@ class NodeStore:
             certificate=certificate,
             record=_get(connection, "record"),
             bodies=tuple(bytes(row[0]) for row in rows.fetchall()),
+            fork=None if fork is None else self._decoded(Fork.decode, fork, "fork"),
         )
 
     def _save_decision(self, connection: sqlite3.Connection, decided: Decided) -> None:

@@ -9,6 +9,7 @@ from metanode.chain.header import ConsensusHeader
 from metanode.consensus.effects import (
     BlockRefused,
     Broadcast,
+    ChargePeer,
     CheckBlock,
     Effect,
     ExtendRoundTimer,
@@ -535,7 +536,8 @@ def test_a_certificate_below_a_quorum_decides_nothing(bench, by):
     node = begin(bench, 3)
     block = bench.block()
     node.hear(bench.proposal(block))
-    assert node.hear(Decision(certificate=bench.certificate(block.hash, by=by))) == []
+    effects = node.hear(Decision(certificate=bench.certificate(block.hash, by=by)))
+    assert [type(effect) for effect in effects] == [ChargePeer], "and its sender is charged"
     assert node.core.height == 1
 
 

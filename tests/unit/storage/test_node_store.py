@@ -15,6 +15,7 @@ import pytest
 from metanode.chain.block import Block
 from metanode.chain.voting import Vote
 from metanode.consensus.evidence import Equivocation, SignedContent
+from metanode.consensus.fork import Fork
 from metanode.consensus.messages import Step
 from metanode.errors import InvalidGenesis, StorageDamaged, StorageFailed
 from metanode.primitives.types import Height, Round
@@ -313,3 +314,20 @@ def test_kill_9_loses_nothing_that_was_told(open_store: Callable[..., Any], tmp_
     assert stored.header.height >= told >= 7
     assert stored.record == b"%d" % stored.header.height
     assert stored.state.height == stored.header.height
+
+
+def test_a_fork_is_kept_over_lives_the_first_one_only_until_it_is_set_aside(
+    open_store: Callable[..., Any], decisions: Any
+) -> None:
+    store, validators = open_store(), decisions.state.validators
+    block, twin, third = (decisions.propose(round=round_) for round_ in range(3))
+    fork = Fork(validators=validators, ours=decisions.certify(block), other=decisions.certify(twin))
+    later = Fork(validators=validators, ours=decisions.certify(block), other=decisions.certify(third))
+    asyncio.run(store.save(record=b"1", bodies=[], decided=decisions.decide(block)))
+    assert asyncio.run(store.load()).fork is None
+    asyncio.run(store.save_fork(fork))
+    asyncio.run(store.save_fork(later))
+    store = open_store()
+    assert asyncio.run(store.load()).fork == fork
+    asyncio.run(store.forget_fork())
+    assert asyncio.run(open_store().load()).fork is None

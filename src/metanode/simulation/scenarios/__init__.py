@@ -1,0 +1,24 @@
+"""What happens to simulated networks, and what must come of it. The numbers are those of consensus.md 5.3.
+
+A scenario draws its cluster from a seed, then plays. Whatever it does, the checker looks after every event; what a scenario asserts is
+the rest: how soon, in which round, with how many messages.
+"""
+
+from typing import Final
+
+from metanode.simulation.scenarios.failures import FAILURES
+from metanode.simulation.scenarios.liars import LIARS
+from metanode.simulation.scenarios.losses import LOSSES
+from metanode.simulation.scenarios.partitions import PARTITIONS
+from metanode.simulation.scenarios.silence import SILENCE
+from metanode.simulation.scenarios.steady import STEADY
+from metanode.simulation.scenarios.story import Scenario
+
+SCENARIOS: Final[dict[str, Scenario]] = {
+    **STEADY,
+    **SILENCE,
+    **PARTITIONS,
+    **LOSSES,
+    **LIARS,
+    **FAILURES,
+}

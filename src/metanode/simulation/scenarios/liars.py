@@ -1,0 +1,126 @@
+"""Validators that sign two things: as many as the protocol tolerates, and more. 13, 14 and 37 of consensus.md 5.3."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from metanode.consensus.messages import Commit, Decision, Message, Prepare, Proposal
+from metanode.primitives.types import Hash32
+from metanode.simulation.adversary import conspire, equivocate, forget_prepared
+from metanode.simulation.cluster import Cluster
+from metanode.simulation.scenarios.story import SETTLE_S, Scenario, drawing, require
+
+
+def _equivocating(*, votes_twice: bool) -> Callable[[Cluster], Awaitable[None]]:
+    async def play(cluster: Cluster) -> None:
+        liars = [cluster.proposer(1, round_) for round_ in range(max(cluster.max_faulty, 1))]
+        for liar in liars:
+            equivocate(cluster, liar, votes_twice=votes_twice)
+        honest = [i for i in range(len(cluster.nodes)) if i not in liars]
+        async with cluster.running():
+            await cluster.wait_height(6, nodes=honest, within_s=150)
+            for index in honest:
+                found = {evidence.author for evidence in cluster.nodes[index].disk.evidence}
+                require(cluster.nodes[liars[0]].key.address in found, f"node {index} has no proof of the lie")
+                guilty = {cluster.nodes[liar].key.address for liar in liars}
+                require(found <= guilty, f"node {index} accuses an honest validator")
+
+    return play
+
+
+async def _too_many_liars(cluster: Cluster) -> None:
+    """F + 1 validators tell halves of the honest ones two stories, and each half decides its own."""
+    liars = [cluster.proposer(1, round_) for round_ in range(cluster.max_faulty + 1)]
+    honest = [i for i in range(len(cluster.nodes)) if i not in liars]
+    cluster.random.shuffle(honest)
+    half = honest[: len(honest) // 2]
+    conspire(cluster, liars, half)
+    cluster.checker.expects_halts = True
+    is_open = False
+
+    def lets_pass(sender: int, receiver: int, message: Message) -> bool:
+        if is_open:
+            return True
+        apart = sender in honest and receiver in honest and (sender in half) != (receiver in half)
+        return not apart and not isinstance(message, Decision)
+
+    cluster.network.filters.append(lets_pass)
+    async with cluster.running():
+        await cluster.wait_height(1, nodes=honest, within_s=30)
+        decided = {cluster.nodes[i].disk.blocks[0].hash for i in honest}
+        require(len(decided) == 2, "more liars than the protocol tolerates made no fork")
+        is_open = True
+        await cluster.wait_s(SETTLE_S)
+        for index in honest:
+            _require_halted(cluster, index, decided)
+        heights = [cluster.nodes[i].disk.tip for i in honest]
+        for index in honest:
+            await cluster.restart(index)
+        await cluster.wait_s(SETTLE_S)
+        for index in honest:
+            _require_halted(cluster, index, decided)
+        require([cluster.nodes[i].disk.tip for i in honest] == heights, "a node that has halted went on")
+
+
+def _require_halted(cluster: Cluster, index: int, decided: set[Hash32]) -> None:
+    """A node has halted, and shows and keeps a proof that names both blocks and nobody honest alone."""
+    node = cluster.nodes[index]
+    require(node.is_halted, f"node {index} saw two decided blocks and did not halt")
+    fork, halted = node.disk.fork, node.driver.halted
+    require(fork is not None and halted is not None and halted.fork == fork, f"node {index} lost the proof")
+    assert fork is not None
+    require({c.block_hash for c in fork.certificates} == decided, f"node {index} shows other blocks")
+    members = cluster.rules.parameters.validators
+    require(
+        members.has_honest(fork.sealed_both, cluster.rules.quorum_rule),
+        "too few are said to have sealed both",
+    )
+
+
+async def play_forgotten_block(cluster: Cluster) -> None:
+    """A alone decides X and is cut off; B, which had prepared X, restarts; D lies that it prepared nothing (consensus.md 1.11)."""
+    a, b, c, d = (cluster.proposer(1, round_) for round_ in range(4))
+    forget_prepared(cluster, d)
+
+    def lets_pass(sender: int, receiver: int, message: Message) -> bool:
+        if message.height != 1 or message.round > 0:
+            return True
+        if isinstance(message, Prepare):
+            return receiver != c
+        return (
+            sender == receiver
+            or isinstance(message, Proposal)
+            or (isinstance(message, Commit) and receiver == a)
+        )
+
+    cluster.network.filters.append(lets_pass)
+    async with cluster.running():
+        await cluster.wait_height(1, nodes=[a])
+        cluster.network.partition([b, c, d], [a])
+        await cluster.restart(b, after_s=0.1)
+        await cluster.wait_height(1, nodes=[b, c], within_s=60)
+        cluster.network.heal()
+        await cluster.wait_height(3, nodes=[a, b, c], within_s=SETTLE_S)
+
+
+LIARS: Final[dict[str, Scenario]] = {
+    "equivocating-proposer": Scenario(
+        claim="of two proposals in one place at most one is decided, and everybody has the proof",
+        draw=drawing(4, does_relay=True),
+        play=_equivocating(votes_twice=False),
+    ),
+    "equivocating-voters": Scenario(
+        claim="F validators that propose and vote twice decide nothing twice",
+        draw=drawing(7, does_relay=True),
+        play=_equivocating(votes_twice=True),
+    ),
+    "too-many-liars": Scenario(
+        claim="more than F liars can fork the chain, and then each honest node halts, for good, with both certificates",
+        draw=drawing(4),
+        play=_too_many_liars,
+    ),
+    "forgotten-block": Scenario(
+        claim="a restart does not forget what was prepared, so a decision that nobody has seen stands",
+        draw=drawing(4),
+        play=play_forgotten_block,
+    ),
+}

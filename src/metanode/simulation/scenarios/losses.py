@@ -1,0 +1,149 @@
+"""Single messages that do not arrive, or late. 15 to 17 and 32 of consensus.md 5.3."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from metanode.consensus.messages import Commit, Message, Prepare, Proposal, RoundChange
+from metanode.primitives.types import Height
+from metanode.simulation.cluster import GENESIS_TIME, Cluster
+from metanode.simulation.scenarios.story import SETTLE_S, Scenario, drawing, require
+
+
+def _losing(kind: type[Message]) -> Callable[[Cluster], Awaitable[None]]:
+    async def play(cluster: Cluster) -> None:
+        victim = cluster.random.randrange(len(cluster.nodes))
+        height = cluster.random.randint(1, 4)
+        lost: list[Message] = []
+
+        def lets_pass(sender: int, receiver: int, message: Message) -> bool:
+            del sender
+            if (
+                receiver == victim
+                and isinstance(message, kind)
+                and message.height == height
+                and len(lost) < 2
+            ):
+                lost.append(message)
+                return False
+            return True
+
+        cluster.network.filters.append(lets_pass)
+        if kind is RoundChange:
+            cluster.network.filters.append(
+                lambda _sender, _receiver, message: (
+                    not (isinstance(message, Proposal) and message.height == height and message.round == 0)
+                )
+            )
+        async with cluster.running():
+            await cluster.wait_height(height + 3, within_s=90)
+
+    return play
+
+
+async def _decided_by_one(cluster: Cluster) -> None:
+    chosen = cluster.random.randrange(len(cluster.nodes))
+    is_open = False
+
+    def lets_pass(sender: int, receiver: int, message: Message) -> bool:
+        del sender
+        if is_open or message.height != 2:
+            return True
+        if type(message).__name__ == "Decision":
+            return False
+        return not isinstance(message, Commit) or receiver == chosen or message.round > 0
+
+    cluster.network.filters.append(lets_pass)
+    async with cluster.running():
+        await cluster.wait_height(2, nodes=[chosen])
+        cluster.network.partition([i for i in range(len(cluster.nodes)) if i != chosen], [chosen])
+        await cluster.wait_s(20)
+        is_open = True
+        cluster.network.heal()
+        await cluster.wait_height(5, within_s=SETTLE_S)
+
+
+async def _prepared_by_one(cluster: Cluster) -> None:
+    """One node alone prepares X, and its round change is lost: the others may decide Y, and it accepts that."""
+    chosen = cluster.proposer(1, len(cluster.nodes) - 1)
+
+    def lets_pass(sender: int, receiver: int, message: Message) -> bool:
+        if message.height != 1:
+            return True
+        if isinstance(message, Prepare) and message.round == 0:
+            return receiver == chosen
+        return not (sender == chosen and (isinstance(message, RoundChange) or message.round == 0))
+
+    cluster.network.filters.append(lets_pass)
+    async with cluster.running():
+        await cluster.wait_height(3, within_s=60)
+        require(
+            cluster.checker.blocks[0].header.proposal_round > 0,
+            "the block that only one had prepared was decided",
+        )
+
+
+async def _prepared_by_all(cluster: Cluster) -> None:
+    """Everybody prepares X, no commit arrives: the next proposer proposes the identical block."""
+
+    def lets_pass(sender: int, receiver: int, message: Message) -> bool:
+        del sender, receiver
+        return message.height != 1 or not isinstance(message, Commit) or message.round > 0
+
+    cluster.network.filters.append(lets_pass)
+    async with cluster.running():
+        await cluster.wait_height(3, within_s=60)
+        first = cluster.checker.blocks[0].header
+        require(first.proposal_round == 0, "a block that a quorum had prepared was not proposed again")
+        require(first.timestamp == GENESIS_TIME + cluster.period_s, "the block changed its time")
+        require(cluster.checker.rounds[Height(1)] > 0, "the height was decided in round 0")
+
+
+async def _commits_after_two_rounds(cluster: Cluster) -> None:
+    """The commits of round 0 arrive when everybody is in a later round: they still decide, the same block."""
+    held: list[tuple[int, int, Message]] = []
+    is_open = False
+
+    def lets_pass(sender: int, receiver: int, message: Message) -> bool:
+        if is_open or message.height != 1:
+            return True
+        if isinstance(message, Commit) and message.round == 0:
+            held.append((sender, receiver, message))
+            return False
+        return not (isinstance(message, Proposal) and message.round > 0)
+
+    cluster.network.filters.append(lets_pass)
+    async with cluster.running():
+        while not all(node.is_running and node.driver.snapshot.round >= 2 for node in cluster.nodes):
+            await cluster.wait_s(0.5)
+        is_open = True
+        for sender, receiver, message in held:
+            cluster.network.deliver_again(sender, receiver, message)
+        await cluster.wait_height(1, within_s=2)
+        require(cluster.checker.rounds[Height(1)] == 0, "the old commits did not decide")
+        await cluster.wait_height(3, within_s=SETTLE_S)
+
+
+LOSSES: Final[dict[str, Scenario]] = {
+    "lost-proposal": Scenario(claim="a lost proposal is made good", draw=drawing(4), play=_losing(Proposal)),
+    "lost-prepare": Scenario(claim="lost prepares are made good", draw=drawing(4), play=_losing(Prepare)),
+    "lost-commit": Scenario(claim="lost commits are made good", draw=drawing(4), play=_losing(Commit)),
+    "lost-round-change": Scenario(
+        claim="lost round changes are made good", draw=drawing(4), play=_losing(RoundChange)
+    ),
+    "decided-by-one": Scenario(
+        claim="what one node alone has decided is decided by all", draw=drawing(4), play=_decided_by_one
+    ),
+    "prepared-by-one": Scenario(
+        claim="a block that one node alone has prepared may be replaced",
+        draw=drawing(4),
+        play=_prepared_by_one,
+    ),
+    "prepared-by-all": Scenario(
+        claim="a block that a quorum has prepared is proposed again, unchanged",
+        draw=drawing(4),
+        play=_prepared_by_all,
+    ),
+    "commits-after-two-rounds": Scenario(
+        claim="commits of an old round still decide", draw=drawing(4), play=_commits_after_two_rounds
+    ),
+}

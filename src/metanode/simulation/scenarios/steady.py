@@ -1,0 +1,96 @@
+"""Networks in which nothing fails: the slots, unequal powers, a cold start, votes on membership. 1, 33, 35 and 39 of consensus.md 5.3."""
+
+from random import Random
+from typing import Final
+
+from metanode.primitives.types import Height
+from metanode.simulation.cluster import GENESIS_TIME, Cluster
+from metanode.simulation.scenarios.story import Scenario, drawing, nothing_from, require
+
+
+async def _no_faults(cluster: Cluster) -> None:
+    heights = 12
+    async with cluster.running():
+        await cluster.wait_height(heights)
+        require(not any(cluster.checker.rounds.values()), "a height without faults took more than round 0")
+        for block in cluster.checker.blocks[:heights]:
+            due = GENESIS_TIME + cluster.period_s * block.height
+            require(block.header.timestamp == due, f"height {block.height} does not carry its slot's time")
+        for height in range(1, heights + 1):
+            late_s = cluster.decided_at(height) - cluster.period_s * height
+            require(0 <= late_s < 1, f"height {height} is {late_s:.3f} s from its slot")
+
+
+def _draw_powers(seed: int, wanted: int | None) -> Cluster:
+    random = Random(seed)
+    some = [random.randint(1, 100) for _ in range(wanted or random.choice([3, 4, 5, 7]))]
+    powers = random.choice([[34, 33, 33], [1, 1, 1, 97], [34, 33, 30, 3], [25, 25, 25, 25], some, some, some])
+    return Cluster(seed=seed, validators=len(powers), powers=powers)
+
+
+async def _weights_some_silent(cluster: Cluster) -> None:
+    """As many as possible are silent, in a drawn order, while the others have more than two thirds."""
+    members, rule = cluster.rules.parameters.validators, cluster.rules.quorum_rule
+    silent: list[int] = []
+    for index in cluster.random.sample(range(len(cluster.nodes)), len(cluster.nodes)):
+        rest = [n.key.address for n in cluster.nodes if n.index not in {*silent, index}]
+        if members.is_quorum(rest, rule):
+            silent.append(index)
+    cluster.network.filters.append(nothing_from(*silent))
+    loud = [i for i in range(len(cluster.nodes)) if i not in silent]
+    async with cluster.running():
+        await cluster.wait_height(6, nodes=loud, within_s=300)
+        one_more = cluster.random.choice(loud)
+        cluster.network.filters.append(nothing_from(one_more))
+        await cluster.wait_s(10)
+        height = cluster.height
+        await cluster.wait_s(60)
+        alone = members.is_quorum([cluster.nodes[one_more].key.address], rule)
+        require(alone or cluster.height == height, "blocks were decided with two thirds or less")
+
+
+async def _cold_start(cluster: Cluster) -> None:
+    async with cluster.running():
+        await cluster.wait_s(6)
+        require(all(node.is_live for node in cluster.nodes), "not everybody is live 6 s after a cold start")
+
+
+async def _vote_in_and_out(cluster: Cluster) -> None:
+    candidate = cluster.nodes[-1].key.address
+    async with cluster.running():
+        await cluster.wait_height(1)
+        for node in cluster.nodes[:-1]:
+            node.driver.set_wishes({candidate: True})
+        await cluster.wait_height(8)
+        state = cluster.checker.state_before(Height(cluster.height + 1))
+        require(candidate in state.validators, "the vote did not let the candidate in")
+        await cluster.wait_height(cluster.height + 6)
+        proposers = {block.header.proposer for block in cluster.checker.blocks}
+        require(candidate in proposers, "the new validator never proposed")
+        for node in cluster.nodes[:-1]:
+            node.driver.set_wishes({candidate: False})
+        await cluster.wait_height(cluster.height + 8)
+        state = cluster.checker.state_before(Height(cluster.height + 1))
+        require(candidate not in state.validators, "the vote did not drop the validator")
+
+
+STEADY: Final[dict[str, Scenario]] = {
+    "no-faults": Scenario(
+        claim="without faults every height is decided in round 0, at its slot",
+        draw=drawing(4),
+        play=_no_faults,
+    ),
+    "weights": Scenario(
+        claim="with unequal powers any may be silent that leave more than two thirds, and no more",
+        draw=_draw_powers,
+        play=_weights_some_silent,
+    ),
+    "cold-start": Scenario(
+        claim="with nobody ahead everybody is live in 6 s", draw=drawing(4), play=_cold_start
+    ),
+    "vote-in-and-out": Scenario(
+        claim="votes let a validator in and out, at one height for all",
+        draw=drawing(4, candidates=1),
+        play=_vote_in_and_out,
+    ),
+}
