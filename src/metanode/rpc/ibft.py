@@ -170,6 +170,8 @@ class _IbftMethods:
     async def get_commit_certificate(self, params: Sequence[Any]) -> dict[str, Any] | None:
         parameters.check_count(params, 1)
         height = parameters.height(params, 0, head=self._chain.head)
+        if height > self._chain.head:
+            return None
         certificate, validators = await self._chain.certificate(height), await self._chain.validators(height)
         if certificate is None or validators is None:
             return None
@@ -204,5 +206,8 @@ class _IbftMethods:
         }
 
     async def _validators(self, height: int) -> list[str] | None:
+        # Numbers go up to 2^64 - 1 here, and no store is asked for what cannot be there.
+        if height > self._chain.head + 1:
+            return None
         validators = await self._chain.validators(height)
         return None if validators is None else [encode_data(address) for address in validators.addresses]

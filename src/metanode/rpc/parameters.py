@@ -60,14 +60,17 @@ def height(params: Sequence[Any], index: int, *, head: int, default: int | None 
     """A block number or tag; `pending` is the block after the head."""
     if default is not None and (index >= len(params) or params[index] is None):
         return default
-    value = required(params, index)
-    if value in TAGS_OF_HEAD:
-        return head
-    if value == "earliest":
-        return 0
-    if value == "pending":
-        return head + 1
-    return _parsed(params, index, lambda text: decode_quantity(text, bits=64))
+
+    def parse(text: str) -> int:
+        if text in TAGS_OF_HEAD:
+            return head
+        if text == "earliest":
+            return 0
+        if text == "pending":
+            return head + 1
+        return decode_quantity(text, bits=64)
+
+    return _parsed(params, index, parse)
 
 
 def _parsed(params: Sequence[Any], index: int, parse: Callable[[str], T]) -> T:
