@@ -6,7 +6,7 @@ Pure. A peer's penalty points go away with time; at `BAN_POINTS` it is disconnec
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, auto
 from typing import Final
 
 from metanode.p2p.enode import NodeId
@@ -20,23 +20,36 @@ PEERS_MAX: Final = 4096
 """Peers whose conduct is remembered."""
 
 
-class Offence(IntEnum):
-    """What a peer did; the number is its penalty."""
+class Offence(Enum):
+    """What a peer did. Not numbered by the penalty: members of one value would be one member, with one name in logs and counters."""
 
-    MALFORMED = 100
+    MALFORMED = auto()
     """Bytes that no correct node sends or relays."""
-    CLAIM_LOWERED = 100
+    CLAIM_LOWERED = auto()
     """It said a height, and later a lower one."""
-    BAD_BLOCKS = 100
+    BAD_BLOCKS = auto()
     """Blocks that do not follow one another, or are not certified."""
-    FALSE_CERTIFICATE = 100
+    FALSE_CERTIFICATE = auto()
     """A certificate of a decided or the current height that proves nothing. Nobody hands one on before it has verified it."""
-    BAD_BODY = 100
+    BAD_BODY = auto()
     """A body of another hash."""
-    UNASKED = 25
+    UNASKED = auto()
     """An answer to no question."""
-    TOO_MANY_REQUESTS = 10
-    NO_ANSWER = 5
+    TOO_MANY_REQUESTS = auto()
+    NO_ANSWER = auto()
+
+
+PENALTIES: Final = {
+    Offence.MALFORMED: 100,
+    Offence.CLAIM_LOWERED: 100,
+    Offence.BAD_BLOCKS: 100,
+    Offence.FALSE_CERTIFICATE: 100,
+    Offence.BAD_BODY: 100,
+    Offence.UNASKED: 25,
+    Offence.TOO_MANY_REQUESTS: 10,
+    Offence.NO_ANSWER: 5,
+}
+"""Points for each."""
 
 
 @dataclass(slots=True)
@@ -60,7 +73,7 @@ class Reputation:
         if len(self._conduct) > PEERS_MAX:
             self._conduct.popitem(last=False)
         forgiven = (now - conduct.at) * POINTS_FORGIVEN_PER_S
-        conduct.points = max(0.0, conduct.points - forgiven) + offence
+        conduct.points = max(0.0, conduct.points - forgiven) + PENALTIES[offence]
         conduct.at = now
         if conduct.points < BAN_POINTS:
             return False

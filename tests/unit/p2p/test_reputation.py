@@ -2,7 +2,7 @@ import pytest
 
 from metanode.p2p.enode import NodeId
 from metanode.p2p.limits import LastTimes, TokenBucket
-from metanode.p2p.reputation import PEERS_MAX, Offence, Reputation
+from metanode.p2p.reputation import PEERS_MAX, PENALTIES, Offence, Reputation
 
 A, B = NodeId(b"\x01" * 64), NodeId(b"\x02" * 64)
 
@@ -16,6 +16,12 @@ def test_so_many_offences_of_a_kind_ban_a_peer(offence: Offence, times: int) -> 
     assert [reputation.charge(A, offence, 0.0) for _ in range(times)] == [False] * (times - 1) + [True]
     assert reputation.is_banned(A, 0.0)
     assert not reputation.is_banned(B, 0.0)
+
+
+def test_every_offence_has_a_name_and_a_penalty_of_its_own() -> None:
+    assert [offence.name for offence in Offence] == list(Offence.__members__), "an alias would hide in logs"
+    assert set(PENALTIES) == set(Offence)
+    assert Offence.CLAIM_LOWERED.name == "CLAIM_LOWERED"
 
 
 def test_points_are_forgiven_with_time() -> None:
