@@ -52,7 +52,11 @@ def make_block(
         evidence_root=EMPTY_EVIDENCE_ROOT,
     )
     return Block(
-        header=header, execution_rlp=execution_rlp, requests=requests, parent_certificate=parent_certificate
+        header=header,
+        execution_rlp=execution_rlp,
+        requests=requests,
+        parent_certificate=parent_certificate,
+        built=built,
     )
 
 

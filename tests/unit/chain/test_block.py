@@ -227,3 +227,10 @@ def test_a_decoded_vote_is_0_or_1(grown: Any) -> None:
     item[13] = [b"\1" * 20, b"\2"]
     with pytest.raises(InvalidEncoding, match=r"vote\.add"):
         ConsensusHeader.from_item(item)
+
+
+def test_the_own_client_s_body_is_not_hashed_again_but_a_peer_s_is(chain) -> None:
+    block = chain.propose(transactions_root=Hash32(b"\x01" * 32))
+
+    with pytest.raises(InvalidBlock, match="its transactions have the root"):
+        Block.decode(block.encode())
