@@ -1,7 +1,7 @@
 """The port to an execution client, in the words of the Engine API.
 
-Three clients stand behind it: the embedded engine, an external client over the Engine API, and the deterministic fake of the simulator.
-They pass one set of contract tests (tests/unit/execution/contract.py). Rules that every client keeps:
+Two clients stand behind it, the embedded engine and the deterministic fake of the simulator; an external client over the Engine API fits
+here too. They pass one set of contract tests (tests/unit/execution/test_contract.py). Rules that every client keeps:
 
 - A block is an `ExecutionPayload`; its hash is recomputed from the bytes before a client is asked anything about it.
 - `validate` and `finalize` are serial: the caller awaits one before it begins the next.
@@ -151,5 +151,5 @@ class ExecutionClient(Protocol):
         ...
 
     async def rpc(self, method: str, params: bytes) -> bytes:
-        """Answer one stateless JSON-RPC method: JSON parameters in, the whole JSON-RPC `result` or `error` member out."""
+        """Answer one stateless JSON-RPC method: JSON parameters in, the whole member of the response out, as in `"result":"0x1"` or `"error":{…}`."""
         ...

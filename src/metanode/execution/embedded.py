@@ -169,7 +169,7 @@ class EmbeddedExecution:
                 yield event
 
     async def rpc(self, method: str, params: bytes) -> bytes:
-        """See ExecutionClient; the member begins with its name, as in `"result":"0x1"`."""
+        """See ExecutionClient."""
         return await self._on(self._reading, "rpc", lambda: self.engine.rpc(method, params))
 
     async def import_payloads(self, payloads: Sequence[ExecutionPayload]) -> Head:

@@ -193,8 +193,8 @@ class FakeExecution:
         del params
         await self._disturb("rpc")
         if method == "eth_blockNumber":
-            return b'"%s"' % hex(self._head().number).encode()
-        return b'{"code":-32601,"message":"the method %s does not exist"}' % method.encode()
+            return b'"result":"%s"' % hex(self._head().number).encode()
+        return b'"error":{"code":-32601,"message":"the method %s does not exist"}' % method.encode()
 
     def _head(self) -> Head:
         header = self._chain[-1].header

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ async def make_fake() -> AsyncIterator[ExecutionClient]:
 @contextlib.asynccontextmanager
 async def make_embedded() -> AsyncIterator[ExecutionClient]:
     embedded = pytest.importorskip(
-        "metanode.execution.embedded", reason="the engine is not built: make build"
+        "metanode.execution.embedded", reason="the engine is not built: run `make setup`"
     )
     content = make_genesis(
         network_name="contract",
@@ -203,9 +204,22 @@ def test_nonsense_is_refused_by_the_pool_with_a_reason(run: Run) -> None:
 
 def test_the_block_number_is_answered_over_rpc(run: Run) -> None:
     async def scenario(client: ExecutionClient, _: int) -> None:
-        assert b'"0x0"' in await client.rpc("eth_blockNumber", b"[]")
+        assert await rpc(client, "eth_blockNumber") == {"result": "0x0"}
 
     run(scenario)
+
+
+def test_an_unknown_method_is_an_error_member(run: Run) -> None:
+    async def scenario(client: ExecutionClient, _: int) -> None:
+        answer = await rpc(client, "eth_nothing")
+        assert answer["error"]["code"] == -32601
+
+    run(scenario)
+
+
+async def rpc(client: ExecutionClient, method: str) -> dict[str, Any]:
+    """Return the member that a client answers with, put into an object as the server's envelope does."""
+    return json.loads(b"{" + await client.rpc(method, b"[]") + b"}")
 
 
 def with_state_root(payload: ExecutionPayload, root: bytes) -> ExecutionPayload:

@@ -29,7 +29,9 @@ from metanode.execution.client import (
 from metanode.primitives import rlp
 from metanode.primitives.types import Address, Hash32
 
-_embedded = pytest.importorskip("metanode.execution.embedded", reason="the engine is not built: make build")
+_embedded = pytest.importorskip(
+    "metanode.execution.embedded", reason="the engine is not built: run `make setup`"
+)
 from metanode.execution.embedded import EmbeddedExecution, EmbeddedOptions, open_embedded  # noqa: E402
 
 CHAIN_ID = 1337
