@@ -36,7 +36,6 @@ from metanode.errors import InvalidGenesis, InvalidInput
 from metanode.primitives import hexadecimal, rlp
 from metanode.primitives.types import ZERO_ADDRESS, ZERO_HASH, Address, Hash32, Height, Round
 
-HEADER_VERSION: Final = 1
 BASE_FEE_DEFAULT: Final = 10**9
 """1 gwei, the initial base fee of EIP-1559."""
 BLOB_SCHEDULE: Final = {"target": 6, "max": 9, "baseFeeUpdateFraction": 5_007_716}

@@ -1,4 +1,4 @@
-"""What systemd is told: ready, stopping, and a line of status. Nothing when there is no systemd. Source: sd_notify(3)."""
+"""What systemd is told: ready with a line of status, and stopping. Nothing when there is no systemd. Source: sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ import socket
 def notify_ready(status: str) -> None:
     """Say that the node serves."""
     _notify(f"READY=1\nSTATUS={status}")
-
-
-def notify_status(status: str) -> None:
-    """Say in one line what the node does."""
-    _notify(f"STATUS={status}")
 
 
 def notify_stopping() -> None:

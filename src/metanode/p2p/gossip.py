@@ -1,6 +1,6 @@
 """What was heard already, what can be handed on, and large messages on their way in.
 
-Pure. `Seen` is keyed by the hash of the raw bytes: a message that was dropped is not in it, so it may come again. `Assembly` and `Assemblies` put
+Pure. What was seen is a `HashSet` of the raw bytes' hashes: a message that was dropped is not in it, so it may come again. `Assemblies` puts
 parts together; a part is kept only in its place after a `Large` that fits the bounds, so nobody makes us keep more than he has sent.
 """
 

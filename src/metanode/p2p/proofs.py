@@ -10,7 +10,7 @@ from typing import Final
 from metanode.crypto.hashing import keccak256
 from metanode.crypto.secp256k1 import recover_address
 from metanode.errors import InvalidSignature
-from metanode.p2p.enode import NODE_ID_BYTES, Enode, NodeId, is_host
+from metanode.p2p.enode import HOST_CHARACTERS_MAX, NODE_ID_BYTES, Enode, NodeId, is_host
 from metanode.p2p.errors import PeerFault
 from metanode.p2p.ports import ProofSigner
 from metanode.primitives import rlp
@@ -21,7 +21,6 @@ _RECORD: Final = b"metanode/p2p/record/1"
 
 ENDPOINTS_MAX: Final = 4
 """A validator behind sentries names all of them; more than four are no protection any more."""
-RECORD_BYTES_MAX: Final = 2048
 
 
 def proof_digest(
@@ -128,7 +127,7 @@ def _encode_endpoints(endpoints: tuple[Enode, ...]) -> list[rlp.Item]:
 def _decode_endpoint(item: rlp.Decoded) -> Enode:
     reader = rlp.Reader(item, "record.endpoint")
     node_id = NodeId(reader.bytes("node_id", length=NODE_ID_BYTES))
-    host = reader.bytes("host", length_max=253).decode("ascii", "replace")
+    host = reader.bytes("host", length_max=HOST_CHARACTERS_MAX).decode("ascii", "replace")
     tcp_port, udp_port = reader.integer("tcp_port", bits=16), reader.integer("udp_port", bits=16)
     reader.end()
     if not is_host(host) or tcp_port == 0:

@@ -213,13 +213,13 @@ def split_batch(batch: bytes, bytes_max: int = TRANSACTIONS_BYTES_MAX) -> Iterat
         _, _, stop = rlp.item_span(batch, position, end)
         if stop - start > content_max:
             if position > start:
-                yield _list(batch[start:position])
+                yield rlp.list_of_encoded(batch[start:position])
             start = position
             if stop - start > content_max:
                 start = stop
         position = stop
     if position > start:
-        yield _list(batch[start:position])
+        yield rlp.list_of_encoded(batch[start:position])
 
 
 def encode_blocks(blocks: Sequence[bytes]) -> bytes:
@@ -326,14 +326,6 @@ def decode(code: int, payload: bytes) -> Message:
 _ITEMS_MAX: Final = 2048
 """64 records of at most 27 items each, and the list around them."""
 _DEPTH_MAX: Final = 4
-
-
-def _list(content: bytes) -> bytes:
-    """Return the RLP list with this content."""
-    if len(content) <= 55:
-        return bytes((0xC0 + len(content),)) + content
-    length = rlp.integer(len(content))
-    return bytes((0xF7 + len(length),)) + length + content
 
 
 def _decode_status(reader: rlp.Reader) -> Status:

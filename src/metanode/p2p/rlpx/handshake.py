@@ -12,10 +12,9 @@ from typing import Final
 from Crypto.Hash import keccak
 
 from metanode.crypto import ecies
-from metanode.crypto.ecies import AgreementKey, DecryptionFailed
+from metanode.crypto.ecies import AgreementKey
 from metanode.crypto.hashing import keccak256
 from metanode.crypto.secp256k1 import ORDER, PrivateKey, recover_public_key
-from metanode.errors import InvalidInput
 from metanode.p2p.errors import PeerFault
 from metanode.primitives import rlp
 
@@ -32,7 +31,6 @@ _PADDING_BYTES_MIN: Final = 100
 _PADDING_BYTES_SPREAD: Final = 200
 """EIP-8 recommends 100 to 300 bytes of padding, so that the packets cannot be told by their length."""
 _SIZE_BYTES: Final = 2
-_MAC_KEY_BYTES: Final = 32
 
 Randomness = Callable[[int], bytes]
 
@@ -229,7 +227,3 @@ def _running_mac(start: bytes) -> keccak.Keccak_Hash:
 
 def _xor(left: bytes, right: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(left, right, strict=True))
-
-
-HANDSHAKE_ERRORS: Final = (InvalidInput, DecryptionFailed)
-"""What `process` raises for bytes of a stranger; all end the connection in the same way."""
