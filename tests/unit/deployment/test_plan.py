@@ -5,7 +5,14 @@ from dataclasses import replace
 import pytest
 
 from metanode.errors import InvalidInput
-from sdk.testnet.deployment.plan import PRESETS, NetworkSpec, plan_network
+from sdk.testnet.deployment.plan import (
+    NETWORK_NAME,
+    P2P_PORT_BASE,
+    PORT_MAX,
+    PRESETS,
+    NetworkSpec,
+    plan_network,
+)
 from sdk.testnet.deployment.render import render_node_config
 
 ENODE = "enode://" + "ab" * 64 + "@127.0.0.1:30305"
@@ -43,11 +50,38 @@ def test_no_two_nodes_share_a_port_even_with_followers() -> None:
         ({"chain_id": 0}, "chain id: found 0"),
         ({"chain_id": 2**53}, "chain id: found 9007199254740992; expected 1 to 2\\^53 - 1"),
         ({"block_time_s": 0}, "block time: found 0 s"),
+        ({"network_name": "My Net"}, "network: found 'My Net'; expected 1 to 64 lower-case letters"),
+        ({"network_name": 'a"b'}, "network: found"),
+        ({"network_name": ""}, "network: found ''"),
+        ({"network_name": "a" * 65}, "network: found"),
+        ({"port_offset": 60_000}, "port offset: found 60000, .*; expected -8544 to 35228"),
+        ({"port_offset": -8_545}, "port offset: found -8545"),
     ],
 )
 def test_an_impossible_network_is_refused_with_the_field(change: dict[str, int], sentence: str) -> None:
     with pytest.raises(InvalidInput, match=sentence):
         plan_network(replace(NetworkSpec(), **change))
+
+
+def test_the_names_of_networks_are_those_that_a_configuration_takes() -> None:
+    from metanode.node.config import NetworkSection  # noqa: PLC0415
+
+    (rule,) = (
+        part.pattern
+        for part in NetworkSection.model_fields["network_id"].metadata
+        if hasattr(part, "pattern")
+    )
+
+    assert rule == f"^{NETWORK_NAME.pattern}$"
+
+
+def test_the_last_port_is_taken_and_none_beyond() -> None:
+    offset = PORT_MAX - P2P_PORT_BASE - 1
+    plan = plan_network(NetworkSpec(validator_count=1, port_offset=offset))
+
+    assert plan.nodes[0].p2p_port == PORT_MAX
+    with pytest.raises(InvalidInput, match="port offset: found 35231"):
+        plan.with_follower()
 
 
 def test_the_presets_are_the_networks_of_the_documents() -> None:

@@ -6,6 +6,7 @@ ports and peers. Renderers and appliers take the plan; no fact is typed twice.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -20,7 +21,10 @@ METRICS_PORT_BASE = 9099
 PRIVATE_PORT_BASE = 18544
 """Validator n serves admin and validator-vote calls on 18544 + n, loopback only."""
 VALIDATORS_MAX = 100
-"""Messages grow with the square of this; consensus.md 6 measures up to here."""
+"""Messages grow with the square of this, and all of them share one machine."""
+PORT_MAX = 65_535
+NETWORK_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""What `network.network_id` of a node's configuration takes."""
 
 Role = Literal["validator", "follower"]
 
@@ -98,9 +102,10 @@ class NetworkPlan:
         return tuple(node for node in self.nodes if node.role == "validator")
 
     def with_follower(self) -> NetworkPlan:
-        """The same network with one more node that follows without voting."""
+        """The same network with one more node that follows without voting; raises InvalidInput when no ports are left."""
         followers = sum(node.role == "follower" for node in self.nodes)
         node = _node(f"follower-{followers + 1}", "follower", len(self.nodes) + 1, self.spec)
+        _check_ports(self.spec, (node,))
         return replace(self, nodes=(*self.nodes, node))
 
 
@@ -118,8 +123,24 @@ def plan_network(spec: NetworkSpec) -> NetworkPlan:
         )
     if not 1 <= spec.block_time_s <= 3600:
         raise InvalidInput(f"block time: found {spec.block_time_s} s; expected whole seconds, 1 to 3600")
+    if not NETWORK_NAME.fullmatch(spec.network_name):
+        raise InvalidInput(
+            f"network: found {spec.network_name[:80]!r}; expected 1 to 64 lower-case letters, digits, dots, dashes and "
+            "underscores, the first a letter or digit"
+        )
     nodes = tuple(_node(f"validator-{n}", "validator", n, spec) for n in range(1, spec.validator_count + 1))
+    _check_ports(spec, nodes)
     return NetworkPlan(spec=spec, nodes=nodes)
+
+
+def _check_ports(spec: NetworkSpec, nodes: tuple[NodePlan, ...]) -> None:
+    """Refuse an offset that puts a port where there is none."""
+    ports = [port for node in nodes for port in node.ports.values()]
+    if min(ports) < 1 or max(ports) > PORT_MAX:
+        low, high = spec.port_offset + 1 - min(ports), spec.port_offset + PORT_MAX - max(ports)
+        raise InvalidInput(
+            f"port offset: found {spec.port_offset}, which gives the ports {min(ports)} to {max(ports)}; expected {low} to {high}"
+        )
 
 
 def _node(name: str, role: Role, number: int, spec: NetworkSpec) -> NodePlan:
