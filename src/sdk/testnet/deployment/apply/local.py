@@ -24,9 +24,16 @@ import psutil
 from metanode.chain.genesis import make_genesis
 from metanode.chain.validators import ValidatorSet
 from metanode.crypto.addresses import parse_address
-from metanode.crypto.keystore import SCRYPT_N_LOCAL, load_key, save_key, write_secret_file
+from metanode.crypto.keystore import (
+    SCRYPT_N_LOCAL,
+    load_key,
+    read_secret_file,
+    save_key,
+    write_secret_file,
+)
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidInput, MetanodeError, Unavailable
+from metanode.node.keys import load_node_key
 from metanode.node.listening import describe_process, listeners
 from metanode.primitives.hexadecimal import decode_quantity
 from metanode.rpc.client import open_client
@@ -97,7 +104,7 @@ def create_network(directory: NetworkDirectory, spec: NetworkSpec) -> NetworkPla
         network_name=spec.network_name,
         chain_id=spec.chain_id,
         genesis_time=int(time.time()),
-        validators=ValidatorSet.of_addresses(keys[node.name].validator.address for node in plan.validators),
+        validators=ValidatorSet.of_addresses(key.validator.address for key in keys.values() if key.validator),
         balances={parse_address(account.address): BALANCE_WEI for account in funded_accounts()},
         period_s=spec.block_time_s,
         gas_limit=spec.gas_limit,
@@ -178,10 +185,13 @@ def wait_network_ready(
 
 def stop_network(directory: NetworkDirectory) -> bool:
     """Stop all nodes cleanly; False when nothing ran."""
+    if not directory.exists():
+        raise InvalidInput(f"no network in {directory.path}; start one with `metanode up`")
     supervisor = running_supervisor(directory)
-    plan = directory.load_plan()
     if supervisor is None:
-        orphans = [process for node in plan.nodes if (process := running_node(directory, node.name))]
+        # By their directories, not by the plan: a network whose plan is damaged can be stopped too.
+        homes = sorted((directory.path / "nodes").glob("*"))
+        orphans = [process for home in homes if (process := running_node(directory, home.name))]
         _end(orphans)
         return bool(orphans)
     try:
@@ -245,33 +255,34 @@ def check_ports(nodes: Iterable[NodePlan]) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Keys:
-    validator: PrivateKey
+    validator: PrivateKey | None
+    """None of a node that follows."""
     node: PrivateKey
 
 
 def _create_keys(directory: NetworkDirectory, node: NodePlan) -> _Keys:
     """The node's keys; those of an earlier network in this directory are taken up again."""
     home = directory.node(node.name)
-    keystore, password_file, node_key = home / "validator.json", home / "validator.password", home / "nodekey"
-    if not node_key.exists():
-        write_secret_file(node_key, secrets.token_bytes(32).hex().encode() + b"\n")
+    keystore, password_file = home / "validator.json", home / "validator.password"
+    node_key = _node_key(directory, node.name)
     if node.role != "validator":
-        key = _node_key(directory, node.name)
-        return _Keys(key, key)
+        return _Keys(validator=None, node=node_key)
+    # The password is first: a keystore without one is a lost key. Who is interrupted between the two goes on with it.
+    if not keystore.exists() and not password_file.exists():
+        write_secret_file(password_file, secrets.token_urlsafe(24).encode() + b"\n")
+    password = read_secret_file(password_file).decode(errors="replace").strip()
     if keystore.exists():
-        validator = load_key(keystore, password_file.read_text(encoding="utf-8").strip())
+        validator = load_key(keystore, password)
     else:
         validator = PrivateKey(secrets.token_bytes(32))
-        password = secrets.token_urlsafe(24)
-        write_secret_file(password_file, password.encode() + b"\n")
         save_key(keystore, validator, password, scrypt_n=SCRYPT_N_LOCAL)
-    return _Keys(validator, _node_key(directory, node.name))
+    return _Keys(validator=validator, node=node_key)
 
 
 def _node_key(directory: NetworkDirectory, name: str) -> PrivateKey:
-    return PrivateKey(bytes.fromhex((directory.node(name) / "nodekey").read_text(encoding="ascii").strip()))
+    return load_node_key(directory.node(name) / "nodekey")
 
 
 def _enode(key: PrivateKey, plan: NetworkPlan, node: NodePlan) -> str:
@@ -354,10 +365,12 @@ def _restarts(directory: NetworkDirectory, name: str) -> int:
 
 def _end(processes: list[psutil.Process]) -> None:
     for process in processes:
-        process.terminate()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
     _, alive = psutil.wait_procs(processes, timeout=STOP_TIMEOUT_S)
     for process in alive:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _log_ends(directory: NetworkDirectory, lines: int = 8) -> str:

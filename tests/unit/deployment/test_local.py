@@ -1,0 +1,85 @@
+"""Making and deleting a local network; nothing is started here."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from metanode.crypto.keystore import load_key
+from metanode.errors import InvalidInput
+from sdk.testnet.deployment.apply import local
+from sdk.testnet.deployment.apply.layout import NetworkDirectory
+from sdk.testnet.deployment.plan import NetworkSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TWO = NetworkSpec(validator_count=2)
+
+
+def address(directory: NetworkDirectory, name: str) -> bytes:
+    home = directory.node(name)
+    return load_key(home / "validator.json", (home / "validator.password").read_text().strip()).address
+
+
+def test_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
+    directory = NetworkDirectory(tmp_path)
+    local.create_network(directory, TWO)
+
+    for name in ("validator.json", "validator.password", "nodekey"):
+        assert stat.S_IMODE((directory.node("validator-1") / name).stat().st_mode) == 0o600
+    assert stat.S_IMODE(directory.node("validator-1").stat().st_mode) == 0o700
+
+
+def test_keys_are_taken_up_again_after_a_reset(tmp_path: Path) -> None:
+    directory = NetworkDirectory(tmp_path)
+    local.create_network(directory, TWO)
+    before = address(directory, "validator-2")
+
+    local.reset_network(directory)
+    local.create_network(directory, TWO)
+
+    assert address(directory, "validator-2") == before
+
+
+@pytest.mark.parametrize(
+    "lost", [("validator.json",), ("validator.json", "validator.password"), ("nodekey",)]
+)
+def test_a_creation_that_was_interrupted_goes_on(tmp_path: Path, lost: tuple[str, ...]) -> None:
+    directory = NetworkDirectory(tmp_path)
+    local.create_network(directory, TWO)
+    directory.plan_file.unlink()
+    for name in lost:
+        (directory.node("validator-2") / name).unlink()
+
+    local.create_network(directory, TWO)
+
+    assert directory.exists()
+    assert address(directory, "validator-2") != address(directory, "validator-1")
+
+
+def test_a_keystore_without_its_password_names_the_file_that_is_missing(tmp_path: Path) -> None:
+    directory = NetworkDirectory(tmp_path)
+    local.create_network(directory, TWO)
+    directory.plan_file.unlink()
+    (directory.node("validator-1") / "validator.password").unlink()
+
+    with pytest.raises(InvalidInput, match=r"validator-1/validator\.password: No such file"):
+        local.create_network(directory, TWO)
+
+
+def test_a_network_with_a_damaged_plan_can_be_reset(tmp_path: Path) -> None:
+    directory = NetworkDirectory(tmp_path)
+    local.create_network(directory, TWO)
+    directory.plan_file.write_text("{")
+
+    assert not local.stop_network(directory)
+    local.reset_network(directory)
+    local.create_network(directory, TWO)
+
+
+def test_where_nothing_is_there_is_nothing_to_stop(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no network in"):
+        local.stop_network(NetworkDirectory(tmp_path))
