@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -35,7 +36,8 @@ STABLE_AFTER_S = 30.0
 STOP_TIMEOUT_S = 10.0
 """A node stops within 5 s of SIGTERM; one that has not after this is killed."""
 LOG_BYTES_MAX = 32 * 1024 * 1024
-"""A log file over this is moved to NAME.log.1; one old file is kept."""
+"""A log file over this is copied to NAME.log.1 and begun anew; one old file is kept."""
+LOG_CHECK_INTERVAL_S = 60.0
 
 
 class Supervisor:
@@ -55,6 +57,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         self._end_orphans()
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._bound_logs(), name="bound logs")
             while not self._stopping.is_set():
                 for node in self._directory.load_plan().nodes:
                     if node.name not in self._watched:
@@ -91,8 +94,6 @@ class Supervisor:
     async def _start(self, node: NodePlan, restarts: int) -> asyncio.subprocess.Process:
         log = self._directory.log_file(node.name)
         log.parent.mkdir(parents=True, exist_ok=True)
-        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
-            log.replace(log.with_name(log.name + ".1"))
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "metanode.node", str(self._directory.node(node.name)),
@@ -116,6 +117,19 @@ class Supervisor:
             return await ended
         finally:
             stopping.cancel()
+
+    async def _bound_logs(self) -> None:
+        """Look at the size of all logs now and then, until the supervisor stops."""
+        while not self._stopping.is_set():
+            for log in self._directory.path.glob("logs/*.log"):
+                try:
+                    bound_log(log)
+                except OSError as error:
+                    # No room for the copy, or a reset has taken the file: not a reason to stop the nodes.
+                    say(f"{log} is not bounded: {error.strerror}")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOG_CHECK_INTERVAL_S):
+                    await self._stopping.wait()
 
     def _end_orphans(self) -> None:
         """Stop nodes that a killed supervisor left behind, known by their state files and command lines."""
@@ -176,6 +190,16 @@ def single(directory: NetworkDirectory) -> Iterator[None]:
         file.flush()
         yield
         file.truncate(0)
+
+
+def bound_log(log: Path, *, bytes_max: int = LOG_BYTES_MAX) -> None:
+    """Copy a log that is too long to NAME.log.1, and cut it to nothing in place: whoever writes it has it open for appending.
+
+    What is written between the two is lost; moving the file would take it along, and the log would grow on under the other name.
+    """
+    if log.stat().st_size > bytes_max:
+        shutil.copyfile(log, log.with_name(log.name + ".1"))
+        os.truncate(log, 0)
 
 
 def describe_exit(code: int) -> str:
