@@ -241,6 +241,7 @@ async def _run(inputs: _Inputs) -> None:
             data=inputs.data, own=inputs.own, peer_limit=config.p2p.max_peers,
         )  # fmt: skip
         driver.subscribe(lambda decided: _announce(link, decided))
+        driver.subscribe(administration.upon_decided)
         driver.subscribe(measurements.upon_decided)
         driver.subscribe_evidence(measurements.upon_evidence)
         async with asyncio.TaskGroup() as tasks:

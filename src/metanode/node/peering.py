@@ -58,7 +58,7 @@ class PeerStatus:
         return self._genesis.chain_id
 
     def tip(self) -> Tip:
-        """The newest block that is final here."""
+        """The newest decided block; it may be on its way to the disk. What it claims proves nothing."""
         certificate = self._driver.tip.certificate
         return Tip(
             height=self._driver.tip.header.height,

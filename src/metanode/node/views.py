@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from metanode.chain.genesis import Genesis
     from metanode.chain.header import ConsensusHeader
     from metanode.chain.validators import ValidatorSet
+    from metanode.consensus.effects import Decided
     from metanode.node.driver import Driver
     from metanode.node.services import ServiceWatch
     from metanode.p2p.network import Network
@@ -188,8 +189,13 @@ class Administration:
         self._driver = driver
         self._network = network
         self._own = own
+        self._final: ConsensusHeader | None = None
         self.endpoints: dict[str, str] = {}
         """What this node serves, by name; filled in by the composition root."""
+
+    def upon_decided(self, decided: Decided) -> None:
+        """Note a block that has become visible."""
+        self._final = decided.block.header
 
     def node_info(self) -> Mapping[str, Any]:
         """This node, in geth's shape with our additions."""
@@ -247,8 +253,8 @@ class Administration:
         return self._network.remove_peer(parse_enode(enode))
 
     def status(self) -> Mapping[str, Any]:
-        """The node in one glance."""
-        header = self._driver.tip.header
+        """The node in one glance; height, hash and time are of one block, the newest that can be read."""
+        header = self._final_header()
         return {
             "network": self._genesis.network_name,
             "kind": self._network_kind,
@@ -257,9 +263,9 @@ class Administration:
             "version": self._client,
             "state": self._driver.mode.value,
             "halted": None if self._driver.halted is None else str(self._driver.halted),
-            "height": self._driver.final_height,
-            "block_hash": encode_data(header.execution_hash),
-            "timestamp": header.timestamp,
+            "height": self._driver.final_height if header is None else header.height,
+            "block_hash": None if header is None else encode_data(header.execution_hash),
+            "timestamp": None if header is None else header.timestamp,
             "validator": None if self._own is None else format_address(self._own),
             "validators": [
                 format_address(address) for address in self._driver.tip.state.validators.addresses
@@ -282,10 +288,15 @@ class Administration:
             return halted
         if self._driver.mode is not Mode.LIVE:
             return f"{self._driver.mode.value}: height {self._driver.final_height}"
-        age_s = now_s - self._driver.tip.header.timestamp
+        age_s = now_s - (self._final_header() or self._driver.tip.header).timestamp
         if self._driver.final_height > 0 and age_s > SILENT_PERIODS * self._genesis.parameters.period_s:
             return f"no block for {age_s:.0f} s"
         return None
+
+    def _final_header(self) -> ConsensusHeader | None:
+        """The newest block that can be read. The driver's tip may be on its way to the disk; None while a start catches up with it."""
+        tip = self._driver.tip.header
+        return self._final or (tip if tip.height == self._driver.final_height else None)
 
 
 def clock_offset_s(peers: Sequence[PeerInfo]) -> float | None:
