@@ -25,6 +25,8 @@ RETRY_S_MAX: Final = 15.0
 EAGER_S: Final = 60.0
 """For so long after its start, or after it was last connected, any target is redialled like a validator: networks start together."""
 RESOLVE_TIMEOUT_S: Final = 5.0
+ADDRESSES_MAX: Final = 8
+"""Of one name; each is tried in its turn."""
 LOG_INTERVAL_S: Final = 60.0
 
 
@@ -75,19 +77,22 @@ class Target:
         self._random = random
         self.is_static = is_static
         """Whether it was configured, and not found in a record."""
-        self._logged: tuple[str, float] = ("", 0.0)
+        self._logged: dict[str, float] = {}
+        """When each text was last logged; one for each address and way to fail."""
 
     async def run(self) -> None:
         """Keep the target connected until cancelled; ends by itself only when the address turns out to be our own."""
         loop = asyncio.get_running_loop()
-        failures = 0
+        failures = turn = 0
         eager_until = loop.time() + EAGER_S
         while True:
             try:
                 if self.node_id is not None and await self._owner.wait_disconnected(self.node_id):
                     failures = 0
                     eager_until = loop.time() + EAGER_S
-                ip = await resolve(self.enode.host)
+                addresses = await resolve(self.enode.host)
+                # A name such as localhost has addresses of both families, and a node listens on one: each gets its turn.
+                ip = addresses[turn % len(addresses)]
                 self._owner.upon_resolved(self.enode, ip)
                 node_id = await self._identify(ip)
                 if node_id == self._owner.own_id:
@@ -99,6 +104,7 @@ class Target:
                     failures = 0
                     eager_until = loop.time() + EAGER_S
             except (PeerFault, PeerUnavailable, OSError) as error:
+                turn += 1
                 self._log(error, loop.time())
             failures += 1
             is_eager = loop.time() < eager_until or (
@@ -120,20 +126,20 @@ class Target:
         return node_id
 
     def _log(self, error: Exception, now: float) -> None:
-        message, at = self._logged
-        if str(error) == message and now < at + LOG_INTERVAL_S:
+        self._logged = {text: at for text, at in self._logged.items() if now < at + LOG_INTERVAL_S}
+        if str(error) in self._logged:
             return
-        self._logged = (str(error), now)
+        self._logged[str(error)] = now
         if isinstance(error, PinMismatch):
             log.error("peer_pin_mismatch", address=self.enode.address, error=str(error))
         else:
             log.warning("peer_dial_failed", address=self.enode.address, error=str(error)[:200])
 
 
-async def resolve(host: str) -> str:
-    """Return an IP address of a host; raises PeerUnavailable when it has none."""
+async def resolve(host: str) -> tuple[str, ...]:
+    """Return the IP addresses of a host, those of IPv4 first and at most `ADDRESSES_MAX`; raises PeerUnavailable when it has none."""
     try:
-        return str(ipaddress.ip_address(host))
+        return (str(ipaddress.ip_address(host)),)
     except ValueError:
         pass
     try:
@@ -145,4 +151,5 @@ async def resolve(host: str) -> str:
         raise PeerUnavailable(f"the host name {host!r} does not resolve: {error}") from error
     if not found:
         raise PeerUnavailable(f"the host name {host!r} does not resolve")
-    return str(found[0][4][0])
+    ordered = sorted(found, key=lambda entry: entry[0] is not socket.AF_INET)
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in ordered))[:ADDRESSES_MAX]
