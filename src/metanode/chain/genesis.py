@@ -10,6 +10,7 @@ computed. `make_genesis` builds the file of a new network.
 
 import difflib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,6 +42,8 @@ BASE_FEE_DEFAULT: Final = 10**9
 BLOB_SCHEDULE: Final = {"target": 6, "max": 9, "baseFeeUpdateFraction": 5_007_716}
 """Prague's, for all forks: with all active from genesis, clients differ in which one they take."""
 
+_NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]{1,78}|[0-9]{1,80}", re.ASCII)
+"""A little more than any field takes; int() alone would take underscores, signs and spaces too, which other clients refuse."""
 _PROBLEMS_MAX: Final = 50
 """A file with more is not a genesis file."""
 _BLOCKS_FROM_GENESIS: Final = (
@@ -289,11 +292,8 @@ class _Problems:
         number: int | None = None
         if type(value) is int:
             number = value
-        elif isinstance(value, str) and len(value) <= 80:
-            try:
-                number = int(value, 16) if value.lower().startswith("0x") else int(value)
-            except ValueError:
-                number = None
+        elif isinstance(value, str) and _NUMBER.fullmatch(value):
+            number = int(value, 16) if value[:2] in {"0x", "0X"} else int(value)
         if number is None:
             self.add(f"{where}: expected a number, found {_described(value)}")
         elif not low <= number <= high:

@@ -105,7 +105,7 @@ def load_key(path: Path, password: str) -> PrivateKey:
     """Return the key of a key file; raises InvalidKeystore that names the file."""
     try:
         content = json.loads(read_secret_file(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidKeystore(f"{path}: expected a JSON key file: {error}") from error
     try:
         return decrypt_key(content, password)
