@@ -8,6 +8,7 @@ from metanode.cli.calls import batch
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
 from metanode.cli.output import print_json, print_table
 from metanode.primitives.hexadecimal import decode_quantity
+from metanode.primitives.units import format_tokens
 from sdk.testnet.deployment.apply.accounts import FundedAccount, funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 
@@ -33,9 +34,9 @@ def list_accounts(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False
         )
         return
     print_table(
-        ("address", "private key", "balance (ether)"),
+        ("address", "private key", "balance (tokens)"),
         [
-            (account.address, account.private_key, f"{balance // 10**18}.{balance % 10**18 // 10**14:04d}")
+            (account.address, account.private_key, format_tokens(balance))
             for account, balance in zip(accounts, balances, strict=True)
         ],
     )

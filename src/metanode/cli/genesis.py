@@ -15,6 +15,7 @@ from metanode.cli.options import AsJson
 from metanode.cli.output import print_json
 from metanode.crypto.addresses import format_address, parse_address
 from metanode.errors import InvalidInput
+from metanode.primitives.units import parse_tokens
 
 app = typer.Typer(help="Make and check genesis files.", no_args_is_help=True)
 
@@ -33,7 +34,7 @@ def new(
     ] = 60_000_000,
     reward_gwei: Annotated[int, typer.Option(help="Reward of each block's proposer.")] = 0,
     fund: Annotated[
-        list[str] | None, typer.Option(help="ADDRESS=ETHER; give the option once for each.")
+        list[str] | None, typer.Option(help="ADDRESS=TOKENS, such as 0x…=1.5; give the option once for each.")
     ] = None,
     genesis_time: Annotated[int | None, typer.Option(help="Seconds since the epoch; by default now.")] = None,
 ) -> None:
@@ -41,9 +42,9 @@ def new(
     balances = {}
     for entry in fund or []:
         address, separator, amount = entry.partition("=")
-        if not separator or not amount.isdecimal():
-            raise InvalidInput(f"--fund {entry}: expected ADDRESS=ETHER with whole ether, such as 0x…=1000")
-        balances[parse_address(address, field="--fund")] = int(amount) * 10**18
+        if not separator:
+            raise InvalidInput(f"--fund: found {entry[:80]!r}; expected ADDRESS=TOKENS, such as 0x…=1000")
+        balances[parse_address(address, field="--fund")] = parse_tokens(amount, field="--fund")
     document = make_genesis(
         network_name=network,
         chain_id=chain_id,

@@ -26,46 +26,53 @@ app = typer.Typer(help="Validator keys (Web3 keystores).", no_args_is_help=True)
 
 Keystore = Annotated[Path, typer.Argument(help="The keystore file.")]
 PasswordFile = Annotated[
-    Path | None, typer.Option(help="File with the password, mode 0600; otherwise it is asked for.")
+    Path | None,
+    typer.Option(
+        help="File with the password, mode 0600; by default that of the keystore with the suffix .password, else it is asked for."
+    ),
+]
+NewPasswordFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with the password, mode 0600; without it a random one is written beside the keystore, with the suffix .password."
+    ),
 ]
 
 
 @app.command()
 def new(
     keystore: Keystore,
-    password_file: PasswordFile = None,
+    password_file: NewPasswordFile = None,
     dev: Annotated[
         bool, typer.Option("--dev", help="Light encryption (scrypt N=16,384), for test networks only.")
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Make a new key. Without a password file one is made beside the keystore with a random password."""
+    """Make a new key."""
     password, made = _password_for_new(keystore, password_file)
     key = PrivateKey(secrets.token_bytes(32))
     save_key(keystore, key, password, scrypt_n=SCRYPT_N_LOCAL if dev else SCRYPT_N_DEFAULT)
-    _show(key, keystore, json=json)
-    if made is not None and not json:
-        typer.echo(f"password: {made} (0600)")
+    _show(key, keystore, password_file=made, json=json)
 
 
 @app.command("import")
 def import_key(
     keystore: Keystore,
     private_key_file: Annotated[Path, typer.Option(help="File with 64 hexadecimal digits, mode 0600.")],
-    password_file: PasswordFile = None,
+    password_file: NewPasswordFile = None,
     json: AsJson = False,
 ) -> None:
     """Encrypt an existing private key, read from a file."""
     text = read_secret_file(private_key_file).decode("ascii", "replace").strip().removeprefix("0x")
     try:
         key = PrivateKey(bytes.fromhex(text))
-    except ValueError:
+    except (ValueError, InvalidInput):
         raise InvalidInput(
-            f"{private_key_file}: expected 64 hexadecimal digits, found {len(text)} characters"
+            f"{private_key_file}: found {len(text)} characters that are no key; expected 64 hexadecimal digits"
         ) from None
-    password, _ = _password_for_new(keystore, password_file)
+    password, made = _password_for_new(keystore, password_file)
     save_key(keystore, key, password)
-    _show(key, keystore, json=json)
+    _show(key, keystore, password_file=made, json=json)
 
 
 @app.command()
@@ -77,29 +84,32 @@ def show(keystore: Keystore, password_file: PasswordFile = None, json: AsJson = 
     if password_file is None and beside.exists():
         password_file = beside
     if password_file is not None:
-        password = read_secret_file(password_file).decode().strip()
+        password = read_secret_file(password_file).decode(errors="replace").strip()
     else:
         password = typer.prompt("password", hide_input=True)
-    _show(load_key(keystore, password), keystore, json=json)
+    _show(load_key(keystore, password), keystore, password_file=None, json=json)
 
 
 def _password_for_new(keystore: Path, password_file: Path | None) -> tuple[str, Path | None]:
+    """Return the password, and the file that was made for it."""
     if keystore.exists():
         raise InvalidInput(f"{keystore} exists already, a key file is never overwritten")
     if password_file is not None:
-        return read_secret_file(password_file).decode().strip(), None
+        return read_secret_file(password_file).decode(errors="replace").strip(), None
     made = keystore.with_suffix(".password")
     password = secrets.token_urlsafe(24)
     write_secret_file(made, password.encode() + b"\n")
     return password, made
 
 
-def _show(key: PrivateKey, keystore: Path, *, json: bool) -> None:
+def _show(key: PrivateKey, keystore: Path, *, password_file: Path | None, json: bool) -> None:
     document = {
         "address": format_address(key.address),
         "public_key": "0x" + key.public_key.hex(),
         "keystore": str(keystore),
     }
+    if password_file is not None:
+        document["password_file"] = str(password_file)
     if json:
         print_json(document)
         return

@@ -24,19 +24,21 @@ Force = Annotated[
 
 @app.command("list")
 def list_validators(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
-    """Show the validators of the next block, what they proposed lately, and open votes."""
+    """Show the validators of the next block, and what they proposed lately."""
     url = NetworkDirectory(directory.resolve()).load_plan().nodes[0].rpc_url
     addresses, signers = batch(
-        url, [("ibft_getValidatorsByBlockNumber", ["latest"]), ("ibft_getSignerMetrics", [])]
+        url, [("ibft_getValidatorsByBlockNumber", ["pending"]), ("ibft_getSignerMetrics", [])]
     )
     metrics: dict[str, Any] = {entry["address"]: entry for entry in signers}
     found = [
         {
             "address": format_address(parse_address(address)),
-            "proposed_blocks": decode_quantity(metrics[address]["proposedBlockCount"]),
-            "last_proposed_block": decode_quantity(metrics[address]["lastProposedBlockNumber"]),
+            "proposed_blocks": decode_quantity(entry["proposedBlockCount"]),
+            "last_proposed_block": decode_quantity(entry["lastProposedBlockNumber"]),
         }
         for address in addresses
+        # Who has just joined had no turn yet, and may be missing there.
+        for entry in [metrics.get(address, {"proposedBlockCount": "0x0", "lastProposedBlockNumber": "0x0"})]
     ]
     if json:
         print_json(found)

@@ -1,4 +1,4 @@
-"""Wei, gwei and whole tokens; seconds and milliseconds. Integers only.
+"""Wei as people write it: whole tokens and decimals. Integers only.
 
 Text amounts are exact decimals: "1.5" tokens is 1_500_000_000_000_000_000 wei, and an amount with more places than the unit has is
 refused rather than rounded.
@@ -8,29 +8,12 @@ import re
 from typing import Final
 
 from metanode.errors import InvalidEncoding
-from metanode.primitives.types import Gwei, Wei
+from metanode.primitives.types import Wei
 
-WEI_PER_GWEI: Final = 10**9
 WEI_PER_TOKEN: Final = 10**18
-GWEI_PER_TOKEN: Final = 10**9
 TOKEN_DECIMALS: Final = 18
 
 _DECIMAL: Final = re.compile(r"[0-9]{1,60}(?:\.[0-9]{1,60})?", re.ASCII)
-
-
-def gwei_to_wei(amount: int) -> Wei:
-    """Return gwei as wei."""
-    return Wei(amount * WEI_PER_GWEI)
-
-
-def wei_to_gwei(amount: int) -> Gwei:
-    """Return whole gwei, rounded down."""
-    return Gwei(amount // WEI_PER_GWEI)
-
-
-def tokens_to_wei(amount: int) -> Wei:
-    """Return whole tokens as wei."""
-    return Wei(amount * WEI_PER_TOKEN)
 
 
 def parse_tokens(text: str, *, field: str = "amount") -> Wei:

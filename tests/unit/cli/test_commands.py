@@ -36,8 +36,8 @@ def test_a_new_key_is_a_private_keystore_whose_secret_is_never_printed(tmp_path:
     made = metanode("keys", "new", "key.json", "--dev", "--json", cwd=tmp_path)
     shown = metanode("keys", "show", "key.json", "--json", cwd=tmp_path)
 
-    assert json.loads(made.stdout) == json.loads(shown.stdout)
-    assert set(json.loads(made.stdout)) == {"address", "public_key", "keystore"}
+    assert json.loads(made.stdout) == json.loads(shown.stdout) | {"password_file": "key.password"}
+    assert set(json.loads(shown.stdout)) == {"address", "public_key", "keystore"}
     for name in ("key.json", "key.password"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
@@ -80,10 +80,34 @@ def test_a_private_key_is_imported_from_a_file(tmp_path: Path) -> None:
     assert json.loads(made.stdout)["address"] == "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 
 
+def test_an_import_without_a_password_says_where_the_made_one_is(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("0x" + "ab" * 32)
+    secret.chmod(0o600)
+
+    made = metanode("keys", "import", "key.json", "--private-key-file", "secret", cwd=tmp_path)
+
+    assert "password file: key.password" in made.stdout
+    assert stat.S_IMODE((tmp_path / "key.password").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("text", ["", "ab" * 31, "zz" * 32, "00" * 32, "ff" * 32])
+def test_a_private_key_that_is_none_is_refused_by_its_file_and_never_shown(tmp_path: Path, text: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(text)
+    secret.chmod(0o600)
+
+    refused = metanode("keys", "import", "key.json", "--private-key-file", "secret", cwd=tmp_path, expect=1)
+
+    assert f"secret: found {len(text)} characters that are no key; expected 64" in refused.stderr
+    assert not text or text not in refused.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["secret"]
+
+
 def test_a_genesis_file_is_made_and_checked(tmp_path: Path) -> None:
     metanode(
         *("genesis", "new", "genesis.json", "--validator", VALIDATOR, "--chain-id", "7", "--network", "mine"),
-        *("--fund", f"0x{'22' * 20}=5", "--genesis-time", "1767225600"),
+        *("--fund", f"0x{'22' * 20}=5.25", "--genesis-time", "1767225600"),
         cwd=tmp_path,
     )
 
@@ -91,8 +115,28 @@ def test_a_genesis_file_is_made_and_checked(tmp_path: Path) -> None:
 
     assert (found["chain_id"], found["network"], found["validators"]) == (7, "mine", [VALIDATOR])
     assert json.loads((tmp_path / "genesis.json").read_text())["alloc"]["0x" + "22" * 20]["balance"] == hex(
-        5 * 10**18
+        525 * 10**16
     )
+
+
+@pytest.mark.parametrize(
+    ("fund", "sentence"),
+    [
+        ("0x11", "--fund: found '0x11'; expected ADDRESS=TOKENS"),
+        ("0x11=5", "--fund: expected 20 bytes, found 1"),
+        (f"0x{'22' * 20}=five", "--fund: expected a decimal number of tokens such as 1.5, found 'five'"),
+        (f"0x{'22' * 20}=", "--fund: expected a decimal number of tokens"),
+    ],
+)
+def test_a_balance_that_cannot_be_read_is_refused_and_nothing_written(
+    tmp_path: Path, fund: str, sentence: str
+) -> None:
+    arguments = ("--validator", VALIDATOR, "--chain-id", "7", "--network", "mine", "--fund", fund)
+
+    refused = metanode("genesis", "new", "genesis.json", *arguments, cwd=tmp_path, expect=1)
+
+    assert sentence in refused.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

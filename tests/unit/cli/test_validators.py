@@ -1,0 +1,39 @@
+"""`metanode validators` on a node's answers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from metanode.cli import validators
+from sdk.testnet.deployment.apply.layout import NetworkDirectory
+from sdk.testnet.deployment.plan import NetworkSpec, plan_network
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+OLD, NEW = "0x" + "11" * 20, "0x" + "22" * 20
+
+
+def test_who_has_just_joined_is_listed_although_it_had_no_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    NetworkDirectory(tmp_path).save_plan(plan_network(NetworkSpec()))
+    asked: list[Any] = []
+
+    def answer(_: str, calls: list[Any]) -> list[Any]:
+        asked.extend(calls)
+        signers = [{"address": OLD, "proposedBlockCount": "0x9", "lastProposedBlockNumber": "0x1f"}]
+        return [[OLD, NEW], signers]
+
+    monkeypatch.setattr(validators, "batch", answer)
+
+    validators.list_validators(directory=tmp_path, json=True)
+
+    assert asked[0] == ("ibft_getValidatorsByBlockNumber", ["pending"])
+    assert json.loads(capsys.readouterr().out) == [
+        {"address": OLD, "proposed_blocks": 9, "last_proposed_block": 31},
+        {"address": NEW, "proposed_blocks": 0, "last_proposed_block": 0},
+    ]
