@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import pytest
 
 from metanode.chain.quorum import QuorumRule
+from metanode.consensus.core import Core
 from metanode.consensus.inputs import VerdictGiven
-from metanode.consensus.machine import Consensus
+from metanode.consensus.phases import rounds
 from metanode.consensus.votes import RoundChangeBook, VoteBook
 from metanode.execution.client import ExecutionPayload, Valid
 from metanode.node.execution_worker import ExecutionWorker
@@ -81,12 +82,12 @@ def test_an_unavailable_client_taken_for_a_verdict_is_noticed(monkeypatch: pytes
 
 
 def test_a_proposer_that_ignores_prepared_blocks_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forget(self: Consensus, round_: int) -> None:
-        self._current.prepared = None
-        original(self, round_)
+    def forget(core: Core, round_: int) -> None:
+        core.current.prepared = None
+        original(core, round_)
 
-    original = Consensus._enter_round
-    monkeypatch.setattr(Consensus, "_enter_round", forget)
+    original = rounds.enter
+    monkeypatch.setattr(rounds, "enter", forget)
     any_seed_fails("prepared-by-all")
 
 

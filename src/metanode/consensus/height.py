@@ -48,7 +48,7 @@ def _commits() -> VoteBook[Commit]:
 
 @dataclass(slots=True, kw_only=True)
 class HeightState:
-    """One height in one core. The machine is its only writer."""
+    """One height in one core. The phases are its only writers."""
 
     electorate: Electorate
     timeouts: Timeouts

@@ -14,7 +14,7 @@ from metanode.primitives import rlp
 from metanode.primitives.types import Height, Round
 
 OWN_MESSAGES_MAX: Final = 64
-"""Own messages kept of one height: those of the current round, the newest commits before it (machine.OWN_COMMITS_MAX), one prepare."""
+"""Own messages kept of one height: those of the current round, the newest commits before it (height.OWN_COMMITS_MAX), one prepare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -185,8 +185,9 @@ def test_a_proposal_that_follows_an_undecided_block_is_only_refused(bench):
 def test_a_certificate_below_the_tip_is_compared_where_the_past_is_kept(bench):
     node, _, second = decided_node(bench)
     tip = node.core.tip
-    node.core._tip = replace(tip, certificate=replace(tip.certificate, height=Height(2)))
-    node.core._current.electorate = replace(node.core.electorate, height=Height(3))
+    core = node.core._core
+    core.tip = replace(tip, certificate=replace(tip.certificate, height=Height(2)))
+    core.current.electorate = replace(core.current.electorate, height=Height(3))
     (compare,) = node.hear(Decision(certificate=second))
     assert compare == CompareDecided(certificate=second, peer="peer")
     fork = prove_fork(tip.certificate, second, validators=bench.state.validators, rules=bench.rules)
