@@ -5,7 +5,8 @@ here too. They pass one set of contract tests (tests/unit/execution/test_contrac
 
 - A block is an `ExecutionPayload`; its hash is recomputed from the bytes before a client is asked anything about it.
 - `validate` and `finalize` are serial: the caller awaits one before it begins the next.
-- A fault of the client (disk, transport, still syncing) is `Unavailable`, as a verdict or raised; it is never INVALID.
+- A fault of the client (disk, transport, still syncing) is `Unavailable`, as a verdict or raised; it is never INVALID. One that
+  lasts until somebody acts (damaged data, an engine that stopped in the middle of a call) is errors.StorageDamaged, raised by any call.
 - A validated or built block is kept by its hash until a sibling or a descendant is finalized; asking again costs nothing.
 """
 
@@ -131,7 +132,7 @@ class ExecutionClient(Protocol):
         ...
 
     async def validate(self, payload: ExecutionPayload) -> Verdict:
-        """Execute a block on its parent, the head or a kept block, and tell whether it keeps the rules. Never raises Unavailable."""
+        """Execute a block on its parent, the head or a kept block, and tell whether it keeps the rules. A passing fault is a verdict."""
         ...
 
     async def finalize(self, execution_hash: Hash32) -> Head:

@@ -130,6 +130,8 @@ class EmbeddedExecution:
             )
         except _InvalidBlock as error:
             return Invalid(str(error))
+        except StorageDamaged:
+            raise
         except UnavailableError as error:
             return Unavailable(str(error))
         return Valid()

@@ -23,7 +23,7 @@ from metanode.chain.execution_header import (
     withdrawals_root,
 )
 from metanode.crypto.hashing import keccak256
-from metanode.errors import InvalidInput
+from metanode.errors import InvalidInput, StorageDamaged
 from metanode.errors import Unavailable as UnavailableError
 from metanode.execution.client import (
     Accepted,
@@ -142,6 +142,8 @@ class FakeExecution:
         """See ExecutionClient."""
         try:
             await self._disturb("validate")
+        except StorageDamaged:
+            raise
         except UnavailableError as error:
             return Unavailable(str(error))
         return self._validate(payload)

@@ -1,6 +1,7 @@
 """Asks the execution client, one question at a time: finalize before validate, in order of height (PROTOCOL section 6).
 
 Verdicts are kept by hash, also those of abandoned rounds. "Unavailable" is no verdict: the question is asked again while it matters. A
+client that has damaged data, or stopped in the middle of a call, mends by no question: that ends the node, to be started again. A
 decided block that the client calls invalid stops the node.
 """
 
@@ -19,6 +20,7 @@ from metanode.chain.timing import calculate_due, calculate_timestamp
 from metanode.consensus.effects import Decided
 from metanode.consensus.inputs import Input, PayloadBuilt, PayloadMissed, VerdictGiven
 from metanode.consensus.tip import Tip
+from metanode.errors import StorageDamaged
 from metanode.errors import Unavailable as UnavailableError
 from metanode.execution.client import (
     BuildId,
@@ -48,6 +50,8 @@ TAKE_SHARE: Final = 0.4
 """Share of the period, or of half the first deadline, that building in a later round may take."""
 BACKLOG_MAX: Final = 2
 """Decided blocks waiting for the client, above which the node counts as catching up."""
+BACKLOG_LIMIT: Final = 1_024
+"""Decided blocks that may wait in memory: as many as the store keeps whole, so that a new life goes on from there."""
 
 
 class ExecutionWorker:
@@ -92,7 +96,12 @@ class ExecutionWorker:
         return len(self._decided)
 
     def finalize(self, decided: Decided) -> None:
-        """Queue a durable decision."""
+        """Queue a durable decision. Raises Unavailable when the client has not taken any of the last `BACKLOG_LIMIT`."""
+        if len(self._decided) >= BACKLOG_LIMIT:
+            raise UnavailableError(
+                f"the execution client has stayed at block {self._head} while {len(self._decided)} more were decided; the log "
+                "says why (execution_unavailable). Repair that and start the node again"
+            )
         self._decided.append(decided)
         if len(self._decided) > BACKLOG_MAX:
             self._set_behind(is_behind=True)
@@ -163,6 +172,8 @@ class ExecutionWorker:
                 case Unavailable():
                     log.warning("execution_unavailable", height=height, reason=verdict.reason)
                     return False
+        except StorageDamaged:
+            raise
         except UnavailableError as error:
             log.warning("execution_unavailable", height=height, reason=str(error))
             return False
