@@ -62,3 +62,14 @@ def test_the_version_is_said_once_more_and_the_same() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
     assert metanode.__version__ == project["version"]
+
+
+def test_every_page_that_the_code_names_exists_with_its_section() -> None:
+    named = re.compile(r"(docs/[\w/-]+\.md)(?:, ([A-Z][a-z' ]+))?")
+    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "rust").rglob("*.rs")]
+    found = {reference for file in sources for reference in named.findall(file.read_text())}
+
+    assert len(found) >= 8
+    for page, section in sorted(found):
+        assert (ROOT / page).exists(), page
+        assert not section or f"\n## {section}\n" in (ROOT / page).read_text(), f"{page}: {section}"

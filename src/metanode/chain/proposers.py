@@ -1,10 +1,10 @@
-"""Who proposes (PROTOCOL section 3): one rotation, with those that have long been silent moved to its end.
+"""Who proposes (docs/spec/chain.md, Proposers): one rotation, with those that have long been silent moved to its end.
 
 With proof of authority the rotation is the set in address order, from the one after the parent's recorded proposer. With proof of stake it
 is the order of first appearance in the epoch's schedule, a weighted round-robin in which everyone proposes in proportion to power. Inputs
 are decided blocks only, so all honest nodes have one order; every N consecutive rounds visit everybody.
 
-The schedule (consensus.md 2.2), in integers: all priorities start at 0 at the epoch's first height; each step adds every validator's power
+The schedule, in integers: all priorities start at 0 at the epoch's first height; each step adds every validator's power
 to its priority, takes the highest (ties: the lower address), and subtracts the total power from it. Priorities always sum to 0 and stay
 within twice the total, so neither centring nor scaling is needed. It is a pure function of set and step: there is no state to synchronise.
 """

@@ -2,7 +2,7 @@
 
 Proof of authority counts equal validators: a quorum is 3w >= 2T. Proof of stake counts stake and takes the strict form: 3w > 2T. With at
 most `faulty_max` of the weight lying, two quorums always share an honest validator (the test states it for every total). Sources:
-consensus.md 1.2 and 2.1; go-ethereum's and Quorum's older 2F + 1 is unsafe for totals other than 3F + 1.
+docs/spec/chain.md, Quorums; go-ethereum's and Quorum's older 2F + 1 is unsafe for totals other than 3F + 1.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""When a block is due and what time it carries (PROTOCOL section 1). Whole seconds; the clock is an argument."""
+"""When a block is due and what time it carries (docs/spec/chain.md, Time). Whole seconds; the clock is an argument."""
 
 from typing import Final
 

@@ -13,7 +13,7 @@ from metanode.primitives.types import ZERO_ADDRESS, Address, Hash32
 VALIDATORS_MAX: Final = 1000
 """A certificate of 1,000 has 65 KB and verifies in 50 ms; published networks of this kind have at most 200."""
 TOTAL_POWER_BOUND: Final = 2**60
-"""Total power stays below this, so that contracts and clients with 64-bit arithmetic can multiply it by three (consensus.md 2.1)."""
+"""Total power stays below this, so that contracts and clients with 64-bit arithmetic can multiply it by three."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

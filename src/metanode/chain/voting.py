@@ -1,4 +1,4 @@
-"""Votes on membership, in the way of Besu's IBFT 2.0 (consensus.md 1.15).
+"""Votes on membership, in the way of Besu's IBFT 2.0 (docs/spec/chain.md, The state after a block).
 
 A block carries at most one vote, its recorded proposer's. A subject joins or leaves when more than half of the current validators hold
 the same open vote on it: floor(N / 2) + 1. The change counts from the next height. When it happens all votes on that subject are dropped,

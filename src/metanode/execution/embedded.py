@@ -39,7 +39,7 @@ from metanode.primitives.types import Hash32
 T = TypeVar("T")
 
 BUILD_TIME_S: Final = 0.35
-"""A build stops adding transactions in time to be done by then: it is restarted 400 ms before a block is due (PROTOCOL 1)."""
+"""A build stops adding transactions in time to be done by then: it is restarted 400 ms before a block is due."""
 BUILDS_MAX: Final = 8
 """Builds not taken yet; a height has two, and one more for each round."""
 EVENTS_MAX: Final = 1_024
@@ -185,7 +185,7 @@ class EmbeddedExecution:
             self.engine.set_syncing(starting, current, highest)
 
     async def rewind(self, number: int) -> Head:
-        """Forget the blocks above `number`: an operator's recovery (PROTOCOL 4). Raises errors.Unavailable."""
+        """Forget the blocks above `number`: an operator's recovery. Raises errors.Unavailable."""
         return _head(await self._on(self._deciding, "rewind", lambda: self.engine.rewind(number)))
 
     async def close(self) -> None:

@@ -77,7 +77,7 @@ def run_node(
 ) -> None:
     """Run one node until SIGTERM or SIGINT.
 
-    `sign_without_watermark` is the operator's word that a lost signer.log endangers nothing (PROTOCOL section 4).
+    `sign_without_watermark` is the operator's word that a lost signer.log endangers nothing (docs/spec/consensus.md, Starting again).
 
     Raises:
         MetanodeError: when a part can't be opened. A node whose going on could contradict what is decided stays up, and shows why.

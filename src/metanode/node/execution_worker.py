@@ -1,4 +1,4 @@
-"""Asks the execution client, one question at a time: finalize before validate, in order of height (PROTOCOL section 6).
+"""Asks the execution client, one question at a time: finalize before validate, in order of height.
 
 Verdicts are kept by hash, also those of abandoned rounds. "Unavailable" is no verdict: the question is asked again while it matters. A
 client that has damaged data, or stopped in the middle of a call, mends by no question: that ends the node, to be started again. A
@@ -43,7 +43,7 @@ RETRY_FIRST_S: Final = 0.05
 RETRY_MAX_S: Final = 1.0
 """Between two questions to a client that is unavailable: soon at first, so that a hiccup costs no round."""
 REBUILD_BEFORE_DUE_S: Final = 0.4
-"""An early build is made again this long before its slot, with the transactions that have come (PROTOCOL section 1)."""
+"""An early build is made again this long before its slot, with the transactions that have come."""
 TAKE_AT_SLOT_S: Final = 0.2
 """How long an early build may still take when its slot has come."""
 TAKE_SHARE: Final = 0.4
@@ -121,7 +121,7 @@ class ExecutionWorker:
     # --- start -------------------------------------------------------------------------------------------------------------------------
 
     async def recover(self, tip: ConsensusHeader, store: ConsensusStore) -> Height:
-        """Bring the client to the decided tip from our own store, and return its head; see PROTOCOL section 4, the crash table.
+        """Bring the client to the decided tip from our own store, and return its head; see docs/spec/consensus.md, Starting again.
 
         A client that is ahead stays ahead: whoever signs must wait until the chain has passed its head. Blocks that the store has no longer
         are fetched by sync; then the head stays below the tip. Raises ConsensusHalted when client and chain hold different blocks.

@@ -1,4 +1,4 @@
-"""When a node may take part (consensus.md 1.16): it knows that nobody is ahead, or that nobody can be, or it has waited long enough.
+"""When a node may take part (docs/spec/consensus.md, Starting again): it knows that nobody is ahead, or that nobody can be, or it has waited long enough.
 
 What a peer claims counts for nothing; a certificate that verifies does.
 """

@@ -120,7 +120,7 @@ class PeerHandlers:
         return Verdict.DROP
 
     async def upon_transactions(self, batch: bytes, peer: PeerInfo) -> Verdict:
-        """See NodeHandlers. Between validators only what came from elsewhere is handed on (PROTOCOL section 5)."""
+        """See NodeHandlers. Between validators only what came from elsewhere is handed on (docs/spec/peers.md, Who hears what)."""
         relay = not (self._is_validator and peer.is_validator)
         try:
             taken = await self._execution.submit_batch(batch, relay=relay)

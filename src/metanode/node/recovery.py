@@ -1,4 +1,4 @@
-"""`metanode node recover`: rewind an engine that is ahead of every certificate that can be had, and set a fork's proof aside (PROTOCOL section 4).
+"""`metanode node recover`: rewind an engine that is ahead of every certificate that can be had, and set a fork's proof aside.
 
 A fork's proof is set aside on the nodes whose chain stands, after people have agreed on it and stopped the others. An engine
 is ahead when node.db was lost or restored from a backup while the engine was not, and no peer has the certificates any more. With peers,

@@ -1,4 +1,4 @@
-"""When the event loop is so late that heavy RPC calls have to wait for another time (PROTOCOL section 6). Pure."""
+"""When the event loop is so late that heavy RPC calls have to wait for another time. Pure."""
 
 from __future__ import annotations
 

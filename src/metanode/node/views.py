@@ -93,7 +93,7 @@ class ChainView:
         self._driver.set_wishes({**self._driver.wishes, subject: add})
 
     def _check_candidate(self, subject: Address, name: str) -> None:
-        """A validator that can't take part weakens the quorum from its first block (PROTOCOL section 7)."""
+        """A validator that can't take part weakens the quorum from its first block."""
         peer = next((peer for peer in self._network.peers() if peer.proven == subject), None)
         if peer is None:
             raise InvalidInput(

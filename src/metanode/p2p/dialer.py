@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_S_MIN: Final = 0.25
 RETRY_S_MAX_NEEDED: Final = 1.0
-"""Validators are redialled within a second (PROTOCOL section 5)."""
+"""Validators are redialled within a second (docs/spec/peers.md, Records)."""
 RETRY_S_MAX: Final = 15.0
 EAGER_S: Final = 60.0
 """For so long after its start, or after it was last connected, any target is redialled like a validator: networks start together."""

@@ -14,7 +14,7 @@ from metanode.primitives.types import Address, Hash32, Height
 
 
 class Priority(IntEnum):
-    """Which outbound message goes first (PROTOCOL section 5).
+    """Which outbound message goes first (docs/spec/peers.md, Messages).
 
     The numbers are the order. Those up to CERTIFICATE travel with a consensus message, so that whoever relays it gives it the same place.
     """

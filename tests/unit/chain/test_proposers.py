@@ -1,4 +1,4 @@
-"""PROTOCOL section 3: who proposes, and what a dead validator costs."""
+"""Who proposes, and what a dead validator costs."""
 
 import itertools
 from collections import Counter

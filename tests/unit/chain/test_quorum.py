@@ -33,7 +33,7 @@ def test_the_least_weights_are_the_bounds_of_the_predicates(rule: QuorumRule, to
     assert not rule.has_honest(honest - 1, total)
 
 
-# Quorum is ceil(2N/3), F is floor((N - 1) / 3); 2F + 1 would be one less for 3, 6, 9 ... (consensus.md 1.2).
+# Quorum is ceil(2N/3), F is floor((N - 1) / 3); 2F + 1 would be one less for 3, 6, 9 ....
 @pytest.mark.parametrize(
     ("validators", "quorum", "faulty"),
     [

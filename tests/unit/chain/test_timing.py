@@ -1,4 +1,4 @@
-"""Slots of whole seconds (PROTOCOL section 1)."""
+"""Slots of whole seconds."""
 
 import pytest
 from hypothesis import given

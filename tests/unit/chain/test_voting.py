@@ -1,4 +1,4 @@
-"""Besu's rules for votes, and the guards that Besu lacks (consensus.md 1.15)."""
+"""Besu's rules for votes, and the guards that Besu lacks."""
 
 from collections.abc import Callable
 from typing import Any
