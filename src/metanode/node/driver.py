@@ -20,7 +20,6 @@ from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
 from metanode.chain.parameters import ChainRules
 from metanode.consensus import wire
-from metanode.consensus.early import HEIGHTS_AHEAD_MAX
 from metanode.consensus.effects import (
     BlockRefused,
     Broadcast,
@@ -60,11 +59,11 @@ from metanode.consensus.inputs import (
     WishesChanged,
 )
 from metanode.consensus.machine import Consensus
-from metanode.consensus.messages import Commit, Decision, Message, Prepare, Proposal, RoundChange, step_of
+from metanode.consensus.messages import Decision, Message, Proposal, step_of
 from metanode.consensus.record import ConsensusRecord
+from metanode.consensus.relay import is_of_use
 from metanode.consensus.stored import Stored
 from metanode.consensus.tip import Snapshot, Tip
-from metanode.consensus.votes import ROUNDS_AHEAD_MAX
 from metanode.errors import InvalidCertificate, InvalidInput
 from metanode.execution.client import ExecutionClient
 from metanode.node.execution_worker import ExecutionWorker
@@ -167,8 +166,6 @@ class Driver:
         self._upon_decided: list[Callable[[Decided], None]] = []
         self._upon_evidence: list[Callable[[Equivocation], None]] = []
         self.statistics = Statistics()
-
-    # --- life --------------------------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Recover, then take part until cancelled; once going on could contradict what is decided, only stay to show why."""
@@ -322,7 +319,8 @@ class Driver:
                 kind=_kind(message), height=message.height, round=message.round, at_ms=now_ms
             )
         self._feed(MessageReceived(message=message, peer=peer, now_ms=now_ms))
-        return Reception.RELAY if self._is_of_use(core, message) else Reception.DROP
+        is_wanted = is_of_use(message, height=core.height, round=core.round)
+        return Reception.RELAY if is_wanted else Reception.DROP
 
     def upon_peer_status(
         self,
@@ -633,27 +631,19 @@ class Driver:
 
         Whatever a former life signed was at or below the height that is now open, if nobody can be ahead: that height others decide. Where
         nothing was ever decided there is no former life to contradict. Covers a lost watermark, and a whole lost disk.
+        A key that has signed nothing is new, or has forgotten it all: it counts itself among those who are not ahead only where there are no
+        others, or after they had time to come.
         """
-        if not self._is_silenced or not self._gate.is_certain(core.tip.header.height, core.electorate):
+        if not self._is_silenced:
+            return None
+        is_alone = len(core.electorate.validators) == 1
+        counts_own = is_alone or asyncio.get_running_loop().time() >= self._gate.waits_until
+        if not self._gate.is_certain(core.tip.header.height, core.electorate, counts_own=counts_own):
             return None
         self._is_silenced = False
         first = max(Height(core.height + 1) if core.height > 1 else core.height, self._signs_after_engine)
         log.info("signing_begins", height=first)
         return first
-
-    def _is_of_use(self, core: Consensus, message: Message) -> bool:
-        """Tell whether peers may need a message too: it is of a height that is not over, and of a round for which there is room."""
-        if isinstance(message, Decision):
-            return False
-        if message.height != core.height:
-            return core.height < message.height <= core.height + HEIGHTS_AHEAD_MAX
-        match message:
-            case Proposal() | RoundChange():
-                return message.round >= core.round
-            case Prepare():
-                return core.round <= message.round <= core.round + ROUNDS_AHEAD_MAX
-            case Commit():
-                return message.round <= core.round + ROUNDS_AHEAD_MAX
 
     def _wake_importers(self) -> None:
         self._final_moved.set()

@@ -45,10 +45,10 @@ class LiveGate:
         """Note that a height is decided."""
         self._target = max(self._target, height)
 
-    def is_certain(self, tip: Height, electorate: Electorate) -> bool:
-        """Tell whether nobody can be ahead: whoever we do not see, or see ahead, is less than a quorum."""
+    def is_certain(self, tip: Height, electorate: Electorate, *, counts_own: bool = True) -> bool:
+        """Tell whether nobody can be ahead: whoever we do not see, or see ahead, is less than a quorum. `counts_own`: we are seen."""
         seen = {validator for validator, height in self._visible.values() if height <= tip}
-        if self._own is not None:
+        if self._own is not None and counts_own:
             seen.add(self._own)
         unseen = [address for address in electorate.validators.addresses if address not in seen]
         return tip >= self._target and not electorate.is_quorum(unseen)

@@ -66,6 +66,8 @@ class SimulatedNode:
         """Asked at each boundary of a write; True kills the node there."""
         self.lives = 0
         self.failure: BaseException | None = None
+        self.may_sign_without_watermark = False
+        """The operator's word, for the next life."""
         self._is_validator = is_validator
         self._execution_genesis = execution_genesis
         self._network = network
@@ -143,6 +145,7 @@ class SimulatedNode:
             execution=self.engine,
             clock=self.clock,
             fee_recipient=self.key.address,
+            may_sign_without_watermark=self.may_sign_without_watermark,
         )
         self._upon_life(self)
         self._life = tasks.create_task(self._live(self._driver), name=f"node {self.index}")

@@ -4,6 +4,7 @@ from metanode.consensus.core import Core
 from metanode.consensus.effects import RoundEntered, Send
 from metanode.consensus.equivocations import compare_proposal, prove
 from metanode.consensus.height import Phase
+from metanode.consensus.inputs import Mode
 from metanode.consensus.justification import InvalidJustification, verify_prepared
 from metanode.consensus.messages import RoundChange, Step
 from metanode.consensus.phases import proposing, signing, timers
@@ -26,10 +27,10 @@ def upon_block_timeout(core: Core, height: Height) -> None:
 
 def upon_round_timeout(core: Core, height: Height, round_: Round) -> None:
     """Leave a round whose deadline has passed."""
-    if (height, round_) != (core.height, core.current.round) or not core.takes_part:
+    if (height, round_) != (core.height, core.current.round) or core.mode is not Mode.LIVE:
         return
-    if core.current.awaited is not None:
-        # Decided already: only the body is missing, and no other round can change that.
+    if core.current.awaited is not None or not core.takes_part:
+        # Decided already: only the body is missing, and no other round can change that. Or not ours to leave: we follow those who vote.
         timers.arm_round(core)
         return
     move_to(core, Round(round_ + 1))
