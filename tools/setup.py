@@ -42,6 +42,9 @@ def main() -> int:
     except StepFailedError as error:
         print(f"set-up stopped: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("set-up interrupted; the next run goes on where it stopped", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -61,11 +64,16 @@ def check_tools() -> None:
 
 
 def create_environment() -> None:
-    """Make `.venv` when there is none."""
-    if (BIN / "python").exists():
+    """Make `.venv` when there is none, or one whose making was interrupted: pip is what comes last."""
+    if (BIN / "python").exists() and (BIN / "pip").exists():
         return
-    with progress("creating .venv"):
-        venv.create(VENV, with_pip=True, symlinks=True)
+    try:
+        with progress("creating .venv"):
+            venv.create(VENV, with_pip=True, symlinks=True, clear=True)
+    except subprocess.CalledProcessError:
+        raise StepFailedError(
+            f"{sys.executable} can't make a virtual environment with pip; on Debian and Ubuntu: apt-get install python3-venv"
+        ) from None
 
 
 def install_packages() -> None:
@@ -115,7 +123,9 @@ def install_checkout() -> None:
     (Path(found.stdout.strip()) / "metanode-checkout.pth").write_text(f"{ROOT / 'src'}\n")
     command = BIN / "metanode"
     command.write_text(
-        f"#!{BIN / 'python'}\nimport sys\n\nfrom metanode.cli import main\n\nsys.exit(main())\n"
+        f"#!{BIN / 'python'}\nimport sys\n\n"
+        # Loading takes a moment, in which Ctrl-C is no fault to trace.
+        "try:\n    from metanode.cli import main\nexcept KeyboardInterrupt:\n    sys.exit(130)\n\nsys.exit(main())\n"
     )
     command.chmod(0o755)
 

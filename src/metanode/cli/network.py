@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from metanode.cli.output import print_json, print_progress, print_table, print_w
 from metanode.errors import InvalidInput
 from sdk.testnet.deployment.apply.accounts import funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
-from sdk.testnet.deployment.plan import PRESETS, NetworkSpec
+from sdk.testnet.deployment.plan import PRESETS, NetworkSpec, plan_network
 
 if TYPE_CHECKING:
     from sdk.testnet.deployment.apply.local import NetworkStatus
@@ -51,7 +52,7 @@ def up(
         int | None, typer.Option(help="Added to every port, for a second network.")
     ] = None,
     timeout: Annotated[
-        float, typer.Option(help="Seconds to wait until the validators agree on a block.")
+        float, typer.Option(min=0, help="Seconds to wait until the validators agree on a block.")
     ] = 60.0,
     json: AsJson = False,
 ) -> None:
@@ -69,6 +70,8 @@ def up(
     if where.exists():
         _check_same(where, network, asked)
     else:
+        # Before anything is written: the cure is another offset, and a network that is made keeps its own.
+        local.check_ports(plan_network(spec).nodes)
         local.create_network(where, spec)
         if not json:
             print_progress(f"made network {spec.network_name} in {where.path}")
@@ -147,7 +150,7 @@ def logs(
     node: Annotated[str | None, typer.Argument(help="One node's name; without it all nodes.")] = None,
     directory: Directory = DEFAULT_DIRECTORY,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")] = False,
-    lines: Annotated[int, typer.Option(help="How many lines of each log.")] = 20,
+    lines: Annotated[int, typer.Option(min=0, help="How many lines of each log.")] = 20,
 ) -> None:
     """Print the ends of the nodes' logs."""
     where = NetworkDirectory(directory.resolve())
@@ -247,7 +250,12 @@ def _print_network(found: NetworkStatus, where: NetworkDirectory) -> None:
         print_warning("blocks stop as soon as one validator stops; with 4 validators they go on")
     elif tolerance.liars == 0:
         print_warning("one validator that lies is too many; 4 validators tolerate one")
-    if not found.running:
+    if not found.running and any(node.pid is not None for node in found.nodes):
+        print_warning(
+            f"the supervisor has ended, and its nodes go on without it; `{_command('up', where)}` starts them anew, "
+            f"`{_command('down', where)}` stops them"
+        )
+    elif not found.running:
         print_warning(f"the network is stopped; start it with `{_command('up', where)}`")
 
 
@@ -265,7 +273,17 @@ def _print_commands(where: NetworkDirectory) -> None:
 
 
 def _command(name: str, where: NetworkDirectory) -> str:
-    """How a command is typed for this network: by make in a clone of the repository, else by its own name."""
-    if where.path != DEFAULT_DIRECTORY.resolve():
-        return f"metanode {name} --directory {where.path}"
-    return f"make {name}" if Path("Makefile").exists() and Path("rust").exists() else f"metanode {name}"
+    """How a command is typed for this network: by make in a clone of the repository, else as this program was called."""
+    if where.path == DEFAULT_DIRECTORY.resolve():
+        in_clone = Path("Makefile").exists() and Path("rust").exists()
+        return f"make {name}" if in_clone else f"{_program()} {name}"
+    return f"{_program()} {name} --directory {shlex.quote(str(where.path))}"
+
+
+def _program() -> str:
+    """What to type for `metanode`: its path, unless the name alone finds this very program."""
+    called = sys.argv[0]
+    if Path(called).name != "metanode":
+        return "metanode"
+    found = shutil.which("metanode")
+    return "metanode" if found and Path(found).resolve() == Path(called).resolve() else shlex.quote(called)

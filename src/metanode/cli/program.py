@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from metanode import __version__
 from metanode.cli import accounts, bench, genesis, keys, network, node, validators
 from metanode.cli.output import print_error
 from metanode.errors import MetanodeError
@@ -13,8 +16,27 @@ app = typer.Typer(
     help="A BFT EVM testnet in one command.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"metanode {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """A BFT EVM testnet in one command."""
+
+
 network.register(app)
 app.add_typer(node.app, name="node")
 app.add_typer(keys.app, name="keys")

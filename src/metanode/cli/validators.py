@@ -68,14 +68,19 @@ def remove(address: ValidatorAddress, directory: Directory = DEFAULT_DIRECTORY, 
 
 @app.command()
 def votes(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
-    """Show each local validator's own open votes."""
+    """Show each local validator's own wishes, and which of them the validator set meets already."""
     plan = NetworkDirectory(directory.resolve()).load_plan()
     pending = {node.name: call(node.rpc_url, "ibft_getPendingVotes") for node in plan.validators}
     if json:
         print_json(pending)
         return
+    members = call(plan.validators[0].rpc_url, "ibft_getValidatorsByBlockNumber", "pending")
     for name, wishes in pending.items():
-        text = ", ".join(f"{'add' if adding else 'remove'} {address}" for address, adding in wishes.items())
+        text = ", ".join(
+            f"{'add' if adding else 'remove'} {format_address(parse_address(address))}"
+            + (" (done)" if (address in members) is adding else "")
+            for address, adding in wishes.items()
+        )
         typer.echo(f"{name}: {text or 'none'}")
 
 

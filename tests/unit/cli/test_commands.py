@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import socket
 import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from metanode import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,3 +175,21 @@ def test_an_existing_genesis_file_is_never_replaced(tmp_path: Path) -> None:
 
     assert "exists already" in refused.stderr
     assert (tmp_path / "genesis.json").read_text() == "mine"
+
+
+def test_the_program_says_its_version(tmp_path: Path) -> None:
+    assert metanode("--version", cwd=tmp_path).stdout == f"metanode {__version__}\n"
+
+
+@pytest.mark.parametrize("command", [(), ("up",), ("validators", "list")])
+def test_a_short_option_shows_the_same_help(tmp_path: Path, command: tuple[str, ...]) -> None:
+    assert metanode(*command, "-h", cwd=tmp_path).stdout == metanode(*command, "--help", cwd=tmp_path).stdout
+
+
+def test_a_taken_port_is_told_before_a_network_is_made(tmp_path: Path) -> None:
+    offset = random.SystemRandom().randrange(14_000, 20_000)
+    with socket.create_server(("127.0.0.1", 8_545 + offset)):
+        refused = metanode("up", "--validators", "1", "--port-offset", str(offset), cwd=tmp_path, expect=1)
+
+    assert f"(rpc_port of validator-1) is in use by process {os.getpid()}" in refused.stderr
+    assert not (tmp_path / ".metanode").exists()

@@ -37,3 +37,15 @@ def test_who_has_just_joined_is_listed_although_it_had_no_turn(
         {"address": OLD, "proposed_blocks": 9, "last_proposed_block": 31},
         {"address": NEW, "proposed_blocks": 0, "last_proposed_block": 0},
     ]
+
+
+def test_a_wish_that_is_fulfilled_is_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    NetworkDirectory(tmp_path).save_plan(plan_network(NetworkSpec(validator_count=1)))
+    answers = {"ibft_getPendingVotes": {OLD: True, NEW: True}, "ibft_getValidatorsByBlockNumber": [OLD]}
+    monkeypatch.setattr(validators, "call", lambda _url, method, *_params: answers[method])
+
+    validators.votes(directory=tmp_path)
+
+    assert capsys.readouterr().out == f"validator-1: add {OLD} (done), add {NEW}\n"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
 from metanode.crypto.keystore import load_key
-from metanode.errors import InvalidInput
+from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
-from sdk.testnet.deployment.plan import NetworkSpec
+from sdk.testnet.deployment.plan import NetworkSpec, NodePlan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,3 +86,48 @@ def test_a_network_with_a_damaged_plan_can_be_reset(tmp_path: Path) -> None:
 def test_where_nothing_is_there_is_nothing_to_stop(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no network in"):
         local.stop_network(NetworkDirectory(tmp_path))
+
+
+def test_nobody_waits_for_nodes_that_nothing_keeps_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = NetworkDirectory(tmp_path)
+    local.create_network(directory, TWO)
+    directory.supervisor_log.parent.mkdir()
+    directory.supervisor_log.write_text("No space left on device\n")
+    monkeypatch.setattr(local, "SUPERVISOR_START_TIMEOUT_S", 0.0)
+
+    with pytest.raises(
+        Unavailable, match=r"the supervisor of the nodes has ended\n.*\nNo space left on device"
+    ):
+        local.wait_network_ready(directory)
+
+
+def test_many_taken_ports_are_told_in_few_lines() -> None:
+    with contextlib.ExitStack() as listeners:
+        ports = [
+            listeners.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            for _ in range(12)
+        ]
+        nodes = [
+            NodePlan(
+                name=f"validator-{n + 1}", role="validator",
+                rpc_port=ports[n], p2p_port=ports[n + 3], metrics_port=ports[n + 6], private_port=ports[n + 9],
+            )
+            for n in range(3)
+        ]  # fmt: skip
+        with pytest.raises(InvalidInput) as refused:
+            local.check_ports(nodes)
+
+    lines = str(refused.value).splitlines()
+    assert lines[0].startswith(
+        f"port {ports[0]} (rpc_port of validator-1) is in use by process {os.getpid()} ("
+    )
+    assert lines[local.PORTS_NAMED_MAX].strip() == "and 4 more ports"
+    assert len(lines) == local.PORTS_NAMED_MAX + 2
+
+
+def test_version_control_leaves_out_a_network(tmp_path: Path) -> None:
+    local.create_network(NetworkDirectory(tmp_path / "net"), TWO)
+
+    assert (tmp_path / "net" / ".gitignore").read_text() == "*\n"

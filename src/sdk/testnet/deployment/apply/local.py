@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 
 READY_TIMEOUT_S = 60.0
 """A network that is not up after this has a fault; the message shows the logs' ends."""
+SUPERVISOR_START_TIMEOUT_S = 10.0
+"""A supervisor holds its lock within a second; one that does not after this has ended, and no node will come up."""
+PORTS_NAMED_MAX = 8
+"""A second network beside a first one meets all its ports: some of them tell what is wrong."""
 POLL_INTERVAL_S = 0.1
 STATUS_TIMEOUT_S = 2.0
 
@@ -114,6 +118,8 @@ def create_network(directory: NetworkDirectory, spec: NetworkSpec) -> NetworkPla
     enodes = {node.name: _enode(keys[node.name].node, plan, node) for node in plan.nodes}
     for node in plan.nodes:
         _write_config(directory, plan, node, enodes)
+    # Keys of a network inside a repository are nobody's to commit.
+    write_atomic(directory.path / ".gitignore", "*\n")
     directory.save_plan(plan)
     return plan
 
@@ -169,15 +175,21 @@ def wait_network_ready(
     """Wait until every validator reports the same finalized block, at height 1 or above.
 
     Raises:
-        Unavailable: when that has not happened in time; the message shows each log's end.
+        Unavailable: when that has not happened in time, or nothing keeps the nodes running; the message shows each
+            log's end.
     """
     deadline = time.monotonic() + timeout_s
+    last_supervised = time.monotonic()
     while True:
         status = network_status(directory)
         if progress is not None:
             progress(status)
         if status.height is not None and status.height >= 1 and _agree(status):
             return status
+        if status.running:
+            last_supervised = time.monotonic()
+        elif time.monotonic() > last_supervised + SUPERVISOR_START_TIMEOUT_S:
+            raise Unavailable(f"the supervisor of the nodes has ended\n{_log_ends(directory)}")
         if time.monotonic() > deadline:
             raise Unavailable(f"the network was not ready after {timeout_s:.0f} s\n{_log_ends(directory)}")
         time.sleep(POLL_INTERVAL_S)
@@ -249,9 +261,11 @@ def check_ports(nodes: Iterable[NodePlan]) -> None:
         if port in taken
     ]
     if problems:
+        more = len(problems) - PORTS_NAMED_MAX
+        lines = [*problems[:PORTS_NAMED_MAX], *([f"and {more} more ports"] if more > 0 else [])]
         raise InvalidInput(
-            "; ".join(sorted(problems))
-            + ". Stop it, or start this network with --port-offset 100 in another --directory"
+            "\n  ".join(lines)
+            + "\nStop it, or start this network with --port-offset 100 in another --directory"
         )
 
 
