@@ -266,6 +266,9 @@ class Network:
         """Do not keep a peer connected, and disconnect it; return whether it was kept (`admin_removePeer`)."""
         was_static = self._static.pop(str(enode), None) is not None
         target = self._roster.targets.get(str(enode))
+        if target is not None:
+            # At once: the peer may call back before the targets are looked through again.
+            target.is_static = False
         node_id = enode.node_id if target is None else target.node_id
         peer = None if node_id is None else self._roster.peers.get(node_id)
         if peer is not None:
@@ -399,6 +402,9 @@ class Network:
                 task = self._group.create_task(self._run_target(target), name=f"dial {enode.address}")
                 targets[text] = target
                 self._target_tasks[text] = task
+        for peer in self._roster.peers.values():
+            # One that is connected already may have been configured since, or not be any more.
+            peer.is_static = self._roster.is_static(peer.node_id)
 
     async def _run_target(self, target: Target) -> None:
         try:

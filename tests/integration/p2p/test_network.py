@@ -248,6 +248,24 @@ def test_validators_find_each_other_by_their_records(run, until) -> None:
 
 
 def test_nodes_find_each_other_by_discovery(run, until) -> None:
+def test_a_connected_peer_that_is_added_is_kept_from_then_on_and_one_that_is_removed_is_not(
+    run, until
+) -> None:
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        b = await networks.start("b", peers=(parse_enode(a.enode),))
+        await until(a.network.peers)
+        assert not a.network.peers()[0].is_static
+        assert a.network.add_peer(b.network.enode)
+        await until(lambda: a.network.peers()[0].is_static)
+        assert a.handlers.gone == []
+        assert a.network.remove_peer(b.network.enode)
+        await until(lambda: len(a.handlers.gone) == 1 and a.network.peers(), "b has called again")
+        assert not a.network.peers()[0].is_static
+
+    run(test)
+
+
     async def test(networks) -> None:
         boot = await networks.start("boot", discovers=True)
         nodes = [
