@@ -38,7 +38,7 @@ from metanode.p2p.protocol import (
     Transactions,
     Want,
 )
-from metanode.p2p.queue import Outbound, prepare
+from metanode.p2p.queue import Outbound, prepare, prepare_large
 from metanode.p2p.reputation import Offence
 from metanode.p2p.requests import UnaskedResponse
 from metanode.p2p.rlpx.connection import Ready
@@ -103,14 +103,17 @@ class Exchange:
         self._seen.add(digest)
         self._recent.add(Kept(priority=priority, digest=digest, raw=raw))
         if len(raw) <= protocol.SMALL_BYTES_MAX:
-            outbounds = [prepare(Consensus(priority=priority, raw=raw))]
-        else:
-            outbounds = [prepare(message) for message in protocol.large_messages(priority, digest, raw)]
+            outbound = prepare(Consensus(priority=priority, raw=raw))
+            for peer in self._roster.recipients():
+                if peer.push(outbound):
+                    peer.known.add(digest)
+            return
+        large = prepare_large(priority, digest, raw)
         for peer in self._roster.recipients():
-            if len(outbounds) > 1 and digest in peer.known:
+            if digest in peer.known:
                 # It was sent, or has announced it itself: ask before it is sent once more.
                 self._announce(peer, digest)
-            elif peer.push(*outbounds):
+            elif peer.push_large(large):
                 peer.known.add(digest)
 
     def send(self, node_id: NodeId, raw: bytes, priority: Priority = Priority.VOTE) -> None:
@@ -363,8 +366,7 @@ class Exchange:
         if len(kept.raw) <= protocol.SMALL_BYTES_MAX:
             accepted = peer.push(prepare(Consensus(priority=kept.priority, raw=kept.raw)))
         else:
-            messages = protocol.large_messages(kept.priority, kept.digest, kept.raw)
-            accepted = peer.push(*[prepare(message) for message in messages])
+            accepted = peer.push_large(prepare_large(kept.priority, kept.digest, kept.raw))
         if accepted:
             peer.known.add(kept.digest)
 

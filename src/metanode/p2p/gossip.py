@@ -24,8 +24,6 @@ KEPT_BYTES_MAX: Final = 24 * 1024 * 1024
 KNOWN_MAX: Final = 4096
 """Hashes that one peer is known to have."""
 
-ASSEMBLIES_PER_PEER_MAX: Final = 2
-"""A proposal, and the one of the next round."""
 ASSEMBLIES_BYTES_MAX: Final = 5 * LARGE_BYTES_MAX
 """Of all peers together."""
 ASKED_MAX: Final = 4096
@@ -130,8 +128,8 @@ class Assemblies:
         key = peer, large.digest
         if key in self._assemblies:
             raise PeerFault("large: the same message is on its way already")
-        if sum(known == peer for known, _ in self._assemblies) >= ASSEMBLIES_PER_PEER_MAX:
-            raise PeerFault(f"large: more than {ASSEMBLIES_PER_PEER_MAX} messages at a time")
+        if sum(known == peer for known, _ in self._assemblies) >= protocol.LARGES_AT_A_TIME_MAX:
+            raise PeerFault(f"large: more than {protocol.LARGES_AT_A_TIME_MAX} messages at a time")
         self._assemblies[key] = _Assembly(large=large, progress_at=now, is_wanted=is_wanted)
 
     def upon_part(self, peer: NodeId, part: Part, now: float) -> tuple[Priority, bytes] | None:

@@ -18,7 +18,7 @@ from metanode.p2p.gossip import KNOWN_MAX, HashSet
 from metanode.p2p.limits import TokenBucket
 from metanode.p2p.ports import PeerInfo
 from metanode.p2p.protocol import GetBlocks, GetBody, Message, Response
-from metanode.p2p.queue import Outbound, OutboundQueue, prepare
+from metanode.p2p.queue import Outbound, OutboundLarge, OutboundQueue, prepare
 from metanode.p2p.requests import OPEN_MAX, Requests
 from metanode.p2p.rlpx.connection import MessageReceived, PongReceived, Ready, RLPxConnection, Terminated
 from metanode.p2p.rlpx.reasons import DisconnectReason
@@ -176,6 +176,12 @@ class Peer:
         accepted = (
             self._queue.push(outbounds[0]) if len(outbounds) == 1 else self._queue.push_all(list(outbounds))
         )
+        self._woken.set()
+        return accepted
+
+    def push_large(self, large: OutboundLarge) -> bool:
+        """Queue a message that travels in parts; return whether it will be sent."""
+        accepted = self._queue.push_large(large)
         self._woken.set()
         return accepted
 

@@ -32,6 +32,8 @@ SMALL_BYTES_MAX: Final = PART_BYTES
 """Longest consensus message that is sent whole."""
 LARGE_BYTES_MAX: Final = 12 * 1024 * 1024
 """Longest thing in parts: a block of EIP-7934's 8 MiB and its requests, with room for a round change's certificates."""
+LARGES_AT_A_TIME_MAX: Final = 2
+"""Consensus messages in parts on their way over one connection in one direction: a proposal, and the one of the next round."""
 TRANSACTIONS_BYTES_MAX: Final = 192 * 1024
 """Longest batch: the longest transaction of the pool is 128 KiB."""
 CERTIFICATE_BYTES_MAX: Final = 128 * 1024

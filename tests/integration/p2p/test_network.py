@@ -52,7 +52,25 @@ def test_messages_reach_everybody_once_across_a_line_of_nodes(run, until) -> Non
     run(test)
 
 
-def test_validators_get_relayed_messages_on_demand_only(run, until) -> None:
+def test_many_large_messages_at_once_reach_everybody_and_nobody_is_charged(run, until) -> None:
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        b = await networks.start("b", peers=(parse_enode(a.enode),))
+        c = await networks.start("c", peers=(parse_enode(b.enode),))
+        await until(lambda: a.network.peers() and len(b.network.peers()) == 2)
+        larges = [bytes([number]) * (200_000 + number) for number in range(8)]
+        for large in larges:
+            a.network.broadcast(large, Priority.PROPOSAL)
+        await until(lambda: sorted(b.received) == larges, "pushed by their author")
+        await until(lambda: sorted(c.received) == larges, "asked for when they were announced")
+        for node in (a, b, c):
+            assert node.network.statistics().offences == {}
+            assert node.handlers.gone == []
+
+    run(test)
+
+
+def test_validators_get_relayed_messages_on_demand_only(run, until, until_quiet) -> None:
     async def test(networks) -> None:
         chain = networks.chain(*"abc")
         nodes = []
