@@ -41,7 +41,11 @@ def configure_logs(*, level: str, output_format: Format) -> None:
             ),
         ]
     else:
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=28))
+        # structlog's own choice shows the values of local variables, secrets among them, and holds the loop up while it draws them.
+        console = structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(), pad_event_to=28, exception_formatter=structlog.dev.plain_traceback
+        )
+        processors.append(console)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

@@ -55,3 +55,19 @@ def test_what_a_peer_said_can_neither_forge_a_line_nor_fill_the_log(
     assert written.count("\n") == 1
     assert "\x1b" not in written
     assert len(written) < TEXT_CHARACTERS_MAX + 300
+
+
+@pytest.mark.parametrize("output_format", ["console", "json"])
+def test_a_traceback_does_not_show_the_values_of_variables(
+    capsys: pytest.CaptureFixture[str], output_format
+) -> None:
+    configure_logs(level="info", output_format=output_format)
+    password = "hunter" + str(2)
+    try:
+        int(password[:6])
+    except ValueError:
+        structlog.get_logger().exception("failed")
+
+    written = capsys.readouterr().out
+    assert "ValueError" in written
+    assert "hunter2" not in written
