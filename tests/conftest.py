@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import random
 import tomllib
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
+from tests.acceptance.processes import free_offset
 
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
@@ -19,6 +20,14 @@ from sdk.testnet.deployment.plan import PRESETS, NetworkPlan, NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Without configuration an error in the node under test draws all its local variables: seconds on a busy machine.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 ALLOWED_SKIPS = tomllib.loads((Path(__file__).parent / "allowed_skips.toml").read_text()).get("skip", [])
 IN_CI = os.environ.get("CI") == "true"
@@ -83,9 +92,7 @@ class RunningNetwork:
 def start(path: Path, **changes: object) -> RunningNetwork:
     """Make and start a network on ports of its own, and wait until it finalizes."""
     directory = NetworkDirectory(path)
-    spec: NetworkSpec = replace(
-        PRESETS["metanode-local"], port_offset=random.SystemRandom().randrange(1000, 9000), **changes
-    )
+    spec: NetworkSpec = replace(PRESETS["metanode-local"], port_offset=free_offset(), **changes)
     plan = local.create_network(directory, spec)
     local.start_network(directory)
     local.wait_network_ready(directory)

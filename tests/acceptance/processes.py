@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -106,25 +107,39 @@ def check_same_chain(nodes: Iterable[Endpoint]) -> int:
     return common
 
 
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+"""Test processes that run beside each other take different ports, also while those of a stopped network look free."""
+OFFSET_STEP = 30
+"""No multiple of it is the distance of two kinds of ports of a network, so that no two networks have one in common."""
+_given: set[int] = set()
+"""Ports and offsets that this process has used: none is used twice, as who had it may come back."""
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody has now, for TCP and UDP, below those that the system gives away."""
-    found: list[int] = []
-    candidates = random.SystemRandom()
-    while len(found) < count:
-        port = candidates.randrange(21_000, 30_000)
-        if port not in found and is_free(port):
-            found.append(port)
+    """Ports that nobody has now, for TCP and UDP, below those that the system gives to outgoing connections."""
+    candidates = [port for port in range(21_000, 30_000) if port % WORKERS == WORKER and port not in _given]
+    random.SystemRandom().shuffle(candidates)
+    found = list(itertools.islice(filter(is_free, candidates), count))
+    assert len(found) == count, f"fewer than {count} of {len(candidates)} ports are free"
+    _given.update(found)
     return found
 
 
 def free_offset(nodes: int = 6) -> int:
     """A port offset with which a local network of so many nodes finds all its ports free."""
-    candidates = random.SystemRandom()
-    while True:
-        offset = candidates.randrange(100, 2_400)
-        bases = (RPC_PORT_BASE, P2P_PORT_BASE, METRICS_PORT_BASE, PRIVATE_PORT_BASE)
+    bases = (RPC_PORT_BASE, P2P_PORT_BASE, METRICS_PORT_BASE, PRIVATE_PORT_BASE)
+    candidates = [
+        step * OFFSET_STEP
+        for step in range(4, 80)
+        if step % WORKERS == WORKER and step * OFFSET_STEP not in _given
+    ]
+    random.SystemRandom().shuffle(candidates)
+    for offset in candidates:
         if all(is_free(base + offset + n) for base in bases for n in range(1, nodes + 1)):
+            _given.add(offset)
             return offset
+    raise AssertionError(f"none of {len(candidates)} port offsets is free")
 
 
 def is_free(port: int) -> bool:

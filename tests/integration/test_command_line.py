@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.acceptance.processes import free_offset
 
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 from sdk.testnet.deployment.apply.supervisor import running_supervisor
@@ -43,7 +43,7 @@ def document(directory: Path, *arguments: str) -> Any:
 def made_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A network of two validators that the command line has made and started."""
     path = tmp_path_factory.mktemp("network")
-    offset = random.SystemRandom().randrange(9_000, 12_000)
+    offset = free_offset()
     made = metanode(path, "up", "--validators", "2", "--port-offset", str(offset))
     assert "2 of 2 validators answer" in made.stderr
     assert "2 validators: tolerates 0 crashes, 0 liars" in made.stdout
@@ -117,7 +117,7 @@ def test_a_running_node_is_not_recovered(directory: Path) -> None:
 
 
 def test_a_taken_port_is_named_with_its_process(tmp_path: Path) -> None:
-    offset = random.SystemRandom().randrange(12_000, 14_000)
+    offset = free_offset()
     with socket.create_server(("127.0.0.1", 8545 + offset)):
         refused = metanode(tmp_path, "up", "--validators", "1", "--port-offset", str(offset), expect=1)
 

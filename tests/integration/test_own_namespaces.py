@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.acceptance.processes import wait_until
 
 from metanode.cli.calls import call
 from metanode.crypto.addresses import parse_address
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(120)
 
+WITHIN_S = 20.0
+"""Ten blocks; a node is dialled again within a second."""
 ABSENT = "0x" + "ab" * 20
 
 
@@ -26,13 +28,6 @@ ABSENT = "0x" + "ab" * 20
 def ask(network: RunningNetwork) -> Callable[..., Any]:
     """A call to the first validator's private listener."""
     return lambda method, *params: call(network.plan.nodes[0].private_url, method, *params)
-
-
-def wait_for(condition: Callable[[], object], what: str, *, within_s: float = 20.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {within_s} s for {what}"
-        time.sleep(0.1)
 
 
 def test_the_node_describes_itself_in_geth_s_shape(network: RunningNetwork, ask: Callable[..., Any]) -> None:
@@ -47,7 +42,7 @@ def test_the_node_describes_itself_in_geth_s_shape(network: RunningNetwork, ask:
 
 
 def test_every_other_validator_is_a_proven_peer(ask: Callable[..., Any]) -> None:
-    wait_for(lambda: len(ask("admin_peers")) == 3, "three peers")
+    wait_until(lambda: len(ask("admin_peers")) == 3, within_s=WITHIN_S, what="three peers")
 
     peers = ask("admin_peers")
     own = ask("admin_nodeInfo")["status"]["validator"].lower()
@@ -68,10 +63,10 @@ def test_a_peer_that_is_removed_goes_and_one_that_is_added_comes(own_network: Ru
         return any(peer["id"] == identity and peer["network"]["static"] for peer in call(one, "admin_peers"))
 
     assert call(one, "admin_removePeer", enode) is True
-    wait_for(lambda: not is_static(), "the peer to be forgotten")
+    wait_until(lambda: not is_static(), within_s=WITHIN_S, what="the peer to be forgotten")
     assert call(one, "admin_removePeer", enode) is False
     assert call(one, "admin_addPeer", enode) is True
-    wait_for(is_static, "the peer to be connected again")
+    wait_until(is_static, within_s=WITHIN_S, what="the peer to be connected again")
 
 
 @pytest.mark.parametrize("bad", ["", "http://127.0.0.1", "enode://zz@127.0.0.1:1", 7])
@@ -143,7 +138,7 @@ def test_validators_are_read_by_number_tag_and_hash(ask: Callable[..., Any]) -> 
 
 
 def test_signer_metrics_count_every_block_of_the_range_once(ask: Callable[..., Any]) -> None:
-    wait_for(lambda: int(ask("eth_blockNumber"), 16) >= 3, "three blocks")
+    wait_until(lambda: int(ask("eth_blockNumber"), 16) >= 3, within_s=WITHIN_S, what="three blocks")
 
     entries = ask("ibft_getSignerMetrics", "0x1", "0x3")
 
@@ -153,7 +148,7 @@ def test_signer_metrics_count_every_block_of_the_range_once(ask: Callable[..., A
 
 
 def test_a_commit_certificate_holds_a_quorum_of_seals_for_the_block(ask: Callable[..., Any]) -> None:
-    wait_for(lambda: int(ask("eth_blockNumber"), 16) >= 2, "two blocks")
+    wait_until(lambda: int(ask("eth_blockNumber"), 16) >= 2, within_s=WITHIN_S, what="two blocks")
 
     certificate = ask("ibft_getCommitCertificate", "0x1")
 
@@ -163,6 +158,11 @@ def test_a_commit_certificate_holds_a_quorum_of_seals_for_the_block(ask: Callabl
 
 
 def test_the_consensus_state_names_every_validator(ask: Callable[..., Any]) -> None:
+    wait_until(
+        lambda: all(entry["connected"] for entry in ask("ibft_getConsensusState")["validators"]),
+        within_s=WITHIN_S,
+        what="all validators to be connected",
+    )
     state = ask("ibft_getConsensusState")
 
     assert state["mode"] == "live"
@@ -170,7 +170,6 @@ def test_the_consensus_state_names_every_validator(ask: Callable[..., Any]) -> N
     assert [entry["address"] for entry in state["validators"]] == ask(
         "ibft_getValidatorsByBlockNumber", "latest"
     )
-    assert all(entry["connected"] for entry in state["validators"])
 
 
 def test_epoch_and_evidence_are_those_of_a_young_honest_network(ask: Callable[..., Any]) -> None:

@@ -25,12 +25,19 @@ await contract.waitForDeployment();
 const address = await contract.getAddress();
 results.code_bytes = ((await provider.getCode(address)).length - 2) / 2;
 
+const confirmed = new Promise((resolve) => {
+  const send = sockets.send.bind(sockets);
+  sockets.send = async (method, params) => {
+    const answer = await send(method, params);
+    if (method === "eth_subscribe") resolve();
+    return answer;
+  };
+});
 const subscribed = new Promise((resolve, reject) => {
   setTimeout(() => reject(new Error("no log arrived in 30 s")), 30_000).unref();
   sockets.once({ address, topics: [contract.interface.getEvent("Changed").topicHash] }, resolve);
 });
-await sockets.send("eth_chainId", []); // the subscription above is on its way before the transaction
-await new Promise((resolve) => setTimeout(resolve, 300));
+await confirmed; // the node knows of the subscription before the transaction
 await (await contract.add(21n)).wait(1);
 results.doubled = Number(await contract.doubled());
 const pushed = await subscribed;

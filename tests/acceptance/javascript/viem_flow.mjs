@@ -44,13 +44,21 @@ const deployed = await reader.waitForTransactionReceipt({
 const address = deployed.contractAddress;
 results.code_bytes = ((await reader.getCode({ address })).length - 2) / 2;
 
+const confirmed = new Promise((resolve) => {
+  const { transport } = listener;
+  const subscribe = transport.subscribe;
+  transport.subscribe = async (options) => {
+    const subscription = await subscribe(options);
+    resolve();
+    return subscription;
+  };
+});
 let stop;
 const subscribed = new Promise((resolve, reject) => {
   setTimeout(() => reject(new Error("no log arrived in 30 s")), 30_000).unref();
   stop = listener.watchContractEvent({ address, abi, eventName: "Changed", onLogs: (logs) => resolve(logs[0]), onError: reject });
 });
-await listener.getChainId(); // the subscription above is on its way before the transaction
-await new Promise((resolve) => setTimeout(resolve, 300));
+await confirmed; // the node knows of the subscription before the transaction
 await reader.waitForTransactionReceipt({
   hash: await writer.writeContract({ address, abi, functionName: "add", args: [21n] }),
 });

@@ -17,6 +17,7 @@ from metanode.p2p.enode import NodeId
 from metanode.p2p.network import Network, NetworkConfig
 from metanode.p2p.pins import MemoryPeerStore
 from metanode.p2p.ports import ForkId, OpeningMessages, PeerInfo, Priority, Tip, Verdict
+from metanode.p2p.protocol import GetBlocks
 from metanode.p2p.rlpx.handshake import NodeKey
 from metanode.primitives.types import Address, Hash32, Height
 
@@ -221,6 +222,45 @@ def free_port() -> int:
             return port
 
 
+QUESTIONS_AND_ANSWERS = {"GetBlocks", "Response"}
+
+
+async def wait_quiet(*nodes: Node) -> None:
+    """Wait until nothing is under way between the nodes, so that what has not come will not come.
+
+    A question and its answer go behind everything else that is queued for a connection. When all connections have been asked in both
+    directions and nobody has got anything but questions and answers meanwhile, nothing was on its way, and nothing was about to be said.
+    """
+
+    def heard() -> list[dict[str, int]]:
+        counts = [node.network.statistics().messages_in for node in nodes]
+        return [{k: n for k, n in each.items() if k not in QUESTIONS_AND_ANSWERS} for each in counts]
+
+    def is_about_to_speak(node: Node) -> bool:
+        exchange = node.network._exchange
+        return bool(exchange._announced) or not exchange._transactions.empty()
+
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            before = heard()
+            await wait_until(lambda: not any(map(is_about_to_speak, nodes)), "everything is said")
+            for node in nodes:
+                for peer in node.network._roster.ready():
+                    await peer.ask(2**20, WAIT_S, GetBlocks, first=Height(2**40), count=1)
+            if heard() == before and not any(map(is_about_to_speak, nodes)):
+                return
+
+
+def is_settled(*nodes: Node) -> bool:
+    """Whether each connection is kept by the one dial loop that made it, and no other loop is at work.
+
+    The others have found the connection, and sleep until it ends.
+    """
+    open_connections = [peer for node in nodes for peer in node.network._roster.connections]
+    served_by_dialler = sum(len(node.network._dialling) for node in nodes)
+    return all(peer.is_ready for peer in open_connections) and len(open_connections) == 2 * served_by_dialler
+
+
 async def wait_until(condition: Callable[[], object], what: str = "") -> None:
     """Wait for a condition on what other tasks do; polls, as the tasks are many and the wait is short."""
     try:
@@ -253,3 +293,13 @@ def run(request) -> Callable[[Callable[[Networks], Awaitable[None]]], None]:
 @pytest.fixture
 def until() -> Callable[..., Awaitable[None]]:
     return wait_until
+
+
+@pytest.fixture
+def until_quiet() -> Callable[..., Awaitable[None]]:
+    return wait_quiet
+
+
+@pytest.fixture
+def settled() -> Callable[..., bool]:
+    return is_settled

@@ -1,6 +1,5 @@
 """Nodes that come and go in any order find each other again, and nothing of ours fails meanwhile."""
 
-import asyncio
 from dataclasses import replace
 from random import Random
 
@@ -21,7 +20,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_five_validators_that_restart_at_random_are_a_full_mesh_again(run, until, seed: int) -> None:
+def test_five_validators_that_restart_at_random_are_a_full_mesh_again(run, until, settled, seed: int) -> None:
     async def test(networks) -> None:
         random = Random(seed)
         names = "abcde"
@@ -32,6 +31,13 @@ def test_five_validators_that_restart_at_random_are_a_full_mesh_again(run, until
         ports = {name: node.network.enode.tcp_port for name, node in nodes.items()}
         enodes = tuple(parse_enode(node.enode) for node in nodes.values())
         stores = {name: node.store for name, node in nodes.items()}
+        ids = {name: node.network.own_id for name, node in nodes.items()}
+
+        def missing(name: str) -> int:
+            """How many of the others do not see it."""
+            others = [node for other, node in nodes.items() if other != name]
+            return sum(ids[name] not in {peer.node_id for peer in node.network.peers()} for node in others)
+
         with capture_logs() as logs:
             for node in nodes.values():
                 for enode in enodes:
@@ -43,7 +49,10 @@ def test_five_validators_that_restart_at_random_are_a_full_mesh_again(run, until
                     if node.task is not None:
                         node.network.broadcast(b"%s %d" % (node.name.encode(), step), Priority.VOTE)
                         node.network.broadcast(random.randbytes(100_000), Priority.PROPOSAL)
-                await asyncio.sleep(random.uniform(0, 0.3))
+                heard_of_it = random.randrange(5)
+                await until(
+                    lambda left=name, n=heard_of_it: missing(left) >= n, "some have noticed that it is gone"
+                )
                 nodes[name] = await networks.start(
                     name,
                     chain=replace(chain),
@@ -52,14 +61,15 @@ def test_five_validators_that_restart_at_random_are_a_full_mesh_again(run, until
                     listen_port=ports[name],
                     store=stores[name],
                 )
-                await asyncio.sleep(random.uniform(0, 0.2))
+                connected = random.randrange(5)
+                await until(
+                    lambda back=name, n=connected: len(nodes[back].network.peers()) >= n, "some are connected"
+                )
             await until(
                 lambda: all(len(node.network.peers()) == 4 for node in nodes.values()), "everybody sees four"
             )
-            await asyncio.sleep(0.7)
-            assert [len(node.network.peers()) for node in nodes.values()] == [4] * 5, (
-                "and goes on seeing them"
-            )
+            await until(lambda: settled(*nodes.values()), "and goes on seeing them")
+            assert [len(node.network.peers()) for node in nodes.values()] == [4] * 5
             nodes["a"].network.broadcast(b"after all", Priority.VOTE)
             await until(lambda: all(b"after all" in nodes[name].received for name in "bcde"))
         assert [entry for entry in logs if entry["event"] in FAILURES] == []
