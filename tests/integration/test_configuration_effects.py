@@ -499,7 +499,7 @@ def p2p_max_peers(world: World) -> None:
         wait_until(
             lambda: "too many peers" in third.log.lower() or "too_many_peers" in third.log.lower(),
             within_s=20.0,
-            what=f"the third node is told that there is no place: {third.log[-1000:]}",
+            what=lambda: f"the third node is told that there is no place: {third.log[-1000:]}",
         )
         assert third.rpc.call("net_peerCount") == "0x0"
 
