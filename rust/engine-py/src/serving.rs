@@ -27,6 +27,10 @@ impl Methods for EngineMethods {
         }
     }
 
+    fn head(&self) -> u64 {
+        self.0.head()
+    }
+
     fn call(&self, method: &str, params: Option<&RawValue>) -> Answer {
         self.0.call(method, params).map_err(to_rpc)
     }
@@ -82,7 +86,7 @@ fn pass_on(news: &Receiver<EngineEvent>, closed: &Receiver<()>, api: &Arc<Api>, 
     }
 }
 
-/// Who subscribes while this runs was not promised this block.
+/// The block is visible already, so who subscribes while this runs is told of later ones only.
 fn publish_head(api: &Api, server: &Server, block: &StoredBlock) {
     let interest = server.interest();
     if !interest.heads && !interest.logs {

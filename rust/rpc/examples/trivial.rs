@@ -34,6 +34,10 @@ impl Methods for Trivial {
         }
     }
 
+    fn head(&self) -> u64 {
+        0
+    }
+
     fn call(&self, method: &str, _: Option<&RawValue>) -> Answer {
         match method {
             "eth_getBlockByNumber" => Ok(self.large.clone()),

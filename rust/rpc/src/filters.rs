@@ -27,6 +27,8 @@ pub(crate) struct Filters {
 #[derive(Debug)]
 struct Kept {
     topic: Topic,
+    /// The newest block that could be read when the filter was made: only later ones are its news.
+    after: u64,
     /// The parameters of `eth_getLogs` that ask for the past of a log filter.
     past: Option<Box<RawValue>>,
     entries: Vec<Arc<str>>,
@@ -59,13 +61,15 @@ impl Filters {
         }
     }
 
-    /// Adds a filter and gives its id. `exempt` callers have no limit of their own.
+    /// Adds a filter and gives its id. `exempt` callers have no limit of their own. `head` reads the newest visible
+    /// block; it is asked while no news can be kept, so that none is missed and none is told that was visible before.
     pub(crate) fn add(
         &self,
         topic: Topic,
         past: Option<Box<RawValue>>,
         owner: &Arc<AtomicU32>,
         exempt: bool,
+        head: impl FnOnce() -> u64,
         now: Instant,
     ) -> Result<String, RpcError> {
         let mut by_id = self.by_id.lock();
@@ -88,6 +92,7 @@ impl Filters {
             id.clone(),
             Kept {
                 topic,
+                after: head(),
                 past,
                 entries: Vec::new(),
                 asked: now,
@@ -131,7 +136,8 @@ impl Filters {
     /// Keeps a block and its logs for those who wait for them.
     pub(crate) fn keep_head(&self, head: &Head, logs: &LogTexts<'_>) {
         let hash: Arc<str> = format!("\"{}\"", head.hash).into();
-        self.keep(|topic, entries| match topic {
+        self.keep(|topic, after, entries| match topic {
+            _ if head.number <= after => {}
             Topic::Heads => entries.push(Arc::clone(&hash)),
             Topic::Logs(filter) => entries.extend(logs.matching(filter).cloned()),
             Topic::PendingHashes | Topic::PendingFull => {}
@@ -140,7 +146,7 @@ impl Filters {
 
     /// Keeps new executable transactions for those who wait for them.
     pub(crate) fn keep_pending(&self, hashes: &[Arc<str>], full: &[Arc<str>]) {
-        self.keep(|topic, entries| match topic {
+        self.keep(|topic, _, entries| match topic {
             Topic::PendingHashes => entries.extend_from_slice(hashes),
             Topic::PendingFull => entries.extend_from_slice(full),
             Topic::Heads | Topic::Logs(_) => {}
@@ -148,9 +154,9 @@ impl Filters {
     }
 
     /// A filter that would hold too much is removed: better than an answer with a hole in it.
-    fn keep(&self, add: impl Fn(&Topic, &mut Vec<Arc<str>>)) {
+    fn keep(&self, add: impl Fn(&Topic, u64, &mut Vec<Arc<str>>)) {
         self.by_id.lock().retain(|_, kept| {
-            add(&kept.topic, &mut kept.entries);
+            add(&kept.topic, kept.after, &mut kept.entries);
             kept.entries.len() <= self.entries_max
         });
     }
@@ -184,6 +190,35 @@ mod tests {
         Filters::new(3, 2, 2, Duration::from_secs(300))
     }
 
+    fn head(number: u64) -> Head {
+        Head {
+            number,
+            hash: alloy_primitives::B256::repeat_byte(u8::try_from(number).unwrap()),
+            header: RawValue::from_string("{}".to_owned()).unwrap(),
+            logs: vec![alloy_rpc_types_eth::Log {
+                block_hash: Some(alloy_primitives::B256::ZERO),
+                block_number: Some(number),
+                ..Default::default()
+            }],
+        }
+    }
+
+    #[test]
+    fn a_filter_reports_only_what_could_not_be_read_when_it_was_made() {
+        let (filters, owner, now) = (filters(), Arc::default(), Instant::now());
+        let add = |topic| filters.add(topic, None, &owner, true, || 7, now).unwrap();
+        let all = RawValue::from_string("{}".to_owned()).unwrap();
+        let all = crate::criteria::parse_criteria(&all, 1).unwrap();
+        let (heads, logs) = (add(Topic::Heads), add(Topic::Logs(Box::new(all))));
+        for number in [6, 7, 8] {
+            let head = head(number);
+            filters.keep_head(&head, &LogTexts::new(&head.logs));
+        }
+        let eighth = format!("\"0x{}\"", "08".repeat(32));
+        assert_eq!(filters.take_changes(&heads, now).unwrap(), [entry(&eighth)]);
+        assert_eq!(filters.take_changes(&logs, now).unwrap().len(), 1);
+    }
+
     fn entry(text: &str) -> Arc<str> {
         text.into()
     }
@@ -192,7 +227,7 @@ mod tests {
     fn a_filter_gives_each_entry_once() {
         let (filters, owner, now) = (filters(), Arc::default(), Instant::now());
         let id = filters
-            .add(Topic::PendingHashes, None, &owner, false, now)
+            .add(Topic::PendingHashes, None, &owner, false, || 0, now)
             .unwrap();
         filters.keep_pending(&[entry("1"), entry("2")], &[]);
         assert_eq!(
@@ -213,7 +248,7 @@ mod tests {
         let (filters, owner, start) = (filters(), Arc::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         let id = filters
-            .add(Topic::Heads, None, &owner, false, start)
+            .add(Topic::Heads, None, &owner, false, || 0, start)
             .unwrap();
         assert!(filters.take_changes(&id, at(299)).is_ok());
         assert!(filters.take_changes(&id, at(598)).is_ok());
@@ -226,18 +261,28 @@ mod tests {
     #[test]
     fn the_limits_of_one_address_and_of_all_hold() {
         let (filters, owner, now) = (filters(), Arc::default(), Instant::now());
-        let first = filters.add(Topic::Heads, None, &owner, false, now).unwrap();
-        filters.add(Topic::Heads, None, &owner, false, now).unwrap();
-        assert!(filters.add(Topic::Heads, None, &owner, false, now).is_err());
-        filters.add(Topic::Heads, None, &owner, true, now).unwrap();
+        let first = filters
+            .add(Topic::Heads, None, &owner, false, || 0, now)
+            .unwrap();
+        filters
+            .add(Topic::Heads, None, &owner, false, || 0, now)
+            .unwrap();
         assert!(
             filters
-                .add(Topic::Heads, None, &Arc::default(), true, now)
+                .add(Topic::Heads, None, &owner, false, || 0, now)
+                .is_err()
+        );
+        filters
+            .add(Topic::Heads, None, &owner, true, || 0, now)
+            .unwrap();
+        assert!(
+            filters
+                .add(Topic::Heads, None, &Arc::default(), true, || 0, now)
                 .is_err()
         );
         filters.remove(&first);
         filters
-            .add(Topic::Heads, None, &Arc::default(), false, now)
+            .add(Topic::Heads, None, &Arc::default(), false, || 0, now)
             .unwrap();
     }
 
@@ -245,7 +290,7 @@ mod tests {
     fn a_filter_that_holds_too_much_is_removed() {
         let (filters, owner, now) = (filters(), Arc::default(), Instant::now());
         let id = filters
-            .add(Topic::PendingHashes, None, &owner, false, now)
+            .add(Topic::PendingHashes, None, &owner, false, || 0, now)
             .unwrap();
         filters.keep_pending(&[entry("1"), entry("2"), entry("3")], &[]);
         assert!(filters.take_changes(&id, now).is_err());

@@ -30,6 +30,10 @@ pub trait Methods: Send + Sync + 'static {
     /// Where `method`, one of `names`, runs.
     fn cost(&self, method: &str) -> Cost;
 
+    /// Number of the newest block that `call` shows. Who subscribes or makes a filter now is told of later ones only,
+    /// although news of this one may still be on its way.
+    fn head(&self) -> u64;
+
     /// Answers one call.
     fn call(&self, method: &str, params: Option<&RawValue>) -> Answer;
 
@@ -93,6 +97,11 @@ impl Methods for NoMethods {
 
     fn cost(&self, _: &str) -> Cost {
         Cost::Read
+    }
+
+    /// What an external client shows is not known here: whatever is published counts as new.
+    fn head(&self) -> u64 {
+        0
     }
 
     fn call(&self, method: &str, _: Option<&RawValue>) -> Answer {

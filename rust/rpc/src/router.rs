@@ -172,6 +172,11 @@ impl Router {
         }
     }
 
+    /// Number of the newest block that readers see.
+    pub(crate) fn head(&self) -> u64 {
+        self.methods.head()
+    }
+
     /// The methods that a listener of this kind with these namespaces offers.
     pub(crate) fn offered(&self, kind: ListenerKind, namespaces: &[String]) -> HashSet<Arc<str>> {
         self.routes
@@ -447,7 +452,14 @@ impl Router {
     ) -> Answer {
         let address = &caller.connection.address;
         self.filters
-            .add(topic, past, &address.filters, address.exempt, now)
+            .add(
+                topic,
+                past,
+                &address.filters,
+                address.exempt,
+                || self.head(),
+                now,
+            )
             .and_then(|id| json(&id))
     }
 }

@@ -56,8 +56,9 @@ impl Drop for Subscribed {
     }
 }
 
-/// The part of a session that belongs to one message: what it opens becomes active after its response is sent, so
-/// that no notification overtakes the id it is for.
+/// The part of a session that belongs to one message: what it opens becomes active right before its response is
+/// written. Notifications are written by the same task, later: none overtakes the id it is for, and who has read the
+/// id misses nothing.
 pub(crate) struct Session {
     subscribed: Arc<Subscribed>,
     opened: Mutex<Vec<(Arc<str>, Topic)>>,
@@ -104,15 +105,18 @@ impl Session {
         Ok(())
     }
 
-    /// The response is on its way: news may follow.
+    /// The response is written next: news may follow it.
     pub(crate) fn activate(self) {
         let ids = self.subscribed.ids.lock();
         for (id, topic) in self.opened.into_inner() {
             // Another message may have ended it in the meantime.
             if ids.contains(&id) {
-                self.subscribed
-                    .subscriptions
-                    .add(id, topic, self.subscribed.outlet.clone());
+                self.subscribed.subscriptions.add(
+                    id,
+                    topic,
+                    self.subscribed.outlet.clone(),
+                    || self.subscribed.router.head(),
+                );
             }
         }
     }

@@ -76,6 +76,8 @@ impl Outlet {
 #[derive(Debug)]
 struct Subscriber {
     topic: Topic,
+    /// The newest block that could be read when it subscribed: only later ones are its news.
+    after: u64,
     outlet: Outlet,
 }
 
@@ -86,8 +88,25 @@ pub(crate) struct Subscriptions {
 }
 
 impl Subscriptions {
-    pub(crate) fn add(&self, id: Arc<str>, topic: Topic, outlet: Outlet) {
-        self.by_id.lock().insert(id, Subscriber { topic, outlet });
+    /// `head` reads the newest visible block; it is asked while nobody can be told anything, so that no block is missed
+    /// and none is told that was visible before.
+    pub(crate) fn add(
+        &self,
+        id: Arc<str>,
+        topic: Topic,
+        outlet: Outlet,
+        head: impl FnOnce() -> u64,
+    ) {
+        let mut by_id = self.by_id.lock();
+        let after = head();
+        by_id.insert(
+            id,
+            Subscriber {
+                topic,
+                after,
+                outlet,
+            },
+        );
     }
 
     pub(crate) fn remove(&self, id: &str) {
@@ -107,14 +126,14 @@ impl Subscriptions {
         let header: Arc<str> = head.header.get().into();
         let mut by_id = self.by_id.lock();
         by_id.retain(|id, subscriber| match &subscriber.topic {
-            Topic::Heads => subscriber.outlet.tell(id, &header),
-            Topic::Logs(_) | Topic::PendingHashes | Topic::PendingFull => true,
+            Topic::Heads if head.number > subscriber.after => subscriber.outlet.tell(id, &header),
+            Topic::Heads | Topic::Logs(_) | Topic::PendingHashes | Topic::PendingFull => true,
         });
         by_id.retain(|id, subscriber| match &subscriber.topic {
-            Topic::Logs(filter) => logs
+            Topic::Logs(filter) if head.number > subscriber.after => logs
                 .matching(filter)
                 .all(|log| subscriber.outlet.tell(id, log)),
-            Topic::Heads | Topic::PendingHashes | Topic::PendingFull => true,
+            Topic::Heads | Topic::Logs(_) | Topic::PendingHashes | Topic::PendingFull => true,
         });
     }
 

@@ -175,12 +175,12 @@ async fn talk(
             () = overflow.happened() => return TOO_SLOW,
             Some((answer, session)) = answers.next(), if !answers.is_empty() => {
                 let (answer, session): (Option<Vec<u8>>, Session) = (answer, session);
+                session.activate();
                 if let Some(message) = answer.and_then(into_message)
                     && let Err(ending) = writer.write(socket, [message]).await
                 {
                     return ending;
                 }
-                session.activate();
             }
             Some(first) = notifications.recv() => {
                 let mut messages = vec![notify(&first)];

@@ -92,6 +92,20 @@ fn each_kind_of_filter_gives_its_news_once() {
 }
 
 #[test]
+fn a_filter_is_not_told_of_the_block_that_was_visible_when_it_was_made() {
+    let (server, address) = start_at(7);
+    let blocks = install(address, "eth_newBlockFilter", &json!([]));
+    let logs = install(address, "eth_newFilter", &json!([{}]));
+    for number in [7, 8] {
+        server.publish(head(number, &[1]));
+    }
+    assert_eq!(changes(&server, address, &blocks, 1), [hash("08")]);
+    let found = changes(&server, address, &logs, 1);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0]["blockNumber"], json!("0x8"));
+}
+
+#[test]
 fn the_past_of_a_log_filter_is_asked_of_the_engine() {
     let (_server, address) = start_one(Limits::default());
     let criteria =

@@ -37,8 +37,6 @@ fn settle(server: &Server, subscriptions: i64) {
     wait_until("subscriptions are counted", || {
         server.statistics().subscriptions == subscriptions
     });
-    // Activation follows the response at once, but on another thread.
-    std::thread::sleep(Duration::from_millis(20));
 }
 
 #[test]
@@ -64,6 +62,21 @@ fn new_heads_arrive_in_order() {
             .map(|number| json!(format!("0x{number:x}")))
             .collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn a_subscriber_is_told_of_every_block_after_the_one_it_can_read_and_not_of_that() {
+    for round in 0..20 {
+        let (server, address) = start_at(7);
+        let mut socket = open_websocket(address);
+        let id = subscribe(&mut socket, &json!(["newHeads"]));
+        // No pause: who has read the id is told.
+        for number in [7, 8] {
+            server.publish(head(number, &[]));
+        }
+        let numbers = results(&mut socket, &id, 1);
+        assert_eq!(numbers[0]["number"], json!("0x8"), "{round}");
+    }
 }
 
 #[test]

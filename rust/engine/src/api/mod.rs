@@ -126,6 +126,11 @@ impl Api {
         }
     }
 
+    /// Number of the newest block that callers can read.
+    pub fn head(&self) -> u64 {
+        self.engine.store().head().number
+    }
+
     /// The header as `eth_subscribe("newHeads")` gives it.
     pub fn header_json(&self, block: &StoredBlock) -> Answer {
         json(&objects::header(&block.block))

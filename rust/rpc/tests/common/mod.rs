@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 pub struct Fake {
     /// How many writing calls were handed over together, each time.
     pub gathered: Mutex<Vec<usize>>,
+    /// The newest visible block.
+    pub head: AtomicU64,
 }
 
 impl Methods for Fake {
@@ -52,6 +55,10 @@ impl Methods for Fake {
             "eth_sendRawTransaction" => Cost::Write,
             _ => Cost::Read,
         }
+    }
+
+    fn head(&self) -> u64 {
+        self.head.load(Relaxed)
     }
 
     fn call(&self, method: &str, params: Option<&RawValue>) -> Answer {
@@ -154,6 +161,18 @@ pub fn start(listeners: Vec<ListenerConfig>, limits: Limits) -> Server {
 /// A server with one loopback listener, and its address.
 pub fn start_one(limits: Limits) -> (Server, SocketAddr) {
     let server = start(vec![loopback()], limits);
+    let address = server.addresses()[0];
+    (server, address)
+}
+
+/// A server on whose chain a block is visible that it has not told of yet.
+pub fn start_at(head: u64) -> (Server, SocketAddr) {
+    let fake = Fake {
+        head: AtomicU64::new(head),
+        ..Fake::default()
+    };
+    let config = config(vec![loopback()], Limits::default());
+    let server = Server::start(config, Arc::new(fake), Arc::new(NoOutside)).unwrap();
     let address = server.addresses()[0];
     (server, address)
 }
