@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import typer.main
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from pydantic import BaseModel, SecretStr
 
 from metanode.cli.program import app
-from metanode.node.config import HostPort, NodeConfig
+from metanode.node.config import AdvertisedAddress, HostPort, NodeConfig
 from metanode.p2p.enode import Enode
 from metanode.primitives.types import Address
 from metanode.telemetry.metrics import node_metrics
@@ -162,6 +162,8 @@ def _plain(annotation: object) -> str:
         return "enode address"
     if annotation is HostPort:
         return "address:port"
+    if annotation is AdvertisedAddress:
+        return "host or host:port"
     return WORDS[annotation]  # type: ignore[index]  # a new kind of value needs its word above
 
 
@@ -175,6 +177,8 @@ def _bounds(part: object) -> list[tuple[str, int]]:
             return [("≤", typing.cast("int", value))]
         case Lt(lt=value):
             return [("<", typing.cast("int", value))]
+        case MaxLen(max_length=value):
+            return [("at most", value)]
     return []
 
 

@@ -10,7 +10,7 @@ import contextlib
 import json
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,8 @@ pytestmark = pytest.mark.timeout(120)
 VALIDATOR, IDLE, NODE = (PrivateKey(bytes([n]) * 32) for n in (0x21, 0x22, 0x23))
 RICH = Account.from_key("0x" + "55" * 32)
 """Gets the rewards, so that it can pay for transactions."""
+SENTRY = f"enode://{VALIDATOR.public_key.hex()}@127.0.0.5:9"
+"""Nobody is there; `tests/integration/test_sentries.py` has one that lives."""
 OTHER_ADDRESS = "0x" + "11" * 20
 GENESIS_TIME = int(time.time()) - 3600
 REWARD_GWEI = 3_000_000_000
@@ -91,6 +93,7 @@ password_file = "elsewhere.txt"
 coinbase = "{coinbase}"
 [p2p]
 listen_address = "127.0.0.4:{p2p}"
+advertised_address = "node.example:31000"
 max_peers = 1
 discovery = false
 node_key = "own.key"
@@ -194,6 +197,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             tmp_path_factory.mktemp("idle"),
             SAME_NETWORK.format(**values) + "enabled = false\n",
             after='[validator]\nenabled = true\nvalidator_key = "${IDLE_KEY}"\n',
+            p2p=f'sentries = ["{SENTRY}"]\n',
         )
         idle.environment["IDLE_KEY"] = IDLE.secret.hex()
         with running([changed, follower, idle]):
@@ -478,6 +482,22 @@ def p2p_listen_address(world: World) -> None:
     assert not is_open("127.0.0.1", world.ports["p2p"])
 
 
+def p2p_advertised_address(world: World) -> None:
+    info = world.node_info()
+    assert info["enode"] == f"enode://{NODE.public_key.hex()}@node.example:31000"
+    assert (info["ip"], info["ports"]) == ("node.example", {"listener": 31000, "discovery": 31000})
+    assert info["listenAddr"] == f"127.0.0.4:{world.ports['p2p']}"
+
+
+def p2p_sentries(world: World) -> None:
+    # A node without its key in use stands behind nobody; with it, it leaves the datagrams alone.
+    config = load_config([world.idle.home / "config.toml"], world.idle.environment).config
+    follows = replace(world.inputs(), config=config, validator_key=None)
+    assert app._network_config(follows, client="c").sentries == ()
+    behind = app._network_config(replace(follows, validator_key=IDLE), client="c")
+    assert [str(sentry) for sentry in behind.sentries] == [SENTRY]
+
+
 def p2p_bootstrap_nodes(world: World) -> None:
     wait_height([world.follower.rpc], world.rpc.height() or 0, within_s=20.0)
     assert world.follower.rpc.block_hash(1) == world.rpc.block_hash(1)
@@ -633,6 +653,8 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "validator.password_file": validator_password_file,
     "validator.coinbase": validator_coinbase,
     "p2p.listen_address": p2p_listen_address,
+    "p2p.advertised_address": p2p_advertised_address,
+    "p2p.sentries": p2p_sentries,
     "p2p.bootstrap_nodes": p2p_bootstrap_nodes,
     "p2p.max_peers": p2p_max_peers,
     "p2p.discovery": p2p_discovery,

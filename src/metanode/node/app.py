@@ -28,7 +28,7 @@ from metanode.execution.embedded import EmbeddedOptions, open_embedded
 from metanode.node.driver import Driver
 from metanode.node.genesis_source import find_genesis
 from metanode.node.keys import load_node_key, load_validator_key
-from metanode.node.listening import explain_taken_ports
+from metanode.node.listening import explain_taken_ports, local_addresses
 from metanode.node.measurements import Measurements
 from metanode.node.operator_http import OperatorApplication, serve
 from metanode.node.peering import ConsensusLink, PeerHandlers, PeerStatus
@@ -37,6 +37,7 @@ from metanode.node.services import ServiceWatch
 from metanode.node.shedding import Shedding
 from metanode.node.sync import ChainSync
 from metanode.node.views import Administration, ChainView
+from metanode.p2p.advertising import is_unspecified
 from metanode.p2p.network import Network, NetworkConfig
 from metanode.p2p.rlpx.handshake import NodeKey
 from metanode.primitives.types import ZERO_ADDRESS
@@ -335,11 +336,16 @@ def _engine_options(inputs: _Inputs, *, client: str) -> EmbeddedOptions:
 
 def _network_config(inputs: _Inputs, *, client: str) -> NetworkConfig:
     peers = inputs.config.p2p
+    advertised = peers.advertised_address
     return NetworkConfig(
         key=inputs.node_key,
         client=client,
         listen_host=peers.listen_address.host,
         listen_port=peers.listen_address.port,
+        advertised_host=advertised.host if advertised else None,
+        advertised_port=advertised.port if advertised else None,
+        local_addresses=local_addresses() if is_unspecified(peers.listen_address.host) else (),
+        sentries=peers.sentries if inputs.validator_key is not None else (),
         peers=peers.bootstrap_nodes,
         discovers=peers.discovery,
         max_peers=peers.max_peers,

@@ -21,11 +21,18 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from metanode.crypto.addresses import format_address, is_checksum_wrong, parse_address
 from metanode.errors import InvalidInput
-from metanode.p2p.enode import Enode, parse_enode
+from metanode.p2p.advertising import is_unspecified
+from metanode.p2p.enode import Enode, is_host, parse_enode
+from metanode.p2p.enode import format_address as format_host_port
+from metanode.p2p.proofs import ENDPOINTS_MAX
 from metanode.primitives.types import ADDRESS_BYTES, Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+_HOST_AND_PORT = re.compile(
+    r"(?:\[(?P<ipv6>[^\[\]]*:[^\[\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?"
+)
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -95,6 +102,31 @@ def _listen_address(value: object) -> HostPort:
     return HostPort(_ip_address(host.strip("[]")), int(port))
 
 
+def _advertised_address(value: object) -> AdvertisedAddress:
+    if isinstance(value, AdvertisedAddress):
+        return value
+    found = _HOST_AND_PORT.fullmatch(value) if isinstance(value, str) else None
+    host, port = (found["ipv6"] or found["host"], found["port"]) if found else ("", None)
+    if not found:
+        # An IPv6 address alone may stand without brackets.
+        host = value if isinstance(value, str) and value.count(":") > 1 else ""
+    if not is_host(host) or is_unspecified(host) or (port is not None and not 1 <= int(port) <= 65535):
+        raise ValueError(
+            f"found {value!r}; expected the name or IP address under which peers reach this node, with a port if it is "
+            "not the listening one, such as node.example or 203.0.113.7:30303"
+        )
+    return AdvertisedAddress(host, None if port is None else int(port))
+
+
+def _sentry(value: object) -> Enode:
+    enode = _enode(value)
+    if enode.node_id is None:
+        raise ValueError(
+            f"found {str(enode)!r} without a node id; expected enode://ID@HOST:PORT, for others are to trust it"
+        )
+    return enode
+
+
 def _path(value: object) -> Path:
     if isinstance(value, Path):
         return value
@@ -130,8 +162,21 @@ class HostPort:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class AdvertisedAddress:
+    """A name or IP address, and a port if it is not the one we listen on."""
+
+    host: str
+    port: int | None
+
+    def __str__(self) -> str:
+        return self.host if self.port is None else format_host_port(self.host, self.port)
+
+
 AddressField = Annotated[Address, BeforeValidator(_address)]
+AdvertisedField = Annotated[AdvertisedAddress, BeforeValidator(_advertised_address)]
 EnodeField = Annotated[Enode, BeforeValidator(_enode)]
+SentryField = Annotated[Enode, BeforeValidator(_sentry)]
 PathField = Annotated[Path, BeforeValidator(_path)]
 IpAddress = Annotated[str, AfterValidator(_ip_address)]
 IpNetwork = Annotated[str, AfterValidator(_network)]
@@ -253,6 +298,12 @@ class PeerSection(Section):
 
     listen_address: Listen = HostPort("127.0.0.1", 30303)
     """Where peers connect (TCP), and where discovery answers (UDP)."""
+    advertised_address: AdvertisedField | None = None
+    """Where peers reach this node, HOST or HOST:PORT, when that is not `listen_address`: behind NAT, in a container. A name is resolved at
+    each dial. By default the address that known peers see, or this machine's only one, if `listen_address` is 0.0.0.0."""
+    sentries: tuple[SentryField, ...] = Field(default=(), max_length=ENDPOINTS_MAX)
+    """Nodes in front of this validator: others are told of them in its place. It then connects with them and with `bootstrap_nodes`
+    only, and takes no part in discovery."""
     bootstrap_nodes: tuple[EnodeField, ...] = ()
     """Peers to connect to; an id that is left out is learned at first contact and pinned."""
     max_peers: int = Field(default=25, ge=0, le=10_000)
@@ -447,6 +498,16 @@ def _cross_check(config: NodeConfig, paths: Sequence[Path]) -> list[str]:
             f"{where}: validator.validator_key: missing while validator.enabled is true; "
             "give keystore:PATH, or a key from the environment"
         )
+    if config.p2p.sentries and not config.validator.enabled:
+        problems.append(
+            f"{where}: p2p.sentries: found {len(config.p2p.sentries)} while validator.enabled is false; only a validator stands behind sentries"
+        )
+    for index, enode in enumerate(config.p2p.bootstrap_nodes):
+        if config.p2p.sentries and enode.node_id is None:
+            problems.append(
+                f"{where}: p2p.bootstrap_nodes[{index}]: found {enode} without a node id; expected enode://ID@HOST:PORT, "
+                "for behind p2p.sentries ids are not asked for"
+            )
     seen: dict[Address, int] = {}
     for index, address in enumerate(config.consensus.validators):
         if address in seen:

@@ -1,4 +1,4 @@
-"""Which process has a port that we want: the sentence a person needs when a listener can't be opened."""
+"""This machine's addresses and ports; and which process has a port that we want: the sentence a person needs then."""
 
 from __future__ import annotations
 
@@ -35,6 +35,17 @@ def listeners() -> dict[int, int | None]:
         ):
             found.setdefault(connection.laddr.port, connection.pid)
     return found
+
+
+def local_addresses() -> tuple[str, ...]:
+    """The IP addresses of this machine's interfaces that are up."""
+    up = {name for name, state in psutil.net_if_stats().items() if state.isup}
+    return tuple(
+        entry.address
+        for name, entries in psutil.net_if_addrs().items()
+        for entry in entries
+        if name in up and entry.family in (socket.AF_INET, socket.AF_INET6)
+    )
 
 
 def explain_taken_ports(ports: Mapping[str, int], *, own_pid: int) -> str | None:

@@ -207,7 +207,7 @@ class Administration:
             "enr": self._network.record,
             "ip": enode.host,
             "ports": {"listener": enode.tcp_port, "discovery": enode.udp_port},
-            "listenAddr": enode.address,
+            "listenAddr": self._network.listen_address,
             "protocols": {
                 "mtn": {
                     "network": self._genesis.chain_id,

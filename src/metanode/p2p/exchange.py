@@ -72,6 +72,7 @@ class Exchange:
         upon_new_records: Callable[[tuple[ValidatorRecord, ...]], None],
         wall_clock: Callable[[], float],
         max_peers: int,
+        admits: Callable[[NodeId], bool] = lambda _: True,
     ) -> None:
         self._own_id = own_id
         self._roster = roster
@@ -81,6 +82,7 @@ class Exchange:
         self._upon_new_records = upon_new_records
         self._wall_clock = wall_clock
         self._max_peers = max_peers
+        self._admits = admits
         self._seen = HashSet(SEEN_MAX)
         self._recent = RecentMessages()
         self._assemblies = Assemblies()
@@ -171,6 +173,9 @@ class Exchange:
         node_id = NodeId(ready.remote_id)
         if self._roster.reputation.is_banned(node_id, asyncio.get_running_loop().time()):
             peer.disconnect(DisconnectReason.USELESS_PEER, "banned for now")
+            return
+        if not self._admits(node_id):
+            peer.disconnect(DisconnectReason.USELESS_PEER, "this node speaks with its sentries only")
             return
         known = self._roster.peers.get(node_id)
         if known is not None:

@@ -19,13 +19,14 @@ from metanode.errors import InvalidInput, MetanodeError
 from metanode.p2p import proofs, protocol
 from metanode.p2p.dialer import Target
 from metanode.p2p.discv4.discovery import Discovery
-from metanode.p2p.discv4.packets import Contact, Endpoint, unmapped
+from metanode.p2p.discv4.packets import Contact, unmapped
 from metanode.p2p.discv4.record import format_record
 from metanode.p2p.discv4.service import DiscoveryService
 from metanode.p2p.enode import Enode, NodeId, format_address
 from metanode.p2p.errors import NoAnswer, PeerUnavailable
 from metanode.p2p.exchange import Exchange
 from metanode.p2p.limits import LastTimes
+from metanode.p2p.own_address import OwnAddress
 from metanode.p2p.peer import Peer
 from metanode.p2p.pins import MemoryPeerStore, PeerStore
 from metanode.p2p.ports import ChainView, NodeHandlers, PeerInfo, Priority, ProofSigner
@@ -52,7 +53,8 @@ BODY_TIMEOUT_S: Final = 2.0
 BLOCKS_TIMEOUT_S: Final = 5.0
 DISCOVERED_MAX: Final = 256
 DISCOVERED_RETRY_S: Final = 30.0
-_ALL_ADDRESSES: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
+ADDRESS_INTERVAL_S: Final = 10.0
+"""How often we look whether others reach us elsewhere."""
 DIALS_AT_ONCE_MAX: Final = 8
 """Of nodes that discovery has found."""
 
@@ -70,9 +72,13 @@ class NetworkConfig:
     discovery_port: int | None = None
     """Of the datagrams; the stream's when None."""
     advertised_host: str | None = None
-    """Name or address under which others reach us; the listening one when None and that is not all addresses."""
+    """Name or address under which others reach us; when None, `advertising` chooses."""
+    advertised_port: int | None = None
+    """The port under which they do, of stream and datagrams; the listening ones when None."""
+    local_addresses: tuple[str, ...] = ()
+    """Of this machine's interfaces: what there is to advertise when we listen on all of them."""
     sentries: tuple[Enode, ...] = ()
-    """What our validator record names in the place of ourselves."""
+    """What our validator record names in the place of ourselves. We then connect with these and with `peers` only, and stay out of discovery."""
     peers: tuple[Enode, ...] = ()
     """Kept connected; discovery starts from them."""
     discovers: bool = True
@@ -116,12 +122,20 @@ class Network:
             upon_new_records=self._upon_new_records,
             wall_clock=wall_clock,
             max_peers=config.max_peers,
+            admits=self._admits,
         )
         self._handlers = handlers
         self._group: asyncio.TaskGroup | None = None
         self._discovery: DiscoveryService | None = None
+        """None before the sockets are open, and behind sentries."""
         self._port = config.listen_port
-        self._static: dict[str, Enode] = {str(enode): enode for enode in config.peers}
+        self._own = OwnAddress(
+            configured=config.advertised_host,
+            port=config.advertised_port,
+            listening=config.listen_host,
+            local=config.local_addresses,
+        )
+        self._static: dict[str, Enode] = {str(enode): enode for enode in (*config.peers, *config.sentries)}
         self._target_tasks: dict[str, asyncio.Task[None]] = {}
         self._callers = LastTimes(INBOUND_INTERVAL_S, INBOUND_ADDRESSES_MAX)
         self._discovered: OrderedDict[NodeId, tuple[Contact, float]] = OrderedDict()
@@ -141,10 +155,15 @@ class Network:
     @property
     def enode(self) -> Enode:
         """Our own address as others are to use it; its ports are right once `ready` is set."""
-        host = self._config.advertised_host or self._config.listen_host
-        if host in _ALL_ADDRESSES:
-            host = "127.0.0.1"
-        return Enode(node_id=self._own_id, host=host, tcp_port=self._port, udp_port=self._udp_port())
+        tcp_port, udp_port = self._own.port or self._port, self._udp_port()
+        return Enode(
+            node_id=self._own_id, host=self._own.host or "127.0.0.1", tcp_port=tcp_port, udp_port=udp_port
+        )
+
+    @property
+    def listen_address(self) -> str:
+        """Where we listen, as `host:port`."""
+        return format_address(self._config.listen_host, self._port)
 
     @property
     def record(self) -> str:
@@ -309,12 +328,16 @@ class Network:
         )
         try:
             self._port = int(server.sockets[0].getsockname()[1])
-            self._discovery = await self._bind_discovery()
-            log.info("network_listening", enode=str(self.enode))
+            if not self._config.sentries:
+                self._discovery = await self._bind_discovery()
+            log.info("network_listening", enode=str(self.enode), listening=self.listen_address)
+            self._own.log_choice(self._port)
             await self._publish_own_record()
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                group.create_task(self._discovery.run(), name="discovery")
+                if self._discovery is not None:
+                    group.create_task(self._discovery.run(), name="discovery")
+                    group.create_task(self._watch_address(), name="own address")
                 group.create_task(self._maintain(), name="network maintenance")
                 group.create_task(self._exchange.announce_collected(), name="announcements")
                 group.create_task(self._exchange.hand_in_transactions(), name="transactions")
@@ -342,14 +365,9 @@ class Network:
     async def _bind_discovery(self) -> DiscoveryService:
         host = self._config.listen_host
         port = self._config.discovery_port if self._config.discovery_port is not None else self._port
-        advertised = self._config.advertised_host or host
-        try:
-            ip = unmapped(advertised)
-        except ValueError:
-            ip = None
         discovery = Discovery(
             key=self._config.key,
-            endpoint=Endpoint(ip=ip, udp_port=port, tcp_port=self._port),
+            endpoint=await self._own.endpoint(tcp_port=self._port, udp_port=port),
             now=self._wall_clock(),
             random=self._random,
             fork_id=self._chain.fork_id(),
@@ -361,7 +379,25 @@ class Network:
         return service
 
     def _udp_port(self) -> int:
-        return self._port if self._config.discovery_port is None else self._config.discovery_port
+        if self._config.sentries:
+            return 0
+        return self._own.port or self._config.discovery_port or self._port
+
+    async def _watch_address(self) -> None:
+        """Notice that known peers see us elsewhere, or that our name has moved."""
+        assert self._discovery is not None
+        discovery = self._discovery.discovery
+        while True:
+            await asyncio.sleep(ADDRESS_INTERVAL_S)
+            known = self._roster.is_static, self._roster.is_member
+            told = [ip for node_id, ip in discovery.told.items() if any(is_one(node_id) for is_one in known)]
+            if self._own.choose(told):
+                self._own.log_choice(self._port)
+                await self._publish_own_record()
+            endpoint = await self._own.endpoint(tcp_port=self._port, udp_port=self._udp_port())
+            # A name that does not resolve for a moment is where it was.
+            if endpoint.ip is not None and endpoint != discovery.endpoint:
+                discovery.move(endpoint)
 
     async def _maintain(self) -> None:
         """Do what is due by time: dial loops, announcements that got lost, late certificates, heartbeats."""
@@ -382,11 +418,12 @@ class Network:
         assert self._group is not None
         wanted = {text: (enode, True) for text, enode in self._static.items()}
         validators = self._chain.validators()
+        reachable = frozenset() if self._config.sentries else validators
         self._roster.book.retain(
             validators | ({self._signer.address} if self._signer is not None else frozenset())
         )
         for record in self._roster.book.all():
-            if record.node_id != self._own_id and record.address in validators:
+            if record.node_id != self._own_id and record.address in reachable:
                 for enode in record.endpoints:
                     wanted.setdefault(str(enode), (enode, False))
         targets = self._roster.targets
@@ -416,7 +453,7 @@ class Network:
     def _dial_discovered(self, now: float) -> None:
         """Call nodes that discovery has found, until half of the places are taken; the other half is for those who call us."""
         assert self._group is not None
-        if not self._config.discovers:
+        if not self._config.discovers or self._config.sentries:
             return
         ordinary = sum(not self._roster.is_needed(peer) for peer in self._roster.ready())
         places = min(
@@ -469,7 +506,10 @@ class Network:
 
     async def identify(self, ip: str, port: int) -> NodeId:
         """Return the node id behind an address."""
-        assert self._discovery is not None
+        if self._discovery is None:
+            raise PeerUnavailable(
+                f"{format_address(ip, port)}: its id must be given, as we take no part in discovery"
+            )
         return await self._discovery.identify(ip, port)
 
     def upon_resolved(self, enode: Enode, ip: str) -> None:
@@ -512,6 +552,10 @@ class Network:
             )
             raise PeerUnavailable(f"{format_address(ip, port)}: {detail}") from error
         return self._peer(reader, writer, remote_id=node_id, is_static=is_static)
+
+    def _admits(self, node_id: NodeId) -> bool:
+        """Whether a node may be connected: anybody, but for a node behind sentries."""
+        return not self._config.sentries or self._roster.is_static(node_id)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve an inbound connection in a task of our group."""
@@ -556,7 +600,7 @@ class Network:
             capability=protocol.CAPABILITY,
             now=asyncio.get_running_loop().time(),
             remote_id=remote_id,
-            listen_port=self._port,
+            listen_port=self._own.port or self._port,
             limits=self._config.limits,
         )
         return Peer(
@@ -605,7 +649,7 @@ class Network:
 
     async def _publish_own_record(self) -> None:
         """Publish where we are, when that is new and others can use it."""
-        if self._signer is None or self._is_address_unknown:
+        if self._signer is None or (self._own.host is None and not self._config.sentries):
             return
         endpoints = self._config.sentries or (self.enode,)
         known = self._roster.book.get(self._signer.address)
@@ -614,10 +658,6 @@ class Network:
         # Seconds since the epoch grow even when the database with the last number is lost.
         seq = max(0 if known is None else known.seq + 1, int(self._wall_clock()))
         await self.publish_record(seq, endpoints)
-
-    @property
-    def _is_address_unknown(self) -> bool:
-        return self._config.advertised_host is None and self._config.listen_host in _ALL_ADDRESSES
 
     def _upon_new_records(self, records: tuple[ValidatorRecord, ...]) -> None:
         if self._group is not None:

@@ -1,6 +1,7 @@
 """Addresses without an id, names that do not resolve, and ids that change."""
 
 import asyncio
+import ipaddress
 import socket
 
 import pytest
@@ -177,6 +178,124 @@ def test_a_validator_that_listens_on_all_addresses_and_knows_no_name_of_its_own_
             "a", chain=chain, is_validator=True, listen_host="0.0.0.0", advertised_host="a.example"
         )
         assert [record.endpoints[0].host for record in named.network.records()] == ["a.example"]
+
+    run(test)
+
+
+def test_a_node_on_all_addresses_says_what_it_chose_and_how_to_choose_otherwise(run) -> None:
+    async def test(networks) -> None:
+        chain = networks.chain("a")
+        everywhere = {"chain": chain, "is_validator": True, "listen_host": "0.0.0.0"}
+        with capture_logs() as logs:
+            one = await networks.start("a", local_addresses=("127.0.0.1", "10.7.7.7"), **everywhere)
+            await one.stop()
+            two = await networks.start("a", local_addresses=("10.7.7.7", "10.8.8.8"), **everywhere)
+        assert [record.endpoints for record in one.network.records()] == [(one.network.enode,)]
+        assert one.network.enode.host == "10.7.7.7"
+        assert one.network._discovery.discovery.endpoint.ip == ipaddress.ip_address("10.7.7.7")
+        assert two.network.records() == []
+        [chosen] = [entry for entry in logs if entry["event"] == "advertised_address_chosen"]
+        assert chosen["address"] == one.network.enode.address
+        [unknown] = [entry for entry in logs if entry["event"] == "advertised_address_unknown"]
+        assert "10.7.7.7, 10.8.8.8" in unknown["because"]
+        for entry in (chosen, unknown):
+            assert entry["hint"].startswith("set p2p.advertised_address")
+
+    run(test)
+
+
+def test_known_peers_correct_the_address_and_strangers_do_not(run, until, monkeypatch) -> None:
+    monkeypatch.setattr("metanode.p2p.network.ADDRESS_INTERVAL_S", 0.05)
+
+    async def test(networks) -> None:
+        chain = networks.chain("a")
+        friends = [NodeKey(keccak256(b"friend %d" % n)).node_id for n in range(2)]
+        node = await networks.start(
+            "a",
+            chain=chain,
+            is_validator=True,
+            listen_host="0.0.0.0",
+            local_addresses=("10.7.7.7",),
+            peers=tuple(parse_enode(f"enode://{friend.hex()}@127.0.0.1:9") for friend in friends),
+        )
+        [before] = node.network.records()
+        discovery = node.network._discovery.discovery
+        seq = discovery.record[1]
+        for n in range(5):
+            discovery.told[NodeKey(keccak256(b"stranger %d" % n)).node_id] = ipaddress.ip_address("6.6.6.6")
+        for friend in friends:
+            discovery.told[friend] = ipaddress.ip_address("203.0.113.7")
+        await until(lambda: discovery.endpoint.ip == ipaddress.ip_address("203.0.113.7"))
+        assert discovery.record[1] != seq, "a record with another content has another number"
+        [after] = node.network.records()
+        assert after.seq > before.seq
+        assert after.endpoints[0].host == node.network.enode.host == "203.0.113.7"
+
+    run(test)
+
+
+def test_the_advertised_name_and_port_are_told_everywhere(run, until, monkeypatch) -> None:
+    monkeypatch.setattr("metanode.p2p.network.ADDRESS_INTERVAL_S", 0.05)
+
+    async def test(networks) -> None:
+        loop = asyncio.get_running_loop()
+        real, places = loop.getaddrinfo, ["203.0.113.7"]
+        asked: list[str] = []
+
+        async def getaddrinfo(host: str, port: object, **kwargs) -> list:
+            asked.append(host)
+            hosts = places if host == "a.test" else [host]
+            return [entry for name in hosts for entry in await real(name, port, **kwargs)]
+
+        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        chain = networks.chain("a")
+        told = {"advertised_host": "a.test", "advertised_port": 31000}
+        a = await networks.start("a", chain=chain, is_validator=True, **told)
+        assert str(a.network.enode) == f"enode://{a.key.node_id.hex()}@a.test:31000"
+        assert [record.endpoints for record in a.network.records()] == [(a.network.enode,)]
+        discovery = a.network._discovery.discovery
+        endpoint = discovery.endpoint
+        assert (str(endpoint.ip), endpoint.udp_port, endpoint.tcp_port) == (places[0], 31000, 31000)
+        hello = []
+        b = await networks.start("b", chain=chain)
+        real_ready = b.network._exchange.upon_ready
+        b.network._exchange.upon_ready = lambda peer, ready: (hello.append(ready), real_ready(peer, ready))
+        listening = a.network.listen_address
+        b.network.add_peer(parse_enode(f"enode://{a.key.node_id.hex()}@{listening}"))
+        await until(b.network.peers)
+        assert [ready.hello.listen_port for ready in hello] == [31000]
+        places[:] = ["203.0.113.8"]
+        await until(lambda: str(discovery.endpoint.ip) == "203.0.113.8", "the name is looked up again")
+        seq = discovery.record[1]
+        places[:] = ["203.0.113.9", "203.0.113.8"]
+        asked.clear()
+        await until(lambda: asked.count("a.test") >= 2)
+        assert discovery.record[1] == seq, "of two addresses the one that was told stays"
+
+    run(test)
+
+
+def test_a_node_behind_sentries_has_no_other_peers_and_no_datagrams(run, until) -> None:
+    async def test(networks) -> None:
+        chain = networks.chain("hidden", "other")
+        sentry = await networks.start("sentry", chain=chain)
+        hidden = await networks.start(
+            "hidden", chain=chain, is_validator=True, sentries=(parse_enode(sentry.enode),)
+        )
+        other = await networks.start(
+            "other", chain=chain, is_validator=True, peers=(parse_enode(sentry.enode),)
+        )
+        await until(lambda: len(hidden.network.records()) == len(other.network.records()) == 2)
+        # Both know each other's record now; the one that names a sentry leads there, the other one is not followed.
+        stranger = await networks.start("stranger", chain=chain, peers=(parse_enode(hidden.enode),))
+        await until(lambda: stranger.network.statistics().dials_failed >= 2)
+        assert [peer.node_id for peer in hidden.network.peers()] == [sentry.key.node_id]
+        assert [peer.node_id for peer in other.network.peers()] == [sentry.key.node_id]
+        assert stranger.network.peers() == []
+        assert hidden.network.enode.udp_port == 0
+        assert hidden.network.record == ""
+        with pytest.raises(PeerUnavailable, match="no part in discovery"):
+            await hidden.network.identify("127.0.0.1", 9)
 
     run(test)
 

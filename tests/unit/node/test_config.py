@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from metanode.crypto.addresses import format_address
+from metanode.crypto.secp256k1 import PrivateKey
 from metanode.node.config import ConfigError, HostPort, NodeConfig, load_config
 
 SEED = Path(__file__).parent / "seed"
@@ -18,6 +19,9 @@ ENVIRONMENT = {
     "VALIDATOR_PRIVATE_KEY": "11" * 32,
     "VALIDATOR_ADDRESS": "0x742d35cc6634c0532925a3b8d4c0b7c5c8c8b8b8",
 }
+
+
+SENTRY = f"enode://{PrivateKey(bytes([7]) * 32).public_key.hex()}@s.example:30303"
 
 
 def written(path: Path, text: str, name: str = "node.toml") -> Path:
@@ -119,6 +123,40 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
             "[p2p]\nbootstrap_nodes = ['enode://x@h:1']",
             "p2p.bootstrap_nodes[0]: 'enode://x@h:1': the node id holds 'x'",
         ),
+        *(
+            (
+                f"[p2p]\nadvertised_address = {found!r}",
+                f"p2p.advertised_address: found {found!r}; expected the name or IP address under which peers reach this node",
+            )
+            for found in (
+                "0.0.0.0",
+                "::",
+                "",
+                "a b",
+                "node.example:0",
+                "node.example:70000",
+                "a:b:c",
+                "[::1",
+                7,
+            )
+        ),
+        (
+            "[p2p]\nsentries = ['enode://s.example:1']",
+            "p2p.sentries[0]: found 'enode://s.example:1' without a node id; expected enode://ID@HOST:PORT",
+        ),
+        ("[p2p]\nsentries = ['s.example']", "p2p.sentries[0]: 's.example' is not an enode address"),
+        (
+            f"[p2p]\nsentries = {[SENTRY] * 5}",
+            "tuple should have at most 4 items after validation, not 5",
+        ),
+        (
+            f"[p2p]\nsentries = ['{SENTRY}']",
+            "p2p.sentries: found 1 while validator.enabled is false; only a validator stands behind sentries",
+        ),
+        (
+            f"[validator]\nenabled = true\nvalidator_key = 'keystore:k'\n[p2p]\nsentries = ['{SENTRY}']\nbootstrap_nodes = ['enode://b.example:1']",
+            "p2p.bootstrap_nodes[0]: found enode://b.example:1 without a node id; expected enode://ID@HOST:PORT",
+        ),
         (
             "[consensus]\nvalidators = ['0x12']",
             "consensus.validators[0]: found '0x12' with 2 digits; expected 0x and 40",
@@ -193,3 +231,25 @@ def test_rpc_stays_on_loopback_unless_it_is_public(tmp_path: Path) -> None:
 
 def test_the_defaults_need_no_file() -> None:
     assert NodeConfig().server.rpc_port == 8545
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("node.example", "node.example", None),
+        ("node.example:31000", "node.example", 31000),
+        ("203.0.113.7", "203.0.113.7", None),
+        ("203.0.113.7:1", "203.0.113.7", 1),
+        ("2001:db8::7", "2001:db8::7", None),
+        ("[2001:db8::7]", "2001:db8::7", None),
+        ("[2001:db8::7]:31000", "2001:db8::7", 31000),
+    ],
+)
+def test_an_advertised_address_is_a_host_and_perhaps_a_port(
+    tmp_path: Path, text: str, host: str, port: int | None
+) -> None:
+    config, _ = load_config([written(tmp_path, f"[p2p]\nadvertised_address = '{text}'")], {})
+
+    found = config.p2p.advertised_address
+    assert found is not None
+    assert (found.host, found.port) == (host, port)

@@ -61,6 +61,8 @@ CONCURRENCY: Final = 3
 """Questions under way in a lookup: Kademlia's alpha."""
 
 PROOFS_MAX: Final = 4096
+TOLD_MAX: Final = 256
+"""Nodes whose word on our own address is remembered."""
 PINGS_MAX: Final = 512
 ADDRESSES_MAX: Final = 1024
 """Sources whose rate is remembered."""
@@ -130,7 +132,10 @@ class Discovery:
     ) -> None:
         self._key = key
         self._endpoint = endpoint
+        self._fork_id = fork_id
         self._random = random
+        self.told: OrderedDict[NodeId, IPAddress] = OrderedDict()
+        """Where nodes that answered our pings see us, the latest last."""
         self._record_seq = int(now * 1000)
         self._record = make_record(key, endpoint, self._record_seq, fork_id)
         self.table = Table(NodeId(key.node_id))
@@ -170,6 +175,17 @@ class Discovery:
         datagrams = list(self._outgoing)
         self._outgoing.clear()
         return datagrams
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where we say that we are."""
+        return self._endpoint
+
+    def move(self, endpoint: Endpoint) -> None:
+        """Say from now on that we are somewhere else; nodes that have our record see by its number that it is old."""
+        self._endpoint = endpoint
+        self._record_seq += 1
+        self._record = make_record(self._key, endpoint, self._record_seq, self._fork_id)
 
     def add_bootstrap(self, contact: Contact, now: float) -> None:
         """Remember a node to start from."""
@@ -273,6 +289,11 @@ class Discovery:
         elif sent.node_id != signed.node_id:
             return
         del self._pings[pong.ping_hash]
+        if pong.target.ip is not None:
+            self.told[signed.node_id] = unmapped(str(pong.target.ip))
+            self.told.move_to_end(signed.node_id)
+            if len(self.told) > TOLD_MAX:
+                self.told.popitem(last=False)
         proof = self._proof(signed.node_id, address)
         is_new = not self._is_proved(signed.node_id, address, now)
         proof.pong_at = now

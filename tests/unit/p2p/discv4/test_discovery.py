@@ -164,6 +164,26 @@ def test_row_28_a_spoofed_pong_proves_nothing() -> None:
     assert lone.say(lone.find()) == [], "a pong that comes too late"
 
 
+def test_only_who_was_asked_is_heard_on_where_we_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metanode.p2p.discv4.discovery.TOLD_MAX", 2)
+    lone = Lone()
+    lone.say(Pong(target=endpoint("9.9.9.9"), ping_hash=keccak256(b"?"), expiration=lone.future))
+    assert not lone.machine.told
+    for n in range(3):
+        lone.bond(who=n, source=(f"6.6.6.{n}", UDP))
+    assert dict(lone.machine.told) == {key(n).node_id: ipaddress.ip_address("5.5.5.5") for n in (1, 2)}
+
+
+def test_after_a_move_pings_and_record_name_the_new_place() -> None:
+    lone = Lone()
+    before = lone.machine.record
+    lone.machine.move(endpoint("8.8.4.4"))
+    assert lone.machine.record != before
+    _, ping = lone.say(lone.ping())
+    assert isinstance(ping.packet, Ping)
+    assert ping.packet.source == lone.machine.endpoint == endpoint("8.8.4.4")
+
+
 def test_row_28_a_proof_holds_for_one_address_and_one_day() -> None:
     lone = Lone()
     lone.bond()
