@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import platform
 import signal
@@ -176,7 +177,7 @@ async def _open_inputs(
     found = find_genesis(
         config, home=home, genesis_file=genesis_file, own_address=key.address if key else None
     )
-    for warning in (*key_warnings, *found.warnings):
+    for warning in (*key_warnings, *found.warnings, *_rpc_warnings(config)):
         log.warning("configuration_warning", text=warning)
     node_key = load_node_key(home / (config.p2p.node_key or "nodekey"))
     data = home / (config.storage.directory or "data")
@@ -376,6 +377,18 @@ def _rpc_config(inputs: _Inputs, *, client: str) -> RPCServerConfig:
         client_version=client,
         network_id=inputs.genesis.chain_id,
     )
+
+
+def _rpc_warnings(config: NodeConfig) -> tuple[str, ...]:
+    """What the owner of a public RPC finds out late: it is reached by a name, and answers to none that it was not told."""
+    is_public = not ipaddress.ip_address(config.rpc_host).is_loopback
+    if not is_public or "allowed_hosts" in config.server.model_fields_set:
+        return ()
+    text = (
+        f"server.allowed_hosts: not set while RPC listens on {config.rpc_host}; requests that come by a host name are refused with "
+        '403. Name the hosts, such as ["rpc.example.org"], or give ["*"] behind a proxy that checks them'
+    )
+    return (text,)
 
 
 def _operator_listeners(config: NodeConfig) -> list[tuple[str, int, bool]]:
