@@ -82,7 +82,7 @@ def install_packages() -> None:
     stamp = Stamp("packages", digest([lock]))
     if stamp.is_current():
         return
-    with progress("installing the locked Python packages"):
+    with progress("installing the locked Python packages (half a minute or more, in silence)"):
         run(
             [
                 *(str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
