@@ -224,10 +224,7 @@ class Exchange:
             case Announce():
                 self._upon_announce(peer, message, now)
             case Want():
-                for digest in message.digests:
-                    kept = self._recent.get(digest)
-                    if kept is not None:
-                        self._push_message(peer, kept)
+                self._upon_want(peer, message)
             case Certificate():
                 self._upon_certificate(peer, message)
             case Transactions():
@@ -396,7 +393,15 @@ class Exchange:
         kept = self._recent.get(digest)
         return kept is not None and len(kept.raw) > protocol.SMALL_BYTES_MAX
 
+    def _upon_want(self, peer: Peer, want: Want) -> None:
+        asked = [self._recent.get(digest) for digest in dict.fromkeys(want.digests)]
+        found = [kept for kept in asked if kept is not None]
+        peer.note_work(digests=len(want.digests), bytes_sent=sum(len(kept.raw) for kept in found))
+        for kept in found:
+            self._push_message(peer, kept)
+
     def _upon_announce(self, peer: Peer, announce: Announce, now: float) -> None:
+        peer.note_work(digests=len(announce.digests))
         wanted = []
         for digest in announce.digests:
             peer.known.add(digest)

@@ -26,8 +26,8 @@ KNOWN_MAX: Final = 4096
 
 ASSEMBLIES_BYTES_MAX: Final = 5 * LARGE_BYTES_MAX
 """Of all peers together."""
-ASKED_MAX: Final = 4096
-"""Announced messages that we wait for."""
+ASKED_PER_PEER_MAX: Final = 512
+"""Announced messages that we wait for from one peer, which can keep only its own places taken; a height of 100 validators has 300."""
 PROGRESS_TIMEOUT_S: Final = 1.0
 """A large message that does not move for so long is asked for elsewhere."""
 _SOURCES_MAX: Final = 4
@@ -105,6 +105,8 @@ class Assemblies:
         self._assemblies: dict[tuple[NodeId, Hash32], _Assembly] = {}
         self._asked: dict[Hash32, tuple[NodeId, float]] = {}
         """What we asked for, whom, and when there was last progress."""
+        self._asked_of: dict[NodeId, int] = {}
+        """How much of it each peer was asked for."""
         self._sources: OrderedDict[Hash32, list[NodeId]] = OrderedDict()
         """Who else announced it."""
         self.bytes = 0
@@ -112,7 +114,7 @@ class Assemblies:
     def upon_announce(self, peer: NodeId, digest: Hash32, now: float) -> bool:
         """A peer has a message that we have not; return whether to ask it now. Otherwise it is a source to fall back to."""
         if digest not in self._asked and not any(key[1] == digest for key in self._assemblies):
-            if len(self._asked) >= ASKED_MAX:
+            if self._asked_of.get(peer, 0) >= ASKED_PER_PEER_MAX:
                 return False
             self._ask(digest, peer, now)
             return True
@@ -142,7 +144,7 @@ class Assemblies:
             raise PeerFault(f"part: number {part.index} of {len(part.data)} bytes is not the next one")
         assembly.progress_at = now
         if large.digest in self._asked:
-            self._asked[large.digest] = (peer, now)
+            self._ask(large.digest, peer, now)
         # What is not wanted, or has no room, leaves an empty place.
         data = part.data
         if not assembly.is_wanted or self.bytes + len(data) > ASSEMBLIES_BYTES_MAX:
@@ -163,7 +165,7 @@ class Assemblies:
 
     def forget(self, digest: Hash32) -> None:
         """Note that a message is here: parts that still come are let pass, and nobody is asked for it."""
-        self._asked.pop(digest, None)
+        self._unask(digest)
         self._sources.pop(digest, None)
         for (_, known), assembly in self._assemblies.items():
             if known == digest:
@@ -194,12 +196,23 @@ class Assemblies:
                 self._ask(digest, peer, now)
                 asks.append((peer, digest))
             else:
-                self._asked.pop(digest)
+                self._unask(digest)
                 self._sources.pop(digest, None)
         return asks
 
     def _ask(self, digest: Hash32, peer: NodeId, now: float) -> None:
+        self._unask(digest)
         self._asked[digest] = (peer, now)
+        self._asked_of[peer] = self._asked_of.get(peer, 0) + 1
+
+    def _unask(self, digest: Hash32) -> None:
+        asked = self._asked.pop(digest, None)
+        if asked is None:
+            return
+        peer, _ = asked
+        self._asked_of[peer] -= 1
+        if not self._asked_of[peer]:
+            del self._asked_of[peer]
 
     def _remove(self, key: tuple[NodeId, Hash32]) -> None:
         assembly = self._assemblies.pop(key)

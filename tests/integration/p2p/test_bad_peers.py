@@ -532,6 +532,41 @@ def test_a_flood_of_messages_is_held_back_and_others_are_served(run, until) -> N
     run(test)
 
 
+@pytest.mark.parametrize("kind", [Announce, Want])
+def test_a_flood_of_hashes_in_few_messages_is_held_back(run, until, kind: type[Announce | Want]) -> None:
+    """Three hundred messages are nothing, but 76,800 hashes would keep the event loop busy."""
+
+    async def test(networks) -> None:
+        node = await networks.start("node")
+        flooder = await Stranger(node, name="flooder").connect()
+        random = Random(5)
+        for _ in range(300):
+            flooder.say(kind(digests=tuple(Hash32(random.randbytes(32)) for _ in range(256))))
+        await until(lambda: node.network.statistics().messages_in.get("throttled", 0) > 0)
+
+    run(test)
+
+
+def test_what_is_wanted_many_times_at_once_is_sent_once(run) -> None:
+    async def test(networks) -> None:
+        node = await networks.start("node")
+        stranger = await Stranger(node).connect()
+        await stranger.listen(until=Status)
+        raw = Random(6).randbytes(50_000)
+        node.network.broadcast(raw, Priority.PROPOSAL)
+        await stranger.listen(until=Consensus)
+        stranger.got.clear()
+        stranger.say(Want(digests=(keccak256(raw),) * 256))
+        stranger.say(Heartbeat(tip=Tip(height=Height(9), certificate_hash=ZERO), time_ms=0))
+        stranger.say(GetBlocks(request_id=1, first=Height(0), count=1))
+        await stranger.listen(until=Response)
+        assert [message for message in stranger.got if isinstance(message, Consensus)] == [
+            Consensus(priority=Priority.PROPOSAL, raw=raw)
+        ]
+
+    run(test)
+
+
 def test_random_messages_never_fail_the_node(run, until) -> None:
     async def test(networks) -> None:
         node = await networks.start("node")

@@ -4,7 +4,7 @@ from metanode.crypto.hashing import keccak256
 from metanode.p2p import protocol
 from metanode.p2p.enode import NodeId
 from metanode.p2p.errors import PeerFault
-from metanode.p2p.gossip import Assemblies, HashSet, Kept, RecentMessages
+from metanode.p2p.gossip import ASKED_PER_PEER_MAX, Assemblies, HashSet, Kept, RecentMessages
 from metanode.p2p.ports import Priority
 from metanode.p2p.protocol import Large, Part
 from metanode.primitives.types import Hash32
@@ -125,6 +125,18 @@ def test_one_announcer_is_asked_and_the_next_when_it_does_not_deliver() -> None:
     assert assemblies.overdue(1.1) == [(C, DIGEST)]
     assert assemblies.overdue(2.2) == []
     assert assemblies.upon_announce(A, DIGEST, 3.0), "after everybody failed it may be asked for again"
+
+
+def test_a_peer_that_announces_without_end_takes_no_places_of_others() -> None:
+    assemblies = Assemblies()
+    invented = [keccak256(bytes([number % 256, number // 256])) for number in range(10_000)]
+    asked = [digest for digest in invented if assemblies.upon_announce(A, digest, 0.0)]
+    assert len(asked) == ASKED_PER_PEER_MAX
+    assert assemblies.upon_announce(B, DIGEST, 0.0)
+    assemblies.forget(asked[0])
+    assert assemblies.upon_announce(A, invented[-1], 0.5), "its places are free again once something has come"
+    assert assemblies.overdue(2.0) == []
+    assert assemblies.upon_announce(A, invented[-2], 2.0), "or once it is given up"
 
 
 def test_who_delivers_slowly_but_steadily_is_waited_for() -> None:
