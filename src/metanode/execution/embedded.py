@@ -48,6 +48,12 @@ EVENT_WAIT_S: Final = 5.0
 """How long the event thread sleeps at most in one call; closing wakes it at once."""
 
 
+_REMEDY: Final = (
+    "If the disk has room and the files may be read and written, they are damaged: move this directory away and start the node, "
+    "which makes it again from node.db and its peers"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedOptions:
     """How to open the embedded engine; None takes the engine's own default."""
@@ -255,7 +261,7 @@ async def open_embedded(
     errors.StorageFailed for the disk.
     """
     options = options or EmbeddedOptions()
-    with _mapped("open"):
+    with _explained(options.path), _mapped("open"):
         engine = await asyncio.to_thread(
             _engine.Engine.open,
             genesis,
@@ -275,6 +281,24 @@ async def open_embedded(
         yield client
     finally:
         await client.close()
+
+
+@contextlib.contextmanager
+def _explained(path: Path | None) -> Iterator[None]:
+    """Say which directory cannot be opened, and what an operator can do about it."""
+    try:
+        yield
+    except (StorageDamaged, StorageFailed) as error:
+        if path is None or "Locked" in str(
+            error
+        ):  # The store's own word for data that another process has open.
+            raise
+        raise type(error)(f"{path}: {error}. {_REMEDY}") from error
+    except BaseException as error:
+        # The store's library panics when it finds what it never writes, such as a directory in the place of a file.
+        if path is None or type(error).__name__ != "PanicException":
+            raise
+        raise StorageDamaged(f"{path}: open: {error}. {_REMEDY}") from error
 
 
 class _InvalidBlock(InvalidInput):

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from metanode.chain.genesis import make_genesis, parse_genesis
 from metanode.chain.validators import Validator, ValidatorSet
 from metanode.crypto.hashing import keccak256
 from metanode.crypto.secp256k1 import PrivateKey
-from metanode.errors import InvalidInput, Unavailable
+from metanode.errors import InvalidInput, StorageDamaged, StorageFailed, Unavailable
 from metanode.execution.client import (
     Accepted,
     ExecutionEvent,
@@ -293,6 +294,39 @@ def test_wrong_attributes_make_a_build_unavailable() -> None:
             build_id = await client.start_build(head.hash, wrong)
             with pytest.raises(Unavailable, match="timestamp"):
                 await client.take_build(build_id, deadline_s=10)
+
+    asyncio.run(scenario())
+
+
+def put_directory(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("where", "damage"),
+    [
+        ("blocks/*.log", Path.unlink),
+        ("blocks/*.log", put_directory),
+        ("state/*.jnl", put_directory),
+        ("state/keyspaces/*/current", lambda file: os.truncate(file, 0)),
+    ],
+    ids=["no block log", "a directory as block log", "a directory as journal", "an empty table list"],
+)
+def test_a_damaged_directory_is_named_with_what_to_do(
+    tmp_path: Path, where: str, damage: Callable[[Path], None]
+) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as client:
+            await client.submit([transfer(0, 7)])
+            await produce(client)
+        for file in list(tmp_path.glob(where)):
+            damage(file)
+        with pytest.raises(
+            (StorageDamaged, StorageFailed), match=rf"^{tmp_path}: .*move this directory away"
+        ):
+            async with opened(tmp_path):
+                pass
 
     asyncio.run(scenario())
 
