@@ -27,6 +27,9 @@ _ROUND_CHANGE_TYPE: Final = keccak256(
 _SIGNERS_REMEMBERED: Final = 8192
 """A height of 1,000 validators has 2,000 votes; most networks have under 100."""
 
+_DIGESTS_REMEMBERED: Final = 256
+"""A round that goes well has three, and who lies with more pays 10 us for each as before."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningDomain:
@@ -65,11 +68,17 @@ class SigningDomain:
 
     def digest(self, type_hash: Hash32, *words: int | bytes) -> Hash32:
         """Return the EIP-712 digest of a struct of numbers and 32-byte words; other layers define their own types with it."""
-        encoded = [type_hash]
-        for word in words:
-            encoded.append(Hash32(word.to_bytes(32, "big") if isinstance(word, int) else word))
-            assert len(encoded[-1]) == 32, len(encoded[-1])
-        return keccak256(b"\x19\x01" + self.separator + keccak256(b"".join(encoded)))
+        return _digest(self.separator, type_hash, *words)
+
+
+@functools.lru_cache(maxsize=_DIGESTS_REMEMBERED)
+def _digest(separator: Hash32, type_hash: Hash32, *words: int | bytes) -> Hash32:
+    """Return the digest. Remembers, for all validators sign the same of a block."""
+    encoded: list[bytes] = [type_hash]
+    for word in words:
+        encoded.append(word.to_bytes(32, "big") if isinstance(word, int) else word)
+        assert len(encoded[-1]) == 32, len(encoded[-1])
+    return keccak256(b"\x19\x01" + separator + keccak256(b"".join(encoded)))
 
 
 @functools.lru_cache(maxsize=_SIGNERS_REMEMBERED)

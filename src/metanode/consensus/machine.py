@@ -174,8 +174,13 @@ class Consensus:
             quorum_weight=self._core.rules.quorum_rule.quorum_weight(validators.total_power),
             total_power=validators.total_power,
             round_change_rounds=self._core.current.round_changes.highest_rounds(),
-            kept=self._core.current.kept + len(self._core.early),
+            kept=self.kept,
         )
+
+    @property
+    def kept(self) -> int:
+        """How many messages and bodies are in memory."""
+        return self._core.current.kept + len(self._core.early)
 
     @property
     def own_messages(self) -> tuple[SignedMessage, ...]:

@@ -417,6 +417,11 @@ class Driver:
         return self._running().snapshot
 
     @property
+    def kept(self) -> int:
+        """How many messages and bodies the core holds in memory."""
+        return self._running().kept
+
+    @property
     def mode(self) -> Mode:
         """How far this node takes part."""
         return Mode.HALTED if self._halted is not None else self._running().mode

@@ -27,14 +27,19 @@ ITEMS_MAX: Final = 100_000
 _SHORT_MAX: Final = 55
 _STRING: Final = 0x80
 _LIST: Final = 0xC0
+_SHORT_STRINGS: Final = tuple(bytes((_STRING + length,)) for length in range(_SHORT_MAX + 1))
+"""The prefixes of short strings, by length: most of what is encoded."""
 
 
 def encode(item: Item) -> bytes:
     """Return the RLP of bytes or of a nested sequence of bytes."""
-    if isinstance(item, (bytes, bytearray, memoryview)):
-        if len(item) == 1 and item[0] < _STRING:
-            return bytes(item)
-        return _prefix(len(item), _STRING) + item
+    if isinstance(item, bytes):
+        length = len(item)
+        if length == 1 and item[0] < _STRING:
+            return item
+        return (_SHORT_STRINGS[length] if length <= _SHORT_MAX else _prefix(length, _STRING)) + item
+    if isinstance(item, (bytearray, memoryview)):
+        return encode(bytes(item))
     payload = b"".join([encode(child) for child in item])
     return _prefix(len(payload), _LIST) + payload
 
@@ -182,6 +187,12 @@ def _prefix(length: int, kind: int) -> bytes:
 
 
 def _decode_item(data: bytes, start: int, end: int, depth: int, budget: list[int]) -> tuple[Decoded, int]:
+    # Short strings, most of all items, without the call; item_span checks them in the same way.
+    if start < end and _STRING + 1 < (first := data[start]) <= _STRING + _SHORT_MAX and budget[0] > 0:
+        stop = start + 1 + first - _STRING
+        if stop <= end:
+            budget[0] -= 1
+            return data[start + 1 : stop], stop
     is_list, position, stop = item_span(data, start, end)
     budget[0] -= 1
     if budget[0] < 0:

@@ -193,10 +193,9 @@ class Checker:
             return
         if node.driver.halted is not None and not self.expects_halts:
             raise InvariantBroken(f"node {node.index} halted: {node.driver.halted}")
-        snapshot = node.driver.snapshot
         total = len(self._states[0].validators) + 8
         # Commits of past rounds are the largest part: 32 rounds of everybody, and early messages, 12 of everybody.
-        if snapshot.kept > 64 * total:
-            raise InvariantBroken(f"node {node.index} keeps {snapshot.kept} messages")
+        if node.driver.kept > 64 * total:
+            raise InvariantBroken(f"node {node.index} keeps {node.driver.kept} messages")
         if node.is_live and node.address is not None and not node.driver.is_timer_armed:
-            raise InvariantBroken(f"node {node.index} is live without a deadline at {snapshot}")
+            raise InvariantBroken(f"node {node.index} is live without a deadline at {node.driver.snapshot}")
