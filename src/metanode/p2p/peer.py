@@ -33,10 +33,8 @@ WRITE_TIMEOUT_S: Final = 20.0
 CLOSE_TIMEOUT_S: Final = 1.0
 STATUS_TIMEOUT_S: Final = 10.0
 MESSAGES_PER_S: Final = 2000.0
-"""Of one peer; a hundred validators send each other about 200 in a second."""
+"""Of one peer, each hash of an announcement or a wish counted as one; a hundred validators send each other about 200 in a second."""
 BYTES_PER_S: Final = 32.0 * 1024 * 1024
-DIGESTS_PER_MESSAGE: Final = 8
-"""So many hashes of an announcement or a wish count as a message: 16,000 a second, where a hundred validators make 200."""
 ASKED_MAX: Final = 4
 """Requests of one peer that wait for their answer."""
 _RATE_PAUSE_S_MAX: Final = 1.0
@@ -264,7 +262,7 @@ class Peer:
             self._process_events()
             frames = self._connection.frames_received - self._frames_seen
             self._frames_seen += frames
-            messages, size = frames + self._digests_due / DIGESTS_PER_MESSAGE, len(data) + self._bytes_due
+            messages, size = frames + self._digests_due, len(data) + self._bytes_due
             self._digests_due = self._bytes_due = 0
             pause_s = max(self._messages_rate.owe(messages, now), self._bytes_rate.owe(size, now))
             if pause_s > 0:
