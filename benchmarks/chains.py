@@ -10,13 +10,16 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks import wrk
 from metanode.cli.transfers import Sender, signed_transfer
 from metanode.crypto.secp256k1 import PrivateKey
 from sdk.testnet.deployment.apply import local
@@ -96,6 +99,31 @@ class Chain:
         while counts and not counts[-1]:
             counts.pop()
         return counts
+
+    def samples(self) -> dict[tuple[str, ...], float]:
+        """Our metrics, summed over the nodes: by name without its prefix, and the labels' values. Empty for other chains."""
+        total: dict[tuple[str, ...], float] = defaultdict(float)
+        for url in self.metrics_urls:
+            for family in text_string_to_metric_families(httpx.get(url, timeout=30.0).text):
+                for sample in family.samples:
+                    total[sample.name.removeprefix("metanode_"), *sample.labels.values()] += sample.value
+        return total
+
+    def read(self, method: str, params: list[Any], *, seconds: int = 8) -> wrk.Load:
+        """Ask the same from 64 connections.
+
+        Raises:
+            RuntimeError: a call failed; wrk sees only the status of HTTP, so ours are counted where they are answered.
+        """
+        self.call(method, *params)
+        failed = ("rpc_requests_total", method, "error")
+        before = self.samples()[failed]
+        load = wrk.repeat(self.url, method, params, seconds=seconds)
+        if errors := self.samples()[failed] - before:
+            raise RuntimeError(
+                f"{self.name}: {errors:.0f} of {load.requests} {method} were answered with an error"
+            )
+        return load
 
     def gaps_s(self, first: int, last: int) -> list[int]:
         """Seconds between the timestamps of each block from `first` to `last` and the one before it."""

@@ -46,7 +46,7 @@ def measure(rounds: int) -> Iterator[Figure]:
 def _one_round(chain: Chain, number: int) -> Iterator[tuple[str, float]]:
     first = chain.wait_next_block()
     for method, params in READS:
-        load = wrk.repeat(chain.url, method, params(chain))
+        load = chain.read(method, params(chain))
         yield f"{method} requests/s", load.per_second
         yield f"{method} p99 ms", load.p99_ms
     yield "longest block gap during these reads, s", max(chain.gaps_s(first, chain.height))
@@ -74,7 +74,7 @@ def _one_round(chain: Chain, number: int) -> Iterator[tuple[str, float]]:
         yield "included, 15,000 in batches, transfers/s", sum(counts) / elapsed
         yield "longest block gap under transfers, s", max(chain.gaps_s(first, first + len(counts) - 1))
         fullest = first + counts.index(max(counts))
-        load = wrk.repeat(chain.url, "eth_getBlockByNumber", [hex(fullest), False])
+        load = chain.read("eth_getBlockByNumber", [hex(fullest), False])
         yield "eth_getBlockByNumber with 2,800 transactions, requests/s", load.per_second
         yield "eth_getBlockByNumber with 2,800 transactions, p99 ms", load.p99_ms
 

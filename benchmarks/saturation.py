@@ -5,9 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import httpx
-from prometheus_client.parser import text_string_to_metric_families
-
 from benchmarks import chains, wrk
 from benchmarks.report import Figure
 
@@ -62,18 +59,13 @@ _COUNTERS = ((_LATE_BLOCKS, "0"), (_LATE_TURNS, ""), (_REFUSED, ""))
 
 def _totals(chain: Chain) -> dict[str, float]:
     """The counters of all four nodes together."""
-    totals = dict.fromkeys((_LATE_BLOCKS, _LATE_TURNS, _REFUSED), 0.0)
-    for url in chain.metrics_urls:
-        samples = {
-            (sample.name.removeprefix("metanode_"), *sample.labels.values()): sample.value
-            for family in text_string_to_metric_families(httpx.get(url, timeout=30.0).text)
-            for sample in family.samples
-        }
-        rounds, lag = "consensus_commit_round", "event_loop_lag_seconds"
-        totals[_LATE_BLOCKS] += samples[f"{rounds}_count",] - samples[f"{rounds}_bucket", "0.0"]
-        totals[_LATE_TURNS] += samples[f"{lag}_count",] - samples[f"{lag}_bucket", "0.05"]
-        totals[_REFUSED] += samples.get(("rpc_refused_total", "load"), 0.0)
-    return totals
+    samples = chain.samples()
+    rounds, lag = "consensus_commit_round", "event_loop_lag_seconds"
+    return {
+        _LATE_BLOCKS: samples[f"{rounds}_count",] - samples[f"{rounds}_bucket", "0.0"],
+        _LATE_TURNS: samples[f"{lag}_count",] - samples[f"{lag}_bucket", "0.05"],
+        _REFUSED: samples["rpc_refused_total", "load"],
+    }
 
 
 def _figure(measure_name: str, value: float, target: str) -> Figure:

@@ -50,7 +50,7 @@ def send_lines(url: str, bodies: Path, *, connections: int) -> Intake:
 
 
 def repeat(url: str, method: str, params: list[object], *, connections: int = 64, seconds: int = 8) -> Load:
-    """Ask the same again and again; every answer has to be a result."""
+    """Ask the same again and again; every answer has to have status 200."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
     arguments = ["-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "repeat_body.lua"), url]
     load = Load(**_run(arguments, {"BODY": body})[0])

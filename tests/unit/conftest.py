@@ -1,13 +1,16 @@
 """What every unit test may ask for."""
 
 import functools
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-VECTORS = Path(__file__).parents[3] / "shared" / "vectors" / "vectors.tar.xz"
+VECTORS = Path(
+    os.environ.get("METANODE_VECTORS", Path(__file__).parents[3] / "shared" / "vectors" / "vectors.tar.xz")
+)
 """The official test cases, `../shared/vectors` seen from the project."""
 
 _FOLDERS = (
@@ -37,5 +40,7 @@ def _vectors() -> dict[str, bytes]:
 def vector() -> Callable[[str], bytes]:
     """Give the content of one official file by its path in the archive; skip the test when the archive is absent."""
     if not VECTORS.exists():
-        pytest.skip("the official vectors are not here: put vectors.tar.xz into ../shared/vectors")
+        pytest.skip(
+            f"the official vectors are absent: put vectors.tar.xz at {VECTORS} or name it in METANODE_VECTORS"
+        )
     return lambda name: _vectors()[name]

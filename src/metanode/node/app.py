@@ -360,7 +360,7 @@ def _rpc_config(inputs: _Inputs, *, client: str) -> RPCServerConfig:
         address=config.rpc_host,
         cors_origins=config.network.cors_origins,
         namespaces=config.server.namespaces,
-        hosts=config.server.allowed_hosts,
+        hosts=_rpc_hosts(config),
     )
     listeners = [public(port=config.server.rpc_port)]
     if config.server.ws_port is not None:
@@ -379,10 +379,17 @@ def _rpc_config(inputs: _Inputs, *, client: str) -> RPCServerConfig:
     )
 
 
+def _rpc_hosts(config: NodeConfig) -> tuple[str, ...]:
+    """The Host headers that are answered. Checking them keeps a page of a foreign origin out; nothing to keep out where all may in."""
+    if config.server.allowed_hosts is not None:
+        return config.server.allowed_hosts
+    return ("*",) if "*" in config.network.cors_origins else ("localhost",)
+
+
 def _rpc_warnings(config: NodeConfig) -> tuple[str, ...]:
     """What the owner of a public RPC finds out late: it is reached by a name, and answers to none that it was not told."""
     is_public = not ipaddress.ip_address(config.rpc_host).is_loopback
-    if not is_public or "allowed_hosts" in config.server.model_fields_set:
+    if not is_public or _rpc_hosts(config) != ("localhost",):
         return ()
     text = (
         f"server.allowed_hosts: not set while RPC listens on {config.rpc_host}; requests that come by a host name are refused with "

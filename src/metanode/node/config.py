@@ -235,8 +235,8 @@ class ServerSection(Section):
     """Where the dashboard listens: a page with this node's status until the services take it over."""
     namespaces: tuple[str, ...] | None = None
     """RPC namespaces to serve; by default a longer list on loopback than elsewhere."""
-    allowed_hosts: tuple[str, ...] = ("localhost",)
-    """Host headers that are answered, beside literal IP addresses; "*" for any."""
+    allowed_hosts: tuple[str, ...] | None = None
+    """Host headers that are answered, beside literal IP addresses; "*" for any. By default any where `network.cors_origins` lets every page in, else localhost."""
     trusted_proxies: tuple[IpNetwork, ...] = ()
     """Proxies to which limits per address do not apply."""
     connections_max: int = Field(default=200, ge=1, le=65535)

@@ -20,11 +20,17 @@ pub(super) struct Case {
 fn archive() -> Option<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let path = root.join("../shared/vectors/vectors.tar.xz");
+    let path = std::env::var_os("METANODE_VECTORS").map_or(path, PathBuf::from);
     if path.exists() {
         return Some(path);
     }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "CI may not skip: put vectors.tar.xz at {}",
+        path.display()
+    );
     println!(
-        "skipped: the official vectors are not at {}",
+        "skipped: put vectors.tar.xz at {} or name it in METANODE_VECTORS",
         path.display()
     );
     None
