@@ -26,6 +26,7 @@ from metanode.crypto.addresses import format_address
 from metanode.errors import Unavailable
 from metanode.execution.client import TransactionsPending
 from metanode.execution.embedded import EmbeddedOptions, open_embedded
+from metanode.node.clock_watch import ClockState, ClockWatch
 from metanode.node.driver import Driver
 from metanode.node.genesis_source import find_genesis
 from metanode.node.keys import load_node_key, load_validator_key
@@ -37,7 +38,7 @@ from metanode.node.service_manager import notify_ready, notify_stopping
 from metanode.node.services import ServiceWatch
 from metanode.node.shedding import Shedding
 from metanode.node.sync import ChainSync
-from metanode.node.views import Administration, ChainView
+from metanode.node.views import Administration, ChainView, clock_offset_s
 from metanode.p2p.advertising import is_unspecified
 from metanode.p2p.network import Network, NetworkConfig
 from metanode.p2p.rlpx.handshake import NodeKey
@@ -309,7 +310,7 @@ async def _gossip(execution: EmbeddedExecution, network: Network) -> None:
 async def _watch(server: RPCServer, network: Network, measurements: Measurements) -> None:
     """Measure how late the loop runs, and tell the RPC server what it answers for us."""
     loop = asyncio.get_running_loop()
-    shedding = Shedding()
+    shedding, clock = Shedding(), ClockWatch()
     while True:
         due = loop.time() + LAG_INTERVAL_S
         await asyncio.sleep(LAG_INTERVAL_S)
@@ -317,7 +318,21 @@ async def _watch(server: RPCServer, network: Network, measurements: Measurements
         measurements.observe_lag(lag_s)
         if shedding.observe(lag_s):
             server.set_shedding(shedding=shedding.is_active)
-        server.set_peer_count(len(network.peers()))
+        peers = network.peers()
+        server.set_peer_count(len(peers))
+        offset_s = clock_offset_s(peers)
+        if clock.observe(offset_s):
+            _tell_clock(clock.state, offset_s or 0.0)
+
+
+def _tell_clock(state: ClockState, offset_s: float) -> None:
+    tell = {ClockState.GOOD: log.info, ClockState.WARNING: log.warning, ClockState.ERROR: log.error}[state]
+    tell(
+        "clock_offset",
+        state=state.value,
+        offset_ms=round(offset_s * 1000),
+        than="the median of the validators",
+    )
 
 
 def _engine_options(inputs: _Inputs, *, client: str) -> EmbeddedOptions:

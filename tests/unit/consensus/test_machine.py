@@ -554,6 +554,21 @@ def test_late_commits_for_the_tip_go_into_the_next_certificate(bench):
     assert len(node.core.tip.seals) == 4
 
 
+def test_a_late_commit_to_another_block_proves_who_sealed_both(bench):
+    node = begin(bench, 1)
+    block, other = bench.block(), bench.block(recipient=2)
+    node.hear(bench.proposal(block), Decision(certificate=bench.certificate(block.hash, by=(0, 2, 3))))
+    (saved,) = of(node.hear(bench.commit(2, other.hash)), SaveEvidence)
+    evidence = saved.evidence
+    assert evidence.author == bench.keys[2].address
+    for content, block_hash in ((evidence.first, block.hash), (evidence.second, other.hash)):
+        assert content.block_hash == block_hash
+        digest = content.digest(bench.domain, evidence.height, evidence.round)
+        assert recover_address(digest, content.signature) == evidence.author
+    assert not of(node.hear(bench.commit(2, other.hash)), SaveEvidence), "once for each place"
+    assert not of(node.hear(bench.commit(3, other.hash, 1)), SaveEvidence), "another round is no proof"
+
+
 def test_a_decided_block_that_breaks_a_rule_halts_the_node(bench):
     node = begin(bench, 3)
     block = bench.block()
@@ -691,6 +706,20 @@ def test_a_restart_keeps_the_prepared_certificate(bench):
     )
     assert change.prepared is not None
     assert change.prepared.block_hash == block.hash
+
+
+def test_a_restart_knows_the_proposal_that_it_had_prepared_and_proves_another_one(bench):
+    node = begin(bench, 3)
+    block, other = bench.block(), bench.block(recipient=2)
+    prepare_block(node, block)
+    node.hear(bench.prepare(1, block.hash))
+    again = restart(node, 3)
+    again.give(BlockTimeout(height=Height(1)))
+    effects = again.hear(bench.proposal(other))
+    (saved,) = of(effects, SaveEvidence)
+    assert saved.evidence.author == bench.keys[0].address
+    assert again.core.snapshot.accepted == block.hash
+    assert again.core.snapshot.phase is Phase.COMMIT
 
 
 def test_a_restarted_proposer_proposes_nothing_new(bench):

@@ -60,6 +60,7 @@ def _resume(core: Core, record: ConsensusRecord) -> None:
             author=prepared.proposal.author,
             signature=prepared.proposal.signature,
         )
+        core.current.see(core.current.accepted)
         core.current.phase = Phase.COMMIT
         core.current.valid.add(block.hash)
     for message in record.messages:

@@ -2,7 +2,7 @@
 
 from metanode.consensus.core import Core
 from metanode.consensus.effects import SendDecision
-from metanode.consensus.equivocations import prove
+from metanode.consensus.equivocations import compare_seal, prove
 from metanode.consensus.messages import Commit, Proposal, RoundChange, SignedMessage
 
 
@@ -21,5 +21,7 @@ def upon_message(core: Core, message: SignedMessage, peer: str) -> None:
             and message.author in core.tip.state.last_validators
         ):
             core.tip.seals.setdefault(message.author, message.signature)
+        elif isinstance(message, Commit) and certificate is not None and message.author in core.tip.seals:
+            core.emit(compare_seal(message, core.tip.seals[message.author], certificate, core.current))
         return
     core.emit(SendDecision(peer=peer, height=message.height))
