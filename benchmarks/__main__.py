@@ -1,4 +1,4 @@
-"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation`."""
+"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import chains, comparison, network, saturation
+from benchmarks import chains, comparison, disk, network, saturation
 from benchmarks.report import print_table, save
 
-PARTS = ("engine", "comparison", "network", "saturation")
+PARTS = ("engine", "comparison", "network", "saturation", "disk")
 RESULTS = Path(__file__).parent / "results"
 ENGINE = ("cargo", "bench", "--locked", "-p", "engine")
 
@@ -26,7 +26,7 @@ def main() -> int:
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     missing = chains.missing_tools()
-    if missing and parts != ("engine",):
+    if missing and not set(parts) <= {"engine", "disk"}:
         print(f"not installed: {', '.join(missing)}; apt-get install wrk golang npm", file=sys.stderr)
         return 1
     for part in parts:
@@ -39,6 +39,8 @@ def main() -> int:
                 figures = list(comparison.measure(arguments.rounds))
             case "network":
                 figures = list(network.measure(arguments.rounds))
+            case "disk":
+                figures = list(disk.measure())
             case _:
                 figures = list(saturation.measure(arguments.saturation_s))
         print_table(figures)

@@ -1,4 +1,4 @@
-"""Four validators: start, idle cost, block times idle and under full blocks, disk growth."""
+"""Four validators: start, idle cost, block times idle and under full blocks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 IDLE_S = 60
 LARGE_GAS_LIMIT = 200_000_000
 """9,523 transfers a block: 4,761 a second at 2 s, 9,523 at 1 s."""
-SECONDS_A_DAY = 86_400
 
 
 def measure(rounds: int) -> Iterator[Figure]:
@@ -63,7 +62,7 @@ def _start_s() -> float:
 
 def _idle(chain: Chain) -> Iterator[Figure]:
     time.sleep(5)
-    cpu, disk, started = chain.cpu_s(), _disk_bytes(chain), time.monotonic()
+    cpu, started = chain.cpu_s(), time.monotonic()
     gaps_s = _gaps_s(chain, IDLE_S)
     elapsed = time.monotonic() - started
     yield _figure("idle: memory of four validators (PSS), MB", [chain.memory_bytes() / 1e6], "< 600")
@@ -72,8 +71,6 @@ def _idle(chain: Chain) -> Iterator[Figure]:
     )
     yield _figure("idle: block interval, mean s", [statistics.fmean(gaps_s)], "2.00")
     yield _figure("idle: block interval, sigma ms", [1000 * statistics.pstdev(gaps_s)], "< 50")
-    growth = (_disk_bytes(chain) - disk) / len(chain.processes) / elapsed * SECONDS_A_DAY
-    yield _figure("idle: disk growth a node, MB a day", [growth / 1e6], "<= 100")
 
 
 def _fill(chain: Chain, *, count: int, accounts: int, label: str) -> Iterator[Figure]:
@@ -116,12 +113,6 @@ def _gaps_s(chain: Chain, seconds: float) -> list[float]:
             except TimeoutError:
                 break
     return [b - a for a, b in itertools.pairwise(arrivals)]
-
-
-def _disk_bytes(chain: Chain) -> int:
-    """What the data directories of all nodes take on disk."""
-    homes = {Path(process.cmdline()[-1]) for process in chain.processes}
-    return sum(file.stat().st_blocks * 512 for home in homes for file in home.rglob("*") if file.is_file())
 
 
 def _figure(measure_name: str, values: list[float], target: str) -> Figure:

@@ -18,7 +18,8 @@ Result = TypeVar("Result")
 
 APPLICATION_ID: Final = 0x4D45_5441
 """Written into the file's header: "META"."""
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""2 packs headers; the tables are those of 1, whose files are taken over as they are."""
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a statement waits for another process, such as a backup, before it fails."""
 
@@ -126,6 +127,9 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         return
     if application != APPLICATION_ID:
         raise StorageDamaged(f"{path}: a database, but none of a Metanode node")
+    if version == 1:
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        return
     if version != SCHEMA_VERSION:
         raise StorageFailed(
             f"{path}: has the schema {version}, this software knows {SCHEMA_VERSION}: use the version that wrote it"

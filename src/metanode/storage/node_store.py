@@ -7,6 +7,7 @@ payloads are the engine's, and `old_block` puts them together again. A decision 
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -25,6 +26,7 @@ from metanode.errors import InvalidGenesis, InvalidInput, StorageDamaged
 from metanode.primitives import rlp
 from metanode.primitives.types import Hash32, Height
 from metanode.storage.database import Database
+from metanode.storage.packed_header import anchor_of, is_whole, pack_header, unpack_header
 
 PAYLOADS_KEPT: Final = 1_024
 """Heights whose blocks stay here, 34 minutes at 2 s: longer than an engine may be behind after a crash."""
@@ -283,7 +285,7 @@ class NodeStore:
         ours = {"genesis_hash": bytes(genesis.hash), "chain_id": genesis.chain_id.to_bytes(8, "big")}
         if not fixed:
             connection.executemany("INSERT INTO fixed VALUES (?, ?)", ours.items())
-            _insert_header(connection, genesis.header)
+            _insert_header(connection, genesis.header, genesis.header.encode())
             _insert_set(connection, genesis.state.validators)
             _put(connection, "state", genesis.state.encode())
         connection.execute("COMMIT")
@@ -336,11 +338,14 @@ class NodeStore:
             )
         assert decided.certificate.block_hash == header.hash, "a decision's certificate is its block's"
         assert decided.state.height == height, (decided.state.height, height)
-        _insert_header(connection, header)
         _insert_certificate(connection, decided.certificate)
         if decided.block.parent_certificate is not None:
             # What the child's proposer included is canonical; what this node saw was only enough to decide.
             _insert_certificate(connection, decided.block.parent_certificate)
+        anchor = _stored_header(connection, anchor_of(height)) or b""
+        parent_certificate = self._certificate(connection, Height(height - 1))
+        packed = pack_header(header, anchor=anchor, parent_certificate=parent_certificate)
+        _insert_header(connection, header, packed)
         if decided.block.requests:
             data = rlp.encode(list(decided.block.requests))
             connection.execute("INSERT INTO requests VALUES (?, ?)", (height, data))
@@ -353,8 +358,17 @@ class NodeStore:
         connection.execute("DELETE FROM bodies WHERE height <= ?", (height - PAYLOADS_KEPT,))
 
     def _header(self, connection: sqlite3.Connection, height: Height) -> ConsensusHeader | None:
-        row = connection.execute("SELECT header FROM headers WHERE height = ?", (height,)).fetchone()
-        return None if row is None else self._decoded(ConsensusHeader.decode, row[0], f"header {height}")
+        stored = _stored_header(connection, height)
+        if stored is None:
+            return None
+        if is_whole(stored):
+            return self._decoded(ConsensusHeader.decode, stored, f"header {height}")
+        anchor = _stored_header(connection, anchor_of(height))
+        if anchor is None:
+            raise StorageDamaged(f"{self._path}: header {anchor_of(height)} is missing")
+        parent_certificate = self._certificate(connection, Height(height - 1))
+        unpack = partial(unpack_header, anchor=anchor, parent_certificate=parent_certificate)
+        return self._decoded(unpack, stored, f"header {height}")
 
     def _certificate(self, connection: sqlite3.Connection, height: Height) -> Certificate | None:
         row = connection.execute(
@@ -378,8 +392,13 @@ class NodeStore:
             raise StorageDamaged(f"{self._path}: {name} cannot be read: {error}") from error
 
 
-def _insert_header(connection: sqlite3.Connection, header: ConsensusHeader) -> None:
-    row = (header.height, _tag(header.execution_hash), header.encode())
+def _stored_header(connection: sqlite3.Connection, height: Height) -> bytes | None:
+    row = connection.execute("SELECT header FROM headers WHERE height = ?", (height,)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def _insert_header(connection: sqlite3.Connection, header: ConsensusHeader, stored: bytes) -> None:
+    row = (header.height, _tag(header.execution_hash), stored)
     connection.execute("INSERT INTO headers VALUES (?, ?, ?)", row)
 
 
