@@ -30,7 +30,7 @@ from metanode.node.clock_watch import ClockState, ClockWatch
 from metanode.node.driver import Driver
 from metanode.node.genesis_source import find_genesis
 from metanode.node.keys import load_node_key, load_validator_key
-from metanode.node.listening import explain_taken_ports, local_addresses
+from metanode.node.listening import explain_taken_ports, local_addresses, open_listener
 from metanode.node.measurements import Measurements
 from metanode.node.operator_http import OperatorApplication, serve
 from metanode.node.peering import ConsensusLink, PeerHandlers, PeerStatus
@@ -265,9 +265,9 @@ async def _run(inputs: _Inputs) -> None:
             tasks.create_task(_watch(server, network, measurements), name="watch")
             view = _OperatorView(measurements, administration)
             for host, port, page in _operator_listeners(config):
-                tasks.create_task(
-                    serve(OperatorApplication(view, page=page), host=host, port=port), name=f"http {port}"
-                )
+                # Open before the node says that it is ready; who connects right then waits for the import of the server.
+                listener = stack.enter_context(open_listener(host, port))
+                tasks.create_task(serve(OperatorApplication(view, page=page), listener), name=f"http {port}")
             await network.ready.wait()
             administration.endpoints.update(_endpoints(server, config))
             log.info("node_ready", enode=str(network.enode), **administration.endpoints)

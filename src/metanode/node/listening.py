@@ -60,7 +60,7 @@ def explain_taken_ports(ports: Mapping[str, int], *, own_pid: int) -> str | None
 
 
 def open_listener(host: str, port: int) -> socket.socket:
-    """A bound TCP socket; the caller listens and closes.
+    """A TCP socket that clients can connect to from now on; the caller serves and closes it.
 
     Raises:
         Unavailable: when the address can't be had; the sentence says why.
@@ -70,6 +70,7 @@ def open_listener(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen()
     except OSError as error:
         listener.close()
         holder = listeners().get(port) if error.errno == errno.EADDRINUSE else None

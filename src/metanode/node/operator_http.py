@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from metanode.node.listening import open_listener
-
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable
 
     Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -151,14 +150,8 @@ def _shown(value: object) -> str:
             return str(value)
 
 
-async def serve(application: OperatorApplication, *, host: str, port: int) -> None:
-    """Serve until cancelled.
-
-    Raises:
-        Unavailable: when the address can't be had.
-    """
-    # uvicorn would end the process when its own attempt to bind fails.
-    listener = open_listener(host, port)
+async def serve(application: OperatorApplication, listener: socket.socket) -> None:
+    """Serve until cancelled. uvicorn would end the process when an attempt of its own to bind failed."""
     # Takes a tenth of a second to import, which no node's start should wait for.
     uvicorn = await asyncio.to_thread(importlib.import_module, "uvicorn")
     config = uvicorn.Config(
@@ -172,4 +165,3 @@ async def serve(application: OperatorApplication, *, host: str, port: int) -> No
         await server.serve(sockets=[listener])
     finally:
         server.should_exit = True
-        listener.close()

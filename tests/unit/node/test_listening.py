@@ -26,6 +26,15 @@ def test_a_taken_port_is_refused_with_the_process_that_has_it() -> None:
             open_listener("127.0.0.1", port)
 
 
+def test_who_connects_before_anybody_serves_is_kept_waiting_not_refused() -> None:
+    with (
+        open_listener("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname(), timeout=5.0),
+    ):
+        server, _ = listener.accept()
+        server.close()
+
+
 def test_an_address_of_another_machine_is_refused_with_the_system_s_reason() -> None:
     with pytest.raises(Unavailable, match=r"192\.0\.2\.1:0: Cannot assign requested address$"):
         open_listener("192.0.2.1", 0)
