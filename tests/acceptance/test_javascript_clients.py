@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(
         shutil.which("node") is None, reason="node is not installed: apt-get install nodejs npm"
     ),
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(300),
 ]
 
 

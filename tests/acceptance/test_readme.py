@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 SUCCESS = re.compile(r"block \d+ is final; status 1\n")
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def snippet(language: str, network: RunningNetwork) -> str:

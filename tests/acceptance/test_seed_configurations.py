@@ -25,7 +25,7 @@ from metanode.crypto.secp256k1 import PrivateKey
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 SEED = Path(__file__).parents[1] / "unit" / "node" / "seed"
 CORRECTED = {

@@ -14,7 +14,7 @@ from web3.exceptions import ContractLogicError
 if TYPE_CHECKING:
     from tests.conftest import RunningNetwork
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 RECIPIENT = Web3.to_checksum_address("0x" + "e3" * 20)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Command = Callable[..., subprocess.CompletedProcess[str]]
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 
 def metanode(directory: Path, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 VALIDATOR, IDLE, NODE = (PrivateKey(bytes([n]) * 32) for n in (0x21, 0x22, 0x23))
 RICH = Account.from_key("0x" + "55" * 32)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import RunningNetwork
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 WITHIN_S = 20.0
 """Ten blocks; a node is dialled again within a second."""
