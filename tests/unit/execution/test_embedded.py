@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -271,10 +272,35 @@ def test_a_build_that_is_not_done_in_time_is_unavailable() -> None:
     async def scenario() -> None:
         async with opened() as client:
             head = await client.head()
+            free = threading.Event()
+            client._building.submit(free.wait)
             build_id = await client.start_build(head.hash, attributes(head))
             with pytest.raises(Unavailable, match="not done"):
-                await client.take_build(build_id, deadline_s=0)
+                await client.take_build(build_id, deadline_s=0.01)
+            free.set()
             assert (await client.take_build(build_id, deadline_s=10)).execution_rlp
+
+    asyncio.run(scenario())
+
+
+def test_a_build_that_was_done_in_time_is_taken_by_a_loop_that_is_late() -> None:
+    async def scenario() -> None:
+        async with opened() as client:
+            head = await client.head()
+            free = threading.Event()
+            client._building.submit(free.wait)
+            build_id = await client.start_build(head.hash, attributes(head))
+            loop = asyncio.get_running_loop()
+
+            def hold_the_loop_until_the_build_is_done() -> None:
+                free.set()
+                client._builds[build_id].result(timeout=10)
+                while loop.time() < begun + 0.05:
+                    pass
+
+            begun = loop.time()
+            loop.call_soon(hold_the_loop_until_the_build_is_done)
+            assert (await client.take_build(build_id, deadline_s=0.05)).execution_rlp
 
     asyncio.run(scenario())
 
