@@ -51,12 +51,9 @@ types: setup-dev ## mypy strict; the stub of the Rust engine against the binary
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest metanode._engine
 
-# Real processes and clocks on a shared machine: what failed is run once more, alone, and has to pass then.
-AGAIN = { echo "==> once more, what failed:"; $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
-
 test: setup-dev rust-test ## every test: Rust, unit, simulation, integration, acceptance
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/model tests/simulation tests/arch
-	$(BIN)/python -m pytest -q tests/integration tests/interop tests/acceptance || $(AGAIN)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/integration tests/interop tests/acceptance
 
 rust-test: ## tests of the Rust crates
 	cargo test --locked --workspace --quiet
