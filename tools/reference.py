@@ -39,7 +39,6 @@ environment variable, `${NAME:-value}` one with a default. Unknown keys are erro
 reported at once. This page is generated from the code (`make docs`).
 """
 
-DURATIONS = "metanode_rpc_request_duration_seconds"
 WORDS = {int: "integer", str: "text", bool: "true or false", Path: "path", SecretStr: "text, secret"}
 
 
@@ -48,7 +47,12 @@ METRICS_INTRODUCTION = """\
 
 `/metrics` of a node (`server.metrics_port`; in a local network validator *n* has 9099+*n*) in Prometheus' text format. The `ethereum_` and
 `besu_` names are aliases for Besu's Grafana dashboards; `process_*` and `python_*` come from the client library. Labels are bounded: no
-addresses of users, no hosts, no hashes. This page is generated from the code (`make docs`).
+addresses of users, no hosts, no hashes; `method` is a method that the node serves or `other`, `code` one of the standard error codes or
+`other`, `validator` a member of the set. Counters begin at 0 with the process. This page is generated from the code (`make docs`).
+
+Not here, because a node cannot know it: how often the process was restarted (`metanode_process_restarts_total`, by what supervises it), and
+the clock against NTP (`metanode_clock_offset_seconds` has the source `peers` only). The metrics of faucet, explorer and other services
+belong to those.
 """
 
 CLI_INTRODUCTION = """\
@@ -70,21 +74,11 @@ def pages() -> dict[Path, str]:
 
 def metrics_page() -> str:
     """The page of metrics, from a registry as a node makes it."""
-    metrics = node_metrics(version="", node="", role="", network="", chain_id=0, genesis="")
-    labels = {
-        metric._name: metric._labelnames  # noqa: SLF001 - the registry does not tell otherwise
-        for metric in metrics.registry._collector_to_names  # noqa: SLF001
-        if hasattr(metric, "_labelnames")
-    }
+    metrics = node_metrics(version="", commit="", node="", role="", network="", chain_id=0, genesis="")
     rows = []
-    for family in metrics.registry.collect():
-        if family.name.startswith(("process_", "python_")):
-            continue
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        named = labels.get(family.name, ("method",) if family.name == DURATIONS else ())
-        rows.append(
-            f"| `{name}` | {family.type} | {', '.join(f'`{label}`' for label in named)} | {family.documentation} |"
-        )
+    for name, (kind, labels, meaning) in metrics.catalogue().items():
+        shown = f"{name}_total" if kind == "counter" else name
+        rows.append(f"| `{shown}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {meaning} |")
     return (
         f"{METRICS_INTRODUCTION}\n| name | type | labels | meaning |\n|---|---|---|---|\n"
         + "\n".join(rows)

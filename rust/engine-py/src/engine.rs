@@ -13,7 +13,7 @@ use std::{
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{B256, Bytes, U256};
 use engine::{
-    BuildAttributes, EngineConfig, EngineError,
+    BuildAttributes, Durations, EngineConfig, EngineError,
     api::{Api, ApiLimits, SyncInfo},
     pool::{Origin, PoolConfig, PoolError},
 };
@@ -408,11 +408,12 @@ impl Engine {
 
     /// Counts and sizes for metrics.
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let (pool, store, undecided) = self.run(py, |engine| {
+        let (pool, store, undecided, work) = self.run(py, |engine| {
             Ok((
                 engine.pool().statistics(),
                 engine.store().stats(),
                 engine.undecided(),
+                engine.work(),
             ))
         })?;
         let figures = PyDict::new(py);
@@ -420,9 +421,23 @@ impl Engine {
         figures.set_item("pool_queued", pool.queued)?;
         figures.set_item("pool_senders", pool.senders)?;
         figures.set_item("pool_bytes", pool.bytes)?;
-        figures.set_item("pool_added", pool.added)?;
+        figures.set_item("pool_pending_local", pool.pending_local)?;
+        figures.set_item("pool_queued_local", pool.queued_local)?;
+        let oldest_s = pool.oldest_pending.map(|age| age.as_secs_f64());
+        figures.set_item("pool_oldest_pending_s", oldest_s)?;
+        figures.set_item("pool_added_local", pool.added_local)?;
+        figures.set_item("pool_added_remote", pool.added_remote)?;
+        figures.set_item("pool_inclusion", durations(&pool.inclusion))?;
         figures.set_item("pool_refused", counts(py, &pool.refused)?)?;
         figures.set_item("pool_removed", counts(py, &pool.removed)?)?;
+        let phases = PyDict::new(py);
+        for (phase, taken) in &work.phases {
+            phases.set_item(phase, durations(taken))?;
+        }
+        figures.set_item("phases", phases)?;
+        figures.set_item("store_commit", durations(&work.store_commit))?;
+        figures.set_item("gas_per_second", work.gas_per_second)?;
+        figures.set_item("transactions", work.transactions)?;
         figures.set_item("undecided_blocks", undecided)?;
         figures.set_item("oldest_state", store.oldest_state)?;
         figures.set_item("disk_bytes", store.disk_bytes)?;
@@ -431,6 +446,17 @@ impl Engine {
         figures.set_item("buffered_bytes", store.buffered_bytes)?;
         Ok(figures)
     }
+}
+
+/// Upper bounds in seconds, counts of the buckets (not cumulative, one more than bounds), and the sum in seconds.
+fn durations(taken: &Durations) -> (Vec<f64>, Vec<u64>, f64) {
+    let seconds = |us: u64| us as f64 / 1e6;
+    let bounds = taken.bounds_us.iter().map(|bound| seconds(*bound));
+    (
+        bounds.collect(),
+        taken.buckets.clone(),
+        seconds(taken.total_us),
+    )
 }
 
 fn counts<'py>(py: Python<'py>, by_reason: &[(&'static str, u64)]) -> PyResult<Bound<'py, PyDict>> {

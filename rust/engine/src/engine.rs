@@ -4,7 +4,11 @@
 //! siblings. Everything here blocks; the caller chooses the thread. Building and validating may run beside each other
 //! and beside readers; deciding is serial.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use alloy_consensus::{Header, proofs};
 use alloy_evm::EvmEnv;
@@ -21,6 +25,7 @@ use crate::{
     execute::{self, ExecutorFactory},
     genesis::GenesisBlock,
     header::{next_base_fee, validate_header},
+    measure::{Work, WorkStatistics},
     pool::{PoolConfig, PoolHead, TransactionPool, changed_accounts},
     spec::BLOCK_BYTES_MAX,
     store::{Head, Store, StoreOptions},
@@ -78,6 +83,7 @@ pub struct Engine {
     /// Held while the chain is extended: one decision at a time.
     deciding: Mutex<()>,
     events: Arc<EventBus>,
+    work: Work,
 }
 
 impl Engine {
@@ -115,6 +121,7 @@ impl Engine {
             store,
             threads,
             events,
+            work: Work::default(),
         });
         engine.replay()?;
         Ok(engine)
@@ -155,6 +162,11 @@ impl Engine {
         self.chain.read().undecided()
     }
 
+    /// What the work on blocks took and gave.
+    pub fn work(&self) -> WorkStatistics {
+        self.work.snapshot()
+    }
+
     /// Build a block on `parent` from the pool's best transactions; it is kept, so that validating it is free.
     ///
     /// Transactions are added until `deadline`, less the time that the roots are expected to take.
@@ -164,11 +176,13 @@ impl Engine {
         attributes: &BuildAttributes,
         deadline: Instant,
     ) -> Result<Arc<ExecutedBlock>> {
+        let started = Instant::now();
         let parent = self.chain.read().parent(parent)?;
         build::validate_attributes(&parent.header, attributes)?;
         let header = build::child_header(&self.spec, &parent.header, parent.hash, attributes);
         let best = self.pool.best(header.base_fee_per_gas.unwrap_or_default());
         let withdrawals = &attributes.withdrawals;
+        let filling = Instant::now();
         let filled = build::fill(
             &self.factory,
             &parent.overlay,
@@ -177,10 +191,14 @@ impl Engine {
             best,
             deadline,
         )?;
+        let filled_at = Instant::now();
+        self.work
+            .record_gas(filled.outcome.gas_used, filled_at - filling);
         let (roots, transactions_root) = self.threads.join(
             || execute::outcome_roots(&self.store, &self.threads, &parent.trie, &filled.outcome),
             || proofs::calculate_transaction_root(&filled.transactions),
         );
+        let rooted = filled_at.elapsed();
         let (block, executed) = build::seal(
             &self.spec,
             header,
@@ -189,6 +207,8 @@ impl Engine {
             roots?,
             transactions_root,
         );
+        self.work.state_root.record(rooted);
+        self.work.build.record(started.elapsed() - rooted);
         Ok(self.keep(block, executed))
     }
 
@@ -196,6 +216,7 @@ impl Engine {
     ///
     /// `InvalidBlock` is the block's fault for every node; `NotFound` means that its parent is not known here.
     pub fn validate(&self, rlp: &[u8], requests: &[Bytes]) -> Result<Arc<ExecutedBlock>> {
+        let started = Instant::now();
         let (header, hash) = Block::header_of(rlp)?;
         let parent = {
             let chain = self.chain.read();
@@ -213,7 +234,7 @@ impl Engine {
             ));
         }
         let block = self.decode(rlp, requests)?;
-        let executed = self.run(block, &parent)?;
+        let executed = self.run(block, &parent, started.elapsed())?;
         Ok(self.keep(Bytes::copy_from_slice(rlp), executed))
     }
 
@@ -237,10 +258,12 @@ impl Engine {
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 for (rlp, requests) in blocks {
+                    let started = Instant::now();
                     let block = self.decode(rlp, requests);
                     let is_last = block.is_err();
+                    let block = block.map(|block| (block, rlp, started.elapsed()));
                     // The other side is gone after an error of its own.
-                    if decoded.send(block.map(|block| (block, rlp))).is_err() || is_last {
+                    if decoded.send(block).is_err() || is_last {
                         break;
                     }
                 }
@@ -252,14 +275,15 @@ impl Engine {
             });
             let run = || -> Result<()> {
                 for block in to_run {
-                    let (block, rlp) = block?;
+                    let (block, rlp, decoding) = block?;
+                    let started = Instant::now();
                     if self.is_decided(&block)? {
                         continue;
                     }
                     let hash = block.hash;
                     let parent = self.chain.read().parent(block.header.parent_hash)?;
                     validate_header(&self.spec, &block.header, &parent.header, parent.hash)?;
-                    let executed = self.run(block, &parent)?;
+                    let executed = self.run(block, &parent, decoding + started.elapsed())?;
                     self.keep(rlp.clone(), executed);
                     if valid.send(hash).is_err() {
                         // Deciding has failed; its error is the one that counts.
@@ -326,10 +350,11 @@ impl Engine {
     fn replay(&self) -> Result<()> {
         let _deciding = self.deciding.lock();
         for (rlp, requests) in self.store.unapplied()? {
+            let started = Instant::now();
             let replayed = self.decode(&rlp, &requests).and_then(|block| {
                 let parent = self.chain.read().parent(block.header.parent_hash)?;
                 let hash = block.hash;
-                let executed = self.run(block, &parent)?;
+                let executed = self.run(block, &parent, started.elapsed())?;
                 self.keep(rlp.clone(), executed);
                 self.decide(hash)
             });
@@ -351,17 +376,27 @@ impl Engine {
         Block::decode(rlp, requests, &known, &self.threads)
     }
 
-    /// Check body and outcome of a block whose header was checked.
-    fn run(&self, block: Block, parent: &Parent) -> Result<ExecutedBlock> {
+    /// Check body and outcome of a block whose header was checked, which took `checked` so far.
+    fn run(&self, block: Block, parent: &Parent, checked: Duration) -> Result<ExecutedBlock> {
+        let started = Instant::now();
         let mut body = Ok(());
-        let outcome = self.threads.in_place_scope(|scope| {
+        let (outcome, executing) = self.threads.in_place_scope(|scope| {
             scope.spawn(|_| body = validate_body(&self.spec, &block));
-            execute::execute(&self.factory, &parent.overlay, &block)
+            let outcome = execute::execute(&self.factory, &parent.overlay, &block);
+            (outcome, started.elapsed())
         });
         body?;
         let outcome = outcome?;
+        let rooting = Instant::now();
         let roots = execute::outcome_roots(&self.store, &self.threads, &parent.trie, &outcome)?;
+        let rooted = rooting.elapsed();
         execute::validate_outcome(&block, &outcome, &roots)?;
+        let work = &self.work;
+        work.record_gas(outcome.gas_used, executing);
+        work.execute.record(executing);
+        work.state_root.record(rooted);
+        work.validate
+            .record((checked + started.elapsed()).saturating_sub(executing + rooted));
         Ok(ExecutedBlock {
             block,
             receipts: outcome.receipts,
@@ -417,7 +452,10 @@ impl Engine {
             }
             kept.executed.clone()
         };
+        let started = Instant::now();
         self.store.commit(&executed)?;
+        self.work.store_commit.record(started.elapsed());
+        self.work.count_transactions(&executed.receipts);
         let tip = Tip::load(&self.store)?;
         let head = tip.head;
         self.pool.on_new_head(
@@ -429,6 +467,7 @@ impl Engine {
         if let Some(stored) = self.store.block(head.number)? {
             self.events.publish(&EngineEvent::NewHead(stored));
         }
+        self.work.commit.record(started.elapsed());
         Ok(head)
     }
 }

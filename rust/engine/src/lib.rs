@@ -13,6 +13,7 @@ mod events;
 mod execute;
 pub mod genesis;
 pub mod header;
+mod measure;
 mod overlay;
 pub mod pool;
 pub mod spec;
@@ -25,6 +26,7 @@ pub mod trie;
 pub use block::{Block, ExecutedBlock};
 pub use engine::{BuildAttributes, Engine, EngineConfig, EngineEvent, Subscription};
 pub use error::{EngineError, Result};
+pub use measure::{Durations, WorkStatistics};
 pub use spec::ChainSpec;
 
 #[cfg(test)]

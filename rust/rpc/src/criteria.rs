@@ -22,6 +22,15 @@ struct SubscribeParams<'a>(
 );
 
 impl Topic {
+    /// The place of its type in `SUBSCRIPTION_TYPES`.
+    pub(crate) fn kind(&self) -> usize {
+        match self {
+            Self::Heads => 0,
+            Self::Logs(_) => 1,
+            Self::PendingHashes | Self::PendingFull => 2,
+        }
+    }
+
     /// Reads the parameters of `eth_subscribe`.
     pub(crate) fn of_subscription(
         params: Option<&RawValue>,

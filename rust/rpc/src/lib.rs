@@ -36,4 +36,7 @@ pub use error::{RpcError, StartError};
 pub use event::{Event, Head, Interest, Pending};
 pub use methods::{Answer, Cost, Forwarded, Methods, NoMethods, NoOutside, Outside, Reply};
 pub use server::Server;
-pub use statistics::{DURATION_BOUNDS_US, MethodStatistics, Statistics};
+pub use statistics::{
+    BATCH_BOUNDS, BatchStatistics, DURATION_BOUNDS_US, ERROR_CODES, MethodStatistics,
+    SUBSCRIPTION_TYPES, Statistics, TransportStatistics,
+};

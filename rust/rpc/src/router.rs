@@ -20,7 +20,7 @@ use crate::filters::Filters;
 use crate::lanes::{Lanes, call_guarded};
 use crate::methods::{Answer, Cost, Forwarded, Methods, Outside, Reply};
 use crate::session::Session;
-use crate::statistics::{Counters, Held, MethodCounters, MethodStatistics};
+use crate::statistics::{Counters, Failure, Held, MethodCounters, MethodStatistics, Transport};
 
 /// Calls of one batch that wait for other threads at once: all when they are gathered anyway, few when each takes a
 /// place in a queue that others need too.
@@ -126,6 +126,20 @@ pub(crate) struct Caller<'a> {
 enum Started {
     Ready(Answer),
     Waiting(oneshot::Receiver<Answer>, Duration),
+    /// Not tried.
+    Refused(RpcError, Failure),
+}
+
+/// The end of an answer, and how it failed if it did.
+type Finished = (Answer, Option<Failure>);
+
+impl Caller<'_> {
+    fn transport(&self) -> Transport {
+        match self.session {
+            Some(_) => Transport::WebSocket,
+            None => Transport::Http,
+        }
+    }
 }
 
 impl Router {
@@ -209,6 +223,7 @@ impl Router {
                 (!out.is_empty()).then_some(out)
             }
             Message::Batch(items) => {
+                self.counters.batches.record(items.len());
                 let mut out = vec![b'['];
                 self.answer_batch(caller, items, &mut out).await;
                 let answered = out.len() > 1;
@@ -226,12 +241,12 @@ impl Router {
     ) {
         let call = match item {
             Ok(call) => call,
-            Err(refusal) => return self.refuse(&refusal, out),
+            Err(refusal) => return self.refuse(caller, &refusal, out),
         };
         let begun = Instant::now();
         let (counters, started) = self.start(caller, &call, begun);
-        let answer = finish(started).await;
-        self.conclude(counters, begun, call.id, answer, out);
+        let finished = finish(started).await;
+        self.conclude(caller, counters, begun, call.id, finished, out);
     }
 
     /// Answers in the order of the requests, as if one after the other: what has to wait waits together with its
@@ -255,13 +270,13 @@ impl Router {
                 _ => BATCH_OTHERS_WAITING_MAX,
             };
             if kind != waiting_for || waiting.len() >= waiting_max {
-                self.settle(&mut waiting, out).await;
+                self.settle(caller, &mut waiting, out).await;
                 waiting_for = kind;
             }
             match item {
                 Err(refusal) => {
                     separate(out);
-                    self.refuse(refusal, out);
+                    self.refuse(caller, refusal, out);
                 }
                 Ok(call) => {
                     let begun = Instant::now();
@@ -269,9 +284,9 @@ impl Router {
                     waiting.push((counters, begun, call.id, started));
                     if waiting
                         .iter()
-                        .any(|(.., started)| matches!(started, Started::Ready(_)))
+                        .any(|(.., started)| !matches!(started, Started::Waiting(..)))
                     {
-                        self.settle(&mut waiting, out).await;
+                        self.settle(caller, &mut waiting, out).await;
                     }
                 }
             }
@@ -279,35 +294,39 @@ impl Router {
                 tokio::task::yield_now().await;
             }
         }
-        self.settle(&mut waiting, out).await;
+        self.settle(caller, &mut waiting, out).await;
     }
 
     async fn settle(
         &self,
+        caller: &Caller<'_>,
         waiting: &mut Vec<(&MethodCounters, Instant, Option<&str>, Started)>,
         out: &mut Vec<u8>,
     ) {
         for (counters, begun, id, started) in waiting.drain(..) {
-            let answer = finish(started).await;
+            let finished = finish(started).await;
             if id.is_some() {
                 separate(out);
             }
-            self.conclude(counters, begun, id, answer, out);
+            self.conclude(caller, counters, begun, id, finished, out);
         }
     }
 
-    fn refuse(&self, refusal: &Refusal<'_>, out: &mut Vec<u8>) {
-        self.unknown.record(Duration::ZERO, true);
+    fn refuse(&self, caller: &Caller<'_>, refusal: &Refusal<'_>, out: &mut Vec<u8>) {
+        let failed = Some((Failure::Error, refusal.error.code));
+        self.unknown
+            .record(caller.transport(), Duration::ZERO, failed);
         encode_answer(out, refusal.id, &Err(refusal.error.clone()));
     }
 
     /// Counts an answer and writes it, or an error in its place when the response would become too large.
     fn conclude(
         &self,
+        caller: &Caller<'_>,
         counters: &MethodCounters,
         begun: Instant,
         id: Option<&str>,
-        answer: Answer,
+        (answer, failure): Finished,
         out: &mut Vec<u8>,
     ) {
         let answer = match answer {
@@ -316,7 +335,11 @@ impl Router {
             }
             answer => answer,
         };
-        counters.record(begun.elapsed(), answer.is_err());
+        let failed = answer
+            .as_ref()
+            .err()
+            .map(|error| (failure.unwrap_or(Failure::Error), error.code));
+        counters.record(caller.transport(), begun.elapsed(), failed);
         if let Some(id) = id {
             encode_answer(out, id, &answer);
         }
@@ -334,15 +357,19 @@ impl Router {
             .may_request(self.limits.requests_per_address_per_second, now)
         {
             let error = RpcError::new(LIMIT_EXCEEDED, "request rate limit exceeded");
-            return (&self.unknown, Started::Ready(Err(error)));
+            return (&self.unknown, Started::Refused(error, Failure::Limited));
         }
+        let not_found = || RpcError::method_not_found(&call.method);
         let route = match self.routes.get(&*call.method) {
             Some(route) if caller.connection.listener.offers(&route.name) => route,
-            _ => {
-                return (
-                    &self.unknown,
-                    Started::Ready(Err(RpcError::method_not_found(&call.method))),
-                );
+            // The caller cannot tell this from the next, the operator can.
+            Some(route) => {
+                let started = Started::Refused(not_found(), Failure::Denied);
+                return (&route.counters, started);
+            }
+            None => {
+                let started = Started::Refused(not_found(), Failure::Error);
+                return (&self.unknown, started);
             }
         };
         let started = match route.answerer {
@@ -385,7 +412,7 @@ impl Router {
             Ok(answer) => Started::Waiting(answer, self.limits.heavy_timeout),
             Err(error) => {
                 self.counters.shed.fetch_add(1, Relaxed);
-                Started::Ready(Err(error))
+                Started::Refused(error, Failure::Limited)
             }
         }
     }
@@ -464,8 +491,8 @@ impl Router {
     }
 }
 
-async fn finish(started: Started) -> Answer {
-    match started {
+async fn finish(started: Started) -> Finished {
+    let answer = match started {
         Started::Ready(answer) => answer,
         Started::Waiting(answer, limit) => match timeout(limit, answer).await {
             Ok(Ok(answer)) => answer,
@@ -473,7 +500,9 @@ async fn finish(started: Started) -> Answer {
             Ok(Err(_)) => Err(RpcError::internal()),
             Err(_) => Err(RpcError::timed_out()),
         },
-    }
+        Started::Refused(error, failure) => return (Err(error), Some(failure)),
+    };
+    (answer, None)
 }
 
 /// A comma between the objects of a batch.

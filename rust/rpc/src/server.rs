@@ -25,7 +25,7 @@ use crate::lanes::Lanes;
 use crate::methods::{Methods, Outside};
 use crate::priority::give_way;
 use crate::router::{Facts, Router, RouterLimits};
-use crate::statistics::Statistics;
+use crate::statistics::{SUBSCRIPTION_TYPES, Statistics};
 use crate::subscriptions::quote_hashes;
 
 /// Connections the system keeps ready to be taken.
@@ -170,11 +170,17 @@ impl Server {
         let router = &self.shared.router;
         let counters = &router.counters;
         let websocket_connections = counters.websocket_connections.load(Relaxed);
+        let open = counters
+            .subscriptions
+            .iter()
+            .map(|count| count.load(Relaxed));
+        let subscriptions_by_type: Vec<_> = SUBSCRIPTION_TYPES.into_iter().zip(open).collect();
         Statistics {
             methods: router.method_statistics(),
             http_connections: counters.http_connections.load(Relaxed),
             websocket_connections,
-            subscriptions: counters.subscriptions.load(Relaxed),
+            subscriptions: subscriptions_by_type.iter().map(|(_, open)| open).sum(),
+            subscriptions_by_type,
             filters: router.filters.len(),
             in_flight: counters.in_flight.load(Relaxed),
             refused_connections: counters.refused_connections.load(Relaxed),
@@ -182,6 +188,7 @@ impl Server {
             shed: counters.shed.load(Relaxed),
             events_dropped: counters.events_dropped.load(Relaxed),
             slow_subscribers: counters.slow_subscribers.load(Relaxed),
+            batches: counters.batches.snapshot(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use alloy_primitives::map::HashSet;
+use alloy_primitives::map::HashMap;
 use parking_lot::Mutex;
 
 use crate::criteria::Topic;
@@ -19,7 +19,8 @@ pub(crate) struct Subscribed {
     identifiers: Arc<Identifiers>,
     outlet: Outlet,
     subscriptions_max: usize,
-    ids: Mutex<HashSet<Arc<str>>>,
+    /// With the place of the type in `SUBSCRIPTION_TYPES`.
+    ids: Mutex<HashMap<Arc<str>, usize>>,
 }
 
 impl Subscribed {
@@ -40,17 +41,16 @@ impl Subscribed {
         }
     }
 
-    fn forget(&self, count: usize) {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.router.counters.subscriptions.fetch_sub(count, Relaxed);
+    fn forget(&self, kind: usize) {
+        self.router.counters.subscriptions[kind].fetch_sub(1, Relaxed);
     }
 }
 
 impl Drop for Subscribed {
     fn drop(&mut self) {
         let ids = std::mem::take(&mut *self.ids.lock());
-        self.forget(ids.len());
-        for id in ids {
+        for (id, kind) in ids {
+            self.forget(kind);
             self.subscriptions.remove(&id);
         }
     }
@@ -84,22 +84,19 @@ impl Session {
             return Err(RpcError::new(LIMIT_EXCEEDED, message));
         }
         let id: Arc<str> = subscribed.identifiers.next().into();
-        ids.insert(Arc::clone(&id));
-        subscribed
-            .router
-            .counters
-            .subscriptions
-            .fetch_add(1, Relaxed);
+        let kind = topic.kind();
+        ids.insert(Arc::clone(&id), kind);
+        subscribed.router.counters.subscriptions[kind].fetch_add(1, Relaxed);
         self.opened.lock().push((Arc::clone(&id), topic));
         Ok(id)
     }
 
     /// Ends a subscription of this connection.
     pub(crate) fn unsubscribe(&self, id: &str) -> Result<(), RpcError> {
-        if !self.subscribed.ids.lock().remove(id) {
+        let Some(kind) = self.subscribed.ids.lock().remove(id) else {
             return Err(RpcError::new(SERVER_ERROR, "subscription not found"));
-        }
-        self.subscribed.forget(1);
+        };
+        self.subscribed.forget(kind);
         self.opened.lock().retain(|(opened, _)| **opened != *id);
         self.subscribed.subscriptions.remove(id);
         Ok(())
@@ -110,7 +107,7 @@ impl Session {
         let ids = self.subscribed.ids.lock();
         for (id, topic) in self.opened.into_inner() {
             // Another message may have ended it in the meantime.
-            if ids.contains(&id) {
+            if ids.contains_key(&id) {
                 self.subscribed.subscriptions.add(
                     id,
                     topic,

@@ -12,40 +12,122 @@ pub const DURATION_BOUNDS_US: [u64; 11] = [
     100, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000,
 ];
 
-/// Counters of one method.
+/// Upper bounds of the buckets of batch sizes; the last bucket has none.
+pub const BATCH_BOUNDS: [u64; 7] = [1, 2, 5, 10, 20, 50, 100];
+/// Error codes that are counted by themselves; every other one is counted as "other".
+pub const ERROR_CODES: [i32; 11] = [
+    -32700, -32600, -32601, -32602, -32603, -32000, -32002, -32003, -32004, -32005, 3,
+];
+/// What can be subscribed to, as `eth_subscribe` names it.
+pub const SUBSCRIPTION_TYPES: [&str; 3] = ["newHeads", "logs", "newPendingTransactions"];
+
+/// How a call came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Http,
+    WebSocket,
+}
+
+/// How a call that was not answered with a result ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It was tried, or could not be understood.
+    Error,
+    /// The listener does not offer the method.
+    Denied,
+    /// A limit of rate or load.
+    Limited,
+}
+
+/// Counters of one method. An answered call costs two atomic additions; only failures touch more.
 #[derive(Debug, Default)]
 pub(crate) struct MethodCounters {
-    errors: AtomicU64,
+    http: TransportCounters,
+    websocket: TransportCounters,
+    codes: [AtomicU64; ERROR_CODES.len() + 1],
+}
+
+#[derive(Debug, Default)]
+struct TransportCounters {
     total_us: AtomicU64,
     buckets: [AtomicU64; DURATION_BOUNDS_US.len() + 1],
+    failures: [AtomicU64; 3],
+}
+
+impl TransportCounters {
+    fn buckets(&self) -> Vec<u64> {
+        self.buckets
+            .iter()
+            .map(|bucket| bucket.load(Relaxed))
+            .collect()
+    }
+
+    fn snapshot(&self, transport: &'static str) -> TransportStatistics {
+        let [error, denied, limited] = [Failure::Error, Failure::Denied, Failure::Limited]
+            .map(|failure| self.failures[failure as usize].load(Relaxed));
+        let answered: u64 = self.buckets().iter().sum();
+        TransportStatistics {
+            transport,
+            ok: answered.saturating_sub(error + denied + limited),
+            error,
+            denied,
+            limited,
+        }
+    }
 }
 
 impl MethodCounters {
-    pub(crate) fn record(&self, took: Duration, failed: bool) {
+    /// Counts a call; `failed` tells how it failed and with which code.
+    pub(crate) fn record(
+        &self,
+        transport: Transport,
+        took: Duration,
+        failed: Option<(Failure, i32)>,
+    ) {
+        let counters = match transport {
+            Transport::Http => &self.http,
+            Transport::WebSocket => &self.websocket,
+        };
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = DURATION_BOUNDS_US
             .iter()
             .position(|bound| took_us <= *bound)
             .unwrap_or(DURATION_BOUNDS_US.len());
-        self.buckets[bucket].fetch_add(1, Relaxed);
-        self.total_us.fetch_add(took_us, Relaxed);
-        if failed {
-            self.errors.fetch_add(1, Relaxed);
+        counters.buckets[bucket].fetch_add(1, Relaxed);
+        counters.total_us.fetch_add(took_us, Relaxed);
+        if let Some((failure, code)) = failed {
+            counters.failures[failure as usize].fetch_add(1, Relaxed);
+            let place = ERROR_CODES
+                .iter()
+                .position(|known| *known == code)
+                .unwrap_or(ERROR_CODES.len());
+            self.codes[place].fetch_add(1, Relaxed);
         }
     }
 
     pub(crate) fn snapshot(&self, method: &str) -> MethodStatistics {
         let buckets: Vec<u64> = self
-            .buckets
-            .iter()
-            .map(|bucket| bucket.load(Relaxed))
+            .http
+            .buckets()
+            .into_iter()
+            .zip(self.websocket.buckets())
+            .map(|(http, websocket)| http + websocket)
             .collect();
+        let names = ERROR_CODES
+            .iter()
+            .map(i32::to_string)
+            .chain(["other".to_owned()]);
+        let counts = self.codes.iter().map(|count| count.load(Relaxed));
         MethodStatistics {
             method: method.to_owned(),
             requests: buckets.iter().sum(),
-            errors: self.errors.load(Relaxed),
-            total_us: self.total_us.load(Relaxed),
+            total_us: self.http.total_us.load(Relaxed) + self.websocket.total_us.load(Relaxed),
             buckets,
+            transports: [
+                self.http.snapshot("http"),
+                self.websocket.snapshot("websocket"),
+            ],
+            codes: names.zip(counts).filter(|(_, count)| *count > 0).collect(),
         }
     }
 }
@@ -55,13 +137,45 @@ impl MethodCounters {
 pub(crate) struct Counters {
     pub(crate) http_connections: AtomicI64,
     pub(crate) websocket_connections: AtomicI64,
-    pub(crate) subscriptions: AtomicI64,
+    /// In the order of `SUBSCRIPTION_TYPES`.
+    pub(crate) subscriptions: [AtomicI64; SUBSCRIPTION_TYPES.len()],
     pub(crate) in_flight: AtomicI64,
     pub(crate) refused_connections: AtomicU64,
     pub(crate) refused_requests: AtomicU64,
     pub(crate) shed: AtomicU64,
     pub(crate) events_dropped: AtomicU64,
     pub(crate) slow_subscribers: AtomicU64,
+    pub(crate) batches: BatchCounters,
+}
+
+/// How many calls batches hold.
+#[derive(Debug, Default)]
+pub(crate) struct BatchCounters {
+    calls: AtomicU64,
+    buckets: [AtomicU64; BATCH_BOUNDS.len() + 1],
+}
+
+impl BatchCounters {
+    pub(crate) fn record(&self, calls: usize) {
+        let calls = calls as u64;
+        let bucket = BATCH_BOUNDS
+            .iter()
+            .position(|bound| calls <= *bound)
+            .unwrap_or(BATCH_BOUNDS.len());
+        self.buckets[bucket].fetch_add(1, Relaxed);
+        self.calls.fetch_add(calls, Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> BatchStatistics {
+        BatchStatistics {
+            calls: self.calls.load(Relaxed),
+            buckets: self
+                .buckets
+                .iter()
+                .map(|bucket| bucket.load(Relaxed))
+                .collect(),
+        }
+    }
 }
 
 /// Adds one to a gauge for as long as it lives.
@@ -92,6 +206,8 @@ pub struct Statistics {
     pub websocket_connections: i64,
     /// Open subscriptions.
     pub subscriptions: i64,
+    /// The same by type: each of `SUBSCRIPTION_TYPES`.
+    pub subscriptions_by_type: Vec<(&'static str, i64)>,
     /// Filters that have not expired.
     pub filters: usize,
     /// Requests being answered.
@@ -106,6 +222,17 @@ pub struct Statistics {
     pub events_dropped: u64,
     /// Connections closed because they did not read their notifications.
     pub slow_subscribers: u64,
+    /// Batches that were answered.
+    pub batches: BatchStatistics,
+}
+
+/// How many calls batches hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BatchStatistics {
+    /// Calls in all batches together.
+    pub calls: u64,
+    /// Batches by size: one bucket for each of `BATCH_BOUNDS`, one for larger ones. Not cumulative.
+    pub buckets: Vec<u64>,
 }
 
 /// Counters of one method.
@@ -115,10 +242,27 @@ pub struct MethodStatistics {
     pub method: String,
     /// Calls answered.
     pub requests: u64,
-    /// Of these, with an error object.
-    pub errors: u64,
     /// Time from reading to answering, summed.
     pub total_us: u64,
     /// Calls by duration: one bucket for each of `DURATION_BOUNDS_US`, one for longer ones. Not cumulative.
     pub buckets: Vec<u64>,
+    /// How they ended, by how they came: HTTP, WebSocket.
+    pub transports: [TransportStatistics; 2],
+    /// Error objects by code, without those that never occurred: each of `ERROR_CODES`, "other".
+    pub codes: Vec<(String, u64)>,
+}
+
+/// Calls of one method over one transport.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TransportStatistics {
+    /// "http" or "websocket".
+    pub transport: &'static str,
+    /// Answered with a result.
+    pub ok: u64,
+    /// Answered with an error.
+    pub error: u64,
+    /// Not offered by the listener.
+    pub denied: u64,
+    /// Refused because of a limit of rate or load.
+    pub limited: u64,
 }

@@ -511,7 +511,7 @@ fn statistics_count_methods_by_name_and_inventions_as_other() {
     let counted: Vec<(&str, u64, u64)> = statistics
         .methods
         .iter()
-        .map(|one| (one.method.as_str(), one.requests, one.errors))
+        .map(|one| (one.method.as_str(), one.requests, one.transports[0].error))
         .collect();
     assert_eq!(
         counted,
@@ -519,4 +519,64 @@ fn statistics_count_methods_by_name_and_inventions_as_other() {
     );
     assert_eq!(statistics.in_flight, 0);
     assert_eq!(statistics.methods[0].buckets.iter().sum::<u64>(), 2);
+}
+
+#[test]
+fn statistics_tell_transports_results_and_codes_apart() {
+    let (server, address) = start_one(Limits::default());
+    post(address, "nonsense");
+    call(address, "eth_echo", &json!([]));
+    call(address, "personal_sign", &json!([]));
+    let mut socket = open_websocket(address);
+    ask(&mut socket, "eth_echo", &json!([]));
+    ask(&mut socket, "eth_fail", &json!([]));
+    let found: Vec<_> = server
+        .statistics()
+        .methods
+        .into_iter()
+        .map(|one| {
+            let [http, websocket] = one.transports.map(|by| (by.ok, by.error, by.denied));
+            (one.method, http, websocket, one.codes)
+        })
+        .collect();
+    let code = |code: &str| vec![(code.to_owned(), 1)];
+    assert_eq!(
+        found,
+        [
+            ("eth_echo".to_owned(), (1, 0, 0), (1, 0, 0), vec![]),
+            ("eth_fail".to_owned(), (0, 0, 0), (0, 1, 0), code("3")),
+            ("other".to_owned(), (0, 1, 0), (0, 0, 0), code("-32700")),
+            (
+                "personal_sign".to_owned(),
+                (0, 0, 1),
+                (0, 0, 0),
+                code("-32601")
+            ),
+        ]
+    );
+}
+
+#[test]
+fn calls_that_the_load_forbids_are_counted_as_limited() {
+    let (server, address) = start_one(Limits::default());
+    server.set_shedding(true);
+    let refused = call(address, "eth_slow", &json!([0]));
+    assert_eq!(error_of(&refused).0, -32005);
+    let methods = server.statistics().methods;
+    assert_eq!(methods[0].method, "eth_slow");
+    assert_eq!(methods[0].transports[0].limited, 1);
+    assert_eq!(methods[0].codes, [("-32005".to_owned(), 1)]);
+}
+
+#[test]
+fn statistics_know_how_large_batches_are() {
+    let (server, address) = start_one(Limits::default());
+    for calls in [1, 3, 100] {
+        let batch = Value::Array(vec![request("eth_echo", &json!([])); calls]);
+        post(address, &batch.to_string());
+    }
+    call(address, "eth_echo", &json!([]));
+    let batches = server.statistics().batches;
+    assert_eq!(batches.calls, 104);
+    assert_eq!(batches.buckets, [1, 0, 1, 0, 0, 0, 1, 0]);
 }

@@ -283,6 +283,26 @@ fn wrong_subscriptions_are_refused() {
     }
 }
 
+#[test]
+fn open_subscriptions_are_counted_by_type() {
+    let (server, address) = start_one(Limits::default());
+    let mut socket = open_websocket(address);
+    subscribe(&mut socket, &json!(["newHeads"]));
+    let logs = subscribe(&mut socket, &json!(["logs", {}]));
+    subscribe(&mut socket, &json!(["newPendingTransactions"]));
+    subscribe(&mut socket, &json!(["newPendingTransactions", true]));
+    let open = |server: &Server| server.statistics().subscriptions_by_type;
+    assert_eq!(
+        open(&server),
+        [("newHeads", 1), ("logs", 1), ("newPendingTransactions", 2)]
+    );
+    ask(&mut socket, "eth_unsubscribe", &json!([logs]));
+    assert_eq!(open(&server)[1], ("logs", 0));
+    drop(socket);
+    settle(&server, 0);
+    assert!(open(&server).iter().all(|(_, count)| *count == 0));
+}
+
 /// Row 12, for one socket.
 #[test]
 fn a_connection_has_a_limited_number_of_subscriptions() {

@@ -26,6 +26,7 @@ from metanode.chain.parameters import ChainRules
 from metanode.chain.state import ConsensusState
 from metanode.consensus.core import Core, begin_height
 from metanode.consensus.effects import Effect, FallBehind
+from metanode.consensus.height import Phase
 from metanode.consensus.inputs import (
     BlockImported,
     BlockTimeout,
@@ -127,6 +128,11 @@ class Consensus:
     def round(self) -> Round:
         """The current round."""
         return self._core.current.round
+
+    @property
+    def phase(self) -> Phase:
+        """Where the current round stands."""
+        return self._core.current.phase
 
     @property
     def own(self) -> Address | None:

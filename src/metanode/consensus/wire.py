@@ -68,6 +68,14 @@ class Unwelcome(InvalidInput):
     """The message is well formed so far, but not by somebody who may send it now."""
 
 
+def kind_of(raw: bytes) -> str:
+    """Return the type that the first byte of a message claims, "unknown" when there is none such; for counting what was not decoded."""
+    if raw[:1] == bytes((KIND_DECISION,)):
+        return "decision"
+    step = _STEPS.get(raw[0]) if raw else None
+    return step.name.lower() if step is not None else "unknown"
+
+
 def _anybody(step: Step, height: Height, round_: Round, author: Address) -> bool:
     del step, height, round_, author
     return True

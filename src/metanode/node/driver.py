@@ -59,21 +59,21 @@ from metanode.consensus.inputs import (
     WishesChanged,
 )
 from metanode.consensus.machine import Consensus
-from metanode.consensus.messages import Decision, Message, Proposal, step_of
+from metanode.consensus.messages import Decision, Message, Proposal
 from metanode.consensus.record import ConsensusRecord
 from metanode.consensus.relay import is_of_use
 from metanode.consensus.stored import Stored
 from metanode.consensus.tip import Snapshot, Tip
-from metanode.errors import InvalidCertificate, InvalidInput
+from metanode.errors import InvalidCertificate, InvalidInput, InvalidSignature
 from metanode.execution.client import ExecutionClient
 from metanode.node.execution_worker import ExecutionWorker
 from metanode.node.halt import ConsensusHalted
 from metanode.node.liveness import LiveGate
 from metanode.node.past_heights import PastHeights
 from metanode.node.ports import Clock, ConsensusStore, Network, Signer, Synchroniser
-from metanode.node.statistics import LastMessage, Statistics
+from metanode.node.statistics import Statistics
 from metanode.node.timers import Timers
-from metanode.primitives.types import ZERO_ADDRESS, Address, Hash32, Height
+from metanode.primitives.types import Address, Hash32, Height
 
 log = structlog.get_logger(__name__)
 
@@ -152,8 +152,6 @@ class Driver:
         self._height_tasks: dict[asyncio.Task[None], None] = {}
         self._seen: set[bytes] = set()
         self._wishes: dict[Address, bool] = {}
-        self._proposer = ZERO_ADDRESS
-        """Of the round that consensus is in."""
         self._is_behind = False
         self._mode = Mode.SYNCING
         self._halted: ConsensusHalted | None = None
@@ -243,8 +241,10 @@ class Driver:
 
     def _handle(self, event: Input) -> None:
         core = self._running()
+        self.statistics.upon_input(event)
         for effect in core.handle(event):
             self._perform(effect)
+        self.statistics.look(core, self._final)
 
     async def _recover(self, stored: Stored) -> Height:
         head = await self._worker.recover(stored.header, self._store)
@@ -295,31 +295,29 @@ class Driver:
             return Reception.DROP
         key = raw if len(raw) <= SEEN_WHOLE_BYTES else hashlib.blake2b(raw, digest_size=32).digest()
         if key in self._seen:
-            self.statistics.repeated += 1
+            self.statistics.reject(raw, "duplicate")
             return Reception.DROP
         if len(self._inputs) >= INPUTS_MAX:
-            self.statistics.shed += 1
+            self.statistics.reject(raw, "overload")
             return Reception.DROP
         try:
             message = wire.decode(raw, self._rules.domain, may_author=core.may_author)
         except wire.Unwelcome:
-            self.statistics.unwelcome += 1
+            self.statistics.reject(raw, "not_validator")
             return Reception.DROP
         except InvalidInput as error:
-            self.statistics.malformed += 1
+            self.statistics.reject(
+                raw, "bad_signature" if isinstance(error, InvalidSignature) else "malformed"
+            )
             log.debug("consensus_message_malformed", peer=peer, reason=str(error)[:200])
             return Reception.MALFORMED
-        self.statistics.received[_kind(message)] += 1
+        now_ms = self._clock.wall_ms()
+        is_wanted = is_of_use(message, height=core.height, round=core.round)
+        self.statistics.take(message, core, is_wanted=is_wanted, now_ms=now_ms)
         if len(self._seen) >= SEEN_MAX:
             self._seen.clear()
         self._seen.add(key)
-        now_ms = self._clock.wall_ms()
-        if not isinstance(message, Decision):
-            self.statistics.last_messages[message.author] = LastMessage(
-                kind=_kind(message), height=message.height, round=message.round, at_ms=now_ms
-            )
         self._feed(MessageReceived(message=message, peer=peer, now_ms=now_ms))
-        is_wanted = is_of_use(message, height=core.height, round=core.round)
         return Reception.RELAY if is_wanted else Reception.DROP
 
     def upon_peer_status(
@@ -378,7 +376,7 @@ class Driver:
         if self._halted is not None:
             await asyncio.Event().wait()
         core.verify_import(block, certificate)
-        self.statistics.imported += 1
+        self.statistics.import_block(height)
         self._feed(BlockImported(block=block, certificate=certificate))
         while self._final < height and (
             core.tip.header.height < height or self._worker.backlog >= IMPORTS_AHEAD_MAX
@@ -453,16 +451,17 @@ class Driver:
             case Broadcast():
                 self._broadcast(effect)
             case Send():
-                self.statistics.sent[_kind(effect.message)] += 1
+                self.statistics.send(effect.message)
                 self._network.send(effect.peer, _encode_again(effect.message), effect.message)
             case SendDecision():
                 self._past.send_decision(effect.peer, effect.height)
             case StartBlockTimer():
                 self._enter_height(effect)
             case StartRoundTimer():
-                self.statistics.round_started_ms = self._clock.wall_ms()
+                self.statistics.start_round(after_ms=effect.after_ms, now_ms=self._clock.wall_ms())
                 self._timers.start_round(effect)
             case ExtendRoundTimer():
+                self.statistics.round_timeout_ms = effect.after_ms
                 self._timers.extend_round(effect)
             case StartResendTimer():
                 self._timers.start_resend(effect)
@@ -475,8 +474,8 @@ class Driver:
             case RequestBody():
                 self._spawn_for_height(self._request_body(effect))
             case Finalize():
-                self.statistics.decided += 1
-                self.statistics.decision_ms = max(0, self._clock.wall_ms() - self.statistics.round_started_ms)
+                own = self._signer.address if self._signer else None
+                self.statistics.decide(effect.decided, own=own, now_ms=self._clock.wall_ms())
                 self._worker.finalize(effect.decided)
                 self._wake_importers()
             case HoldProposal():
@@ -494,7 +493,7 @@ class Driver:
             case RoundEntered():
                 self._enter_round(effect)
             case BlockRefused():
-                self.statistics.proposals_refused += 1
+                self.statistics.refuse_block(effect)
                 log.warning(
                     "block_refused", height=effect.height, round=effect.round, reason=effect.reason[:200]
                 )
@@ -505,7 +504,7 @@ class Driver:
 
     def _broadcast(self, effect: Broadcast) -> None:
         raw = _encode_again(effect.message) if effect.is_repeat else wire.encode(effect.message)
-        self.statistics.sent[_kind(effect.message)] += 1
+        self.statistics.send(effect.message)
         self._network.broadcast(raw, effect.message, is_repeat=effect.is_repeat)
 
     def _enter_height(self, effect: StartBlockTimer) -> None:
@@ -519,17 +518,14 @@ class Driver:
     def _enter_round(self, effect: RoundEntered) -> None:
         # What was dropped for want of room in an earlier round may be what this one needs.
         self._seen.clear()
+        self.statistics.enter_round(effect)
         if effect.round > 0:
-            self.statistics.rounds_changed += 1
-            if self._proposer != ZERO_ADDRESS:
-                self.statistics.missed[self._proposer] += 1
             log.info(
                 "round_entered",
                 height=effect.height,
                 round=effect.round,
                 proposer="0x" + effect.proposer.hex(),
             )
-        self._proposer = effect.proposer
 
     def _request_payload(self, effect: RequestPayload) -> None:
         tip = self._running().tip
@@ -569,7 +565,6 @@ class Driver:
 
     def _save_evidence(self, effect: SaveEvidence) -> None:
         evidence = effect.evidence
-        self.statistics.evidence += 1
         log.error(
             "equivocation",
             height=evidence.height,
@@ -585,13 +580,18 @@ class Driver:
         """Make Persist effects durable, one after the other: the signer's file first."""
         while True:
             effect = await self._disk.get()
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
             if effect.signatures and self._signer is not None:
                 await self._signer.advance(effect.signatures)
+                self.statistics.signer_append.observe(loop.time() - begun)
+                begun = loop.time()
             await self._store.save(
                 record=effect.record.encode(),
                 bodies=[(block.height, block.hash, block.encode()) for block in effect.bodies],
                 decided=effect.decided,
             )
+            self.statistics.node_save.observe(loop.time() - begun)
             self._feed(Persisted(number=effect.number))
 
     # --- small parts -------------------------------------------------------------------------------------------------------------------
@@ -607,6 +607,7 @@ class Driver:
         self._wake_importers()
         for callback in self._upon_decided:
             callback(decided)
+        self.statistics.look(self._running(), self._final)
         self._update_mode()
 
     def _upon_behind(self, is_behind: bool) -> None:  # noqa: FBT001 - a callback of one fact
@@ -676,11 +677,6 @@ def _first(group: BaseExceptionGroup[ConsensusHalted]) -> ConsensusHalted:
         found = found.exceptions[0]
     assert isinstance(found, ConsensusHalted)
     return found
-
-
-def _kind(message: Message) -> str:
-    """The type of a message, for metrics."""
-    return "decision" if isinstance(message, Decision) else step_of(message).name.lower()
 
 
 def _encode_again(message: Message) -> bytes:

@@ -6,11 +6,13 @@ import shutil
 from typing import TYPE_CHECKING
 
 from metanode import __version__
-from metanode.consensus.height import Phase
 from metanode.consensus.inputs import Mode
 from metanode.crypto.addresses import format_address
+from metanode.node.round_watch import PHASES
 from metanode.node.views import clock_offset_s
-from metanode.telemetry.metrics import node_metrics
+from metanode.telemetry.build import build_commit
+from metanode.telemetry.metrics import BATCH_BUCKETS, RPC_BUCKETS_S, node_metrics
+from metanode.telemetry.tally import Tally
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
     from metanode.rpc.server import RPCServer
 
 MESSAGE_TYPES = ("proposal", "prepare", "commit", "round_change", "decision")
+BLOCK_SOURCES = ("proposed", "gossip", "sync")
+ROUND_CHANGE_REASONS = ("timeout", "quorum_rc", "invalid_proposal", "restart")
+TRANSACTION_TYPES = (0, 1, 2, 4)
+"""Those that the pool takes."""
+RPC_RESULTS = ("ok", "error", "denied", "limited")
 
 
 class Measurements:
@@ -54,6 +61,7 @@ class Measurements:
         self._genesis = genesis
         self._metrics = node_metrics(
             version=__version__,
+            commit=build_commit(),
             node=name,
             role=role,
             network=network_kind,
@@ -64,7 +72,6 @@ class Measurements:
         self._metrics.besu["ethereum_peer_limit"].set(peer_limit)
         self._last_timestamp: int | None = None
         self._counted: dict[tuple[Counter, tuple[str, ...]], float] = {}
-        self._imported = 0
         self.rpc: RPCServer | None = None
         """Set once the server runs."""
 
@@ -82,14 +89,12 @@ class Measurements:
         metrics.block_transactions.observe(block.execution.transaction_count)
         metrics.block_size.observe(len(block.execution_rlp))
         metrics.commit_round.observe(decided.certificate.round)
-        statistics = self._driver.statistics
-        if statistics.imported == self._imported:
-            metrics.decision_delay.observe(statistics.decision_ms / 1000)
-        self._imported = statistics.imported
         metrics.seals.set(len(decided.certificate.seals))
         metrics.proposals.labels(format_address(block.header.proposer)).inc()
         for signer in decided.certificate.addresses(decided.state.last_validators):
             metrics.validator_seals.labels(format_address(signer)).inc()
+        for validator in decided.state.last_validators.addresses:
+            metrics.seal_opportunities.labels(format_address(validator)).inc()
         if self._last_timestamp is not None:
             metrics.block_interval.observe(header.timestamp - self._last_timestamp)
         self._last_timestamp = header.timestamp
@@ -99,7 +104,9 @@ class Measurements:
 
     def upon_evidence(self, evidence: Equivocation) -> None:
         """Count a proven lie."""
-        self._metrics.equivocations.labels(format_address(evidence.author)).inc()
+        self._metrics.equivocations.labels(
+            format_address(evidence.author), evidence.first.step.name.lower()
+        ).inc()
 
     def observe_lag(self, lag_s: float) -> None:
         """Note how late the event loop ran."""
@@ -128,9 +135,10 @@ class Measurements:
         metrics.besu["besu_blockchain_chain_head_timestamp"].set(self._driver.tip.header.timestamp)
         for mode in Mode:
             metrics.sync_state.labels(mode.value.replace(" ", "_")).set(mode is self._driver.mode)
-        statistics = self._driver.statistics
-        self._advance(metrics.blocks_imported, statistics.imported, "sync")
-        self._advance(metrics.blocks_imported, statistics.decided - statistics.imported, "consensus")
+        halted = self._driver.halted
+        metrics.conflicting_heads.set(halted is not None and halted.fork is not None)
+        for source in BLOCK_SOURCES:
+            self._advance(metrics.blocks_imported, self._driver.statistics.decided[source], source)
 
     def _refresh_consensus(self) -> None:
         metrics, snapshot, statistics = self._metrics, self._driver.snapshot, self._driver.statistics
@@ -142,27 +150,41 @@ class Measurements:
         metrics.is_validator.set(self._own is not None and self._own in validators)
         metrics.is_proposer.set(self._own is not None and snapshot.proposer == self._own)
         metrics.round_started.set(statistics.round_started_ms / 1000)
-        for phase in Phase:
-            metrics.phase.labels(phase.name.lower()).set(phase is snapshot.phase)
+        metrics.round_timeout.set(statistics.round_timeout_ms / 1000)
+        for phase in PHASES:
+            metrics.phase.labels(phase).set(phase == statistics.watch.phase)
         for kind in MESSAGE_TYPES:
             self._advance(metrics.messages_received, statistics.received[kind], kind)
             self._advance(metrics.messages_sent, statistics.sent[kind], kind)
-        for reason, count in (
-            ("malformed", statistics.malformed),
-            ("duplicate", statistics.repeated),
-            ("unwelcome", statistics.unwelcome),
-            ("overload", statistics.shed),
-        ):
-            self._advance(metrics.messages_rejected, count, reason)
+        for (kind, reason), count in statistics.rejected.items():
+            self._advance(metrics.messages_rejected, count, kind, reason)
+        for reason in ROUND_CHANGE_REASONS:
+            self._advance(metrics.round_changes, statistics.round_changes[reason], reason)
+        self._refresh_delays()
         for proposer, count in statistics.missed.items():
             self._advance(metrics.proposals_missed, count, format_address(proposer))
-        self._advance(metrics.rounds_started, statistics.rounds_changed + statistics.decided)
+        self._advance(metrics.rounds_started, statistics.rounds_entered)
         for address, heard in statistics.last_messages.items():
             if address in validators:
                 metrics.last_message.labels(format_address(address)).set(heard.at_ms / 1000)
+                metrics.validator_round.labels(format_address(address)).set(heard.round)
         wishes = list(self._driver.wishes.values())
         metrics.pending_votes.labels("add").set(wishes.count(True))
         metrics.pending_votes.labels("drop").set(wishes.count(False))
+
+    def _refresh_delays(self) -> None:
+        metrics, statistics, watch = self._metrics, self._driver.statistics, self._driver.statistics.watch
+        metrics.decision_delay.set(statistics.decision_delay)
+        metrics.p2p_block_propagation.set(statistics.propagation)
+        for phase, tally in watch.phases.items():
+            metrics.phase_duration.set(tally, phase)
+        metrics.quorum_prepare_delay.set(watch.quorum_prepare_delay)
+        metrics.quorum_commit_delay.set(watch.quorum_commit_delay)
+        metrics.full_commit_delay.set(watch.full_commit_delay)
+        for address, count in watch.late_commits.items():
+            self._advance(metrics.late_commits, count, format_address(address))
+        metrics.database_operations.set(statistics.node_save, "node", "save")
+        metrics.database_operations.set(statistics.signer_append, "signer", "append")
 
     def _refresh_peers(self) -> None:
         metrics, peers = self._metrics, self._network.peers()
@@ -187,28 +209,48 @@ class Measurements:
 
     def _refresh_traffic(self) -> None:
         metrics, statistics = self._metrics, self._network.statistics()
-        self._advance(metrics.p2p_bytes, statistics.bytes_in, "in")
-        self._advance(metrics.p2p_bytes, statistics.bytes_out, "out")
-        self._advance(metrics.p2p_messages, sum(statistics.messages_in.values()), "in")
-        self._advance(metrics.p2p_messages, statistics.messages_out, "out")
+        messages_in = sum(count for kind, count in statistics.messages_in.items() if kind != "throttled")
+        for direction, protocol, size, count in (
+            ("in", "mtn", statistics.bytes_in, messages_in),
+            ("out", "mtn", statistics.bytes_out, statistics.messages_out),
+            ("in", "discv4", statistics.datagram_bytes_in, statistics.datagrams_in),
+            ("out", "discv4", statistics.datagram_bytes_out, statistics.datagrams_out),
+        ):
+            self._advance(metrics.p2p_bytes, size, direction, protocol)
+            self._advance(metrics.p2p_messages, count, direction, protocol)
         self._advance(metrics.p2p_dropped, statistics.dropped_out)
-        self._advance(metrics.p2p_dials_failed, statistics.dials_failed)
+        for (direction, result), count in statistics.connections.items():
+            self._advance(metrics.p2p_connections, count, direction, result)
         for (reason, initiator), count in statistics.disconnects.items():
             self._advance(metrics.p2p_disconnects, count, reason, initiator)
+        metrics.p2p_queued_messages.set(statistics.queued_messages)
         metrics.p2p_queued_bytes.set(statistics.queued_bytes)
         metrics.p2p_known_nodes.set(statistics.known_nodes)
 
     def _refresh_engine(self) -> None:
         metrics, statistics = self._metrics, self._execution.engine.statistics()
-        metrics.pool_transactions.labels("pending").set(statistics["pool_pending"])
-        metrics.pool_transactions.labels("queued").set(statistics["pool_queued"])
+        for state in ("pending", "queued"):
+            local = statistics[f"pool_{state}_local"]
+            metrics.pool_transactions.labels(state, "local").set(local)
+            metrics.pool_transactions.labels(state, "remote").set(statistics[f"pool_{state}"] - local)
+        metrics.pool_oldest.set(statistics["pool_oldest_pending_s"] or 0)
+        metrics.pool_inclusion.set(_tally(statistics["pool_inclusion"]))
         metrics.pool_bytes.set(statistics["pool_bytes"])
         metrics.pool_senders.set(statistics["pool_senders"])
-        self._advance(metrics.pool_added, statistics["pool_added"])
+        for origin in ("local", "remote"):
+            self._advance(metrics.pool_added, statistics[f"pool_added_{origin}"], origin)
         for reason, count in statistics["pool_refused"].items():
             self._advance(metrics.pool_rejected, count, reason)
         for reason, count in statistics["pool_removed"].items():
             self._advance(metrics.pool_removed, count, reason)
+        for phase, durations in statistics["phases"].items():
+            metrics.block_processing.set(_tally(durations), phase)
+        metrics.database_operations.set(_tally(statistics["store_commit"]), "engine", "commit")
+        metrics.gas_per_second.set(statistics["gas_per_second"])
+        for kind, has_succeeded, count in statistics["transactions"]:
+            if count or kind in TRANSACTION_TYPES:
+                status = "ok" if has_succeeded else "reverted"
+                self._advance(metrics.transactions, count, str(kind), status)
         metrics.database_size.labels("engine").set(statistics["disk_bytes"])
         metrics.database_size.labels("block_log").set(statistics["log_bytes"])
         metrics.database_size.labels("node").set(
@@ -220,13 +262,23 @@ class Measurements:
             return
         metrics, statistics = self._metrics, self.rpc.statistics()
         for entry in statistics["methods"]:
-            self._advance(metrics.rpc_requests, entry["requests"] - entry["errors"], entry["method"], "ok")
-            self._advance(metrics.rpc_requests, entry["errors"], entry["method"], "error")
-        metrics.rpc_durations.set(statistics["methods"])
+            method = entry["method"]
+            for by in entry["transports"]:
+                for result in RPC_RESULTS:
+                    if by[result]:
+                        self._advance(metrics.rpc_requests, by[result], method, by["transport"], result)
+            for code, count in entry["codes"]:
+                self._advance(metrics.rpc_errors, count, method, code)
+            metrics.rpc_durations.set(
+                Tally.of(RPC_BUCKETS_S, entry["buckets"], entry["total_us"] / 1e6), method
+            )
+        batches = statistics["batches"]
+        metrics.rpc_batch_size.set(Tally.of(BATCH_BUCKETS, batches["buckets"], batches["calls"]))
         metrics.rpc_in_flight.set(statistics["in_flight"])
-        metrics.rpc_connections.labels("http").set(statistics["http_connections"])
-        metrics.rpc_connections.labels("websocket").set(statistics["websocket_connections"])
-        metrics.rpc_subscriptions.set(statistics["subscriptions"])
+        metrics.rpc_http_connections.set(statistics["http_connections"])
+        metrics.rpc_websocket_connections.set(statistics["websocket_connections"])
+        for kind, count in statistics["subscriptions_by_type"]:
+            metrics.rpc_subscriptions.labels(kind).set(count)
         metrics.rpc_filters.set(statistics["filters"])
         for kind, name in (
             ("connections", "refused_connections"),
@@ -245,3 +297,9 @@ class Measurements:
         if by >= 0:
             child.inc(by)
             self._counted[key] = total
+
+
+def _tally(durations: tuple[list[float], list[int], float]) -> Tally:
+    """A histogram of the engine: bounds, counts, sum."""
+    bounds, counts, total_s = durations
+    return Tally.of(tuple(bounds), counts, total_s)

@@ -1,9 +1,17 @@
 """What the driver counts since its start, for metrics and for `ibft_getConsensusState`."""
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
+from metanode.consensus import wire
+from metanode.consensus.effects import BlockRefused, Decided, RoundEntered
+from metanode.consensus.inputs import Input, RoundTimeout, Started
+from metanode.consensus.messages import Commit, Decision, Message, Proposal, step_of
+from metanode.node.round_watch import Core, RoundWatch
 from metanode.primitives.types import Address, Height, Round
+from metanode.telemetry.metrics import DATABASE_BUCKETS_S, DELAY_BUCKETS_S
+from metanode.telemetry.tally import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,29 +25,134 @@ class LastMessage:
     """Wall clock."""
 
 
+def _delays() -> Tally:
+    return Tally(DELAY_BUCKETS_S)
+
+
+def _operations() -> Tally:
+    return Tally(DATABASE_BUCKETS_S)
+
+
 @dataclass(slots=True, kw_only=True)
 class Statistics:
-    """Counters since the start, for metrics."""
+    """Counters since the start, for metrics. The driver says what happens, as it happens."""
 
     received: Counter[str] = field(default_factory=Counter)
-    """By type of message."""
-    repeated: int = 0
-    unwelcome: int = 0
-    """Late, early, or not by a validator."""
-    malformed: int = 0
-    shed: int = 0
-    """Dropped because too many inputs waited."""
+    """Taken in, by type of message."""
+    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By type of message and reason."""
     sent: Counter[str] = field(default_factory=Counter)
     """By type of message."""
-    decided: int = 0
-    imported: int = 0
-    rounds_changed: int = 0
-    proposals_refused: int = 0
-    evidence: int = 0
+    decided: Counter[str] = field(default_factory=Counter)
+    """By where the block is from: "proposed" by this node, "gossip" or "sync"."""
+    rounds_entered: int = 0
+    round_changes: Counter[str] = field(default_factory=Counter)
+    """By reason."""
     missed: Counter[Address] = field(default_factory=Counter)
     """Rounds that ended without a decision, by their proposer."""
     round_started_ms: int = 0
     """Wall clock."""
-    decision_ms: int = 0
-    """From the start of its round to the latest decision."""
+    round_timeout_ms: int = 0
+    """From the start of the latest round to its deadline."""
+    decision_delay: Tally = field(default_factory=_delays)
+    """From the start of its round to a decision."""
+    propagation: Tally = field(default_factory=_delays)
+    """From a block's timestamp until its proposal was here."""
+    signer_append: Tally = field(default_factory=_operations)
+    """Making signatures durable in signer.log."""
+    node_save: Tally = field(default_factory=_operations)
+    """Saving consensus' record, bodies and decisions in node.db."""
     last_messages: dict[Address, LastMessage] = field(default_factory=dict)
+    watch: RoundWatch = field(default_factory=RoundWatch)
+    _handled: Input | None = None
+    """What the core was given last, whose effects are performed."""
+    _round: RoundEntered | None = None
+    """The round that was entered last."""
+    _refused_in: tuple[Height, Round] | None = None
+    """Where a proposal was refused last."""
+    _importing: set[Height] = field(default_factory=set)
+    """Heights that sync has handed in and that are not final."""
+
+    def upon_input(self, event: Input) -> None:
+        """Note what the core is given."""
+        self._handled = event
+
+    def look(self, core: Core, final: Height) -> None:
+        """Note where the core stands; `final` is the height up to which all is visible."""
+        self.watch.observe(core, final=final, now=asyncio.get_running_loop().time())
+
+    def reject(self, raw: bytes, reason: str) -> None:
+        """Count a message that is not decoded, or could not be."""
+        self.rejected[wire.kind_of(raw), reason] += 1
+
+    def take(self, message: Message, core: Core, *, is_wanted: bool, now_ms: int) -> None:
+        """Count a message that was decoded; one that nobody needs is refused, though its author may get an answer."""
+        kind = kind_of(message)
+        if isinstance(message, Decision):
+            self.received[kind] += 1
+            return
+        self.last_messages[message.author] = LastMessage(
+            kind=kind, height=message.height, round=message.round, at_ms=now_ms
+        )
+        if isinstance(message, Commit):
+            self.watch.upon_commit(message.author, message.height, asyncio.get_running_loop().time())
+        is_late_seal = isinstance(message, Commit) and message.height == core.height - 1
+        if not (is_wanted or is_late_seal):
+            is_past = (message.height, message.round) < (core.height, core.round)
+            self.rejected[kind, "old" if is_past else "future"] += 1
+            return
+        self.received[kind] += 1
+        if isinstance(message, Proposal) and message.block is not None:
+            is_fresh = message.justification is None or message.justification.prepared is None
+            if is_fresh:
+                # What a clock ahead of ours has sent counts as here at once.
+                self.propagation.observe(max(0.0, now_ms / 1000 - message.header.timestamp))
+
+    def send(self, message: Message) -> None:
+        """Count a message that leaves."""
+        self.sent[kind_of(message)] += 1
+
+    def start_round(self, *, after_ms: int, now_ms: int) -> None:
+        """Note that a round's timer starts."""
+        self.round_started_ms, self.round_timeout_ms = now_ms, after_ms
+
+    def enter_round(self, effect: RoundEntered) -> None:
+        """Count a round, and why the one before it was left."""
+        self.rounds_entered += 1
+        before, self._round = self._round, effect
+        if effect.round == 0:
+            return
+        self.round_changes[self._round_change_reason(before)] += 1
+        if before is not None and before.height == effect.height:
+            self.missed[before.proposer] += 1
+
+    def refuse_block(self, effect: BlockRefused) -> None:
+        """Note that a proposal breaks a rule."""
+        self._refused_in = (effect.height, effect.round)
+
+    def import_block(self, height: Height) -> None:
+        """Note that sync hands in a block."""
+        self._importing.add(height)
+
+    def decide(self, decided: Decided, *, own: Address | None, now_ms: int) -> None:
+        """Count a decision that is durable."""
+        height = decided.block.height
+        if height in self._importing:
+            self._importing.discard(height)
+            self.decided["sync"] += 1
+            return
+        self.decided["proposed" if decided.block.header.proposer == own else "gossip"] += 1
+        self.decision_delay.observe(max(0, now_ms - self.round_started_ms) / 1000)
+
+    def _round_change_reason(self, before: RoundEntered | None) -> str:
+        if isinstance(self._handled, Started):
+            return "restart"
+        if before is not None and self._refused_in == (before.height, before.round):
+            return "invalid_proposal"
+        # Else others have left the round, or a proposal is justified by them.
+        return "timeout" if isinstance(self._handled, RoundTimeout) else "quorum_rc"
+
+
+def kind_of(message: Message) -> str:
+    """Return the type of a message, as metrics name it."""
+    return "decision" if isinstance(message, Decision) else step_of(message).name.lower()

@@ -531,7 +531,6 @@ class Network:
             self._dialling.discard(node_id)
         if peer.was_ready:
             return True
-        self._totals.dials_failed += 1
         if node_id in self._roster.peers:
             return False
         ended = peer.termination
@@ -546,7 +545,7 @@ class Network:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 reader, writer = await asyncio.open_connection(ip, port, limit=2**16)
         except (OSError, TimeoutError) as error:
-            self._totals.dials_failed += 1
+            self._totals.connections["outbound", "failed"] += 1
             detail = (
                 f"no answer in {CONNECT_TIMEOUT_S:g} s" if isinstance(error, TimeoutError) else str(error)
             )
@@ -561,7 +560,7 @@ class Network:
         """Serve an inbound connection in a task of our group."""
         refusal = self._inbound_refusal(writer)
         if refusal is not None or self._group is None:
-            self._totals.refused_inbound += 1
+            self._totals.connections["inbound", "refused"] += 1
             log.debug("inbound_refused", reason=refusal)
             writer.transport.abort()
             return

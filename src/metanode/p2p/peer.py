@@ -149,6 +149,11 @@ class Peer:
         return self._queue.dropped
 
     @property
+    def queued_messages(self) -> int:
+        """How many messages wait to be sent."""
+        return len(self._queue)
+
+    @property
     def queued_bytes(self) -> int:
         """What waits to be sent."""
         return self._queue.bytes

@@ -64,7 +64,7 @@ def test_an_address_with_an_id_accepts_no_other_node(run, until) -> None:
         wrong = NodeId(NodeKey(keccak256(b"somebody else")).node_id)
         text = f"enode://{wrong.hex()}@127.0.0.1:{a.network.enode.tcp_port}"
         b = await networks.start("b", peers=(parse_enode(text),))
-        await until(lambda: b.network.statistics().dials_failed >= 2)
+        await until(lambda: b.network.statistics().connections.get(("outbound", "failed"), 0) >= 2)
         assert b.network.peers() == []
         assert a.handlers.ready == []
 
@@ -79,7 +79,7 @@ def test_our_own_address_in_the_list_of_peers_is_found_out_and_left_alone(run, u
         tasks = a.network._target_tasks
         await until(lambda: tasks and all(task.done() for task in tasks.values()))
         assert a.store.pins == {}
-        assert a.network.statistics().dials_failed == 0
+        assert a.network.statistics().connections.get(("outbound", "failed"), 0) == 0
 
     run(test)
 
@@ -288,7 +288,7 @@ def test_a_node_behind_sentries_has_no_other_peers_and_no_datagrams(run, until) 
         await until(lambda: len(hidden.network.records()) == len(other.network.records()) == 2)
         # Both know each other's record now; the one that names a sentry leads there, the other one is not followed.
         stranger = await networks.start("stranger", chain=chain, peers=(parse_enode(hidden.enode),))
-        await until(lambda: stranger.network.statistics().dials_failed >= 2)
+        await until(lambda: stranger.network.statistics().connections.get(("outbound", "failed"), 0) >= 2)
         assert [peer.node_id for peer in hidden.network.peers()] == [sentry.key.node_id]
         assert [peer.node_id for peer in other.network.peers()] == [sentry.key.node_id]
         assert stranger.network.peers() == []

@@ -81,7 +81,7 @@ def test_the_same_bytes_are_decoded_once():
             raw = vote_of(cluster, 1, Commit, OTHER, height=1)
             assert driver.receive(raw, "a") is Reception.RELAY
             assert driver.receive(raw, "b") is Reception.DROP
-            assert driver.statistics.repeated == 1
+            assert driver.statistics.rejected["commit", "duplicate"] == 1
 
     play(scenario)
 
@@ -126,7 +126,11 @@ def test_malformed_bytes_are_the_connections_fault_and_a_strangers_vote_is_not()
             assert driver.receive(b"", "peer") is Reception.MALFORMED
             raw = vote_of(cluster, 4, Commit, OTHER, height=1)
             assert driver.receive(raw, "peer") is Reception.DROP
-            assert driver.statistics.malformed == 2
+            assert dict(driver.statistics.rejected) == {
+                ("prepare", "malformed"): 1,
+                ("unknown", "malformed"): 1,
+                ("commit", "not_validator"): 1,
+            }
 
     play(scenario, candidates=1)
 

@@ -181,3 +181,69 @@ fn attributes_that_no_block_may_have_are_refused() {
         "{unknown:?}"
     );
 }
+
+fn recorded(engine: &Engine) -> Vec<(&'static str, u64)> {
+    let phases = engine.work().phases.into_iter();
+    phases
+        .map(|(name, taken)| (name, taken.buckets.iter().sum()))
+        .collect()
+}
+
+#[test]
+fn the_phases_of_an_own_block_and_of_another_s_are_timed() {
+    let (proposer, follower) = (open(None), open(None));
+    submit(
+        &proposer,
+        &[
+            accounts()[0].transfer(0, Address::ZERO, 1),
+            accounts()[1].transfer(0, Address::ZERO, 1),
+        ],
+    );
+    let built = produce(&proposer);
+    assert_eq!(
+        recorded(&proposer),
+        [
+            ("build", 1),
+            ("validate", 0),
+            ("execute", 0),
+            ("state_root", 1),
+            ("commit", 1)
+        ]
+    );
+    assert!(proposer.work().gas_per_second > 0);
+
+    let block = &built.block;
+    follower
+        .validate(&block.encode(), &requests(block))
+        .unwrap();
+    assert_eq!(
+        follower
+            .work()
+            .transactions
+            .iter()
+            .map(|one| one.2)
+            .sum::<u64>(),
+        0
+    );
+    follower.finalize(block.hash).unwrap();
+    assert_eq!(
+        recorded(&follower),
+        [
+            ("build", 0),
+            ("validate", 1),
+            ("execute", 1),
+            ("state_root", 1),
+            ("commit", 1)
+        ]
+    );
+    let work = follower.work();
+    assert_eq!(work.store_commit.buckets.iter().sum::<u64>(), 1);
+    assert!(work.gas_per_second > 0);
+    let counted: Vec<_> = work
+        .transactions
+        .into_iter()
+        .filter(|one| one.2 > 0)
+        .collect();
+    let kind = block.transactions[0].tx_type() as usize;
+    assert_eq!(counted, [(kind, true, 2)]);
+}

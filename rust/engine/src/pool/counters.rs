@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{PoolError, error::REASONS};
+use super::{Origin, PoolError, error::REASONS};
+use crate::measure::{Durations, Histogram};
 
 /// Why a transaction left the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,17 +34,33 @@ const REMOVALS: [(Removal, &str); 7] = [
     (Removal::Gas, "gas"),
 ];
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counters {
-    added: AtomicU64,
+    added_local: AtomicU64,
+    added_remote: AtomicU64,
     refused: [AtomicU64; REASONS.len()],
     removed: [AtomicU64; REMOVALS.len()],
+    /// From arrival here to a block.
+    inclusion: Histogram,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            added_local: AtomicU64::default(),
+            added_remote: AtomicU64::default(),
+            refused: Default::default(),
+            removed: Default::default(),
+            inclusion: Histogram::of_inclusion(),
+        }
+    }
 }
 
 impl Counters {
-    pub(super) fn count<T>(&self, answer: &Result<T, PoolError>) {
+    pub(super) fn count<T>(&self, answer: &Result<T, PoolError>, origin: Origin) {
         match answer {
-            Ok(_) => &self.added,
+            Ok(_) if origin == Origin::Local => &self.added_local,
+            Ok(_) => &self.added_remote,
             Err(error) => &self.refused[error.reason_index()],
         }
         .fetch_add(1, Ordering::Relaxed);
@@ -53,8 +70,18 @@ impl Counters {
         self.removed[removal as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn added(&self) -> u64 {
-        self.added.load(Ordering::Relaxed)
+    pub(super) fn count_inclusion(&self, waited: std::time::Duration) {
+        self.inclusion.record(waited);
+    }
+
+    pub(super) fn inclusion(&self) -> Durations {
+        self.inclusion.snapshot()
+    }
+
+    /// Of this node's own RPC, and of peers.
+    pub(super) fn added(&self) -> (u64, u64) {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (load(&self.added_local), load(&self.added_remote))
     }
 
     pub(super) fn refused(&self) -> Vec<(&'static str, u64)> {

@@ -26,6 +26,7 @@ mod transaction;
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use alloy_primitives::{Address, B256, Bytes};
@@ -44,9 +45,9 @@ use self::{
     admission::{Admission, Candidate},
     counters::Counters,
     index::Index,
-    ledger::{Afterwards, Ledger},
+    ledger::{Afterwards, Ledger, Slot},
 };
-use crate::Block;
+use crate::{Block, Durations};
 
 /// Below this many transactions handing them to other threads costs more than it saves.
 const PARALLEL_MIN: usize = 4;
@@ -124,11 +125,22 @@ pub struct PoolStatistics {
     pub senders: usize,
     /// Encoded bytes.
     pub bytes: usize,
-    pub added: u64,
+    /// Those of `pending` that came through this node's own RPC.
+    pub pending_local: usize,
+    /// Those of `queued` that did.
+    pub queued_local: usize,
+    /// How long the oldest pending transaction has been here.
+    pub oldest_pending: Option<Duration>,
+    /// Taken from this node's own RPC.
+    pub added_local: u64,
+    /// Taken from peers.
+    pub added_remote: u64,
     /// Refusals by reason.
     pub refused: Vec<(&'static str, u64)>,
     /// Removals by reason.
     pub removed: Vec<(&'static str, u64)>,
+    /// How long those that a block holds were here before.
+    pub inclusion: Durations,
 }
 
 type Listener = Box<dyn Fn() + Send + Sync>;
@@ -215,7 +227,7 @@ impl TransactionPool {
             }
             Err(error) => answer = Err(error),
         }
-        self.counters.count(&answer);
+        self.counters.count(&answer, origin);
         answer
     }
 
@@ -289,7 +301,7 @@ impl TransactionPool {
             self.finish(afterwards);
         }
         for answer in &answers {
-            self.counters.count(answer);
+            self.counters.count(answer, origin);
         }
         answers
     }
@@ -414,15 +426,29 @@ impl TransactionPool {
     }
 
     pub fn statistics(&self) -> PoolStatistics {
-        let size = self.ledger.lock().size();
+        let (size, chains) = {
+            let ledger = self.ledger.lock();
+            (ledger.size(), ledger.chains())
+        };
+        // Counted when somebody asks, without the lock, and not kept up to date on every way in and out.
+        let pending = || chains.iter().flat_map(|chain| chain.iter());
+        let is_local = |slot: &&Slot| slot.transaction.origin == Origin::Local;
+        let pending_local = pending().filter(is_local).count();
+        let oldest = pending().map(|slot| slot.transaction.added).min();
+        let (added_local, added_remote) = self.counters.added();
         PoolStatistics {
             pending: size.pending,
             queued: size.queued,
             senders: size.senders,
             bytes: size.bytes,
-            added: self.counters.added(),
+            pending_local,
+            queued_local: size.local.saturating_sub(pending_local),
+            oldest_pending: oldest.map(|added| added.elapsed()),
+            added_local,
+            added_remote,
             refused: self.counters.refused(),
             removed: self.counters.removed(),
+            inclusion: self.counters.inclusion(),
         }
     }
 

@@ -45,6 +45,8 @@ class DiscoveryService:
         self._identities: dict[tuple[str, int], list[asyncio.Future[NodeId]]] = {}
         self.datagrams_in = 0
         self.datagrams_out = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
 
     @property
     def discovery(self) -> Discovery:
@@ -111,6 +113,7 @@ class DiscoveryService:
     def receive(self, data: bytes, source: tuple[str, int]) -> None:
         """Take a datagram from the socket."""
         self.datagrams_in += 1
+        self.bytes_in += len(data)
         # One byte more than allowed is enough to know that it is too long.
         self._discovery.receive_datagram(data[: PACKET_BYTES_MAX + 1], source[:2], self._clock())
         self._flush()
@@ -125,6 +128,7 @@ class DiscoveryService:
                 log.debug("discovery_not_sent", ip=str(ip), error=repr(error))
             else:
                 self.datagrams_out += 1
+                self.bytes_out += len(datagram)
         while (event := self._discovery.next_event()) is not None:
             match event:
                 case NodeProved(contact=contact):

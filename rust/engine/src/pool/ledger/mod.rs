@@ -26,7 +26,7 @@ pub(super) use self::{
     sender::{Sender, Slot},
 };
 use super::{
-    HeadState, PoolConfig, PoolError, PooledTransaction,
+    HeadState, Origin, PoolConfig, PoolError, PooledTransaction,
     account::{Account, AccountCode},
     admission::{Candidate, check_account},
     counters::{Counters, Removal},
@@ -49,6 +49,8 @@ pub(super) struct Ledger {
     pending: usize,
     queued: usize,
     bytes: usize,
+    /// Those that came through this node's own RPC.
+    local: usize,
     expired_at: Instant,
     forwarded_at: Instant,
     /// The arrival from which the next turn of forwarding again goes on.
@@ -73,6 +75,7 @@ pub(super) struct Size {
     pub(super) queued: usize,
     pub(super) senders: usize,
     pub(super) bytes: usize,
+    pub(super) local: usize,
 }
 
 impl Ledger {
@@ -95,6 +98,7 @@ impl Ledger {
             pending: 0,
             queued: 0,
             bytes: 0,
+            local: 0,
             expired_at: Instant::now(),
             forwarded_at: Instant::now(),
             forward_cursor: 0,
@@ -342,6 +346,7 @@ impl Ledger {
 
     fn enter(&mut self, transaction: &Arc<PooledTransaction>) {
         self.bytes += transaction.raw.len();
+        self.local += usize::from(transaction.origin == Origin::Local);
         for authority in &transaction.authorities {
             *self.authorities.entry(*authority).or_default() += 1;
         }
@@ -351,6 +356,7 @@ impl Ledger {
     /// Undo `enter`, and take the cost off the account.
     fn leave(&mut self, transaction: &Arc<PooledTransaction>, removal: Removal) {
         self.bytes -= transaction.raw.len();
+        self.local -= usize::from(transaction.origin == Origin::Local);
         for authority in &transaction.authorities {
             if let Some(count) = self.authorities.get_mut(authority) {
                 *count -= 1;
@@ -360,7 +366,9 @@ impl Ledger {
             }
         }
         self.index.remove(&transaction.hash);
-        if removal != Removal::Mined {
+        if removal == Removal::Mined {
+            self.counters.count_inclusion(transaction.added.elapsed());
+        } else {
             self.index.remember(transaction.hash, transaction.sender());
         }
         if let Some(sender) = self.senders.get_mut(&transaction.sender()) {
@@ -435,6 +443,7 @@ impl Ledger {
             queued: self.queued,
             senders: self.senders.len(),
             bytes: self.bytes,
+            local: self.local,
         }
     }
 

@@ -36,6 +36,30 @@ fn mined_transactions_leave_and_the_rest_stays() {
 }
 
 #[test]
+fn statistics_tell_own_transactions_from_those_of_peers_and_how_long_they_wait() {
+    let bench = Bench::new(PoolConfig::default());
+    let (a, b) = (bench.wallet(1), bench.wallet(2));
+    let first = a.transfer(0);
+    bench.pool.add_one(first.clone(), Origin::Local).unwrap();
+    std::thread::sleep(Duration::from_millis(5));
+    bench.pool.add_one(a.transfer(2), Origin::Local).unwrap();
+    bench.pool.add_one(b.transfer(0), Origin::Gossip).unwrap();
+    bench.pool.add_one(b.transfer(1), Origin::Relayed).unwrap();
+
+    let statistics = bench.pool.statistics();
+    assert_eq!((statistics.added_local, statistics.added_remote), (2, 2));
+    assert_eq!((statistics.pending, statistics.pending_local), (3, 1));
+    assert_eq!((statistics.queued, statistics.queued_local), (1, 1));
+    assert!(statistics.oldest_pending >= Some(Duration::from_millis(5)));
+
+    bench.mine(&[hash(&first)]);
+    let statistics = bench.pool.statistics();
+    assert_eq!((statistics.pending_local, statistics.queued_local), (0, 1));
+    assert_eq!(statistics.inclusion.buckets.iter().sum::<u64>(), 1);
+    assert!(statistics.inclusion.total_us >= 5_000);
+}
+
+#[test]
 fn a_nonce_taken_by_another_transaction_makes_ours_stale() {
     let bench = Bench::new(PoolConfig::default());
     let wallet = bench.wallet(1);

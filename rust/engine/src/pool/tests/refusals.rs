@@ -595,7 +595,11 @@ fn refusals_are_counted_by_reason() {
             .1
     };
     assert_eq!(
-        (statistics.added, count("already_known"), count("malformed")),
+        (
+            statistics.added_local,
+            count("already_known"),
+            count("malformed")
+        ),
         (1, 1, 1)
     );
     assert_eq!((statistics.senders, statistics.bytes), (1, raws[0].len()));
