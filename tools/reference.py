@@ -1,6 +1,6 @@
 """Writes the pages of docs/reference that say what the code says: `python tools/reference.py` (`make docs`).
 
-configuration.md from the configuration's model, metrics.md from the registry of metrics, cli.md from the commands' own
+configuration.md from the configuration's model, metrics.md from the registry of metrics, logs.md from the catalogue of events, cli.md from the commands' own
 declarations. A test compares the files with what this would write.
 """
 
@@ -22,6 +22,7 @@ from metanode.cli.program import app
 from metanode.node.config import AdvertisedAddress, HostPort, NodeConfig
 from metanode.p2p.enode import Enode
 from metanode.primitives.types import Address
+from metanode.telemetry.events import GROUPS
 from metanode.telemetry.metrics import node_metrics
 
 if typing.TYPE_CHECKING:
@@ -55,6 +56,14 @@ the clock against NTP (`metanode_clock_offset_seconds` has the source `peers` on
 belong to those.
 """
 
+LOGS_INTRODUCTION = """\
+# Log events
+
+A node writes one line an event to stdout, for people or, with `log.format = "json"`, as one JSON object. Every line has `event`, `level` and
+`timestamp` (UTC), and `exception` where there is a trace. `log.level` leaves out what is less urgent. Texts of others are cut at 400
+characters; secrets are never written. This page is generated from the code (`make docs`).
+"""
+
 CLI_INTRODUCTION = """\
 # Commands
 
@@ -68,6 +77,7 @@ def pages() -> dict[Path, str]:
     return {
         REFERENCE / "configuration.md": configuration_page(),
         REFERENCE / "metrics.md": metrics_page(),
+        REFERENCE / "logs.md": logs_page(),
         REFERENCE / "cli.md": cli_page(),
     }
 
@@ -84,6 +94,22 @@ def metrics_page() -> str:
         + "\n".join(rows)
         + "\n"
     )
+
+
+def logs_page() -> str:
+    """The page of log events, from their catalogue."""
+    parts = [LOGS_INTRODUCTION]
+    for title, events in GROUPS.items():
+        rows = [
+            f"| `{event.name}` | {', '.join(event.levels)} | {', '.join(f'`{field}`' for field in event.fields)} | {event.meaning} |"
+            for event in events
+        ]
+        parts.append(
+            f"## {title}\n\n| event | level | fields | meaning |\n|---|---|---|---|\n"
+            + "\n".join(rows)
+            + "\n"
+        )
+    return "\n".join(parts)
 
 
 def cli_page() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
 import platform
 import signal
@@ -326,8 +327,12 @@ async def _watch(server: RPCServer, network: Network, measurements: Measurements
 
 
 def _tell_clock(state: ClockState, offset_s: float) -> None:
-    tell = {ClockState.GOOD: log.info, ClockState.WARNING: log.warning, ClockState.ERROR: log.error}[state]
-    tell(
+    log.log(
+        {
+            ClockState.GOOD: logging.INFO,
+            ClockState.WARNING: logging.WARNING,
+            ClockState.ERROR: logging.ERROR,
+        }[state],
         "clock_offset",
         state=state.value,
         offset_ms=round(offset_s * 1000),

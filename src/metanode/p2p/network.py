@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import logging
 import os
 import time
 from collections import OrderedDict
@@ -633,8 +634,8 @@ class Network:
                 self._handlers.upon_peer_gone(peer.info(self._chain.validators()))
             except Exception:
                 log.exception("peer_gone_not_handled", peer=repr(peer))
-        emit = log.info if peer.was_ready else log.debug
-        emit(
+        log.log(
+            logging.INFO if peer.was_ready else logging.DEBUG,
             "peer_session",
             node=peer.node_id.hex()[:16],
             address=peer.address,
