@@ -56,6 +56,7 @@ def test_every_decision_is_listed_in_the_index() -> None:
 
     assert pages
     assert {name for name in pages if f"({name})" not in index} == set()
+    assert sorted(int(name[:4]) for name in pages) == list(range(1, len(pages) + 1))
 
 
 def test_the_version_is_said_once_more_and_the_same() -> None:

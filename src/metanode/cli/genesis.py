@@ -69,7 +69,10 @@ def new(
 @app.command()
 def check(file: Annotated[Path, typer.Argument(help="The genesis file.")], json: AsJson = False) -> None:
     """Check a genesis file as a node would, and show what network it starts."""
-    genesis = parse_genesis(file.read_bytes())
+    try:
+        genesis = parse_genesis(file.read_bytes())
+    except InvalidInput as error:
+        raise InvalidInput(f"{file}: {error}") from None
     parameters = genesis.parameters
     document = {
         "network": genesis.network_name,

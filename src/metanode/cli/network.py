@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
@@ -15,6 +14,7 @@ import typer
 from rich.console import Console
 
 from metanode.chain.quorum import QuorumRule
+from metanode.cli.log_stream import LogStream
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
 from metanode.cli.output import print_json, print_progress, print_table, print_warning
 from metanode.errors import InvalidInput
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sdk.testnet.deployment.apply.local import NetworkStatus
 
 DEFAULT_NETWORK = "metanode-local"
+LOG_POLL_S = 0.2
+"""How often new lines are looked for: at once, to a reader's eyes."""
 OPTIONS = {
     "network_name": "--network",
     "validator_count": "--validators",
@@ -152,23 +154,26 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")] = False,
     lines: Annotated[int, typer.Option(min=0, help="How many lines of each log.")] = 20,
 ) -> None:
-    """Print the ends of the nodes' logs."""
+    """Print the ends of the nodes' logs as one stream, in the order of time."""
     where = NetworkDirectory(directory.resolve())
     names = [known.name for known in where.load_plan().nodes] + ["supervisor"]
     if node is not None and node not in names:
         raise InvalidInput(f"no node {node!r}; known are {', '.join(names)}")
-    files = [
-        str(where.log_file(name)) for name in ([node] if node else names) if where.log_file(name).exists()
-    ]
+    files = {
+        name: where.log_file(name) for name in ([node] if node else names) if where.log_file(name).exists()
+    }
     if not files:
         raise InvalidInput(f"no logs in {where.path / 'logs'}; start the network with `metanode up`")
-    tail = shutil.which("tail")
-    if tail is None:
-        raise InvalidInput(
-            "the command `tail` is not on PATH; read the files below " + str(Path(files[0]).parent)
-        )
-    command = [tail, "-n", str(lines), *(["-F"] if follow else []), *files]
-    raise typer.Exit(subprocess.run(command, check=False, stderr=sys.stderr).returncode)
+    stream = LogStream(files)
+    width = max(len(name) for name in files)
+    found = stream.last(lines)
+    while True:
+        for line in found:
+            typer.echo(line.aligned(width) if node is None else line.text)
+        if not follow:
+            return
+        time.sleep(LOG_POLL_S)
+        found = stream.new()
 
 
 def _spec(network: str, asked: dict[str, Any]) -> NetworkSpec:

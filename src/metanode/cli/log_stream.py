@@ -1,0 +1,72 @@
+"""The logs of several nodes as one stream, each line after the name of its node.
+
+Lines of nodes begin with their time, so what is already there comes in the order of time; what is written later comes as it is
+found. A log is followed by its name: it may be cut to nothing, or not exist yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+LINE_BYTES = 400
+"""Assumed of a line when its log's end is looked up: longer than nearly all."""
+READ_BYTES_MAX = 1 << 20
+"""Of one log at a time; what a node writes in a second is far less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a node's log."""
+
+    node: str
+    text: str
+
+    def aligned(self, width: int) -> str:
+        """The line behind its node's name, in a column of this width."""
+        return f"{self.node:<{width}} | {self.text}"
+
+
+class LogStream:
+    """Reads logs by node name. Owner: one caller, one thread."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = dict(files)
+        self._positions = dict.fromkeys(files, 0)
+        self._partial = dict.fromkeys(files, b"")
+
+    def last(self, count: int) -> list[Line]:
+        """Return the last `count` lines of each log, in the order of time; `new` goes on after them."""
+        found: list[Line] = []
+        for node, path in self._files.items():
+            size = path.stat().st_size if path.exists() else 0
+            self._positions[node] = max(0, size - min(READ_BYTES_MAX, count * LINE_BYTES))
+            is_cut = self._positions[node] > 0
+            lines = list(self._read(node))
+            # The first one is only the end of a line, where the reading began in its middle.
+            found += lines[is_cut:][-count:] if count else []
+        return sorted(found, key=lambda line: line.text[:27])
+
+    def new(self) -> list[Line]:
+        """Return the whole lines that were written since the last call."""
+        return [line for node in self._files for line in self._read(node)]
+
+    def _read(self, node: str) -> Iterator[Line]:
+        path = self._files[node]
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, 2)
+                if size < self._positions[node]:
+                    self._positions[node], self._partial[node] = 0, b""
+                file.seek(self._positions[node])
+                data = file.read(READ_BYTES_MAX)
+        except FileNotFoundError:
+            return
+        self._positions[node] += len(data)
+        *lines, self._partial[node] = (self._partial[node] + data).split(b"\n")
+        for text in lines:
+            yield Line(node, text.decode(errors="replace"))

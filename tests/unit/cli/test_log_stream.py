@@ -1,0 +1,70 @@
+"""Several logs as one stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from metanode.cli.log_stream import LINE_BYTES, Line, LogStream
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> dict[str, Path]:
+    return {name: tmp_path / f"{name}.log" for name in ("validator-1", "validator-2")}
+
+
+def _at(second: int, text: str) -> str:
+    return f"2026-11-21T08:00:{second:02}.000000Z [info] {text}"
+
+
+def test_what_is_there_comes_in_the_order_of_time(logs: dict[str, Path]) -> None:
+    logs["validator-1"].write_text(f"{_at(1, 'a')}\n{_at(3, 'c')}\n")
+    logs["validator-2"].write_text(f"{_at(2, 'b')}\n{_at(4, 'd')}\n")
+
+    found = LogStream(logs).last(2)
+
+    assert [(line.node[-1], line.text[-1]) for line in found] == [
+        ("1", "a"),
+        ("2", "b"),
+        ("1", "c"),
+        ("2", "d"),
+    ]
+
+
+@pytest.mark.parametrize(("count", "texts"), [(0, ""), (1, "c"), (2, "bc"), (9, "abc")])
+def test_the_last_lines_are_as_many_as_asked_for(logs: dict[str, Path], count: int, texts: str) -> None:
+    logs["validator-1"].write_text("a\nb\nc\n")
+    assert [line.text for line in LogStream(logs).last(count)] == list(texts)
+
+
+def test_a_long_log_is_read_from_its_end_and_no_line_is_half(logs: dict[str, Path]) -> None:
+    line = "x" * (LINE_BYTES // 2)
+    logs["validator-1"].write_text(f"{line}\n" * 1_000)
+    assert [found.text for found in LogStream(logs).last(3)] == [line] * 3
+
+
+def test_new_lines_come_once_and_whole(logs: dict[str, Path]) -> None:
+    logs["validator-1"].write_text("old\nhal")
+    stream = LogStream(logs)
+    assert stream.last(5) == [Line("validator-1", "old")]
+    with logs["validator-1"].open("a") as file:
+        file.write("f\n")
+    logs["validator-2"].write_text("first\n")
+    assert stream.new() == [Line("validator-1", "half"), Line("validator-2", "first")]
+    assert stream.new() == []
+
+
+def test_a_log_that_is_cut_is_read_from_its_start(logs: dict[str, Path]) -> None:
+    logs["validator-1"].write_text("a long line\n")
+    stream = LogStream(logs)
+    stream.last(1)
+    logs["validator-1"].write_text("new\n")
+    assert stream.new() == [Line("validator-1", "new")]
+
+
+def test_names_stand_in_a_column() -> None:
+    assert Line("validator-1", "text").aligned(13) == "validator-1   | text"
