@@ -161,6 +161,12 @@ impl<V: LeafValue> Branch<V> {
         (0..16).map(|index| self.child(index))
     }
 
+    /// The children that are in memory because of this branch: its own, and those that others have replaced.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &Child<V>> {
+        let replaced = self.replaced.iter().map(|(_, child)| child);
+        self.row.present.iter().chain(replaced)
+    }
+
     /// Bit `i`: there is a child `i`.
     pub(crate) fn mask(&self) -> u16 {
         self.mask

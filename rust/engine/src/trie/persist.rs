@@ -87,34 +87,41 @@ impl DirtyNodes<'_> {
 
     fn branch<V: LeafValue>(
         &mut self,
-        branch: &Branch<V>,
+        branch: &Arc<Branch<V>>,
         owner: B256,
         path: Nibbles,
     ) -> Result<()> {
+        // Before its children, which come later in the order of keys.
+        if branch.hash().is_some() {
+            let key = NodeKey { owner, path };
+            let mut record = Vec::with_capacity(600);
+            write_branch(branch, path.len(), &mut record);
+            (self.write)(key, record)?;
+            self.nodes.remember(key, shallow(branch));
+        }
         for (index, child) in branch.children().enumerate() {
             let mut below = path;
             below.push(index as u8);
             self.child(child, owner, below)?;
         }
-        if branch.hash().is_none() {
-            return Ok(());
-        }
-        let key = NodeKey { owner, path };
-        let mut record = Vec::with_capacity(600);
-        write_branch(branch, path.len(), &mut record);
-        (self.write)(key, record)?;
-        self.nodes.remember(key, shallow(branch));
         Ok(())
     }
 }
 
 /// The branch with its children's branches by hash only.
-fn shallow<V: LeafValue>(branch: &Branch<V>) -> Branch<V> {
+fn shallow<V: LeafValue>(branch: &Arc<Branch<V>>) -> Arc<Branch<V>> {
+    // Most branches have leaves and stored branches below them: those are shallow as they are.
+    if branch
+        .held()
+        .all(|child| without_stored(child, u64::MAX).is_none())
+    {
+        return Arc::clone(branch);
+    }
     let children = std::array::from_fn(|index| {
         let child = branch.child(index);
         without_stored(child, u64::MAX).unwrap_or_else(|| child.clone())
     });
-    branch.with_same(children, 0)
+    Arc::new(branch.with_same(children, 0))
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ fn bytes_of<V: LeafValue>(branch: &Branch<V>) -> usize {
         Child::Leaf(_) => size_of::<Leaf<V>>() + COUNTS + ALLOCATION,
         _ => size_of::<B256>() + COUNTS + ALLOCATION,
     };
-    branch.bytes() + 3 * COUNTS + branch.children().map(child).sum::<usize>()
+    branch.bytes() + 3 * COUNTS + branch.held().map(child).sum::<usize>()
 }
 
 /// Loads stored branches of all tries.
@@ -118,8 +118,27 @@ impl TrieNodes {
     }
 
     /// Remember a branch that was just stored, without what hangs below it.
-    pub(crate) fn remember<V: LeafValue>(&self, key: NodeKey, branch: Branch<V>) {
-        self.cache.insert(key, V::cached(Arc::new(branch)));
+    pub(crate) fn remember<V: LeafValue>(&self, key: NodeKey, branch: Arc<Branch<V>>) {
+        self.cache.insert(key, V::cached(branch));
+    }
+
+    /// Whether no cached branch keeps another one in memory that has a record of its own.
+    #[cfg(test)]
+    pub(crate) fn is_shallow(&self) -> bool {
+        self.cache.iter().all(|(_, cached)| match cached {
+            CachedBranch::Account(branch) => !branch.held().any(holds_a_branch),
+            CachedBranch::Storage(branch) => !branch.held().any(holds_a_branch),
+        })
+    }
+}
+
+#[cfg(test)]
+fn holds_a_branch<V: LeafValue>(child: &Child<V>) -> bool {
+    match child {
+        Child::Empty | Child::Stored(_) => false,
+        Child::Leaf(leaf) => leaf.value.storage().is_some_and(holds_a_branch),
+        Child::Extension(extension) => holds_a_branch(&extension.child),
+        Child::Branch(branch) => branch.hash().is_some() || branch.held().any(holds_a_branch),
     }
 }
 

@@ -174,6 +174,10 @@ impl Harness {
             }
         }
         self.kv.write(batch).unwrap();
+        assert!(
+            self.nodes.is_shallow(),
+            "the cache keeps what it cannot weigh"
+        );
         self.flushed = self.trie.version();
         self.trie = self.trie.without_stored(self.flushed);
     }
