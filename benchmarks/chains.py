@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,14 +99,15 @@ class Chain:
             counts.pop()
         return counts
 
-    def samples(self) -> dict[tuple[str, ...], float]:
-        """Our metrics, summed over the nodes: by name without its prefix, and the labels' values. Empty for other chains."""
-        total: dict[tuple[str, ...], float] = defaultdict(float)
-        for url in self.metrics_urls:
-            for family in text_string_to_metric_families(httpx.get(url, timeout=30.0).text):
-                for sample in family.samples:
-                    total[sample.name.removeprefix("metanode_"), *sample.labels.values()] += sample.value
-        return total
+    def counted(self, name: str, **labels: str) -> float:
+        """The sum of one of our metrics over nodes and labels; 0 for other chains."""
+        return sum(
+            sample.value
+            for url in self.metrics_urls
+            for family in text_string_to_metric_families(httpx.get(url, timeout=30.0).text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
     def read(self, method: str, params: list[Any], *, seconds: int = 8) -> wrk.Load:
         """Ask the same from 64 connections.
@@ -116,14 +116,15 @@ class Chain:
             RuntimeError: a call failed; wrk sees only the status of HTTP, so ours are counted where they are answered.
         """
         self.call(method, *params)
-        failed = ("rpc_requests_total", method, "error")
-        before = self.samples()[failed]
+        before = self._failed(method)
         load = wrk.repeat(self.url, method, params, seconds=seconds)
-        if errors := self.samples()[failed] - before:
-            raise RuntimeError(
-                f"{self.name}: {errors:.0f} of {load.requests} {method} were answered with an error"
-            )
+        if failed := self._failed(method) - before:
+            raise RuntimeError(f"{self.name}: {failed:.0f} of {load.requests} {method} got an error")
         return load
+
+    def _failed(self, method: str) -> float:
+        all_ends = self.counted("metanode_rpc_requests_total", method=method)
+        return all_ends - self.counted("metanode_rpc_requests_total", method=method, result="ok")
 
     def gaps_s(self, first: int, last: int) -> list[int]:
         """Seconds between the timestamps of each block from `first` to `last` and the one before it."""

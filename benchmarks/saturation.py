@@ -59,12 +59,11 @@ _COUNTERS = ((_LATE_BLOCKS, "0"), (_LATE_TURNS, ""), (_REFUSED, ""))
 
 def _totals(chain: Chain) -> dict[str, float]:
     """The counters of all four nodes together."""
-    samples = chain.samples()
-    rounds, lag = "consensus_commit_round", "event_loop_lag_seconds"
+    rounds, lag = "metanode_consensus_commit_round", "metanode_event_loop_lag_seconds"
     return {
-        _LATE_BLOCKS: samples[f"{rounds}_count",] - samples[f"{rounds}_bucket", "0.0"],
-        _LATE_TURNS: samples[f"{lag}_count",] - samples[f"{lag}_bucket", "0.05"],
-        _REFUSED: samples["rpc_refused_total", "load"],
+        _LATE_BLOCKS: chain.counted(f"{rounds}_count") - chain.counted(f"{rounds}_bucket", le="0.0"),
+        _LATE_TURNS: chain.counted(f"{lag}_count") - chain.counted(f"{lag}_bucket", le="0.05"),
+        _REFUSED: chain.counted("metanode_rpc_requests_total", result="limited"),
     }
 
 
