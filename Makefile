@@ -49,6 +49,7 @@ docs: setup ## write the reference pages that are generated from the code
 
 types: setup-dev ## mypy strict; the stub of the Rust engine against the binary
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks tools
 	$(BIN)/python -m mypy.stubtest metanode._engine
 
 test: setup-dev rust-test ## every test: Rust, unit, simulation, integration, acceptance

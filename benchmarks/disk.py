@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.report import Figure
 from metanode import _engine
@@ -260,7 +260,7 @@ class _Node:
 
         It decides with a quorum of seals; all four are in the next block, and take the place of those.
         """
-        at = {"height": block.height, "round": Round(0), "block_hash": block.hash}
+        at: dict[str, Any] = {"height": block.height, "round": Round(0), "block_hash": block.hash}
         domain, parameters = self._genesis.rules.domain, self._genesis.parameters
         proposal, prepare, commit = (make(**at) for make in (domain.proposal, domain.prepare, domain.commit))
         own = self._signer.address

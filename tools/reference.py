@@ -160,7 +160,7 @@ def _row(key: str, info: FieldInfo) -> str:
 
 
 def _type(info: FieldInfo) -> str:
-    annotation = info.annotation
+    annotation: object = info.annotation
     arguments = [part for part in typing.get_args(annotation) if part is not types.NoneType]
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         (annotation,) = arguments
@@ -199,7 +199,8 @@ def _bounds(part: object) -> list[tuple[str, int]]:
             return [("<", typing.cast("int", value))]
         case MaxLen(max_length=value):
             return [("at most", value)]
-    return []
+        case _:
+            return []
 
 
 def _default(value: object) -> str:
