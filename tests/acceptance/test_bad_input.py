@@ -147,7 +147,7 @@ def test_a_bad_genesis_is_explained_by_check_and_by_node(
     tmp_path: Path, genesis: dict[str, Any], path: str, value: Any, sentence: str
 ) -> None:
     (tmp_path / "genesis.json").write_text(changed(genesis, path, value))
-    (tmp_path / "config.toml").write_text("")
+    (tmp_path / "config.toml").write_text("[server]\n")
 
     checked, started = both(tmp_path, ("genesis", "check", "genesis.json"), ("node", str(tmp_path)))
 
@@ -162,7 +162,7 @@ def test_a_genesis_that_is_no_json_object_is_explained(tmp_path: Path, text: str
 
     finished = metanode("genesis", "check", "genesis.json", cwd=tmp_path, expect=1)
 
-    assert finished.stderr.startswith(("error: genesis: ", "error: config: "))
+    assert finished.stderr.startswith(("error: genesis.json: genesis: ", "error: genesis.json: config: "))
     assert "expected" in finished.stderr
 
 

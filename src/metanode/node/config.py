@@ -388,7 +388,12 @@ class _File:
 
     def _read(self) -> dict[str, Any]:
         try:
-            return tomllib.loads(self.path.read_text(encoding="utf-8"))
+            text = self.path.read_text(encoding="utf-8")
+            if not text.strip("\0 \t\r\n"):
+                # What a power cut leaves of a file. A node of defaults only would be another node, on other ports.
+                self.problems.append(f"{self.path}: empty; write at least one section, or leave the file out")
+                return {}
+            return tomllib.loads(text)
         except OSError as error:
             self.problems.append(f"{self.path}: can't be read: {error.strerror}")
         except UnicodeDecodeError as error:

@@ -139,5 +139,8 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
 def _translated(path: Path, error: sqlite3.Error) -> StorageFailed | StorageDamaged:
     # SQLITE_CORRUPT and SQLITE_NOTADB; their names are attributes since Python 3.11.
     if getattr(error, "sqlite_errorname", "") in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
-        return StorageDamaged(f"{path}: {error}")
-    return StorageFailed(f"{path}: {error}")
+        return StorageDamaged(
+            f"{path}: {error}. Put a good copy back, or remove the file and those beside it that begin with its name: the node then "
+            "fetches what was decided from its peers"
+        )
+    return StorageFailed(f"{path}: {error}; look at the disk and at the rights of its directory")

@@ -168,6 +168,9 @@ def _check_head(path: Path, head: _Head, address: Address, genesis_hash: Hash32)
         )
 
 
+_REMEDY: Final = "If a good copy exists put it back; else remove the file, and the node observes until its height has passed"
+
+
 def _read(path: Path, descriptor: int) -> tuple[_Head, SignedStep | None, int]:
     data = os.pread(descriptor, 2 * SLOTS_MAX * SLOT_BYTES, 0)
     head = _decode_head(path, data[:SLOT_BYTES])
@@ -178,13 +181,12 @@ def _read(path: Path, descriptor: int) -> tuple[_Head, SignedStep | None, int]:
         if step is None:
             if index < whole - 1 or len(data) % SLOT_BYTES:
                 raise StorageDamaged(
-                    f"{path}: slot {index} of {whole} is damaged, so it is not known what the key has signed. "
-                    "If a good copy exists put it back; else remove the file, and the node observes until its height has passed"
+                    f"{path}: slot {index} of {whole} is damaged, so it is not known what the key has signed. {_REMEDY}"
                 )
             whole = index
             break
         if watermark is not None and step.position <= watermark.position:
-            raise StorageDamaged(f"{path}: slot {index} is not above the one before it")
+            raise StorageDamaged(f"{path}: slot {index} is not above the one before it. {_REMEDY}")
         watermark = step
     if whole * SLOT_BYTES != len(data):
         os.ftruncate(descriptor, whole * SLOT_BYTES)
@@ -194,7 +196,7 @@ def _read(path: Path, descriptor: int) -> tuple[_Head, SignedStep | None, int]:
 
 def _decode_head(path: Path, slot: bytes) -> _Head:
     if len(slot) != SLOT_BYTES or not slot.startswith(_HEAD_MAGIC) or not _is_whole(slot):
-        raise StorageDamaged(f"{path}: the first slot is damaged, or this is no signer's log")
+        raise StorageDamaged(f"{path}: the first slot is damaged, or this is no signer's log. {_REMEDY}")
     at = len(_HEAD_MAGIC)
     return _Head(
         is_after_loss=slot[at] == 1,

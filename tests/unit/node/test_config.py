@@ -173,6 +173,8 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
         ("[server]\nrpc_port = 30303", "server.rpc_port: port 30303 is p2p.listen_address's already"),
         ("network = 3", "network: found 3"),
         ("[network", "not TOML"),
+        ("", "empty; write at least one section"),
+        ("\0\0\0", "empty; write at least one section"),
     ],
 )
 def test_each_problem_is_a_sentence_that_names_file_and_key(tmp_path: Path, text: str, sentence: str) -> None:
