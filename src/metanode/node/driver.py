@@ -128,6 +128,7 @@ class Driver:
         self._may_sign_without_watermark = may_sign_without_watermark
         self._inputs: deque[Input] = deque()
         self._news = asyncio.Event()
+        # Needs no bound: while the disk stands still nothing is released, so the core only adds one for each timeout.
         self._disk: asyncio.Queue[Persist] = asyncio.Queue()
         self._past = PastHeights(
             rules=rules,
@@ -342,6 +343,8 @@ class Driver:
 
     def upon_certificate(self, certificate: Certificate, peer: str) -> None:
         """Take a certificate that a peer has announced; one for the current height decides it, one for another block than ours halts."""
+        if len(self._inputs) >= INPUTS_MAX:
+            return
         decision = Decision(certificate=certificate)
         self._feed(MessageReceived(message=decision, peer=peer, now_ms=self._clock.wall_ms()))
 

@@ -15,7 +15,7 @@ from metanode.consensus.messages import Commit, Decision, Prepare, RoundChange
 from metanode.errors import InvalidCertificate, InvalidInput, SigningRefused
 from metanode.execution.client import ExecutionPayload, Invalid, Valid
 from metanode.execution.fake import FakeExecution
-from metanode.node.driver import Reception
+from metanode.node.driver import INPUTS_MAX, Reception
 from metanode.node.liveness import WAIT_FOR_PEERS_S, LiveGate
 from metanode.primitives.types import Hash32, Height, Round
 from metanode.simulation.cluster import GENESIS_TIME, Cluster
@@ -154,6 +154,20 @@ def test_a_straggler_is_answered_with_the_decision_at_most_once_a_second():
             assert [peer for peer, _ in answers] == ["1"]
             assert isinstance(answers[0][1], Decision)
             assert answers[0][1].height == 1
+
+    play(scenario)
+
+
+def test_a_flood_of_certificates_waits_in_a_bounded_queue():
+    async def scenario(cluster: Cluster) -> None:
+        async with cluster.running():
+            await cluster.wait_height(2)
+            node = cluster.nodes[0]
+            certificate = node.driver._running().tip.certificate
+            for _ in range(INPUTS_MAX + 10):
+                node.driver.upon_certificate(certificate, "1")
+            assert len(node.driver._inputs) == INPUTS_MAX
+            await cluster.wait_height(3)
 
     play(scenario)
 
