@@ -23,7 +23,7 @@ OTHER = "0x" + "22" * 20
 
 def configuration(path: Path, text: str) -> NodeConfig:
     file = path / "node.toml"
-    file.write_text(text)
+    file.write_text(text or "[network]\n")
     return load_config([file], {}).config
 
 
