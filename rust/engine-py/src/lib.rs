@@ -15,10 +15,6 @@ mod server;
 mod server_config;
 mod serving;
 
-/// Blocks are millions of small allocations that one thread makes and another one frees; see ADR 4.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The compiled part of Metanode.
 #[pymodule]
 mod _engine {

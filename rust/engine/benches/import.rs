@@ -2,8 +2,8 @@
 //!
 //! One chain with a million accounts builds blocks of transfers, each of another sender to another account; a second
 //! one with the same genesis, on disk and with every block synced, takes them afterwards. A round is 15,000 transfers in six
-//! blocks. Each figure is the median of the rounds, with the slowest and the fastest. For a quick look,
-//! `ENGINE_BENCH_ACCOUNTS` makes the state smaller and `ENGINE_BENCH_ROUNDS` the rounds fewer.
+//! blocks. Each figure is the median of the rounds, with the slowest and the fastest. `ENGINE_BENCH_ACCOUNTS` makes the
+//! state smaller for a quick look.
 
 use std::{
     sync::Arc,
@@ -21,10 +21,7 @@ use engine::{
 use rayon::prelude::*;
 use revm::{database::BundleState, state::AccountInfo};
 
-// As in the extension module.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
+const ROUNDS: usize = 5;
 const BLOCKS: usize = 6;
 const TRANSFERS_PER_BLOCK: usize = 2_500;
 const TRANSFERS: usize = BLOCKS * TRANSFERS_PER_BLOCK;
@@ -33,11 +30,12 @@ const TRANSFERS: usize = BLOCKS * TRANSFERS_PER_BLOCK;
 type Payload = (Bytes, Vec<Bytes>);
 
 fn main() {
-    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
-    let accounts: usize = number("ENGINE_BENCH_ACCOUNTS").unwrap_or(1_000_000);
-    let count: usize = number("ENGINE_BENCH_ROUNDS").unwrap_or(5).max(1);
+    let accounts: usize = std::env::var("ENGINE_BENCH_ACCOUNTS")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(1_000_000);
     println!(
-        "import: {accounts} accounts, {TRANSFERS} transfers in {BLOCKS} blocks, median of {count} (slowest to fastest)"
+        "import: {accounts} accounts, {TRANSFERS} transfers in {BLOCKS} blocks, median of {ROUNDS} (slowest to fastest)"
     );
     let senders: Vec<Account> = (0..TRANSFERS as u64)
         .into_par_iter()
@@ -53,7 +51,7 @@ fn main() {
     // Built ahead, so that nothing else runs while we measure.
     let rounds: Vec<Round> = {
         let builder = open(&genesis, None);
-        let rounds = 0..(2 + 3 * count as u64);
+        let rounds = 0..(2 + 3 * ROUNDS as u64);
         rounds
             .map(|nonce| Round::build(&builder, transfers(&senders, &strangers, nonce)))
             .collect()
@@ -81,9 +79,9 @@ fn main() {
     rounds.by_ref().take(2).for_each(|round| {
         import(round);
     });
-    let recovering = rounds.by_ref().take(count).map(import).collect();
+    let recovering = rounds.by_ref().take(ROUNDS).map(import).collect();
     report("import with recovery", recovering);
-    let known = rounds.by_ref().take(count).map(|round| {
+    let known = rounds.by_ref().take(ROUNDS).map(|round| {
         admit(&round);
         import(round)
     });
@@ -116,24 +114,17 @@ fn main() {
     }
 
     for changed in [1_000, 10_000] {
-        let others = (0..4 * count).map(|round| state_root(&engine, &strangers, changed, round));
+        let others = (0..4 * ROUNDS).map(|round| state_root(&engine, &strangers, changed, round));
         time(
             &format!("state root, {changed} changed, others each time"),
             others.collect(),
         );
-        let again = (0..4 * count).map(|_| state_root(&engine, &strangers, changed, 0));
+        let again = (0..4 * ROUNDS).map(|_| state_root(&engine, &strangers, changed, 0));
         time(
             &format!("state root, {changed} changed, the same again"),
             again.collect(),
         );
     }
-    let stats = engine.store().stats();
-    let [state, log] =
-        [stats.disk_bytes - stats.log_bytes, stats.log_bytes].map(|bytes| bytes as f64 / 1e6);
-    println!(
-        "{:<44} {state:>8.1} MB, and {log:.1} MB of log",
-        "state on disk"
-    );
     // A shared or throttled machine shows here: the same work on one thread, 30 to 40 us where this was written.
     let recoveries = senders.iter().take(1_000).map(|sender| {
         let transfer = sender.transfer(0, Address::ZERO, 1);

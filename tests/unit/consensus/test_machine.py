@@ -635,6 +635,14 @@ def test_below_the_height_it_is_told_a_node_signs_nothing(bench):
     assert sent(play_everything(bench.core(3, silent_until=Height(2)))) == []
 
 
+def test_a_live_proposer_that_may_sign_again_proposes_in_the_round_that_runs(bench):
+    node = bench.core(0, silent_until=Height(2))
+    assert node.core.electorate.proposer(Round(0)) == node.core.own
+    assert not of(node.give(BlockTimeout(height=Height(1))), RequestPayload)
+    assert of(node.give(ModeChanged(mode=Mode.LIVE, silent_until=Height(1))), RequestPayload)
+    assert not of(node.give(ModeChanged(mode=Mode.LIVE, silent_until=Height(1))), RequestPayload), "once"
+
+
 def test_a_node_that_catches_up_seals_a_decided_block_and_one_that_syncs_does_not(bench):
     block = bench.block()
     decision = Decision(certificate=bench.certificate(block.hash))

@@ -68,12 +68,12 @@ def _resume(core: Core, record: ConsensusRecord) -> None:
 
 
 def upon_mode_changed(core: Core, event: ModeChanged) -> None:
-    """Take part from now on, or stop: who becomes live goes on in the round where the others are."""
-    was_live = core.mode is Mode.LIVE
+    """Take part from now on, or stop: who becomes live, or may sign again, goes on in the round where the others are."""
+    was_live, took_part = core.mode is Mode.LIVE, core.takes_part
     core.mode = event.mode
     if event.silent_until is not None:
         core.silent_until = event.silent_until
-    if event.mode is not Mode.LIVE or was_live:
+    if event.mode is not Mode.LIVE or (was_live and core.takes_part is took_part):
         return
     for message in core.current.sent_messages():
         core.emit(Broadcast(message=message, is_repeat=True))
