@@ -80,7 +80,8 @@ def both(home: Path, *commands: tuple[str, ...]) -> list[CompletedProcess[str]]:
             "[validator]\nenabled = true\nvalidator_key = 'keystore:absent.json'",
             ["absent.password: No such file or directory"],
         ),
-        ("", ["genesis.json does not exist, and the configuration lists no consensus.validators"]),
+        ("", ["config.toml: empty; write at least one section"]),
+        ("[network]", ["genesis.json does not exist, and the configuration lists no consensus.validators"]),
     ],
 )  # fmt: skip
 def test_a_bad_configuration_is_explained(tmp_path: Path, text: str, sentences: list[str]) -> None:
