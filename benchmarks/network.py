@@ -54,10 +54,11 @@ def _start_s() -> float:
         local.create_network(directory, replace(PRESETS["metanode-local"], port_offset=4000))
         started = time.monotonic()
         local.start_network(directory)
-        local.wait_network_ready(directory)
-        elapsed = time.monotonic() - started
-        local.stop_network(directory)
-        return elapsed
+        try:
+            local.wait_network_ready(directory)
+            return time.monotonic() - started
+        finally:
+            local.stop_network(directory)
 
 
 def _idle(chain: Chain) -> Iterator[Figure]:

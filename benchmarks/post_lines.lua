@@ -3,7 +3,7 @@
 local ffi = require("ffi")
 ffi.cdef("typedef struct { long s; long ns; } timespec_t; int clock_gettime(int clock, timespec_t *now);")
 local MONOTONIC, IDLE_MS = 1, 600000
-local bodies, sent, answered, accepted, verified, started = {}, 0, 0, 0, false, nil
+local bodies, taken, sent, answered, accepted, verified, started = {}, 0, 0, 0, 0, false, nil
 
 local function now()
   local t = ffi.new("timespec_t")
@@ -17,9 +17,13 @@ function init()
   end
 end
 
--- A connection that is free after the last line was sent rests until the end.
+-- Asked once before each request, so the line is taken here: a connection without one rests until the end.
 function delay()
-  return sent >= #bodies and IDLE_MS or 0
+  if taken >= #bodies then
+    return IDLE_MS
+  end
+  taken = taken + 1
+  return 0
 end
 
 -- wrk asks for one request before it starts, to look at it; that one is not sent.
@@ -30,7 +34,7 @@ function request()
   end
   started = started or now()
   sent = sent + 1
-  return bodies[sent] or bodies[#bodies]
+  return bodies[sent]
 end
 
 function response(status, headers, body)
