@@ -164,7 +164,10 @@ impl Inner {
     }
 
     /// What really changes, with the values from before: a block may also write what is there already.
-    #[allow(clippy::type_complexity)]
+    #[allow(
+        clippy::type_complexity,
+        reason = "a name for it would be used here only"
+    )]
     fn changes_since(
         &self,
         head: u64,

@@ -117,7 +117,10 @@ impl<V: LeafValue> Branch<V> {
         }
     }
 
-    #[allow(clippy::type_complexity)]
+    #[allow(
+        clippy::type_complexity,
+        reason = "a name for it would be used here only"
+    )]
     fn replace(&self, changed: Vec<(u8, Child<V>)>) -> (Row<V>, Vec<(u8, Child<V>)>) {
         let kept = |at: u8| changed.iter().all(|(changed, _)| *changed != at);
         let earlier = self.replaced.iter().filter(|(at, _)| kept(*at));
