@@ -21,7 +21,7 @@ from metanode.chain.validators import Validator, ValidatorSet
 from metanode.consensus.effects import Decided
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.execution.fake import fake_genesis
-from metanode.primitives.types import Height, Round
+from metanode.primitives.types import Address, Height, Round
 from metanode.simulation.disk import Disk
 from metanode.simulation.invariants import Checker, InvariantBroken
 from metanode.simulation.network import LinkFaults, SimulatedNetwork
@@ -29,6 +29,8 @@ from metanode.simulation.node import SimulatedNode
 
 GENESIS_TIME: Final = 1_700_000_000
 GAS_LIMIT: Final = 30_000_000
+TWIN_RECIPIENT: Final = Address(b"\x77" * 20)
+"""Fee recipient of second instances."""
 LOOK_S: Final = 0.25
 """Between two looks at every node, beside those after each delivery."""
 
@@ -44,6 +46,7 @@ class Cluster:
         powers: Sequence[int] | None = None,
         followers: int = 0,
         candidates: int = 0,
+        twins: int = 0,
         faults: LinkFaults | None = None,
         does_relay: bool = False,
         period_s: int = 2,
@@ -51,9 +54,13 @@ class Cluster:
         reward_gwei: int = 2_000_000_000,
         epoch_length: int = 30_000,
     ) -> None:
+        """`twins`: so many validators, from the first on, have a second instance with the same key, after all other nodes."""
+        self.seed = seed
         self.random = random.Random(seed)
         self.period_s = period_s
         keys = [_key(seed, index) for index in range(validators + candidates + followers)]
+        others = range(validators + candidates, len(keys))
+        keys += keys[:twins]
         weights = powers or [1] * validators
         rule = QuorumRule.STAKE if powers else QuorumRule.AUTHORITY
         members = ValidatorSet.of(
@@ -81,7 +88,7 @@ class Cluster:
             SimulatedNode(
                 index=index,
                 key=key,
-                is_validator=index < validators + candidates,
+                is_validator=index not in others,
                 rules=self.rules,
                 disk=Disk(genesis=header, genesis_state=state, parameters=parameters),
                 execution_genesis=execution,
@@ -92,6 +99,9 @@ class Cluster:
             for index, key in enumerate(keys)
         ]
         self.network.nodes = self.checker.nodes = self.nodes
+        for node in self.nodes[len(keys) - twins :]:
+            # Otherwise two instances that build on one parent would build one block.
+            node.fee_recipient = TWIN_RECIPIENT
         self._tasks: asyncio.TaskGroup | None = None
         self._news = asyncio.Event()
         self._failure: Exception | None = None

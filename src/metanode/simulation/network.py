@@ -57,6 +57,10 @@ class SimulatedNetwork:
         self.faults = faults
         self.nodes: list[SimulatedNode] = []
         self.filters: list[Filter] = []
+        self.travel_s: Callable[[int, int, bytes], float] | None = None
+        """(sender, receiver, bytes) -> seconds on the way, in place of the drawn delay."""
+        self.wait_s: Callable[[int, bytes, Message], float] | None = None
+        """(receiver, bytes, message) -> seconds until the receiver's processor has handled what has just come."""
         self.delivered = 0
         self.charged: list[tuple[int, int]] = []
         """(who, whom) of each certificate that proved nothing."""
@@ -112,9 +116,8 @@ class SimulatedNetwork:
             2 if faults.duplicate_percent and self._random.randrange(100) < faults.duplicate_percent else 1
         )
         for _ in range(copies):
-            asyncio.get_running_loop().call_later(
-                self.draw_delay_s(), self._deliver, sender, receiver, raw, message
-            )
+            travel_s = self.draw_delay_s() if self.travel_s is None else self.travel_s(sender, receiver, raw)
+            asyncio.get_running_loop().call_later(travel_s, self._arrive, sender, receiver, raw, message)
 
     def draw_delay_s(self) -> float:
         """Draw how long a message takes, or half a request."""
@@ -136,6 +139,13 @@ class SimulatedNetwork:
     def deliver_again(self, sender: int, receiver: int, message: Message) -> None:
         """Deliver a message that a filter held back."""
         self._deliver(sender, receiver, encode(message), message)
+
+    def _arrive(self, sender: int, receiver: int, raw: bytes, message: Message) -> None:
+        if self.wait_s is None:
+            self._deliver(sender, receiver, raw, message)
+            return
+        wait_s = self.wait_s(receiver, raw, message)
+        asyncio.get_running_loop().call_later(wait_s, self._deliver, sender, receiver, raw, message)
 
     def _deliver(self, sender: int, receiver: int, raw: bytes, message: Message) -> None:
         if not self.is_linked(sender, receiver):

@@ -12,11 +12,10 @@ from metanode.consensus.inputs import Mode
 from metanode.consensus.messages import Message
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidInput
-from metanode.errors import Unavailable as UnavailableError
-from metanode.execution.fake import FakeExecution
 from metanode.node.driver import Driver
 from metanode.primitives.types import Address, Hash32, Height
 from metanode.simulation.disk import Disk, DiskSigner, DiskStore
+from metanode.simulation.engine import EngineModel, SimulatedEngine
 from metanode.simulation.network import NodeNetwork, SimulatedNetwork
 
 SYNC_BLOCKS = 64
@@ -60,8 +59,10 @@ class SimulatedNode:
         self.is_byzantine = False
         self.mischief: Callable[[Message], list[tuple[int, Message]]] | None = None
         """In a byzantine node: what goes to whom in place of a message of its own."""
-        self.engine_delay_ms = (1, 20)
-        self.is_engine_available = True
+        self.serves: Callable[[Height, Hash32], bool] = lambda _height, _block_hash: True
+        """Whether the node answers when it is asked for this block."""
+        self.fee_recipient = key.address
+        self.engine_model = EngineModel()
         self.crash_at: Callable[[str], bool] = lambda _: False
         """Asked at each boundary of a write; True kills the node there."""
         self.lives = 0
@@ -77,7 +78,7 @@ class SimulatedNode:
         self._sync: asyncio.Task[None] | None = None
         self._target = Height(0)
         self._driver: Driver | None = None
-        self.engine = FakeExecution(execution_genesis)
+        self.engine = self._make_engine()
 
     @property
     def address(self) -> Address | None:
@@ -111,6 +112,15 @@ class SimulatedNode:
         return self.is_running and self.driver.mode is Mode.LIVE
 
     @property
+    def is_engine_available(self) -> bool:
+        """Whether the execution client is there."""
+        return self.engine_model.is_available
+
+    @is_engine_available.setter
+    def is_engine_available(self, is_available: bool) -> None:
+        self.engine_model.is_available = is_available
+
+    @property
     def tip_certificate(self) -> Certificate | None:
         """What the node says of its tip when a connection begins."""
         return self.disk.certificates[-1] if self.disk.certificates else None
@@ -123,6 +133,8 @@ class SimulatedNode:
 
     def find_block(self, height: Height, block_hash: Hash32) -> bytes | None:
         """Return an encoded block that the node has, decided or not."""
+        if not self.serves(height, block_hash):
+            return None
         if 0 < height <= self.disk.tip and self.disk.blocks[height - 1].hash == block_hash:
             return self.disk.blocks[height - 1].encode()
         return self.driver.find_body(block_hash)
@@ -131,9 +143,7 @@ class SimulatedNode:
         """Begin a life with what the disk holds."""
         assert not self.is_up
         self.lives += 1
-        self.engine = FakeExecution(
-            self._execution_genesis, decided=self.disk.payloads, disturb=self._disturb
-        )
+        self.engine = self._make_engine()
         self._target = Height(0)
         store = DiskStore(self.disk, self._boundary)
         self._driver = Driver(
@@ -144,7 +154,7 @@ class SimulatedNode:
             synchroniser=self,
             execution=self.engine,
             clock=self.clock,
-            fee_recipient=self.key.address,
+            fee_recipient=self.fee_recipient,
             may_sign_without_watermark=self.may_sign_without_watermark,
         )
         self._upon_life(self)
@@ -220,16 +230,10 @@ class SimulatedNode:
             raise _Killed(name)
         await asyncio.sleep(self._random.randint(1, 4) / 10_000)
 
-    async def _disturb(self, operation: str) -> None:
-        low, high = self.engine_delay_ms
-        await asyncio.sleep(self._random.randint(low, high) / 1000)
-        if not self.is_engine_available and operation in {
-            "validate",
-            "finalize",
-            "start_build",
-            "take_build",
-        }:
-            raise UnavailableError("the simulated engine is syncing")
+    def _make_engine(self) -> SimulatedEngine:
+        return SimulatedEngine(
+            self._execution_genesis, decided=self.disk.payloads, model=self.engine_model, seed=self._random
+        )
 
 
 class _Killed(Exception):  # noqa: N818 - what happens to the node

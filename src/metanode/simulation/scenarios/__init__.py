@@ -7,12 +7,14 @@ the rest: how soon, in which round, with how many messages.
 from typing import Final
 
 from metanode.simulation.scenarios.failures import FAILURES
+from metanode.simulation.scenarios.floods import FLOODS
 from metanode.simulation.scenarios.liars import LIARS
 from metanode.simulation.scenarios.losses import LOSSES
 from metanode.simulation.scenarios.partitions import PARTITIONS
 from metanode.simulation.scenarios.silence import SILENCE
 from metanode.simulation.scenarios.steady import STEADY
 from metanode.simulation.scenarios.story import Scenario
+from metanode.simulation.scenarios.wide import WIDE
 
 SCENARIOS: Final[dict[str, Scenario]] = {
     **STEADY,
@@ -21,4 +23,6 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **LOSSES,
     **LIARS,
     **FAILURES,
+    **FLOODS,
+    **WIDE,
 }

@@ -127,20 +127,26 @@ async def _bad_links(cluster: Cluster) -> None:
 
 FAILURES: Final[dict[str, Scenario]] = {
     "engines-unavailable": Scenario(
+        rows=(23,),
         claim="F engines that are away cost nothing, F + 1 stop the chain, and it resumes",
         draw=drawing(4),
         play=_engines_unavailable,
     ),
     "engines-hiccup": Scenario(
-        claim="engines that are away for a second cost no round", draw=drawing(4), play=_engines_hiccup
+        rows=(23,),
+        claim="engines that are away for a second cost no round",
+        draw=drawing(4),
+        play=_engines_hiccup,
     ),
     "crash-at-boundaries": Scenario(
+        rows=(24,),
         claim="a node that dies anywhere in a write contradicts nothing when it is back",
         draw=drawing(4),
         play=_crash_at_boundaries,
     ),
     **{
         f"lost-{part.replace(' ', '-')}": Scenario(
+            rows=(26, 27) if part in {"database", "watermark", "whole disk"} else (),
             claim=f"a node that has lost its {part} comes back, contradicts nothing, and signs again",
             draw=drawing(4),
             play=_losing_parts(part),
@@ -154,14 +160,19 @@ FAILURES: Final[dict[str, Scenario]] = {
         )
     },
     "skewed-clocks": Scenario(
-        claim="clocks that are off cost at most their own turns", draw=drawing(4), play=_skewed_clocks
+        rows=(29,),
+        claim="clocks that are off cost at most their own turns",
+        draw=drawing(4),
+        play=_skewed_clocks,
     ),
     "repeating-links": Scenario(
+        rows=(30,),
         claim="doubled and reordered messages change nothing",
         draw=drawing(4, faults=LinkFaults(delay_ms_max=400, duplicate_percent=80)),
         play=_bad_links,
     ),
     "losing-links": Scenario(
+        rows=(31,),
         claim="with 30 % of the messages lost blocks go on",
         draw=drawing(4, faults=LinkFaults(delay_ms_max=50, loss_percent=30)),
         play=_bad_links,

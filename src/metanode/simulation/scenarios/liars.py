@@ -5,7 +5,7 @@ from typing import Final
 
 from metanode.consensus.messages import Commit, Decision, Message, Prepare, Proposal
 from metanode.primitives.types import Hash32
-from metanode.simulation.adversary import conspire, equivocate, forget_prepared
+from metanode.simulation.adversaries.equivocating import conspire, equivocate, forget_prepared
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.scenarios.story import SETTLE_S, Scenario, drawing, require
 
@@ -104,21 +104,25 @@ async def play_forgotten_block(cluster: Cluster) -> None:
 
 LIARS: Final[dict[str, Scenario]] = {
     "equivocating-proposer": Scenario(
+        rows=(13,),
         claim="of two proposals in one place at most one is decided, and everybody has the proof",
         draw=drawing(4, does_relay=True),
         play=_equivocating(votes_twice=False),
     ),
     "equivocating-voters": Scenario(
+        rows=(14,),
         claim="F validators that propose and vote twice decide nothing twice",
         draw=drawing(7, does_relay=True),
         play=_equivocating(votes_twice=True),
     ),
     "too-many-liars": Scenario(
+        rows=(37,),
         claim="more than F liars can fork the chain, and then each honest node halts, for good, with both certificates",
         draw=drawing(4),
         play=_too_many_liars,
     ),
     "forgotten-block": Scenario(
+        rows=(25,),
         claim="a restart does not forget what was prepared, so a decision that nobody has seen stands",
         draw=drawing(4),
         play=play_forgotten_block,

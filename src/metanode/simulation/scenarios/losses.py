@@ -131,19 +131,27 @@ LOSSES: Final[dict[str, Scenario]] = {
         claim="lost round changes are made good", draw=drawing(4), play=_losing(RoundChange)
     ),
     "decided-by-one": Scenario(
-        claim="what one node alone has decided is decided by all", draw=drawing(4), play=_decided_by_one
+        rows=(15,),
+        claim="what one node alone has decided is decided by all",
+        draw=drawing(4),
+        play=_decided_by_one,
     ),
     "prepared-by-one": Scenario(
+        rows=(16,),
         claim="a block that one node alone has prepared may be replaced",
         draw=drawing(4),
         play=_prepared_by_one,
     ),
     "prepared-by-all": Scenario(
+        rows=(17,),
         claim="a block that a quorum has prepared is proposed again, unchanged",
         draw=drawing(4),
         play=_prepared_by_all,
     ),
     "commits-after-two-rounds": Scenario(
-        claim="commits of an old round still decide", draw=drawing(4), play=_commits_after_two_rounds
+        rows=(32,),
+        claim="commits of an old round still decide",
+        draw=drawing(4),
+        play=_commits_after_two_rounds,
     ),
 }

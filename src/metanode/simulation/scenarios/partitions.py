@@ -74,17 +74,22 @@ async def _different_rounds(cluster: Cluster) -> None:
 
 PARTITIONS: Final[dict[str, Scenario]] = {
     "partition-in-halves": Scenario(
-        claim="halves decide nothing, and go on together", draw=drawing(4), play=_partition_in_halves
+        rows=(7,),
+        claim="halves decide nothing, and go on together",
+        draw=drawing(4),
+        play=_partition_in_halves,
     ),
     "one-cut-off": Scenario(
-        claim="a node that was cut off catches up in 5 s", draw=drawing(4), play=_one_cut_off
+        rows=(8,), claim="a node that was cut off catches up in 5 s", draw=drawing(4), play=_one_cut_off
     ),
     "only-a-later-proposal": Scenario(
+        rows=(9,),
         claim="a justified proposal of a later round takes a node along, with its timer and its votes",
         draw=drawing(4),
         play=_only_a_later_proposal,
     ),
     "different-rounds": Scenario(
+        rows=(10,),
         claim="nodes in rounds 0, 3, 7 and 200 meet by the F + 1 rule",
         draw=drawing(4),
         play=_different_rounds,

@@ -73,21 +73,25 @@ async def _restart_of_all(cluster: Cluster) -> None:
 
 SILENCE: Final[dict[str, Scenario]] = {
     "silent-proposer": Scenario(
+        rows=(2,),
         claim="a silent proposer costs one round, then loses its turns; the mean interval stays the period",
         draw=drawing(4),
         play=_silent_proposer,
     ),
     "faulty-silent": Scenario(
+        rows=(3,),
         claim="with F consecutive proposers silent the height is decided in round F",
         draw=drawing(7),
         play=_faulty_silent,
     ),
     "too-many-silent": Scenario(
+        rows=(4, 5),
         claim="without a quorum nothing is decided, and blocks resume when it is back",
         draw=drawing(4),
         play=_too_many_silent,
     ),
     "restart-of-all": Scenario(
+        rows=(6,),
         claim="a network restarted as a whole at any moment goes on",
         draw=drawing(4),
         play=_restart_of_all,

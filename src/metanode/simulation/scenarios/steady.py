@@ -76,19 +76,22 @@ async def _vote_in_and_out(cluster: Cluster) -> None:
 
 STEADY: Final[dict[str, Scenario]] = {
     "no-faults": Scenario(
+        rows=(1,),
         claim="without faults every height is decided in round 0, at its slot",
         draw=drawing(4),
         play=_no_faults,
     ),
     "weights": Scenario(
+        rows=(33,),
         claim="with unequal powers any may be silent that leave more than two thirds, and no more",
         draw=_draw_powers,
         play=_weights_some_silent,
     ),
     "cold-start": Scenario(
-        claim="with nobody ahead everybody is live in 6 s", draw=drawing(4), play=_cold_start
+        rows=(39,), claim="with nobody ahead everybody is live in 6 s", draw=drawing(4), play=_cold_start
     ),
     "vote-in-and-out": Scenario(
+        rows=(35,),
         claim="votes let a validator in and out, at one height for all",
         draw=drawing(4, candidates=1),
         play=_vote_in_and_out,

@@ -1,4 +1,4 @@
-"""Validators that lie, as changes to what an otherwise honest node sends. They sign with their own keys only."""
+"""Validators that sign two things in one place, as changes to what an otherwise honest node sends."""
 
 import dataclasses
 import functools
@@ -11,6 +11,7 @@ from metanode.chain.execution_header import decode_execution_block, encode_execu
 from metanode.consensus.messages import Commit, Message, Prepare, Proposal, RoundChange
 from metanode.execution.fake import execute_block
 from metanode.primitives.types import Address, Hash32, Height, Round
+from metanode.simulation.adversaries.corruption import corrupt
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.node import SimulatedNode
 
@@ -23,7 +24,7 @@ def equivocate(cluster: Cluster, index: int, *, votes_twice: bool = False) -> No
 
     A fresh block only: a block that was prepared has no twin that anybody would accept.
     """
-    liar = _byzantine(cluster, index)
+    liar = corrupt(cluster, index)
     twins: dict[tuple[Height, Round], tuple[Hash32, Hash32]] = {}
 
     def lie(message: Message) -> list[tuple[int, Message]]:
@@ -61,13 +62,13 @@ def conspire(cluster: Cluster, liars: Sequence[int], others: Sequence[int]) -> N
         return [*((index, message) for index in rest), *((index, told) for index in others)]
 
     for index in liars:
-        liar = _byzantine(cluster, index)
+        liar = corrupt(cluster, index)
         liar.mischief = functools.partial(lie, liar)
 
 
 def forget_prepared(cluster: Cluster, index: int) -> None:
     """Let a validator change rounds as if it had prepared nothing."""
-    liar = _byzantine(cluster, index)
+    liar = corrupt(cluster, index)
 
     def lie(message: Message) -> list[tuple[int, Message]]:
         if isinstance(message, RoundChange) and message.prepared is not None:
@@ -117,9 +118,3 @@ def _twin(liar: SimulatedNode, proposal: Proposal) -> Proposal:
     block = make_twin(proposal.block, liar.engine.head_rlp)
     digest = liar.rules.domain.proposal(height=proposal.height, round=proposal.round, block_hash=block.hash)
     return dataclasses.replace(proposal, header=block.header, block=block, signature=liar.key.sign(digest))
-
-
-def _byzantine(cluster: Cluster, index: int) -> SimulatedNode:
-    liar = cluster.nodes[index]
-    liar.is_byzantine = True
-    return liar

@@ -1,0 +1,123 @@
+"""One validator that sends as much as it can of what nobody waits for. 11 and 12 of consensus.md 5.3."""
+
+import dataclasses
+from typing import Final
+
+from metanode.chain.attributes import PayloadAttributes
+from metanode.chain.block import Block
+from metanode.chain.execution_header import decode_execution_block, encode_execution_block
+from metanode.consensus.messages import RoundChange
+from metanode.execution.fake import execute_block
+from metanode.primitives.types import Hash32, Height
+from metanode.simulation.adversaries.corruption import honest
+from metanode.simulation.adversaries.scripted import Scripted
+from metanode.simulation.cluster import Cluster
+from metanode.simulation.geography import Processors
+from metanode.simulation.scenarios.story import Scenario, drawing, is_long, require
+from metanode.simulation.witness import Witness
+
+FLOOD_PER_S: Final = 500
+"""Messages: about what one connection gets through the limits of p2p."""
+
+
+def _kept_max(cluster: Cluster) -> int:
+    """Return the bound: a round change or two, three votes, an own message or two and twelve early messages of each, and a few bodies."""
+    return 20 * len(cluster.nodes) + 12
+
+
+async def _far_round_changes(cluster: Cluster) -> None:
+    """Round changes for rounds up to 10^6 and beyond every 32-bit number: nobody else moves, nobody remembers more than two."""
+    liar = Scripted(cluster, cluster.random.randrange(len(cluster.nodes)))
+    witness = Witness(cluster)
+    rest = honest(cluster)
+    count = 100_000 if is_long(cluster.seed) else 1_000
+    rounds = [1 + i * (10**6 - 1) // (count - 1) for i in range(count)] + [2**31, 2**32 + 1, 2**62]
+    if cluster.random.random() < 0.5:
+        cluster.random.shuffle(rounds)
+    async with cluster.running():
+        await cluster.wait_height(1)
+        first = cluster.height
+        for number, round_ in enumerate(rounds):
+            liar.send(liar.round_change(cluster.height + 1, round_))
+            if number % 50 == 0:
+                await cluster.wait_s(50 / FLOOD_PER_S)
+                _require_bounded(cluster, rest)
+        await cluster.wait_height(cluster.height + 2)
+        require(cluster.height >= first + 3, "nothing was decided during the flood")
+    changes = [m for i in rest for m in witness.messages(RoundChange, i)]
+    require(not changes, f"{len(changes)} round changes of honest validators were caused by one liar")
+    require(not any(cluster.checker.rounds.values()), "a height took more than round 0")
+
+
+async def _far_votes_and_proposals(cluster: Cluster) -> None:
+    """Votes for 10^5 rounds and heights to come, and proposals of 1 MB: no room for them, and no time lost."""
+    Processors(cluster)
+    liar = Scripted(cluster, cluster.random.randrange(len(cluster.nodes)))
+    rest = honest(cluster)
+    count = 100_000 if is_long(cluster.seed) else 1_500
+    async with cluster.running():
+        await cluster.wait_height(1)
+        began, first = cluster.now_s, cluster.height
+        for number in range(count):
+            height = cluster.height + 1
+            fake = Hash32(number.to_bytes(32, "big"))
+            vote = liar.prepare if number % 2 else liar.commit
+            if number % 4 < 2:
+                liar.send(vote(height, 1 + number * 10**5 // count, fake))
+            else:
+                liar.send(vote(height + 1 + number * 10**5 // count, 0, fake))
+            if number % 50 == 0:
+                await cluster.wait_s(50 / FLOOD_PER_S)
+                _require_bounded(cluster, rest)
+            if number % 300 == 0:
+                block = _large_block(cluster, height + 10)
+                liar.send(liar.proposal(0, block.header, block))
+        await cluster.wait_height(cluster.height + 4)
+        _require_bounded(cluster, rest)
+        took_s, heights = cluster.now_s - began, cluster.height - first
+        slots = took_s / cluster.period_s
+        require(heights >= 0.9 * (slots - 1), f"{heights} heights in {slots:.1f} slots under a flood")
+    require(not any(cluster.checker.rounds.values()), "the flood cost a round")
+
+
+def _require_bounded(cluster: Cluster, nodes: list[int]) -> None:
+    for index in nodes:
+        kept = cluster.nodes[index].driver.kept
+        require(kept <= _kept_max(cluster), f"node {index} keeps {kept} messages and bodies")
+
+
+def _large_block(cluster: Cluster, height: int) -> Block:
+    """Return a well-formed block of about 1 MB for a height to come."""
+    tip = cluster.checker.blocks[-1]
+    parent = decode_execution_block(tip.execution_rlp).header
+    attributes = PayloadAttributes(
+        timestamp=parent.timestamp + cluster.period_s,
+        fee_recipient=parent.beneficiary,
+        prev_randao=parent.mix_hash,
+        withdrawals=(),
+        parent_beacon_block_root=tip.hash,
+        gas_limit=parent.gas_limit,
+    )
+    transactions = [b"\x02" + cluster.random.randbytes(130_000) for _ in range(8)]
+    header = execute_block(parent, attributes, transactions)
+    return Block(
+        header=dataclasses.replace(tip.header, height=Height(height), execution_hash=header.hash),
+        execution_rlp=encode_execution_block(header, transactions, ()),
+        parent_certificate=tip.parent_certificate,
+    )
+
+
+FLOODS: Final[dict[str, Scenario]] = {
+    "far-round-changes": Scenario(
+        rows=(11,),
+        claim="round changes of one liar to a million rounds move nobody and fill nobody's memory",
+        draw=drawing(4),
+        play=_far_round_changes,
+    ),
+    "far-votes": Scenario(
+        rows=(12,),
+        claim="votes for a hundred thousand rounds and heights to come, and proposals of 1 MB, cost under a tenth of the heights",
+        draw=drawing(4),
+        play=_far_votes_and_proposals,
+    ),
+}
