@@ -70,8 +70,13 @@ acceptance: setup-dev ## a real network and users' own tools: web3.py, ethers, v
 
 SEED ?= 1
 RUNS ?= 5
-sim: setup ## simulate consensus on virtual time: make sim SEED=7 RUNS=20
-	$(BIN)/python -m metanode.simulation --seed $(SEED) --runs $(RUNS) --scenario all
+LONG_RUNS ?= 1000
+sim: setup ## simulate consensus on virtual time, and print a table: make sim SEED=7 RUNS=20
+	$(BIN)/python -m metanode.simulation --seed $(SEED) --runs $(RUNS) --jobs 2
+
+sim-long: setup ## the same with 1,000 seeds of each scenario; goes on after a kill, and writes docs/evidence/simulation.md
+	$(BIN)/python -m metanode.simulation --seed $(SEED) --runs $(LONG_RUNS) --jobs 2 --journal build/simulation \
+	  --report docs/evidence/simulation.md --commit "$$(git rev-parse --short=12 HEAD)"
 
 bench: setup-dev ## every benchmark, with geth and anvil beside ours; prints the ratios
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -40,6 +40,8 @@ class Checker:
     def __init__(self, rules: ChainRules, genesis_state: ConsensusState) -> None:
         self._rules = rules
         self._hash = hashlib.sha256()
+        self.events = 0
+        """In the trace so far."""
         self._keys: dict[Address, _Key] = {}
         self._heights: dict[int, Height] = {}
         self._states = [genesis_state]
@@ -65,6 +67,7 @@ class Checker:
 
     def note(self, *facts: object) -> None:
         """Add an event to the trace."""
+        self.events += 1
         now_us = round(asyncio.get_running_loop().time() * 1e6)
         self._hash.update(repr((now_us, *facts)).encode())
 

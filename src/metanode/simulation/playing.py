@@ -1,0 +1,88 @@
+"""Plays a scenario of a seed on a loop of virtual time."""
+
+import asyncio
+import time
+
+from metanode.simulation.cluster import Cluster
+from metanode.simulation.invariants import InvariantBroken
+from metanode.simulation.run import Outcome, Run
+from metanode.simulation.scenarios import SCENARIOS
+from metanode.simulation.scenarios.story import Scenario
+from metanode.simulation.virtual_time import VirtualTimeLoop
+
+PROBLEM_CHARACTERS_MAX = 2_000
+"""Of one problem in a journal."""
+
+
+def play(name: str, seed: int, validators: int | None = None) -> Cluster:
+    """Play a scenario of a seed to its end; raises InvariantBroken."""
+    scenario = SCENARIOS[name]
+    cluster = scenario.draw(seed, validators)
+    run(scenario, cluster)
+    return cluster
+
+
+def run(scenario: Scenario, cluster: Cluster) -> None:
+    """Play a scenario on a cluster; an exception group with a broken invariant in it is that."""
+
+    async def whole() -> None:
+        await scenario.play(cluster)
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        try:
+            runner.run(whole())
+        except BaseExceptionGroup as group:
+            found = _first_broken(group)
+            if found is None:
+                raise
+            raise found from group
+
+
+def draw(wanted: Run) -> Cluster:
+    """Return the cluster of a run, before anything happens to it."""
+    return SCENARIOS[wanted.scenario].draw(wanted.seed, wanted.validators)
+
+
+def judge(wanted: Run, cluster: Cluster) -> Outcome:
+    """Play a run on its cluster and say what came of it; whatever goes wrong is a problem of the run."""
+    began_s = time.process_time()
+    problem: str | None = None
+    try:
+        run(SCENARIOS[wanted.scenario], cluster)
+    except InvariantBroken as error:
+        problem = str(error)
+    except Exception as error:  # noqa: BLE001 - an assertion of the core, or a mistake of the scenario: reported like a broken invariant
+        problem = _sentence(error)
+    return Outcome(
+        run=wanted,
+        heights=cluster.height,
+        events=cluster.checker.events,
+        seconds=time.process_time() - began_s,
+        trace_hash=cluster.checker.trace_hash,
+        problem=problem[:PROBLEM_CHARACTERS_MAX] if problem is not None else None,
+    )
+
+
+def describe(cluster: Cluster) -> str:
+    """Return the drawn parameters in a line."""
+    faults = cluster.network.faults
+    return (
+        f"validators={len(cluster.rules.parameters.validators)} nodes={len(cluster.nodes)} period_s={cluster.period_s} "
+        f"rule={cluster.rules.quorum_rule.value} delay_ms={faults.delay_ms_min}-{faults.delay_ms_max} "
+        f"loss_percent={faults.loss_percent} duplicate_percent={faults.duplicate_percent}"
+    )
+
+
+def _sentence(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
+
+
+def _first_broken(group: BaseExceptionGroup) -> InvariantBroken | None:
+    for error in group.exceptions:
+        if isinstance(error, InvariantBroken):
+            return error
+        if isinstance(error, BaseExceptionGroup) and (found := _first_broken(error)) is not None:
+            return found
+    return None

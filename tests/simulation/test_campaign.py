@@ -1,0 +1,134 @@
+"""Many runs on several processes: the same outcomes as one by one, a table, and nothing lost in a kill."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from metanode.simulation import __main__ as program
+from metanode.simulation import campaign
+from metanode.simulation.journal import Journal
+from metanode.simulation.playing import draw, judge
+from metanode.simulation.run import Outcome, Run
+from metanode.simulation.scenarios import SCENARIOS
+from metanode.simulation.table import format_page, format_table, summarize
+
+SOURCE = Path(__file__).parents[2] / "src"
+FIRST_LINE_WITHIN_S = 60.0
+
+
+@pytest.fixture(autouse=True)
+def workers_find_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(SOURCE))
+
+
+def outcome_of(run: Run, *, problem: str | None = None) -> Outcome:
+    return Outcome(run=run, heights=2, events=30, seconds=0.5, trace_hash="0xab", problem=problem)
+
+
+def test_processes_find_the_traces_that_one_process_finds() -> None:
+    runs = campaign.plan_runs(["cold-start", "lost-commit"], range(1, 3), None)
+    said: list[str] = []
+    found = campaign.run_campaign(runs, jobs=2, journal=None, say=said.append)
+    assert [outcome.run for outcome in found] == runs
+    assert all(outcome.held for outcome in found), said
+    assert [o.trace_hash for o in found] == [judge(run, draw(run)).trace_hash for run in runs]
+
+
+def test_a_campaign_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "metanode.simulation", "--scenario", "no-faults", "--runs", "12"]
+    command += ["--jobs", "1", "--journal", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ}) as process:
+        end_s = time.monotonic() + FIRST_LINE_WITHIN_S
+        while not any(path.read_bytes().count(b"\n") >= 2 for path in tmp_path.iterdir()):
+            assert time.monotonic() < end_s, "the campaign does nothing"
+            assert process.poll() is None, "the campaign was over before it could be killed"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    (path,) = tmp_path.iterdir()
+    kept = path.read_bytes()
+    done = kept.count(b"\n")
+    assert done < 12
+    path.write_bytes(kept + b'{"run": {"scenario": "no-f')
+
+    again = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ})
+    assert f"{done} of 12 runs are in the journal already" in again.stdout
+    lines = path.read_bytes().splitlines()
+    assert len(lines) == len(set(lines)) == 12
+    assert path.read_bytes().startswith(kept)
+    assert again.stdout.splitlines()[-1].startswith("trace hash 0x")
+
+
+def test_other_code_has_a_journal_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(scenario="no-faults", seed=1)
+    with closing(Journal(tmp_path)) as journal:
+        journal.add(outcome_of(run))
+    with closing(Journal(tmp_path)) as journal:
+        assert [outcome.run for outcome in journal.outcomes] == [run]
+    monkeypatch.setattr("metanode.simulation.journal.code_digest", lambda: "another")
+    with closing(Journal(tmp_path)) as journal:
+        assert journal.outcomes == []
+
+
+def test_a_process_that_ends_is_a_problem_of_its_run_and_of_no_other() -> None:
+    async def ask() -> Outcome:
+        process = await asyncio.create_subprocess_exec(
+            "true", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        return await campaign._ask(process, Run(scenario="no-faults", seed=1))
+
+    assert asyncio.run(ask()).problem == "the process that played the run ended"
+
+
+def test_a_run_that_does_not_end_is_a_problem_of_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign, "RUN_LIMIT_S", 0.05)
+
+    async def ask() -> Outcome:
+        process = await asyncio.create_subprocess_exec(
+            "sleep", "60", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            return await campaign._ask(process, Run(scenario="no-faults", seed=1))
+        finally:
+            await campaign._end(process)
+
+    found = asyncio.run(ask())
+    assert found.problem is not None
+    assert "did not end" in found.problem
+
+
+def test_a_failure_is_in_the_table_the_page_and_the_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def one_fails(runs: list[Run], **_: object) -> list[Outcome]:
+        return [outcome_of(run, problem="it broke" if run.seed == 2 else None) for run in runs]
+
+    monkeypatch.setattr(program, "run_campaign", one_fails)
+    page = tmp_path / "evidence" / "page.md"
+    arguments = ["--runs", "2", "--scenario", "cold-start", "--jobs", "2", "--report", str(page)]
+    assert program.main([*arguments, "--commit", "abc"]) == 1
+    printed = capsys.readouterr().out
+    assert "1 FAILED" in printed
+    assert "FAILED it broke\nreplay: " in printed
+    assert "--seed 2 --scenario cold-start" in printed
+    assert "- `--seed 2 --scenario cold-start`: it broke" in page.read_text()
+    assert "at commit abc" in page.read_text()
+
+
+def test_the_table_sums_the_seeds_of_each_scenario() -> None:
+    outcomes = [outcome_of(Run(scenario=name, seed=seed)) for seed in (1, 2) for name in SCENARIOS]
+    rows = summarize(outcomes)
+    assert [row.name for row in rows] == list(SCENARIOS)
+    assert all((row.seeds, row.heights, row.events, row.failed) == (2, 4, 60, 0) for row in rows)
+    printed = format_table(outcomes).splitlines()
+    assert len(printed) == len(SCENARIOS) + 2
+    assert printed[1].split()[:6] == ["1", "no-faults", "2", "4", "60", "0.50"]
+    page = format_page(outcomes, command="c", commit="d", date="e", machine="f")
+    assert "| 1 | no-faults | 2 | 4 | 60 | 0.50 | held |" in page
+    assert "What failed" not in page
