@@ -81,7 +81,10 @@ def test_a_process_that_ends_is_a_problem_of_its_run_and_of_no_other() -> None:
         process = await asyncio.create_subprocess_exec(
             "true", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
-        return await campaign._ask(process, Run(scenario="no-faults", seed=1))
+        try:
+            return await campaign._ask(process, Run(scenario="no-faults", seed=1))
+        finally:
+            await campaign._end(process)
 
     assert asyncio.run(ask()).problem == "the process that played the run ended"
 

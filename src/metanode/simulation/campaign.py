@@ -104,9 +104,16 @@ def _unanswered(run: Run, problem: str) -> Outcome:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Stop a process that waits for its next run, or hangs in one."""
+    assert process.stdin is not None
+    assert process.stdout is not None
     with contextlib.suppress(ProcessLookupError):
         process.kill()
+    # Its transport is closed when both pipes and the process are at their end.
+    process.stdin.close()
+    await process.stdout.read()
     await process.wait()
+    with contextlib.suppress(ConnectionError):
+        await process.stdin.wait_closed()
 
 
 class _Progress:
