@@ -2,17 +2,16 @@
 
 Journal in WAL mode with synchronous=FULL: a commit that returned survives a power cut, and readers do not wait for the writer. Two threads
 own a connection each; a call from the event loop is a function given to one of them. SQLite's own errors become StorageFailed, a file that
-is none of ours StorageDamaged.
+is none of ours StorageDamaged. The simulator hands in connections to a database in memory, and a thread on virtual time.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
 from metanode.errors import StorageDamaged, StorageFailed
+from metanode.storage.threads import OwnThread, StorageThread
 
 Result = TypeVar("Result")
 
@@ -39,32 +38,52 @@ CREATE TABLE validator_records (address BLOB PRIMARY KEY, record BLOB NOT NULL) 
 """
 
 
+def connect_file(path: Path) -> sqlite3.Connection:
+    """Connect with a file, which is made if there is none."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
 class Database:
     """The file and its two threads. Made by `open`, ended by `close`."""
 
-    def __init__(self, path: Path, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
+    def __init__(
+        self,
+        path: Path,
+        writer: sqlite3.Connection,
+        reader: sqlite3.Connection,
+        make_thread: Callable[[str], StorageThread],
+    ) -> None:
         self.path = path
         self._writer = writer
         self._reader = reader
-        self._writing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="storage")
-        self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="storage-read")
+        self._writing = make_thread("storage")
+        self._reading = make_thread("storage-read")
 
     @classmethod
-    def open(cls, path: Path) -> "Database":
+    def open(
+        cls,
+        path: Path,
+        *,
+        connect: Callable[[Path], sqlite3.Connection] = connect_file,
+        make_thread: Callable[[str], StorageThread] = OwnThread,
+    ) -> "Database":
         """Open or make the file; raises StorageDamaged, StorageFailed. Blocks: called before the loop has work."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            writer = _connect(path)
+            writer = connect(path)
             try:
                 _prepare(path, writer)
-                reader = _connect(path)
+                reader = connect(path)
             except BaseException:
                 writer.close()
                 raise
             reader.execute("PRAGMA query_only = ON")
         except sqlite3.DatabaseError as error:
             raise _translated(path, error) from error
-        return cls(path, writer, reader)
+        return cls(path, writer, reader, make_thread)
 
     async def write(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
         """Run the action in one transaction on the storage thread; when this returns, the disk has it. Raises StorageFailed, nothing written."""
@@ -83,7 +102,7 @@ class Database:
                 raise _translated(self.path, error) from error
             return result
 
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._writing, transaction))
+        return await self._writing.run(transaction)
 
     async def read(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
         """Run the action on the reading thread, on one consistent state of the file."""
@@ -98,21 +117,14 @@ class Database:
             except sqlite3.Error as error:
                 raise _translated(self.path, error) from error
 
-        return await asyncio.get_running_loop().run_in_executor(self._reading, transaction)
+        return await self._reading.run(transaction)
 
     def close(self) -> None:
         """Finish what is queued, then close the file. Nothing may be called after it."""
-        self._reading.shutdown()
-        self._writing.shutdown()
+        self._reading.close()
+        self._writing.close()
         self._reader.close()
         self._writer.close()
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
 
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:

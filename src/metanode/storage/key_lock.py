@@ -11,7 +11,7 @@ from pathlib import Path
 from metanode.crypto.addresses import format_address
 from metanode.errors import StorageFailed
 from metanode.primitives.types import Address, Hash32
-from metanode.storage.signer_log import lock_descriptor
+from metanode.storage.files import lock_descriptor
 
 
 class KeyLock:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 from metanode.chain.block import Block, encode_block
 from metanode.chain.certificate import Certificate
@@ -55,7 +55,11 @@ class NodeStore:
     @classmethod
     def open(cls, path: Path, genesis: Genesis) -> "NodeStore":
         """Open or begin the store of this network; raises InvalidGenesis for another network's, StorageDamaged, StorageFailed. Blocks."""
-        database = Database.open(path)
+        return cls.begin(Database.open(path), genesis)
+
+    @classmethod
+    def begin(cls, database: Database, genesis: Genesis) -> Self:
+        """Take an open database as the store of this network, or close it and raise as `open` does."""
         store = cls(database, genesis)
         try:
             store._begin()

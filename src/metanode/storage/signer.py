@@ -4,10 +4,10 @@ A signature may be computed at any time, but nothing leaves the process before `
 of `consensus.watermark.permits`, the same rule that the core asks.
 """
 
-import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from metanode.consensus.watermark import SignedStep, permits
 from metanode.crypto.secp256k1 import PrivateKey
@@ -15,16 +15,25 @@ from metanode.errors import SigningRefused
 from metanode.primitives.types import Address, Hash32
 from metanode.storage.key_lock import KeyLock
 from metanode.storage.signer_log import SignerLog
+from metanode.storage.threads import OwnThread, StorageThread
+
+
+class Lock(Protocol):
+    """What keeps other processes from the key until it is closed."""
+
+    def close(self) -> None:
+        """Let another process have the key."""
+        ...
 
 
 class FileSigner:
     """One key with its log and its lock. `advance` is called by the driver's one task."""
 
-    def __init__(self, key: PrivateKey, log: SignerLog, lock: KeyLock) -> None:
+    def __init__(self, key: PrivateKey, log: SignerLog, lock: Lock, thread: StorageThread) -> None:
         self._key = key
         self._log = log
         self._lock = lock
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="signer")
+        self._thread = thread
 
     @classmethod
     def open(
@@ -33,14 +42,15 @@ class FileSigner:
         """Take the key for this process; raises KeyInUse, StorageDamaged, StorageFailed. Blocks."""
         lock = KeyLock(key.address, genesis_hash, folder=lock_folder)
         try:
-            return cls(key, SignerLog.open(path, address=key.address, genesis_hash=genesis_hash), lock)
+            log = SignerLog.open(path, address=key.address, genesis_hash=genesis_hash)
+            return cls(key, log, lock, OwnThread("signer"))
         except BaseException:
             lock.close()
             raise
 
     def close(self) -> None:
         """Finish what is being written and free the key."""
-        self._thread.shutdown()
+        self._thread.close()
         self._log.close()
         self._lock.close()
 
@@ -79,7 +89,7 @@ class FileSigner:
             mark = step
         if mark is None or mark == self._log.watermark:
             return
-        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, self._log.write, mark))
+        await self._thread.run(partial(self._log.write, mark))
 
 
 def _refusal(mark: SignedStep | None, step: SignedStep) -> str:

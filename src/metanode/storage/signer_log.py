@@ -10,8 +10,6 @@ The file is locked while it is open; a second process that opens it is told the 
 
 import contextlib
 import errno
-import fcntl
-import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,13 +18,15 @@ from typing import Final
 
 from metanode.consensus.messages import Step
 from metanode.consensus.watermark import SignedStep
-from metanode.errors import KeyInUse, StorageDamaged, StorageFailed
+from metanode.errors import StorageDamaged, StorageFailed
 from metanode.primitives.types import Address, Hash32, Height, Round
+from metanode.storage.files import Files, OperatingSystemFiles
 
 SLOT_BYTES: Final = 128
 SLOTS_MAX: Final = 8_192
 """The file is written anew when it has this many: 1 MiB, an hour of 2 s blocks."""
 
+_SYSTEM: Final = OperatingSystemFiles()
 _HEAD_MAGIC: Final = b"metanode signer 1\0"
 _SLOT_MAGIC: Final = b"S1"
 
@@ -48,9 +48,16 @@ class SignerLog:
     """The open file. One task writes it, through the storage thread."""
 
     def __init__(
-        self, path: Path, descriptor: int, head: _Head, watermark: SignedStep | None, slots: int
+        self,
+        path: Path,
+        descriptor: int,
+        head: _Head,
+        watermark: SignedStep | None,
+        slots: int,
+        files: Files,
     ) -> None:
         self._path = path
+        self._files = files
         self._descriptor = descriptor
         self._head = head
         self._slots = slots
@@ -63,22 +70,26 @@ class SignerLog:
         return self._head.is_after_loss and self.watermark is None
 
     @classmethod
-    def open(cls, path: Path, *, address: Address, genesis_hash: Hash32) -> "SignerLog":
+    def open(
+        cls, path: Path, *, address: Address, genesis_hash: Hash32, files: Files = _SYSTEM
+    ) -> "SignerLog":
         """Open the key's file on this network, or make one that says that the former is lost.
 
         Raises KeyInUse, StorageDamaged for a file that is damaged or of another key or network, StorageFailed.
         """
         with _translated(path):
-            if not path.exists():
-                make_signer_log(path, address=address, genesis_hash=genesis_hash, is_after_loss=True)
-            descriptor = _open_locked(path, address)
+            if not files.exists(path):
+                make_signer_log(
+                    path, address=address, genesis_hash=genesis_hash, is_after_loss=True, files=files
+                )
+            descriptor = _open_locked(path, address, files)
             try:
-                head, watermark, slots = _read(path, descriptor)
+                head, watermark, slots = _read(path, descriptor, files)
                 _check_head(path, head, address, genesis_hash)
             except BaseException:
-                os.close(descriptor)
+                files.close(descriptor)
                 raise
-        return cls(path, descriptor, head, watermark, slots)
+        return cls(path, descriptor, head, watermark, slots, files)
 
     def write(self, step: SignedStep) -> None:
         """Write a signature durably; it is the watermark when this returns. Raises StorageFailed: then it is not known whether it is."""
@@ -87,76 +98,55 @@ class SignerLog:
                 self._write_anew()
             # At the known end, not by O_APPEND: a failed write before this one may have left half a slot.
             at = self._slots * SLOT_BYTES
-            _write_whole(self._descriptor, _encode(step), at)
+            _write_whole(self._descriptor, _encode(step), at, self._files)
         self._slots += 1
         self.watermark = step
 
     def close(self) -> None:
         """Close the file and so free the lock."""
-        os.close(self._descriptor)
+        self._files.close(self._descriptor)
 
     def _write_anew(self) -> None:
         """Replace the file by one that has only the watermark; the old one stays until the new one is durable."""
         assert self.watermark is not None, "a full file has signatures"
-        descriptor = _replace(self._path, self._head.encode() + _encode(self.watermark))
-        os.close(self._descriptor)
+        descriptor = _replace(self._path, self._head.encode() + _encode(self.watermark), self._files)
+        self._files.close(self._descriptor)
         self._descriptor, self._slots = descriptor, 2
 
 
 def make_signer_log(
-    path: Path, *, address: Address, genesis_hash: Hash32, is_after_loss: bool = False
+    path: Path,
+    *,
+    address: Address,
+    genesis_hash: Hash32,
+    is_after_loss: bool = False,
+    files: Files = _SYSTEM,
 ) -> None:
     """Make the file of a key that has signed nothing on this network yet; raises StorageFailed if there is one."""
+    head = _Head(address=address, genesis_hash=genesis_hash, is_after_loss=is_after_loss)
     with _translated(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.exists():
+        if files.exists(path):
             raise StorageFailed(f"{path}: exists already; what it says about signatures is never overwritten")
-        os.close(
-            _replace(
-                path, _Head(address=address, genesis_hash=genesis_hash, is_after_loss=is_after_loss).encode()
-            )
-        )
+        files.close(_replace(path, head.encode(), files))
 
 
-def lock_descriptor(descriptor: int, what: str) -> None:
-    """Lock an open file for this process or raise KeyInUse that names the process which has it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = find_lock_holder(descriptor)
-        raise KeyInUse(
-            f"{what} is in use by {f'process {holder}' if holder else 'another process'}; stop it first"
-        ) from None
+def read_watermark(data: bytes, path: Path) -> SignedStep | None:
+    """Return the last whole signature in the bytes of a signer's log; raises StorageDamaged."""
+    return _parse(path, data)[1]
 
 
-def find_lock_holder(descriptor: int) -> int | None:
-    """Return the process that holds the flock of this file, as Linux tells it; None where it does not."""
-    status = os.fstat(descriptor)
-    inode = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    try:
-        lines = Path("/proc/locks").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        fields = line.split()
-        if "FLOCK" in fields and inode in fields:
-            # 0 stands for a process outside this container.
-            return int(fields[fields.index(inode) - 1]) or None
-    return None
-
-
-def _open_locked(path: Path, address: Address) -> int:
+def _open_locked(path: Path, address: Address, files: Files) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = files.open(path, anew=False)
         try:
-            lock_descriptor(descriptor, f"{path}: the signer's log of 0x{address.hex()}")
+            files.lock(descriptor, f"{path}: the signer's log of 0x{address.hex()}")
             # The process that had the lock may have replaced the file between our open and our lock.
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
+            if files.is_same(descriptor, path):
                 return descriptor
         except BaseException:
-            os.close(descriptor)
+            files.close(descriptor)
             raise
-        os.close(descriptor)
+        files.close(descriptor)
 
 
 def _check_head(path: Path, head: _Head, address: Address, genesis_hash: Hash32) -> None:
@@ -171,8 +161,17 @@ def _check_head(path: Path, head: _Head, address: Address, genesis_hash: Hash32)
 _REMEDY: Final = "If a good copy exists put it back; else remove the file, and the node observes until its height has passed"
 
 
-def _read(path: Path, descriptor: int) -> tuple[_Head, SignedStep | None, int]:
-    data = os.pread(descriptor, 2 * SLOTS_MAX * SLOT_BYTES, 0)
+def _read(path: Path, descriptor: int, files: Files) -> tuple[_Head, SignedStep | None, int]:
+    data = files.read(descriptor, 2 * SLOTS_MAX * SLOT_BYTES)
+    head, watermark, whole = _parse(path, data)
+    if whole * SLOT_BYTES != len(data):
+        files.cut(descriptor, whole * SLOT_BYTES)
+        files.sync(descriptor)
+    return head, watermark, whole
+
+
+def _parse(path: Path, data: bytes) -> tuple[_Head, SignedStep | None, int]:
+    """Return the head, the watermark and how many slots are whole."""
     head = _decode_head(path, data[:SLOT_BYTES])
     whole = len(data) // SLOT_BYTES
     watermark: SignedStep | None = None
@@ -188,9 +187,6 @@ def _read(path: Path, descriptor: int) -> tuple[_Head, SignedStep | None, int]:
         if watermark is not None and step.position <= watermark.position:
             raise StorageDamaged(f"{path}: slot {index} is not above the one before it. {_REMEDY}")
         watermark = step
-    if whole * SLOT_BYTES != len(data):
-        os.ftruncate(descriptor, whole * SLOT_BYTES)
-        os.fsync(descriptor)
     return head, watermark, whole
 
 
@@ -231,29 +227,25 @@ def _is_whole(slot: bytes) -> bool:
     return zlib.crc32(slot[:-4]).to_bytes(4, "big") == slot[-4:]
 
 
-def _replace(path: Path, content: bytes) -> int:
+def _replace(path: Path, content: bytes, files: Files) -> int:
     """Put a new file in the place of the old one, durably, and return its locked descriptor."""
     unfinished = path.with_name(path.name + ".new")
-    descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = files.open(unfinished, anew=True)
     try:
-        lock_descriptor(descriptor, str(unfinished))
-        _write_whole(descriptor, content, 0)
-        unfinished.rename(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        files.lock(descriptor, str(unfinished))
+        _write_whole(descriptor, content, 0, files)
+        files.rename(unfinished, path)
+        files.sync_folder(path.parent)
     except BaseException:
-        os.close(descriptor)
+        files.close(descriptor)
         raise
     return descriptor
 
 
-def _write_whole(descriptor: int, content: bytes, at: int) -> None:
-    if os.pwrite(descriptor, content, at) != len(content):
+def _write_whole(descriptor: int, content: bytes, at: int, files: Files) -> None:
+    if files.write(descriptor, content, at) != len(content):
         raise OSError(errno.ENOSPC, "the disk took only a part of it")
-    os.fsync(descriptor)
+    files.sync(descriptor)
 
 
 @contextlib.contextmanager
