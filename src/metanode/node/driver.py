@@ -65,12 +65,13 @@ from metanode.consensus.relay import is_of_use
 from metanode.consensus.stored import Stored
 from metanode.consensus.tip import Snapshot, Tip
 from metanode.errors import InvalidCertificate, InvalidInput, InvalidSignature
-from metanode.execution.client import ExecutionClient
+from metanode.execution.client import ExecutionClient, Head
 from metanode.node.execution_worker import ExecutionWorker
 from metanode.node.halt import ConsensusHalted
 from metanode.node.liveness import LiveGate
 from metanode.node.past_heights import PastHeights
 from metanode.node.ports import Clock, ConsensusStore, Network, Signer, Synchroniser
+from metanode.node.replay import replay
 from metanode.node.statistics import Statistics
 from metanode.node.timers import Timers
 from metanode.primitives.types import Address, Hash32, Height
@@ -146,6 +147,7 @@ class Driver:
             feed=self._feed,
             upon_finalized=self._upon_finalized,
             upon_behind=self._upon_behind,
+            upon_lost=self._upon_lost,
         )
         self._core: Consensus | None = None
         self._gate = LiveGate(own=signer.address if signer else None, started_at=0.0)
@@ -194,7 +196,8 @@ class Driver:
                 tasks.create_task(self._worker.run(), name="consensus execution")
                 if head < core.tip.header.height:
                     self._is_behind = True
-                    tasks.create_task(self._replay(head), name="consensus replay")
+                    replaying = self._replay(head, core.tip.header.height)
+                    tasks.create_task(replaying, name="consensus replay")
                 loop.call_at(self._gate.waits_until, self._update_mode)
                 self._feed(Started())
                 self._feed(WishesChanged(wishes=self._wishes))
@@ -274,17 +277,11 @@ class Driver:
             silent_until=silent_until,
         )
 
-    async def _replay(self, head: Height) -> None:
-        """Fetch decided blocks that neither the execution client nor our store has, and give them to the client."""
-        tip = self._running().tip.header.height
-        for number in range(head + 1, tip + 1):
-            block = await self._store.block(Height(number))
-            if block is None:
-                header = await self._store.header(Height(number))
-                assert header is not None
-                block = await self._fetch(Height(number), header.hash, (), until=None)
-            assert block is not None
-            await self._worker.replay(block)
+    async def _replay(self, head: Height, until: Height, found: Hash32 | None = None) -> None:
+        async def fetch(height: Height, block_hash: Hash32) -> Block | None:
+            return await self._fetch(height, block_hash, (), until=None)
+
+        await replay(self._worker, self._store, fetch, head=head, until=until, found=found)
         self._upon_behind(is_behind=False)
 
     # --- what the rest of the node calls -----------------------------------------------------------------------------------------------
@@ -616,6 +613,9 @@ class Driver:
     def _upon_behind(self, is_behind: bool) -> None:  # noqa: FBT001 - a callback of one fact
         self._is_behind = is_behind
         self._update_mode()
+
+    def _upon_lost(self, head: Head, until: Height) -> None:
+        self._spawn(self._replay(Height(head.number), until, head.hash))
 
     def _update_mode(self) -> None:
         core = self._core

@@ -26,6 +26,7 @@ from metanode.execution.client import (
     BuildId,
     ExecutionClient,
     ExecutionPayload,
+    Head,
     Invalid,
     Unavailable,
     Valid,
@@ -67,7 +68,9 @@ class ExecutionWorker:
         feed: Callable[[Input], None],
         upon_finalized: Callable[[Decided], None],
         upon_behind: Callable[[bool], None],
+        upon_lost: Callable[[Head, Height], None],
     ) -> None:
+        """`upon_lost`: the client has no block above this head any more, and had them up to this height; give them to `replay`."""
         self._client = client
         self._rules = rules
         self._clock = clock
@@ -75,6 +78,8 @@ class ExecutionWorker:
         self._feed = feed
         self._upon_finalized = upon_finalized
         self._upon_behind = upon_behind
+        self._upon_lost = upon_lost
+        self._is_restoring = False
         self._verdicts: OrderedDict[bytes, Verdict] = OrderedDict()
         self._decided: deque[Decided] = deque()
         self._to_check: deque[Block] = deque()
@@ -136,8 +141,7 @@ class ExecutionWorker:
         else:
             payload = await self._client.payload(common) if common else None
             found = payload.hash if payload else header.execution_hash
-        if found != header.execution_hash:
-            raise _other_block(header, found)
+        check_block(header, found)
         number = head.number
         while number < tip.height:
             block = await store.block(Height(number + 1))
@@ -157,6 +161,31 @@ class ExecutionWorker:
         while not await self._ask_until_finalized(payload, block.height):  # noqa: ASYNC110 - the client tells nobody when it is back
             await asyncio.sleep(RETRY_MAX_S)
         self._set_head(block.height)
+
+    def end_restoring(self) -> None:
+        """Note that the blocks which the client had lost are there again."""
+        self._is_restoring = False
+        self._set_behind(is_behind=len(self._decided) > BACKLOG_MAX)
+
+    async def _look_for_loss(self) -> None:
+        """Find out whether a client that does not do its work has restarted without its last blocks: then nothing works until it has them."""
+        if self._is_restoring:
+            return
+        known = self._head
+        try:
+            head = await self._client.head()
+        except StorageDamaged:
+            raise
+        except UnavailableError:
+            return
+        if head.number >= known:
+            return
+        log.warning("execution_blocks_lost", head=head.number, was=known)
+        self._is_restoring = True
+        self._head = Height(head.number)
+        self._early = None
+        self._set_behind(is_behind=True)
+        self._upon_lost(head, known)
 
     async def _ask_until_finalized(self, payload: ExecutionPayload, height: Height) -> bool:
         """Validate and finalize a decided block once; tell whether the client did."""
@@ -209,6 +238,7 @@ class ExecutionWorker:
             payload = ExecutionPayload(execution_rlp=block.execution_rlp, requests=block.requests)
             if block.height != self._head + 1 or not await self._ask_until_finalized(payload, block.height):
                 self._set_behind(is_behind=True)
+                await self._look_for_loss()
                 return False
         self._decided.popleft()
         self._set_head(max(self._head, block.height))
@@ -239,6 +269,7 @@ class ExecutionWorker:
             case Unavailable():
                 log.debug("verdict_unavailable", height=block.height, reason=verdict.reason)
                 self._to_check.rotate(-1)
+                await self._look_for_loss()
                 return False
             case Invalid():
                 log.warning("block_invalid", height=block.height, reason=verdict.reason[:200])
@@ -298,6 +329,7 @@ class ExecutionWorker:
                 payload = await self._build(tip, round_, within_s)
         except (TimeoutError, UnavailableError) as error:
             log.warning("build_failed", height=height, round=round_, reason=str(error) or "no time left")
+            await self._look_for_loss()
             self._feed(PayloadMissed(height=height, round=round_))
             return
         self._feed(
@@ -348,6 +380,12 @@ class ExecutionWorker:
     async def _wait_head(self, height: Height) -> None:
         while self._head < height:
             await self._head_moved.wait()
+
+
+def check_block(header: ConsensusHeader, found: Hash32) -> None:
+    """Raise ConsensusHalted unless this is the execution block of a decided header."""
+    if found != header.execution_hash:
+        raise _other_block(header, found)
 
 
 def _other_block(header: ConsensusHeader, found: Hash32) -> ConsensusHalted:

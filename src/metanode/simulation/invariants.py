@@ -57,6 +57,8 @@ class Checker:
         self._certificates: set[Hash32] = set()
         self.expects_halts = False
         """True where more lie than the protocol tolerates: two blocks at one height, and nodes that halt, are then the story."""
+        self.may_halt: set[int] = set()
+        """Nodes whose own fault makes them halt in this story; nothing else is allowed."""
         self.checks_keys = True
         """False lets honest keys contradict themselves, to see what comes of it."""
 
@@ -194,7 +196,8 @@ class Checker:
             raise InvariantBroken(f"node {node.index} stopped: {node.failure!r}")
         if not node.is_running or node.is_byzantine:
             return
-        if node.driver.halted is not None and not self.expects_halts:
+        may_halt = self.expects_halts or node.index in self.may_halt
+        if node.driver.halted is not None and not may_halt:
             raise InvariantBroken(f"node {node.index} halted: {node.driver.halted}")
         total = len(self._states[0].validators) + 8
         # Commits of past rounds are the largest part: 32 rounds of everybody, and early messages, 12 of everybody.

@@ -85,6 +85,10 @@ GROUPS: Final[dict[str, tuple[Event, ...]]] = {
             "execution_replay_incomplete", "warning", "head tip",
             "Decided blocks above `head` are in no store of this node; they are fetched from peers.",
         ),
+        _event(
+            "execution_blocks_lost", "warning", "head was",
+            "The execution client has restarted without its last blocks; it is given them again, and the node signs nothing meanwhile.",
+        ),
         _event("verdict_unavailable", "debug", "height reason", "The execution client cannot judge a proposal yet; it is asked again."),
         _event("sync_started", "info", "height target", "The node is behind and fetches blocks."),
         _event("sync_progress", "info", "height", "So far blocks are imported; logged at round heights."),

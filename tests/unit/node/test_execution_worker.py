@@ -35,6 +35,7 @@ def worker(disturb: Callable[[str], Awaitable[None]], finalized: list[Any]) -> E
         feed=finalized.append,
         upon_finalized=finalized.append,
         upon_behind=lambda _: None,
+        upon_lost=lambda _head, _until: None,
     )
 
 
@@ -103,3 +104,26 @@ def test_decisions_do_not_pile_up_without_end_before_a_client_that_takes_none() 
             held.finalize(one)
 
     asyncio.run(scenario())
+
+
+def test_a_client_that_has_lost_blocks_is_told_of_once_and_gets_them_again() -> None:
+    finalized: list[Any] = []
+    lost: list[tuple[int, Height]] = []
+
+    async def disturb(name: str) -> None:
+        if name == "validate":
+            raise UnavailableError("the parent is unknown")
+
+    async def scenario() -> None:
+        running = worker(disturb, finalized)
+        running._upon_lost = lambda head, until: lost.append((head.number, until))
+        running._head = Height(3)  # The client, which is at its genesis block, had three.
+        running.finalize(decided(4))
+        await run_until(running, lambda: bool(lost))
+        assert running.head == 0
+        await running._look_for_loss()
+        running.end_restoring()
+        await running._look_for_loss()
+
+    asyncio.run(scenario())
+    assert lost == [(0, Height(3))], "one loss is told once, and none is seen where nothing is missing"

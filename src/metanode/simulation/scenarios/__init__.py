@@ -6,6 +6,7 @@ the rest: how soon, in which round, with how many messages.
 
 from typing import Final
 
+from metanode.simulation.scenarios.engines import ENGINES
 from metanode.simulation.scenarios.failures import FAILURES
 from metanode.simulation.scenarios.floods import FLOODS
 from metanode.simulation.scenarios.liars import LIARS
@@ -22,6 +23,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **PARTITIONS,
     **LOSSES,
     **LIARS,
+    **ENGINES,
     **FAILURES,
     **FLOODS,
     **WIDE,

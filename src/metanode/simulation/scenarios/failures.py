@@ -1,4 +1,4 @@
-"""Engines that are away, nodes that die or lose a part of their disk, clocks and links. 23, 24 and 29 to 31 of consensus.md 5.3."""
+"""Nodes that die or lose a part of their disk, clocks and links. 24, 26, 27 and 29 to 31 of consensus.md 5.3."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -7,44 +7,6 @@ from metanode.primitives.types import Height
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.network import LinkFaults
 from metanode.simulation.scenarios.story import SETTLE_S, Scenario, drawing, require
-
-
-async def _engines_unavailable(cluster: Cluster) -> None:
-    order = cluster.random.sample(range(len(cluster.nodes)), len(cluster.nodes))
-    few, more = order[: cluster.max_faulty], order[: cluster.max_faulty + 1]
-    async with cluster.running():
-        await cluster.wait_height(2)
-        for index in few:
-            cluster.nodes[index].is_engine_available = False
-        rest = [i for i in order if i not in few]
-        await cluster.wait_height(cluster.height + 4, nodes=rest, within_s=90)
-        for index in more:
-            cluster.nodes[index].is_engine_available = False
-        await cluster.wait_s(5)
-        height = cluster.height
-        await cluster.wait_s(40)
-        require(cluster.height <= height + 1, "blocks were decided that F + 1 nodes could not check")
-        for index in more:
-            cluster.nodes[index].is_engine_available = True
-        await cluster.wait_height(cluster.height + 3, within_s=2 * SETTLE_S)
-
-
-async def _engines_hiccup(cluster: Cluster) -> None:
-    async with cluster.running():
-        await cluster.wait_height(2)
-        for _ in range(3):
-            proposer = cluster.proposer(cluster.height + 1)
-            height = cluster.height + 1
-            for node in cluster.nodes:
-                node.is_engine_available = node.index == proposer
-            await cluster.wait_s(3)
-            for node in cluster.nodes:
-                node.is_engine_available = True
-            await cluster.wait_height(height)
-            require(
-                cluster.checker.rounds[Height(height)] == 0, "engines that were away for 1 s cost a round"
-            )
-            await cluster.wait_height(height + 1)
 
 
 async def _crash_at_boundaries(cluster: Cluster) -> None:
@@ -126,18 +88,6 @@ async def _bad_links(cluster: Cluster) -> None:
 
 
 FAILURES: Final[dict[str, Scenario]] = {
-    "engines-unavailable": Scenario(
-        rows=(23,),
-        claim="F engines that are away cost nothing, F + 1 stop the chain, and it resumes",
-        draw=drawing(4),
-        play=_engines_unavailable,
-    ),
-    "engines-hiccup": Scenario(
-        rows=(23,),
-        claim="engines that are away for a second cost no round",
-        draw=drawing(4),
-        play=_engines_hiccup,
-    ),
     "crash-at-boundaries": Scenario(
         rows=(24,),
         claim="a node that dies anywhere in a write contradicts nothing when it is back",
