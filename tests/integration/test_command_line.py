@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.acceptance.processes import free_offset
+from tests.acceptance.processes import free_offset, wait_until
 
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 from sdk.testnet.deployment.apply.supervisor import running_supervisor
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(300)
 
 
-def metanode(directory: Path, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+def metanode(directory: Path, *arguments: str, expect: int | None = 0) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "METANODE_DIRECTORY": str(directory), "COLUMNS": "60"}
     finished = subprocess.run(
         [sys.executable, "-m", "metanode", *arguments],
         env=environment, capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
-    assert finished.returncode == expect, finished.stderr
+    assert expect is None or finished.returncode == expect, finished.stderr
     return finished
 
 
@@ -108,6 +108,26 @@ def test_a_vote_for_somebody_who_is_not_there_says_how_to_force_it(directory: Pa
 
     assert "--force" in refused.stderr
     assert forced == {"address": "0x" + "11" * 20, "add": True, "voters": ["validator-1", "validator-2"]}
+
+
+def test_a_node_with_a_validator_key_is_added_voted_in_and_votes_from_then_on(directory: Path) -> None:
+    added = document(directory, "node", "add", "--validator")
+    address = added["address"]
+
+    def vote_is_taken() -> bool:
+        # Refused until the candidate is connected and at the head.
+        return metanode(directory, "validators", "add", address, expect=None).returncode == 0
+
+    def is_member() -> bool:
+        return address in {entry["address"] for entry in document(directory, "validators", "list")}
+
+    wait_until(vote_is_taken, within_s=60, what="the candidate is at the head")
+    wait_until(is_member, within_s=30, what="the votes are in blocks")
+    removed = document(directory, "validators", "remove", address)
+
+    assert added["name"] == "candidate-1"
+    assert removed["voters"] == ["validator-1", "validator-2", "candidate-1"]
+    wait_until(lambda: not is_member(), within_s=30, what="the votes are in blocks")
 
 
 def test_a_running_node_is_not_recovered(directory: Path) -> None:

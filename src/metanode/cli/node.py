@@ -1,4 +1,4 @@
-"""`metanode node DIRECTORY` runs one node; `metanode node add` adds a follower to the local network."""
+"""`metanode node DIRECTORY` runs one node; `metanode node add` adds one to the local network."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
 from metanode.cli.output import print_json, print_warning
+from metanode.crypto.addresses import format_address
 
 
 class RunByDefault(TyperGroup):
@@ -62,17 +63,30 @@ def run(
 
 
 @app.command()
-def add(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
-    """Add a node that follows the local network without voting."""
+def add(
+    directory: Directory = DEFAULT_DIRECTORY,
+    validator: Annotated[
+        bool,
+        typer.Option("--validator", help="Give it a validator key, so that the validators can vote it in."),
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Add a node that follows the local network; with --validator one that can be voted in."""
     from sdk.testnet.deployment.apply import local  # noqa: PLC0415 - HTTP client and process table
     from sdk.testnet.deployment.apply.layout import NetworkDirectory  # noqa: PLC0415
 
     where = NetworkDirectory(directory.resolve())
-    node = local.add_follower(where)
+    added = local.add_node(where, "candidate" if validator else "follower")
+    node = added.plan
+    address = format_address(added.validator_address) if added.validator_address else None
     if json:
-        print_json({"name": node.name, "rpc_url": node.rpc_url, **node.ports})
+        print_json({"name": node.name, "address": address, "rpc_url": node.rpc_url, **node.ports})
         return
     typer.echo(f"{node.name}: {node.rpc_url}")
+    if address:
+        typer.echo(
+            f"its validator key is {address}; when it is at the head: metanode validators add {address}"
+        )
     if not local.is_running(where):
         print_warning("the network is stopped; the node starts with the next `metanode up`")
 

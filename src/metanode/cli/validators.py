@@ -11,8 +11,9 @@ from metanode.cli.calls import batch, call
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
 from metanode.cli.output import print_json, print_table
 from metanode.crypto.addresses import format_address, parse_address
-from metanode.primitives.hexadecimal import decode_quantity
+from metanode.primitives.hexadecimal import decode_quantity, encode_data
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
+from sdk.testnet.deployment.plan import NetworkPlan
 
 app = typer.Typer(help="The validator set, and votes to change it.", no_args_is_help=True)
 
@@ -70,11 +71,11 @@ def remove(address: ValidatorAddress, directory: Directory = DEFAULT_DIRECTORY, 
 def votes(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
     """Show each local validator's own wishes, and which of them the validator set meets already."""
     plan = NetworkDirectory(directory.resolve()).load_plan()
-    pending = {node.name: call(node.rpc_url, "ibft_getPendingVotes") for node in plan.validators}
+    pending = {node.name: call(node.rpc_url, "ibft_getPendingVotes") for node in plan.with_keys}
     if json:
         print_json(pending)
         return
-    members = call(plan.validators[0].rpc_url, "ibft_getValidatorsByBlockNumber", "pending")
+    members = _members(plan)
     for name, wishes in pending.items():
         text = ", ".join(
             f"{'add' if adding else 'remove'} {format_address(parse_address(address))}"
@@ -86,12 +87,20 @@ def votes(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> Non
 
 def _vote(directory: Path, text: str, *, adding: bool, force: bool, json: bool) -> None:
     address = format_address(parse_address(text))
-    plan = NetworkDirectory(directory.resolve()).load_plan()
+    where = NetworkDirectory(directory.resolve())
+    plan = where.load_plan()
+    members = _members(plan)
+    voters = [node for node in plan.with_keys if encode_data(where.validator_address(node.name)) in members]
     params: list[Any] = [address, adding, *([{"force": True}] if force else [])]
-    for node in plan.validators:
+    for node in voters:
         call(node.private_url, "ibft_proposeValidatorVote", *params)
         if not json:
             typer.echo(f"{node.name} votes to {'add' if adding else 'remove'} {address}")
     if json:
-        names = [node.name for node in plan.validators]
-        print_json({"address": address, "add": adding, "voters": names})
+        print_json({"address": address, "add": adding, "voters": [node.name for node in voters]})
+
+
+def _members(plan: NetworkPlan) -> list[str]:
+    """The addresses of the next block's validators, in lower case."""
+    members: list[str] = call(plan.nodes[0].rpc_url, "ibft_getValidatorsByBlockNumber", "pending")
+    return members

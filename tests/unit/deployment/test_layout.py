@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def test_a_saved_plan_is_loaded_as_it_was(tmp_path: Path) -> None:
     directory = NetworkDirectory(tmp_path)
-    plan = plan_network(NetworkSpec(validator_count=3, port_offset=7)).with_follower()
+    plan = plan_network(NetworkSpec(validator_count=3, port_offset=7)).with_node("follower")
 
     directory.save_plan(plan)
 

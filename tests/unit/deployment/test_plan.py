@@ -34,7 +34,7 @@ def test_an_offset_moves_every_port() -> None:
 
 
 def test_no_two_nodes_share_a_port_even_with_followers() -> None:
-    plan = plan_network(NetworkSpec(validator_count=7)).with_follower().with_follower()
+    plan = plan_network(NetworkSpec(validator_count=7)).with_node("follower").with_node("follower")
 
     ports = [port for node in plan.nodes for port in node.ports.values()]
 
@@ -81,7 +81,7 @@ def test_the_last_port_is_taken_and_none_beyond() -> None:
 
     assert plan.nodes[0].p2p_port == PORT_MAX
     with pytest.raises(InvalidInput, match="port offset: found 35231"):
-        plan.with_follower()
+        plan.with_node("follower")
 
 
 def test_the_presets_are_the_networks_of_the_documents() -> None:
@@ -135,7 +135,11 @@ coinbase = "0x{"12" * 20}"
 def test_every_rendered_configuration_loads(tmp_path) -> None:
     from metanode.node.config import load_config  # noqa: PLC0415
 
-    plan = plan_network(NetworkSpec(validator_count=2, bind_address="0.0.0.0")).with_follower()
+    plan = (
+        plan_network(NetworkSpec(validator_count=2, bind_address="0.0.0.0"))
+        .with_node("follower")
+        .with_node("candidate")
+    )
     for node in plan.nodes:
         file = tmp_path / f"{node.name}.toml"
         file.write_text(render_node_config(plan, node, bootstrap_nodes=[], coinbase=None))
@@ -143,6 +147,6 @@ def test_every_rendered_configuration_loads(tmp_path) -> None:
         config, warnings = load_config([file], {})
 
         assert config.server.rpc_port == node.rpc_port
-        assert config.validator.enabled == (node.role == "validator")
+        assert config.validator.enabled == (node.role != "follower")
         assert config.network.public_rpc
         assert warnings == ()

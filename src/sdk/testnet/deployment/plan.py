@@ -26,7 +26,8 @@ PORT_MAX = 65_535
 NETWORK_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What `network.network_id` of a node's configuration takes."""
 
-Role = Literal["validator", "follower"]
+Role = Literal["validator", "candidate", "follower"]
+"""A validator votes from the genesis on; a candidate has a validator key, and follows until it is voted in; a follower has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +99,18 @@ class NetworkPlan:
 
     @property
     def validators(self) -> tuple[NodePlan, ...]:
-        """The nodes that vote."""
+        """The nodes that vote from the genesis on."""
         return tuple(node for node in self.nodes if node.role == "validator")
 
-    def with_follower(self) -> NetworkPlan:
-        """The same network with one more node that follows without voting; raises InvalidInput when no ports are left."""
-        followers = sum(node.role == "follower" for node in self.nodes)
-        node = _node(f"follower-{followers + 1}", "follower", len(self.nodes) + 1, self.spec)
+    @property
+    def with_keys(self) -> tuple[NodePlan, ...]:
+        """The nodes that have a validator key: who may be in the set that the votes have made."""
+        return tuple(node for node in self.nodes if node.role != "follower")
+
+    def with_node(self, role: Literal["candidate", "follower"]) -> NetworkPlan:
+        """The same network with one more node; raises InvalidInput when no ports are left."""
+        same = sum(node.role == role for node in self.nodes)
+        node = _node(f"{role}-{same + 1}", role, len(self.nodes) + 1, self.spec)
         _check_ports(self.spec, (node,))
         return replace(self, nodes=(*self.nodes, node))
 

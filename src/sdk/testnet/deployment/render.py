@@ -37,7 +37,7 @@ def render_node_config(
         *(f'    "{enode}",' for enode in bootstrap_nodes),
         "]",
     ]
-    if node.role == "validator":
+    if node.role != "follower":
         lines += ["", "[validator]", "enabled = true", 'validator_key = "keystore:validator.json"']
         if coinbase is not None:
             lines.append(f'coinbase = "{coinbase}"')

@@ -15,11 +15,14 @@ import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from metanode.crypto.addresses import parse_address
 from metanode.errors import InvalidInput
 from sdk.testnet.deployment.plan import NetworkPlan, NetworkSpec, NodePlan
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from metanode.primitives.types import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,14 @@ class NetworkDirectory:
     def node(self, name: str) -> Path:
         """A node's own directory."""
         return self.path / "nodes" / name
+
+    def validator_address(self, name: str) -> Address:
+        """The address of a node's validator key, as its keystore says it without the password; raises InvalidInput."""
+        path = self.node(name) / "validator.json"
+        try:
+            return parse_address("0x" + json.loads(path.read_bytes())["address"].removeprefix("0x"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidInput(f"{path}: expected a keystore with an address: {error}") from None
 
     def log_file(self, name: str) -> Path:
         """What a node printed."""

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import psutil
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from metanode.primitives.types import Address
     from sdk.testnet.deployment.plan import NetworkSpec
 
 READY_TIMEOUT_S = 60.0
@@ -124,19 +125,32 @@ def create_network(directory: NetworkDirectory, spec: NetworkSpec) -> NetworkPla
     return plan
 
 
-def add_follower(directory: NetworkDirectory) -> NodePlan:
-    """Add a node that follows without voting; a running supervisor starts it at once."""
-    plan = directory.load_plan().with_follower()
+@dataclass(frozen=True, slots=True)
+class AddedNode:
+    """A node that was added to a network that stands."""
+
+    plan: NodePlan
+    validator_address: Address | None
+    """Of the key that a candidate signs with once it is voted in; None of a follower."""
+
+
+def add_node(directory: NetworkDirectory, role: Literal["candidate", "follower"]) -> AddedNode:
+    """Add a node that follows without voting; a running supervisor starts it at once.
+
+    Raises:
+        InvalidInput: when another process has one of its ports, or no ports are left.
+    """
+    plan = directory.load_plan().with_node(role)
     node = plan.nodes[-1]
     check_ports([node])
-    _create_keys(directory, node)
+    keys = _create_keys(directory, node)
     enodes = {other.name: _enode(_node_key(directory, other.name), plan, other) for other in plan.nodes}
     _write_config(directory, plan, node, enodes)
     directory.save_plan(plan)
     supervisor = running_supervisor(directory)
     if supervisor is not None:
         os.kill(supervisor, signal.SIGHUP)
-    return node
+    return AddedNode(node, keys.validator.address if keys.validator else None)
 
 
 def start_network(directory: NetworkDirectory) -> bool:
@@ -281,7 +295,7 @@ def _create_keys(directory: NetworkDirectory, node: NodePlan) -> _Keys:
     home = directory.node(node.name)
     keystore, password_file = home / "validator.json", home / "validator.password"
     node_key = _node_key(directory, node.name)
-    if node.role != "validator":
+    if node.role == "follower":
         return _Keys(validator=None, node=node_key)
     # The password is first: a keystore without one is a lost key. Who is interrupted between the two goes on with it.
     if not keystore.exists() and not password_file.exists():
