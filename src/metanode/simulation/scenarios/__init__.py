@@ -9,6 +9,7 @@ from typing import Final
 from metanode.simulation.scenarios.engines import ENGINES
 from metanode.simulation.scenarios.failures import FAILURES
 from metanode.simulation.scenarios.floods import FLOODS
+from metanode.simulation.scenarios.forgeries import FORGERIES
 from metanode.simulation.scenarios.liars import LIARS
 from metanode.simulation.scenarios.losses import LOSSES
 from metanode.simulation.scenarios.partitions import PARTITIONS
@@ -26,5 +27,6 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **ENGINES,
     **FAILURES,
     **FLOODS,
+    **FORGERIES,
     **WIDE,
 }
