@@ -4,21 +4,23 @@ The phases (`consensus.phases`) are functions of one `Core`; `consensus.machine`
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from metanode.chain.block import Block
 from metanode.chain.parameters import ChainRules
 from metanode.consensus.early import EarlyMessages
-from metanode.consensus.effects import BlockRefused, Decided, Effect, Halt, RequestBody
+from metanode.consensus.effects import BlockRefused, Decided, Effect, Halt, RequestBody, SaveEvidence
+from metanode.consensus.evidence import Evidence
 from metanode.consensus.fork import Fork
 from metanode.consensus.height import HeightState
 from metanode.consensus.inputs import Mode
 from metanode.consensus.justification import Electorate
-from metanode.consensus.messages import Proposal, SignedMessage
+from metanode.consensus.messages import SignedMessage
 from metanode.consensus.record import ConsensusRecord
 from metanode.consensus.tip import Tip
 from metanode.consensus.watermark import SignedStep
+from metanode.consensus.witness import Heard, Witness
 from metanode.primitives.types import Address, Hash32, Height, Round
 
 
@@ -55,11 +57,13 @@ class Core:
     early: EarlyMessages = field(default_factory=EarlyMessages)
     due: deque[tuple[SignedMessage, str]] = field(default_factory=deque)
     """Messages that came early and whose height has begun."""
-    seen_before: dict[Round, Proposal] = field(default_factory=dict)
-    """First proposals of the tip's rounds, to know a liar who comes late."""
+    witness: Witness = field(default_factory=Witness)
+    """What everybody has signed at the latest heights."""
     restored: ConsensusRecord | None = None
     """What the last life recorded of the current height, and its bodies; until the core has started."""
     restored_bodies: tuple[Block, ...] = ()
+    restored_heard: tuple[tuple[Height, Heard], ...] = ()
+    """What it kept of the signatures of decided heights; until the core has started."""
 
     effects: list[Effect] = field(default_factory=list)
     """Of the input that is being handled."""
@@ -106,10 +110,18 @@ class Core:
         if self.current.want_body(block_hash):
             self.emit(RequestBody(height=self.height, block_hash=block_hash, holders=holders))
 
+    def accuse(self, found: Iterable[Evidence]) -> None:
+        """Have proofs kept."""
+        for evidence in found:
+            self.emit(SaveEvidence(evidence=evidence))
+
     def halt(self, reason: str, fork: Fork | None = None) -> None:
         """Stop for good, with the first reason. What was signed and is not durable yet never leaves."""
         if self.mode is not Mode.HALTED:
             self.mode = Mode.HALTED
+            if fork is not None:
+                for certificate in fork.certificates:
+                    self.accuse(self.witness.hear_certificate(certificate, fork.validators))
             self.emit(Halt(reason=reason, fork=fork))
 
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
 from metanode.chain.state import ConsensusState
-from metanode.consensus.evidence import Equivocation
+from metanode.consensus.evidence import Evidence
 from metanode.consensus.fork import Fork
 from metanode.consensus.messages import Message, Proposal
 from metanode.consensus.record import ConsensusRecord
@@ -179,7 +179,7 @@ class ChargePeer:
 class SaveEvidence:
     """Keep the proof that a validator lied."""
 
-    evidence: Equivocation
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,8 +91,6 @@ class HeightState:
     """Those of the own messages that are durable."""
     answered: dict[Address, Round] = field(default_factory=dict)
     """The stale round in which each straggler was last told where we are."""
-    proven: set[tuple[Height, Address, Step, Round]] = field(default_factory=set)
-    """Places of this height and the one before where somebody's double signature was found."""
     told_behind: Height | None = None
 
     def enter_round(self, round_: Round) -> None:

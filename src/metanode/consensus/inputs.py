@@ -9,6 +9,7 @@ from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
 from metanode.consensus.fork import Fork
 from metanode.consensus.messages import Message
+from metanode.consensus.witness import Heard
 from metanode.primitives.types import Address, Hash32, Height, Round
 
 
@@ -116,6 +117,8 @@ class ForkProven:
     """A certificate verifies for another block than the one decided at its height: the answer to CompareDecided, or sync's find."""
 
     fork: Fork
+    heard: Heard = ()
+    """What this node's disk has of that height, to find who has lied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ input that is rejected leaves the state as it was. The state is a `Core`; what c
     proposing   our own turn                              forking     two decided blocks at one height
     joining     a new life; becoming live                 past        messages of heights that are over
     signing     the watermark, and the next Persist       releasing   what leaves once it is durable
-    timers      deadlines
+    timers      deadlines                                 witnessing  what everybody has signed, and who has lied
 
 How a message of our own comes to be: `signing.sign` asks the watermark and signs; the message joins the next Persist with the record that it
 depends on; Persisted releases it, and only then do we count it ourselves. So no vote counts, here or anywhere, that a crash could undo.
@@ -16,7 +16,7 @@ depends on; Persisted releases it, and only then do we count it ourselves. So no
 Sources: PROTOCOL sections 1 to 4; consensus.md 1.5 to 1.8, 1.11, 1.12, 1.14 to 1.16.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
 from metanode.chain.block import Block
@@ -26,6 +26,7 @@ from metanode.chain.parameters import ChainRules
 from metanode.chain.state import ConsensusState
 from metanode.consensus.core import Core, begin_height
 from metanode.consensus.effects import Effect, FallBehind
+from metanode.consensus.evidence import Statement
 from metanode.consensus.height import Phase
 from metanode.consensus.inputs import (
     BlockImported,
@@ -66,10 +67,12 @@ from metanode.consensus.phases import (
     rounds,
     signing,
     voting,
+    witnessing,
 )
 from metanode.consensus.record import ConsensusRecord
 from metanode.consensus.tip import Snapshot, Tip
 from metanode.consensus.watermark import SignedStep
+from metanode.consensus.witness import Heard
 from metanode.primitives.types import Address, Hash32, Height, Round
 
 
@@ -88,12 +91,14 @@ class Consensus:
         watermark: SignedStep | None = None,
         record: ConsensusRecord | None = None,
         bodies: Sequence[Block] = (),
+        heard: Sequence[tuple[Height, Heard]] = (),
         silent_until: Height | None = None,
         mode: Mode = Mode.SYNCING,
     ) -> None:
         """Begin after a decided block. `own` and `sign` are absent in a follower.
 
-        Nothing is signed below `silent_until`. `record` and `bodies` are what the last life persisted for the next height.
+        Nothing is signed below `silent_until`. `record` and `bodies` are what the last life persisted for the next height, `heard` what
+        it kept of the signatures of the latest ones.
         """
         assert (own is None) == (sign is None)
         assert state.height == header.height, (state.height, header.height)
@@ -115,7 +120,9 @@ class Consensus:
             watermark=watermark,
             restored=record if record is not None and record.height == height else None,
             restored_bodies=tuple(block for block in bodies if block.height == height),
+            restored_heard=tuple(heard),
         )
+        self._core.witness.enter_height(height)
 
     # --- what others may ask -----------------------------------------------------------------------------------------------------------
 
@@ -177,11 +184,25 @@ class Consensus:
             prepared_round=self._core.current.prepared.round if self._core.current.prepared else None,
             prepare_weight=validators.weight(preparers),
             commit_weight=validators.weight(committers),
+            round_change_weight=validators.weight(
+                change.author for change in self._core.current.round_changes.at(self._core.current.round)
+            ),
             quorum_weight=self._core.rules.quorum_rule.quorum_weight(validators.total_power),
             total_power=validators.total_power,
             round_change_rounds=self._core.current.round_changes.highest_rounds(),
+            signs=self._core.takes_part,
+            silent_until=self._core.silent_until,
+            missing_body=self._missing_body(),
+            is_accepted_valid=accepted is not None and accepted.block_hash in self._core.current.valid,
             kept=self.kept,
         )
+
+    def _missing_body(self) -> Hash32 | None:
+        current = self._core.current
+        if current.awaited is not None:
+            return current.awaited.block_hash
+        accepted = current.accepted
+        return accepted.block_hash if accepted is not None and accepted.block is None else None
 
     @property
     def kept(self) -> int:
@@ -207,6 +228,14 @@ class Consensus:
     def find_body(self, block_hash: Hash32) -> Block | None:
         """Return an undecided block of the current height, to serve to others."""
         return self._core.current.bodies.get(block_hash)
+
+    def heard(self, height: Height) -> bytes:
+        """Return what everybody has signed at one of the latest heights, for the disk."""
+        return self._core.witness.encode(height)
+
+    def statements(self, height: Height) -> Iterator[tuple[Address, Statement]]:
+        """Yield what everybody has signed at one of the latest heights, of each author the first of each kind and round."""
+        return self._core.witness.statements(height)
 
     def verify_import(self, block: Block, certificate: Certificate) -> None:
         """Raise InvalidCertificate unless a quorum has decided this block at the current height. A rule that it breaks then halts the node."""
@@ -255,6 +284,7 @@ class Consensus:
             case BlockImported():
                 deciding.upon_block_imported(core, event.block, event.certificate)
             case ForkProven():
+                core.accuse(core.witness.restore(event.fork.height, event.heard))
                 core.halt(event.fork.describe(), event.fork)
             case ModeChanged():
                 joining.upon_mode_changed(core, event)
@@ -273,6 +303,7 @@ class Consensus:
             return
         if not self.may_author(step_of(message), message.height, message.round, message.author):
             return
+        witnessing.upon_message(core, message)
         if message.height > core.height:
             core.early.add(message, event.peer, current=core.height)
             behind = core.early.honest_height(core.current.electorate)

@@ -8,7 +8,7 @@ from typing import Final
 
 from metanode.chain.signing import SigningDomain
 from metanode.consensus import wire
-from metanode.consensus.messages import Decision, PreparedCertificate, Proposal, SignedMessage
+from metanode.consensus.messages import Decision, PreparedCertificate, SignedMessage
 from metanode.errors import InvalidEncoding
 from metanode.primitives import rlp
 from metanode.primitives.types import Height, Round
@@ -36,7 +36,7 @@ class ConsensusRecord:
                 rlp.integer(self.height),
                 rlp.integer(self.round),
                 wire.prepared_item(self.prepared),
-                [_encode_own(message) for message in self.messages],
+                [wire.encode_again(message) for message in self.messages],
             ]
         )
 
@@ -61,11 +61,3 @@ class ConsensusRecord:
             prepared=wire.decode_prepared(prepared, height, domain) if prepared else None,
             messages=tuple(messages),
         )
-
-
-def _encode_own(message: SignedMessage) -> bytes:
-    return (
-        wire.encode_proposal(message, with_block=False)
-        if isinstance(message, Proposal)
-        else wire.encode(message)
-    )

@@ -6,6 +6,8 @@ from metanode.chain.certificate import Certificate
 from metanode.chain.header import ConsensusHeader
 from metanode.chain.state import ConsensusState
 from metanode.consensus.fork import Fork
+from metanode.consensus.witness import Heard
+from metanode.primitives.types import Height
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +26,5 @@ class Stored:
     """Encoded blocks saved beside the record, of heights not yet decided."""
     fork: Fork | None = None
     """Why a former life halted, until an operator sets it aside."""
+    heard: tuple[tuple[Height, Heard], ...] = ()
+    """What everybody had signed at the latest decided heights."""

@@ -37,9 +37,19 @@ class Snapshot:
     prepared_round: Round | None
     prepare_weight: int
     commit_weight: int
+    round_change_weight: int
+    """Of those who asked for the current round."""
     quorum_weight: int
     total_power: int
     round_change_rounds: Mapping[Address, Round]
     """The highest round that each validator asked for."""
+    signs: bool
+    """Whether this node votes at this height."""
+    silent_until: Height
+    """Nothing is signed below this height."""
+    missing_body: Hash32 | None
+    """A proposal, or a decision, whose block has not come."""
+    is_accepted_valid: bool
+    """Whether the execution client has found the accepted block valid."""
     kept: int
     """Messages and bodies in memory."""

@@ -100,6 +100,11 @@ def encode(message: Message) -> bytes:
             return _encode(KIND_DECISION, [message.certificate.to_item()])
 
 
+def encode_again(message: Message) -> bytes:
+    """Return the bytes of a message that was sent before, or is kept: a proposal goes without its body, to be asked for by those who miss it."""
+    return encode_proposal(message, with_block=False) if isinstance(message, Proposal) else encode(message)
+
+
 def encode_proposal(proposal: Proposal, *, with_block: bool = True) -> bytes:
     """Return a PROPOSAL's bytes, on request without the body."""
     block = proposal.block.encode() if proposal.block is not None and with_block else b""

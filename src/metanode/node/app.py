@@ -27,6 +27,7 @@ from metanode.crypto.addresses import format_address
 from metanode.errors import Unavailable
 from metanode.execution.client import TransactionsPending
 from metanode.execution.embedded import EmbeddedOptions, open_embedded
+from metanode.node.clock_offset import clock_offset_s
 from metanode.node.clock_watch import ClockState, ClockWatch
 from metanode.node.driver import Driver
 from metanode.node.genesis_source import find_genesis
@@ -39,7 +40,7 @@ from metanode.node.service_manager import notify_ready, notify_stopping
 from metanode.node.services import ServiceWatch
 from metanode.node.shedding import Shedding
 from metanode.node.sync import ChainSync
-from metanode.node.views import Administration, ChainView, clock_offset_s
+from metanode.node.views import Administration, ChainView
 from metanode.p2p.advertising import is_unspecified
 from metanode.p2p.network import Network, NetworkConfig
 from metanode.p2p.rlpx.handshake import NodeKey

@@ -10,7 +10,7 @@ Bytes from peers are compared with those seen before anything is decoded, and de
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from enum import Enum
 from typing import Final, assert_never
 
@@ -45,7 +45,7 @@ from metanode.consensus.effects import (
     StartResendTimer,
     StartRoundTimer,
 )
-from metanode.consensus.evidence import Equivocation
+from metanode.consensus.evidence import Evidence, Statement
 from metanode.consensus.inputs import (
     BlockImported,
     BodyReceived,
@@ -59,19 +59,21 @@ from metanode.consensus.inputs import (
     WishesChanged,
 )
 from metanode.consensus.machine import Consensus
-from metanode.consensus.messages import Decision, Message, Proposal
+from metanode.consensus.messages import Decision
 from metanode.consensus.record import ConsensusRecord
 from metanode.consensus.relay import is_of_use
 from metanode.consensus.stored import Stored
 from metanode.consensus.tip import Snapshot, Tip
 from metanode.errors import InvalidCertificate, InvalidInput, InvalidSignature
 from metanode.execution.client import ExecutionClient, Head
+from metanode.node.evidence_keeper import EvidenceKeeper
 from metanode.node.execution_worker import ExecutionWorker
-from metanode.node.halt import ConsensusHalted
+from metanode.node.halt import ConsensusHalted, first_halt
 from metanode.node.liveness import LiveGate
 from metanode.node.past_heights import PastHeights
 from metanode.node.ports import Clock, ConsensusStore, Network, Signer, Synchroniser
 from metanode.node.replay import replay
+from metanode.node.silence import Silence, find_silence
 from metanode.node.statistics import Statistics
 from metanode.node.timers import Timers
 from metanode.primitives.types import Address, Hash32, Height
@@ -138,6 +140,7 @@ class Driver:
             feed=self._feed,
             spawn=self._spawn,
         )
+        self._evidence = EvidenceKeeper(store=store, spawn=self._spawn)
         self._timers = Timers(clock=clock, period_s=rules.parameters.period_s, feed=self._feed)
         self._worker = ExecutionWorker(
             client=execution,
@@ -165,7 +168,6 @@ class Driver:
         self._final = Height(0)
         self._final_moved = asyncio.Event()
         self._upon_decided: list[Callable[[Decided], None]] = []
-        self._upon_evidence: list[Callable[[Equivocation], None]] = []
         self.statistics = Statistics()
 
     async def run(self) -> None:
@@ -175,7 +177,7 @@ class Driver:
         try:
             await self._live(stored)
         except* ConsensusHalted as group:
-            halted = _first(group)
+            halted = first_halt(group)
         if halted is not None:
             await self._halt(halted, stored)
 
@@ -216,6 +218,7 @@ class Driver:
         fork = halted.fork
         if fork is not None and stored.fork is None:
             await self._store.save_fork(fork)
+        await self._evidence.save()
         if self._core is None:
             self._core = self._make_core(stored, Height(0))
             self._final = Height(min(self._worker.head, stored.header.height))
@@ -274,6 +277,7 @@ class Driver:
             watermark=signer.watermark if signer else None,
             record=record,
             bodies=[Block.decode(body) for body in stored.bodies],
+            heard=stored.heard,
             silent_until=silent_until,
         )
 
@@ -349,7 +353,7 @@ class Driver:
         """Return what a new connection is sent at once: our own messages of the current height, or why we have halted."""
         if self._halted is not None:
             return [raw for raw, _ in self._proof()]
-        return [_encode_again(message) for message in self._running().own_messages]
+        return [wire.encode_again(message) for message in self._running().own_messages]
 
     def find_body(self, block_hash: Hash32) -> bytes | None:
         """Return an undecided block of the current height, or the tip, encoded."""
@@ -368,7 +372,7 @@ class Driver:
         if height <= core.tip.header.height:
             fork = await self._past.find_fork(certificate)
             if fork is not None:
-                self._feed(ForkProven(fork=fork))
+                self._feed(ForkProven(fork=fork, heard=await self._store.heard(height)))
                 await asyncio.Event().wait()
             return
         if height != core.height:
@@ -430,6 +434,32 @@ class Driver:
         return self._halted
 
     @property
+    def statements(self) -> Sequence[tuple[Address, Statement]]:
+        """What every validator has signed at the open height, of each kind and round the first that came."""
+        core = self._running()
+        return list(core.statements(core.height))
+
+    @property
+    def silence(self) -> Silence | None:
+        """Why this node's key signs nothing at the open height."""
+        return find_silence(self._running(), is_watermark_lost=self._is_silenced)
+
+    @property
+    def target(self) -> Height:
+        """The highest height that is known to be decided."""
+        return self._gate.target
+
+    @property
+    def engine(self) -> ExecutionWorker:
+        """How far the execution client is."""
+        return self._worker
+
+    @property
+    def timers_ms(self) -> Mapping[str, int | None]:
+        """How long until the slot, the round's deadline, the next resending; None for what does not run."""
+        return self._timers.left_ms()
+
+    @property
     def is_timer_armed(self) -> bool:
         """Tell whether the current slot or round has a deadline: true in every live state."""
         return self._timers.is_armed or bool(self._inputs)
@@ -438,9 +468,9 @@ class Driver:
         """Call back after each block that has become visible."""
         self._upon_decided.append(upon_decided)
 
-    def subscribe_evidence(self, upon_evidence: Callable[[Equivocation], None]) -> None:
+    def subscribe_evidence(self, upon_evidence: Callable[[Evidence], None]) -> None:
         """Call back with each new proof that a validator lied."""
-        self._upon_evidence.append(upon_evidence)
+        self._evidence.subscribe(upon_evidence)
 
     # --- effects -----------------------------------------------------------------------------------------------------------------------
 
@@ -452,7 +482,7 @@ class Driver:
                 self._broadcast(effect)
             case Send():
                 self.statistics.send(effect.message)
-                self._network.send(effect.peer, _encode_again(effect.message), effect.message)
+                self._network.send(effect.peer, wire.encode_again(effect.message), effect.message)
             case SendDecision():
                 self._past.send_decision(effect.peer, effect.height)
             case StartBlockTimer():
@@ -478,6 +508,7 @@ class Driver:
                 self.statistics.decide(effect.decided, own=own, now_ms=self._clock.wall_ms())
                 self._worker.finalize(effect.decided)
                 self._wake_importers()
+                self._evidence.keep_heard(self._running(), effect.decided.block.height)
             case HoldProposal():
                 self._hold(effect)
             case FallBehind():
@@ -489,7 +520,7 @@ class Driver:
             case ChargePeer():
                 self._past.charge(effect.peer, effect.reason)
             case SaveEvidence():
-                self._save_evidence(effect)
+                self._evidence.keep(effect.evidence)
             case RoundEntered():
                 self._enter_round(effect)
             case BlockRefused():
@@ -503,7 +534,7 @@ class Driver:
                 assert_never(effect)
 
     def _broadcast(self, effect: Broadcast) -> None:
-        raw = _encode_again(effect.message) if effect.is_repeat else wire.encode(effect.message)
+        raw = wire.encode_again(effect.message) if effect.is_repeat else wire.encode(effect.message)
         self.statistics.send(effect.message)
         self._network.broadcast(raw, effect.message, is_repeat=effect.is_repeat)
 
@@ -562,19 +593,6 @@ class Driver:
 
         log.warning("proposal_ahead_of_clock", height=effect.proposal.height, ms=effect.after_ms)
         asyncio.get_running_loop().call_later(effect.after_ms / 1000, give_again)
-
-    def _save_evidence(self, effect: SaveEvidence) -> None:
-        evidence = effect.evidence
-        log.error(
-            "equivocation",
-            height=evidence.height,
-            round=evidence.round,
-            author="0x" + evidence.author.hex(),
-            step=evidence.first.step.name,
-        )
-        for callback in self._upon_evidence:
-            callback(evidence)
-        self._spawn(self._store.save_evidence(evidence))
 
     async def _write(self) -> None:
         """Make Persist effects durable, one after the other: the signer's file first."""
@@ -671,21 +689,3 @@ class Driver:
         task = self._spawn(coroutine)
         self._height_tasks[task] = None
         task.add_done_callback(lambda done: self._height_tasks.pop(done, None))
-
-
-def _first(group: BaseExceptionGroup[ConsensusHalted]) -> ConsensusHalted:
-    """The halt in a group; two at once have one cause, or two that are as grave."""
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, ConsensusHalted)
-    return found
-
-
-def _encode_again(message: Message) -> bytes:
-    """Return the bytes of a message sent before; a proposal goes without its body, to be asked for by those who miss it."""
-    return (
-        wire.encode_proposal(message, with_block=False)
-        if isinstance(message, Proposal)
-        else wire.encode(message)
-    )

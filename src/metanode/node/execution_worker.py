@@ -87,6 +87,7 @@ class ExecutionWorker:
         self._head_moved = asyncio.Event()
         self._head = Height(0)
         self._is_behind = False
+        self._trouble: str | None = None
         self._height = Height(0)
         self._early: tuple[Height, int, BuildId] | None = None
 
@@ -99,6 +100,11 @@ class ExecutionWorker:
     def backlog(self) -> int:
         """Decided blocks that the client does not have yet."""
         return len(self._decided)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the client does not do what it was asked last; None when it does."""
+        return self._trouble
 
     def finalize(self, decided: Decided) -> None:
         """Queue a durable decision. Raises Unavailable when the client has not taken any of the last `BACKLOG_LIMIT`."""
@@ -199,14 +205,18 @@ class ExecutionWorker:
                         f"height {height}: the decided execution block 0x{payload.hash.hex()} is invalid for this client: {verdict.reason}"
                     )
                 case Unavailable():
-                    log.warning("execution_unavailable", height=height, reason=verdict.reason)
-                    return False
+                    return self._note_unavailable(height, verdict.reason)
         except StorageDamaged:
             raise
         except UnavailableError as error:
-            log.warning("execution_unavailable", height=height, reason=str(error))
-            return False
+            return self._note_unavailable(height, str(error))
+        self._trouble = None
         return True
+
+    def _note_unavailable(self, height: Height, reason: str) -> bool:
+        self._trouble = reason
+        log.warning("execution_unavailable", height=height, reason=reason)
+        return False
 
     # --- decided and undecided blocks --------------------------------------------------------------------------------------------------
 

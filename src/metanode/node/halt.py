@@ -30,6 +30,15 @@ class ConsensusHalted(MetanodeError):  # noqa: N818 - says what happened
         return {"reason": str(self), "fork": None if self.fork is None else _fork_to_json(self.fork)}
 
 
+def first_halt(group: BaseExceptionGroup[ConsensusHalted]) -> ConsensusHalted:
+    """The halt in a group; two at once have one cause, or two that are as grave."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, ConsensusHalted)
+    return found
+
+
 def _fork_to_json(fork: Fork) -> dict[str, Any]:
     validators = fork.validators
 

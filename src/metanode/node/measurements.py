@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from metanode import __version__
 from metanode.consensus.inputs import Mode
 from metanode.crypto.addresses import format_address
+from metanode.node.clock_offset import clock_offset_s
 from metanode.node.round_watch import PHASES
-from metanode.node.views import clock_offset_s
 from metanode.telemetry.build import build_commit
 from metanode.telemetry.metrics import BATCH_BUCKETS, RPC_BUCKETS_S, node_metrics
 from metanode.telemetry.tally import Tally
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from metanode.chain.genesis import Genesis
     from metanode.consensus.effects import Decided
-    from metanode.consensus.evidence import Equivocation
+    from metanode.consensus.evidence import Evidence
     from metanode.execution.embedded import EmbeddedExecution
     from metanode.node.driver import Driver
     from metanode.p2p.network import Network
@@ -102,7 +102,7 @@ class Measurements:
         metrics.set_changes.labels("add").inc(len(after - before))
         metrics.set_changes.labels("drop").inc(len(before - after))
 
-    def upon_evidence(self, evidence: Equivocation) -> None:
+    def upon_evidence(self, evidence: Evidence) -> None:
         """Count a proven lie."""
         self._metrics.equivocations.labels(
             format_address(evidence.author), evidence.first.step.name.lower()

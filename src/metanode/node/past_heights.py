@@ -79,7 +79,7 @@ class PastHeights:
             self.charge(peer, str(error))
         else:
             if fork is not None:
-                self._feed(ForkProven(fork=fork))
+                self._feed(ForkProven(fork=fork, heard=await self._store.heard(fork.height)))
         finally:
             self._comparisons -= 1
 

@@ -8,11 +8,12 @@ from metanode.chain.certificate import Certificate
 from metanode.chain.header import ConsensusHeader
 from metanode.chain.validators import ValidatorSet
 from metanode.consensus.effects import Decided
-from metanode.consensus.evidence import Equivocation
+from metanode.consensus.evidence import Evidence
 from metanode.consensus.fork import Fork
 from metanode.consensus.messages import Message
 from metanode.consensus.stored import Stored
 from metanode.consensus.watermark import SignedStep
+from metanode.consensus.witness import Heard
 from metanode.primitives.types import Address, Hash32, Height
 
 
@@ -49,8 +50,16 @@ class ConsensusStore(Protocol):
         """Return the set that decides a height, up to the one after the tip."""
         ...
 
-    async def save_evidence(self, evidence: Equivocation) -> None:
+    async def save_evidence(self, evidence: Evidence) -> None:
         """Keep a proof; a repetition changes nothing."""
+        ...
+
+    async def save_heard(self, rows: Sequence[tuple[Height, bytes]]) -> None:
+        """Keep what everybody has signed at these heights, in place of what was kept of them; of older heights only so many are kept."""
+        ...
+
+    async def heard(self, height: Height) -> Heard:
+        """Return what everybody has signed at a height, as far as it is kept."""
         ...
 
     async def save_fork(self, fork: Fork) -> None:

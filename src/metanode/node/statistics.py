@@ -23,6 +23,8 @@ class LastMessage:
     round: Round
     at_ms: int
     """Wall clock."""
+    at_s: float
+    """Monotonic."""
 
 
 def _delays() -> Tally:
@@ -63,6 +65,16 @@ class Statistics:
     node_save: Tally = field(default_factory=_operations)
     """Saving consensus' record, bodies and decisions in node.db."""
     last_messages: dict[Address, LastMessage] = field(default_factory=dict)
+    last_by_kind: dict[tuple[Address, str], LastMessage] = field(default_factory=dict)
+    """The last message of each kind, of each validator."""
+    last_seals: dict[Address, Height] = field(default_factory=dict)
+    """The latest block that holds each validator's seal, of those decided in this life."""
+    began_at_s: float | None = None
+    """When this life began, by the event loop's clock."""
+    decided_at_s: float = 0.0
+    """When the last block became visible, or this life began."""
+    final: Height = Height(0)  # noqa: RUF009 - an int
+    """The height up to which all is visible."""
     watch: RoundWatch = field(default_factory=RoundWatch)
     _handled: Input | None = None
     """What the core was given last, whose effects are performed."""
@@ -79,7 +91,13 @@ class Statistics:
 
     def look(self, core: Core, final: Height) -> None:
         """Note where the core stands; `final` is the height up to which all is visible."""
-        self.watch.observe(core, final=final, now=asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        if self.began_at_s is None:
+            self.began_at_s = self.decided_at_s = now
+        elif final > self.final:
+            self.decided_at_s = now
+        self.final = final
+        self.watch.observe(core, final=final, now=now)
 
     def reject(self, raw: bytes, reason: str) -> None:
         """Count a message that is not decoded, or could not be."""
@@ -91,9 +109,14 @@ class Statistics:
         if isinstance(message, Decision):
             self.received[kind] += 1
             return
-        self.last_messages[message.author] = LastMessage(
-            kind=kind, height=message.height, round=message.round, at_ms=now_ms
+        heard = LastMessage(
+            kind=kind,
+            height=message.height,
+            round=message.round,
+            at_ms=now_ms,
+            at_s=asyncio.get_running_loop().time(),
         )
+        self.last_messages[message.author] = self.last_by_kind[message.author, kind] = heard
         if isinstance(message, Commit):
             self.watch.upon_commit(message.author, message.height, asyncio.get_running_loop().time())
         is_late_seal = isinstance(message, Commit) and message.height == core.height - 1
@@ -137,6 +160,8 @@ class Statistics:
     def decide(self, decided: Decided, *, own: Address | None, now_ms: int) -> None:
         """Count a decision that is durable."""
         height = decided.block.height
+        for signer in decided.certificate.addresses(decided.state.last_validators):
+            self.last_seals[signer] = height
         if height in self._importing:
             self._importing.discard(height)
             self.decided["sync"] += 1

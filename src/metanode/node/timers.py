@@ -26,6 +26,17 @@ class Timers:
         now = asyncio.get_running_loop().time()
         return any(timer is not None and timer.when() >= now for timer in (self._block, self._round))
 
+    def left_ms(self) -> dict[str, int | None]:
+        """Return how long until the slot, the round's deadline and the next resending; None for a timer that does not run."""
+        now = asyncio.get_running_loop().time()
+        timers = {"slot": self._block, "round": self._round, "resend": self._resend}
+        return {
+            name: None
+            if timer is None or timer.cancelled() or timer.when() < now
+            else round((timer.when() - now) * 1000)
+            for name, timer in timers.items()
+        }
+
     def start_block(self, effect: StartBlockTimer) -> None:
         """Wait for the slot, at least 0 and at most one period; the round of the height before is over."""
         wait_s = min(max(0.0, effect.due_s - self._clock.wall_ms() / 1000), float(self._period_s))

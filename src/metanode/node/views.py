@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import statistics
-import time
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
+from metanode.consensus.evidence import InvalidEvidence, verify_evidence
 from metanode.consensus.inputs import Mode
 from metanode.crypto.addresses import format_address
 from metanode.errors import InvalidInput
+from metanode.node.consensus_view import describe_consensus
 from metanode.p2p.enode import parse_enode
 from metanode.primitives.hexadecimal import encode_data, encode_quantity
 from metanode.primitives.types import Height
+from metanode.rpc.evidence import evidence_to_json
 from metanode.rpc.ibft import EpochInfo
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from metanode.node.driver import Driver
     from metanode.node.services import ServiceWatch
     from metanode.p2p.network import Network
-    from metanode.p2p.ports import PeerInfo
     from metanode.primitives.types import Address, Hash32
     from metanode.storage.node_store import NodeStore
 
@@ -113,49 +115,25 @@ class ChainView:
 
     def consensus_state(self) -> Mapping[str, Any]:
         """What the core is doing: enough to see from one node why a height does not move."""
-        snapshot = self._driver.snapshot
-        heard = self._driver.statistics.last_messages
-        connected = {peer.proven for peer in self._network.peers()} | {self._own}
-        return {
-            "height": encode_quantity(snapshot.height),
-            "round": encode_quantity(snapshot.round),
-            "phase": snapshot.phase.name.lower(),
-            "mode": self._driver.mode.value,
-            "halted": None if self._driver.halted is None else self._driver.halted.to_json(),
-            "proposer": encode_data(snapshot.proposer),
-            "acceptedBlock": None if snapshot.accepted is None else encode_data(snapshot.accepted),
-            "preparedRound": None
-            if snapshot.prepared_round is None
-            else encode_quantity(snapshot.prepared_round),
-            "prepareWeight": encode_quantity(snapshot.prepare_weight),
-            "commitWeight": encode_quantity(snapshot.commit_weight),
-            "quorumWeight": encode_quantity(snapshot.quorum_weight),
-            "totalWeight": encode_quantity(snapshot.total_power),
-            "timerArmed": self._driver.is_timer_armed,
-            "messagesKept": encode_quantity(snapshot.kept),
-            "validators": [
-                {
-                    "address": encode_data(address),
-                    "connected": address in connected,
-                    "roundWanted": encode_quantity(snapshot.round_change_rounds[address])
-                    if address in snapshot.round_change_rounds
-                    else None,
-                    "lastMessage": None
-                    if address not in heard
-                    else {
-                        "type": heard[address].kind,
-                        "height": encode_quantity(heard[address].height),
-                        "round": encode_quantity(heard[address].round),
-                        "secondsAgo": round(max(0.0, time.time() - heard[address].at_ms / 1000), 1),
-                    },
-                }
-                for address in self._driver.tip.state.validators.addresses
-            ],
-        }
+        return describe_consensus(
+            genesis=self._genesis,
+            driver=self._driver,
+            network=self._network,
+            own=self._own,
+            now_s=asyncio.get_running_loop().time(),
+        )
 
     async def evidence(self) -> Sequence[Mapping[str, Any]]:
-        """Proofs of lies that this node keeps, encoded."""
-        return [{"encoded": encode_data(proof)} for proof in await self._store.evidence()]
+        """Proofs of lies that this node keeps, each verified with the set of its height."""
+        domain = self._genesis.rules.domain
+        found = []
+        for evidence in await self._store.evidence():
+            validators = await self._store.validators(evidence.height)
+            if validators is not None:
+                with contextlib.suppress(InvalidEvidence):
+                    rule = verify_evidence(evidence, domain=domain, validators=validators)
+                    found.append(evidence_to_json(evidence, rule, domain=domain, validators=validators))
+        return found
 
     def epoch(self) -> EpochInfo:
         """Where the head stands in its epoch."""
@@ -297,9 +275,3 @@ class Administration:
         """The newest block that can be read. The driver's tip may be on its way to the disk; None while a start catches up with it."""
         tip = self._driver.tip.header
         return self._final or (tip if tip.height == self._driver.final_height else None)
-
-
-def clock_offset_s(peers: Sequence[PeerInfo]) -> float | None:
-    """How far our clock is from the median of the connected validators' and our own; None without validators."""
-    skews = [peer.clock_skew_ms for peer in peers if peer.is_validator]
-    return -statistics.median([0, *skews]) / 1000 if skews else None

@@ -39,6 +39,7 @@ from metanode.p2p.protocol import (
     Want,
 )
 from metanode.p2p.queue import Outbound, prepare, prepare_large
+from metanode.p2p.refusals import Refusal, claimed_validator
 from metanode.p2p.reputation import Offence
 from metanode.p2p.requests import UnaskedResponse
 from metanode.p2p.rlpx.connection import Ready
@@ -296,16 +297,19 @@ class Exchange:
             raise PeerFault("status: sent twice")
         chain = self._chain
         if status.genesis_hash != chain.genesis_hash:
+            self._note_refusal(peer, status, "genesis")
             raise PeerFault(
                 f"status: genesis {status.genesis_hash.hex()}, ours is {chain.genesis_hash.hex()}",
                 DisconnectReason.USELESS_PEER,
             )
         if (status.network_id, status.chain_id) != (chain.network_id, chain.chain_id):
+            self._note_refusal(peer, status, "network")
             raise PeerFault(
                 f"status: network {status.network_id} and chain {status.chain_id}, ours are {chain.network_id} and {chain.chain_id}",
                 DisconnectReason.USELESS_PEER,
             )
         if not chain.accepts_fork(status.fork_id):
+            self._note_refusal(peer, status, "fork")
             raise PeerFault(
                 f"status: fork id {status.fork_id.hash.hex()}/{status.fork_id.next} is of another chain or an older version",
                 DisconnectReason.USELESS_PEER,
@@ -322,9 +326,27 @@ class Exchange:
         peer.claimed = status.tip.height
         self._note_clock(peer, status.time_ms)
         peer.is_ready = peer.was_ready = True
+        self._roster.refusals.forget(peer.node_id)
         if peer.proven in chain.validators() and peer.remote_host:
             self._roster.note_needed_ip(peer.remote_host)
         self._handlers.upon_peer_ready(peer.info(chain.validators()))
+
+    def _note_refusal(self, peer: Peer, status: Status, reason: str) -> None:
+        self._roster.refusals.add(
+            Refusal(
+                node_id=peer.node_id,
+                address=peer.address,
+                client=peer.client,
+                reason=reason,
+                genesis_hash=status.genesis_hash,
+                chain_id=status.chain_id,
+                validator=claimed_validator(
+                    status, prover=peer.node_id, verifier=self._own_id, session=peer.session
+                ),
+                times=1,
+                at_s=asyncio.get_running_loop().time(),
+            )
+        )
 
     def _upon_heartbeat(self, peer: Peer, heartbeat: Heartbeat) -> None:
         self._note_clock(peer, heartbeat.time_ms)

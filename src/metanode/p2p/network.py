@@ -33,6 +33,7 @@ from metanode.p2p.pins import MemoryPeerStore, PeerStore
 from metanode.p2p.ports import ChainView, NodeHandlers, PeerInfo, Priority, ProofSigner
 from metanode.p2p.proofs import ValidatorRecord
 from metanode.p2p.protocol import GetBlocks, GetBody, Records
+from metanode.p2p.refusals import Refusal
 from metanode.p2p.reputation import Offence
 from metanode.p2p.rlpx.connection import ConnectionLimits, RLPxConnection
 from metanode.p2p.rlpx.handshake import NodeKey
@@ -175,6 +176,10 @@ class Network:
         """Return the peers whose status fits ours."""
         validators = self._chain.validators()
         return [peer.info(validators) for peer in self._roster.ready()]
+
+    def refusals(self) -> list[Refusal]:
+        """Return the nodes of other chains that were met lately."""
+        return self._roster.refusals.all()
 
     def broadcast(self, raw: bytes, priority: Priority) -> None:
         """Push a consensus message of ours to every peer; repeating one sends it again to those who may have missed it."""

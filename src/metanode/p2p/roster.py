@@ -16,6 +16,7 @@ from metanode.p2p.ports import ChainView
 from metanode.p2p.protocol import Message
 from metanode.p2p.queue import prepare
 from metanode.p2p.records import RecordBook
+from metanode.p2p.refusals import Refusals
 from metanode.p2p.reputation import Offence, Reputation
 from metanode.p2p.rlpx.reasons import DisconnectReason
 from metanode.primitives.types import Address, Height
@@ -45,6 +46,7 @@ class Roster:
         """Who is kept connected, by `enode://` text."""
         self.book = RecordBook(chain.genesis_hash, chain.chain_id)
         self.reputation = Reputation()
+        self.refusals = Refusals()
         self.offences: Counter[str] = Counter()
         self._needed_ips: OrderedDict[str, None] = OrderedDict()
 

@@ -14,10 +14,11 @@ from metanode.chain.parameters import ConsensusParameters
 from metanode.chain.state import ConsensusState, next_state
 from metanode.chain.validators import ValidatorSet
 from metanode.consensus.effects import Decided
-from metanode.consensus.evidence import Equivocation
+from metanode.consensus.evidence import Evidence
 from metanode.consensus.fork import Fork
 from metanode.consensus.stored import Stored
 from metanode.consensus.watermark import SignedStep, permits
+from metanode.consensus.witness import Heard, decode_heard
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import SigningRefused
 from metanode.execution.client import ExecutionPayload
@@ -44,7 +45,9 @@ class Disk:
     has_watermark_file: bool = True
     forgets: bool = False
     """Loses record and watermark in every crash: to show that the network then forks."""
-    evidence: list[Equivocation] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    heard: dict[Height, bytes] = field(default_factory=dict)
+    """What everybody has signed at decided heights."""
     fork: Fork | None = None
     payloads: list[ExecutionPayload] = field(default_factory=list)
     """The execution client's own chain."""
@@ -88,6 +91,7 @@ class DiskStore:
             record=disk.record,
             bodies=tuple(body for _, body in disk.bodies.values()),
             fork=disk.fork,
+            heard=tuple((height, decode_heard(data)) for height, data in list(disk.heard.items())[-16:]),
         )
 
     async def save(
@@ -138,10 +142,22 @@ class DiskStore:
         await self._boundary("before fork")
         self._disk.fork = fork
 
-    async def save_evidence(self, evidence: Equivocation) -> None:
+    async def save_evidence(self, evidence: Evidence) -> None:
         """See ConsensusStore."""
         await asyncio.sleep(0)
-        self._disk.evidence.append(evidence)
+        if evidence not in self._disk.evidence:
+            self._disk.evidence.append(evidence)
+
+    async def save_heard(self, rows: Sequence[tuple[Height, bytes]]) -> None:
+        """See ConsensusStore."""
+        await asyncio.sleep(0)
+        self._disk.heard.update(rows)
+
+    async def heard(self, height: Height) -> Heard:
+        """See ConsensusStore."""
+        await asyncio.sleep(0)
+        data = self._disk.heard.get(height)
+        return () if data is None else decode_heard(data)
 
 
 class DiskSigner:

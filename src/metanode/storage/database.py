@@ -17,12 +17,13 @@ Result = TypeVar("Result")
 
 APPLICATION_ID: Final = 0x4D45_5441
 """Written into the file's header: "META"."""
-SCHEMA_VERSION: Final = 2
-"""2 packs headers; the tables are those of 1, whose files are taken over as they are."""
+SCHEMA_VERSION: Final = 3
+"""2 packs headers; 3 keeps what everybody has signed, and writes evidence in another form. Files of 1 and 2 are taken over."""
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a statement waits for another process, such as a backup, before it fails."""
 
-_SCHEMA: Final = """
+_HEARD: Final = "CREATE TABLE IF NOT EXISTS heard (height INTEGER PRIMARY KEY, signed BLOB NOT NULL)"
+_SCHEMA: Final = f"""
 CREATE TABLE fixed (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE current (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE headers (height INTEGER PRIMARY KEY, execution_tag INTEGER NOT NULL, header BLOB NOT NULL);
@@ -33,6 +34,7 @@ CREATE TABLE validator_sets (hash BLOB PRIMARY KEY, validators BLOB NOT NULL) WI
 CREATE TABLE bodies (id INTEGER PRIMARY KEY, height INTEGER NOT NULL, hash BLOB NOT NULL UNIQUE, block BLOB NOT NULL);
 CREATE INDEX bodies_by_height ON bodies (height);
 CREATE TABLE evidence (digest BLOB PRIMARY KEY, height INTEGER NOT NULL, author BLOB NOT NULL, proof BLOB NOT NULL) WITHOUT ROWID;
+{_HEARD};
 CREATE TABLE pins (address TEXT PRIMARY KEY, node_id BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE validator_records (address BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 """
@@ -139,8 +141,12 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         return
     if application != APPLICATION_ID:
         raise StorageDamaged(f"{path}: a database, but none of a Metanode node")
-    if version == 1:
+    if version in {1, 2}:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(_HEARD)
+        connection.execute("DELETE FROM evidence")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
         return
     if version != SCHEMA_VERSION:
         raise StorageFailed(

@@ -18,9 +18,10 @@ from metanode.chain.header import ConsensusHeader
 from metanode.chain.state import ConsensusState
 from metanode.chain.validators import ValidatorSet
 from metanode.consensus.effects import Decided
-from metanode.consensus.evidence import Equivocation
+from metanode.consensus.evidence import Evidence
 from metanode.consensus.fork import Fork
 from metanode.consensus.stored import Stored
+from metanode.consensus.witness import HEIGHTS_BEHIND_MAX, Heard, decode_heard
 from metanode.crypto.hashing import keccak256
 from metanode.errors import InvalidGenesis, InvalidInput, StorageDamaged
 from metanode.primitives import rlp
@@ -30,6 +31,10 @@ from metanode.storage.packed_header import anchor_of, is_whole, pack_header, unp
 
 PAYLOADS_KEPT: Final = 1_024
 """Heights whose blocks stay here, 34 minutes at 2 s: longer than an engine may be behind after a crash."""
+HEARD_KEPT: Final = 1_024
+"""Heights of which all signatures stay here, as many as blocks: who was away that long and comes back with a fork finds who made it."""
+EVIDENCE_KEPT: Final = 64
+"""Proofs against one validator; the first one convicts."""
 
 Value = TypeVar("Value")
 
@@ -110,13 +115,37 @@ class NodeStore:
         """Return a decided height's certificate."""
         return await self._database.read(lambda connection: self._certificate(connection, height))
 
-    async def save_evidence(self, evidence: Equivocation) -> None:
-        """Keep a proof; a repetition changes nothing."""
+    async def save_evidence(self, evidence: Evidence) -> None:
+        """Keep a proof; a repetition changes nothing, nor does one against a validator of whom there are enough."""
         proof = evidence.encode()
         row = (keccak256(proof), evidence.height, evidence.author, proof)
-        await self._database.write(
-            lambda c: c.execute("INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?)", row)
-        )
+
+        def action(connection: sqlite3.Connection) -> None:
+            count = "SELECT count(*) FROM evidence WHERE author = ?"
+            if connection.execute(count, (evidence.author,)).fetchone()[0] < EVIDENCE_KEPT:
+                connection.execute("INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?)", row)
+
+        await self._database.write(action)
+
+    async def save_heard(self, rows: Sequence[tuple[Height, bytes]]) -> None:
+        """Keep what everybody has signed at these heights, in place of what was kept of them."""
+
+        def action(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT OR REPLACE INTO heard VALUES (?, ?)", rows)
+            connection.execute(
+                "DELETE FROM heard WHERE height <= ?", (max(height for height, _ in rows) - HEARD_KEPT,)
+            )
+
+        await self._database.write(action)
+
+    async def heard(self, height: Height) -> Heard:
+        """Return what everybody has signed at a height, as far as it is kept."""
+
+        def action(connection: sqlite3.Connection) -> Heard:
+            row = connection.execute("SELECT signed FROM heard WHERE height = ?", (height,)).fetchone()
+            return () if row is None else self._decoded(decode_heard, row[0], f"what was signed at {height}")
+
+        return await self._database.read(action)
 
     async def save_fork(self, fork: Fork) -> None:
         """Keep the proof that a height was decided twice, the first one only: `load` gives it back in every later life."""
@@ -226,14 +255,14 @@ class NodeStore:
 
         return await self._database.read(action)
 
-    async def evidence(self, *, limit: int = 100) -> Sequence[bytes]:
-        """Return the newest proofs, encoded, by height."""
+    async def evidence(self, *, limit: int = 100) -> Sequence[Evidence]:
+        """Return the newest proofs, by height."""
 
-        def action(connection: sqlite3.Connection) -> list[bytes]:
+        def action(connection: sqlite3.Connection) -> list[Evidence]:
             rows = connection.execute(
                 "SELECT proof FROM evidence ORDER BY height DESC, digest LIMIT ?", (limit,)
             )
-            return [bytes(row[0]) for row in rows.fetchall()]
+            return [self._decoded(Evidence.decode, row[0], "evidence") for row in rows.fetchall()]
 
         return await self._database.read(action)
 
@@ -324,6 +353,13 @@ class NodeStore:
             record=_get(connection, "record"),
             bodies=tuple(bytes(row[0]) for row in rows.fetchall()),
             fork=None if fork is None else self._decoded(Fork.decode, fork, "fork"),
+            heard=tuple(
+                (Height(height), self._decoded(decode_heard, signed, f"what was signed at {height}"))
+                for height, signed in connection.execute(
+                    "SELECT height, signed FROM heard WHERE height > ? ORDER BY height",
+                    (header.height - HEIGHTS_BEHIND_MAX,),
+                ).fetchall()
+            ),
         )
 
     def _save_decision(self, connection: sqlite3.Connection, decided: Decided) -> None:

@@ -59,7 +59,11 @@ GROUPS: Final[dict[str, tuple[Event, ...]]] = {
             "consensus_halted", "error", "reason fork",
             "Going on could contradict what is decided. The node signs nothing more, and stays up to show why; an operator must look.",
         ),
-        _event("equivocation", "error", "height round author step", "A validator has signed two different messages in one place. The proof is kept."),
+        _event(
+            "evidence_found", "error", "rule height round author step",
+            "A validator has signed two messages that no honest one signs: two contents in one place (equivocation), or a round change that forgets "
+            "its own commit. The proof is kept; `ibft_getEvidence` shows it.",
+        ),
         _event(
             "certificate_refused", "warning", "peer reason",
             "A peer has sent a certificate that proves nothing.",

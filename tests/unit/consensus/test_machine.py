@@ -27,7 +27,7 @@ from metanode.consensus.effects import (
     StartBlockTimer,
     StartRoundTimer,
 )
-from metanode.consensus.evidence import Equivocation
+from metanode.consensus.evidence import Evidence
 from metanode.consensus.height import Phase
 from metanode.consensus.inputs import (
     BlockImported,
@@ -261,7 +261,7 @@ def test_a_second_proposal_is_evidence_and_gets_no_vote(bench):
     prepare_block(node, block)
     effects = node.hear(bench.proposal(other))
     (saved,) = of(effects, SaveEvidence)
-    assert isinstance(saved.evidence, Equivocation)
+    assert isinstance(saved.evidence, Evidence)
     assert saved.evidence.author == bench.keys[0].address
     assert {saved.evidence.first.block_hash, saved.evidence.second.block_hash} == {block.hash, other.hash}
     assert sent(effects) == []
@@ -274,7 +274,7 @@ def test_the_proof_of_a_second_proposal_is_checkable_by_anyone(bench):
     (saved,) = of(node.hear(bench.proposal(bench.block(recipient=2))), SaveEvidence)
     evidence = saved.evidence
     for content in (evidence.first, evidence.second):
-        digest = content.digest(bench.domain, evidence.height, evidence.round)
+        digest = content.digest(bench.domain, evidence.height)
         assert recover_address(digest, content.signature) == evidence.author
 
 
@@ -563,7 +563,7 @@ def test_a_late_commit_to_another_block_proves_who_sealed_both(bench):
     assert evidence.author == bench.keys[2].address
     for content, block_hash in ((evidence.first, block.hash), (evidence.second, other.hash)):
         assert content.block_hash == block_hash
-        digest = content.digest(bench.domain, evidence.height, evidence.round)
+        digest = content.digest(bench.domain, evidence.height)
         assert recover_address(digest, content.signature) == evidence.author
     assert not of(node.hear(bench.commit(2, other.hash)), SaveEvidence), "once for each place"
     assert not of(node.hear(bench.commit(3, other.hash, 1)), SaveEvidence), "another round is no proof"

@@ -1,6 +1,7 @@
 """node.db gives back what was saved, whole or not at all, after any end."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sqlite3
@@ -14,12 +15,14 @@ import pytest
 
 from metanode.chain.block import Block
 from metanode.chain.voting import Vote
-from metanode.consensus.evidence import Equivocation, SignedContent
+from metanode.consensus.evidence import Evidence, Statement
 from metanode.consensus.fork import Fork
 from metanode.consensus.messages import Step
 from metanode.errors import InvalidGenesis, StorageDamaged, StorageFailed
-from metanode.primitives.types import Height, Round
+from metanode.primitives import rlp
+from metanode.primitives.types import Address, Hash32, Height, Round
 from metanode.storage import node_store
+from metanode.storage.node_store import EVIDENCE_KEPT, HEARD_KEPT
 
 
 def body_of(block: Block) -> tuple[Height, Any, bytes]:
@@ -157,26 +160,69 @@ def test_heights_are_found_by_execution_hash_and_sets_by_height(
     assert sizes == [4, 4, 4, 4, 5, 5, None]
 
 
-def test_evidence_is_kept_once(open_store: Callable[..., Any], keys: Any) -> None:
-    def proof(height: int) -> Equivocation:
-        contents = [
-            SignedContent(
-                step=Step.PREPARE, block_hash=bytes([n]) * 32, prepared_round=Round(0), signature=bytes(65)
-            )  # type: ignore[arg-type]
-            for n in (1, 2)
-        ]
-        return Equivocation(
-            height=Height(height),
-            round=Round(0),
-            author=keys[0].address,
-            first=contents[0],
-            second=contents[1],
+def proof(author: Address, height: int, round_: int = 0) -> Evidence:
+    first, second = (
+        Statement(
+            step=Step.PREPARE, round=Round(round_), block_hash=Hash32(bytes([n]) * 32), signature=bytes(65)
         )
+        for n in (1, 2)
+    )
+    return Evidence(height=Height(height), author=author, first=first, second=second)
 
-    store = open_store()
+
+def test_evidence_is_kept_once(open_store: Callable[..., Any], keys: Any) -> None:
+    store, author = open_store(), keys[0].address
     for height in (3, 3, 9):
-        asyncio.run(store.save_evidence(proof(height)))
-    assert asyncio.run(open_store().evidence()) == [proof(9).encode(), proof(3).encode()]
+        asyncio.run(store.save_evidence(proof(author, height)))
+    assert asyncio.run(open_store().evidence()) == [proof(author, 9), proof(author, 3)]
+
+
+def test_evidence_against_one_validator_is_bounded_and_leaves_room_for_others(
+    open_store: Callable[..., Any], keys: Any
+) -> None:
+    store = open_store()
+    for round_ in range(EVIDENCE_KEPT + 3):
+        asyncio.run(store.save_evidence(proof(keys[0].address, 1, round_)))
+    asyncio.run(store.save_evidence(proof(keys[1].address, 1)))
+    found = asyncio.run(store.evidence(limit=2 * EVIDENCE_KEPT))
+    assert sum(evidence.author == keys[0].address for evidence in found) == EVIDENCE_KEPT
+    assert sum(evidence.author == keys[1].address for evidence in found) == 1
+
+
+def heard(author: Address, round_: int = 0) -> tuple[tuple[Address, Statement], bytes]:
+    """A statement by an author, and the bytes of a height at which nothing else was heard."""
+    statement = proof(author, 1, round_).first
+    return (author, statement), rlp.encode([[author, [statement.to_item()]]])
+
+
+def test_what_was_heard_of_a_height_is_replaced_and_old_heights_go(
+    open_store: Callable[..., Any], keys: Any
+) -> None:
+    store = open_store()
+    (one, one_bytes), (other, other_bytes) = (heard(keys[n].address, n) for n in (0, 1))
+    asyncio.run(store.save_heard([(Height(1), one_bytes), (Height(2), one_bytes)]))
+    asyncio.run(store.save_heard([(Height(2), other_bytes)]))
+    again = open_store()
+    found = [asyncio.run(again.heard(Height(height))) for height in (1, 2, 3)]
+    assert found == [(one,), (other,), ()]
+    assert asyncio.run(again.load()).heard == ((Height(1), (one,)), (Height(2), (other,)))
+    asyncio.run(again.save_heard([(Height(1 + HEARD_KEPT), one_bytes)]))
+    assert asyncio.run(again.heard(Height(1))) == ()
+    assert asyncio.run(again.heard(Height(2))) == (other,)
+
+
+def test_a_file_of_the_versions_before_is_taken_over_without_evidence_of_another_form(
+    open_store: Callable[..., Any], keys: Any
+) -> None:
+    store = open_store()
+    asyncio.run(store.save_evidence(proof(keys[0].address, 1)))
+    path = store._path
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript("DROP TABLE heard; PRAGMA user_version = 2")
+    again = open_store()
+    assert asyncio.run(again.evidence()) == []
+    assert asyncio.run(again.heard(Height(1))) == ()
 
 
 def test_pins_and_records_survive(open_store: Callable[..., Any]) -> None:

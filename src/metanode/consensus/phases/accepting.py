@@ -7,7 +7,6 @@ from metanode.chain.proposal import validate_block
 from metanode.chain.timing import calculate_hold_ms
 from metanode.consensus.core import Core
 from metanode.consensus.effects import CheckBlock, ExtendRoundTimer, HoldProposal
-from metanode.consensus.equivocations import prove
 from metanode.consensus.height import Phase
 from metanode.consensus.justification import InvalidJustification, verify_justification
 from metanode.consensus.messages import Proposal
@@ -17,13 +16,12 @@ from metanode.primitives.types import Hash32
 
 
 def upon_proposal(core: Core, proposal: Proposal, peer: str) -> None:
-    """Judge a proposal of the current height. A second one in its round is proof of a lie; one of a later round takes us there."""
+    """Judge a proposal of the current height. A second one in its round is a lie and not looked at; one of a later round takes us there."""
     round_ = proposal.round
     if proposal.author != core.current.electorate.proposer(round_):
         return
     seen = core.current.seen.get(round_)
     if seen is not None and seen.block_hash != proposal.block_hash:
-        core.emit(prove(seen, proposal, core.current))
         return
     if seen is not None or round_ < core.current.round:
         core.current.see(proposal)

@@ -8,7 +8,7 @@ from metanode.consensus.core import Core, begin_height
 from metanode.consensus.effects import ChargePeer, Decided, FallBehind
 from metanode.consensus.fork import Fork
 from metanode.consensus.inputs import Mode
-from metanode.consensus.phases import forking, proposing, signing, timers
+from metanode.consensus.phases import forking, proposing, signing, timers, witnessing
 from metanode.consensus.tip import Tip
 from metanode.errors import InvalidInput
 from metanode.primitives.types import Hash32
@@ -91,11 +91,15 @@ def decide(core: Core, certificate: Certificate, block: Block, *, is_old: bool =
     if core.own is not None and core.own not in seals and not is_old and core.may_seal:
         # The decision is durable before the seal leaves: both are in the one Persist below.
         signing.sign_commit(core, round_, block.hash)
+    if not is_old:
+        if block.parent_certificate is not None:
+            witnessing.upon_certificate(core, block.parent_certificate, core.tip.state.last_validators)
+        witnessing.upon_certificate(core, certificate, core.current.electorate.validators)
     state = next_state(core.tip.state, block, core.rules.parameters)
     core.tip = Tip(header=block.header, state=state, certificate=certificate, seals=seals)
     is_announced = core.mode is Mode.LIVE and core.own == core.current.electorate.proposer(round_)
-    core.seen_before = core.current.seen
     core.current = begin_height(core.tip, core.rules)
+    core.witness.enter_height(core.height)
     signing.flush(
         core,
         Decided(block=block, certificate=certificate, state=state),

@@ -5,13 +5,17 @@ from metanode.consensus.effects import Broadcast
 from metanode.consensus.height import Phase
 from metanode.consensus.inputs import Mode, ModeChanged
 from metanode.consensus.messages import Proposal, step_of
-from metanode.consensus.phases import proposing, releasing, rounds, timers, voting
+from metanode.consensus.phases import proposing, releasing, rounds, timers, voting, witnessing
 from metanode.consensus.record import ConsensusRecord
 from metanode.primitives.types import Round
 
 
 def upon_started(core: Core) -> None:
     """Begin a life: stand where the record says, in no round before that of the watermark."""
+    for height, heard in core.restored_heard:
+        # Also what was proven in the last life: it may have ended before the proof was on the disk.
+        core.accuse(core.witness.restore(height, heard))
+    core.restored_heard = ()
     restored = core.restored
     if restored is not None:
         _restore(core, restored)
@@ -34,7 +38,10 @@ def _restore(core: Core, record: ConsensusRecord) -> None:
         core.current.bodies[block.hash] = block
         core.current.saved_bodies.add(block.hash)
     core.current.prepared = record.prepared
+    if record.prepared is not None:
+        witnessing.upon_restored(core, record.prepared)
     for message in record.messages:
+        witnessing.upon_message(core, message)
         core.current.own_messages[step_of(message), message.round] = message
         core.current.released.add((step_of(message), message.round))
 

@@ -14,7 +14,7 @@ from metanode.consensus.messages import (
     SignedMessage,
     step_of,
 )
-from metanode.consensus.phases import accepting, past, rounds, timers, voting
+from metanode.consensus.phases import accepting, past, rounds, timers, voting, witnessing
 from metanode.primitives.types import Height
 
 
@@ -23,6 +23,7 @@ def upon_persisted(core: Core, number: int) -> None:
     while core.unreleased and core.unreleased[0].number <= number:
         released = core.unreleased.popleft()
         for message in released.messages:
+            witnessing.upon_message(core, message)
             core.emit(Broadcast(message=message))
         if released.decided is not None:
             core.emit(Finalize(decided=released.decided))

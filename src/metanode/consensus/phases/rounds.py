@@ -2,7 +2,6 @@
 
 from metanode.consensus.core import Core
 from metanode.consensus.effects import RoundEntered, Send
-from metanode.consensus.equivocations import compare_proposal, prove
 from metanode.consensus.height import Phase
 from metanode.consensus.inputs import Mode
 from metanode.consensus.justification import InvalidJustification, verify_prepared
@@ -48,12 +47,9 @@ def upon_round_change(core: Core, change: RoundChange, peer: str) -> None:
             verify_prepared(change.prepared, core.current.electorate, before=change.round)
         except InvalidJustification:
             return
-        core.emit(compare_proposal(change.prepared, core.current))
     other = core.current.round_changes.add(change, current=core.current.round)
-    if other is not None:
-        core.emit(prove(other, change, core.current))
-        return
-    follow(core)
+    if other is None:
+        follow(core)
 
 
 def follow(core: Core) -> None:

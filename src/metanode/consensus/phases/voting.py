@@ -2,7 +2,6 @@
 
 from metanode.chain.certificate import Certificate
 from metanode.consensus.core import Core
-from metanode.consensus.equivocations import prove
 from metanode.consensus.height import Phase
 from metanode.consensus.messages import Commit, Prepare, PreparedCertificate, Seal, Step
 from metanode.consensus.phases import deciding, signing
@@ -34,9 +33,7 @@ def upon_prepare(core: Core, prepare: Prepare) -> None:
     ):
         return
     other = core.current.prepares.add(prepare, current=core.current.round)
-    if other is not None:
-        core.emit(prove(other, prepare, core.current))
-    elif prepare.round == core.current.round:
+    if other is None and prepare.round == core.current.round:
         _check_prepared(core)
 
 
@@ -69,10 +66,8 @@ def upon_commit(core: Core, commit: Commit) -> None:
     if commit.author not in core.current.electorate.validators:
         return
     other = core.current.commits.add(commit, current=core.current.round)
-    if other is not None:
-        core.emit(prove(other, commit, core.current))
-        return
-    _check_decided(core, commit.round, commit.block_hash)
+    if other is None:
+        _check_decided(core, commit.round, commit.block_hash)
 
 
 def _check_decided(core: Core, round_: Round, block_hash: Hash32) -> None:
