@@ -16,6 +16,7 @@ from metanode.simulation.scenarios.partitions import PARTITIONS
 from metanode.simulation.scenarios.silence import SILENCE
 from metanode.simulation.scenarios.steady import STEADY
 from metanode.simulation.scenarios.story import Scenario
+from metanode.simulation.scenarios.twins import TWINS
 from metanode.simulation.scenarios.wide import WIDE
 
 SCENARIOS: Final[dict[str, Scenario]] = {
@@ -28,5 +29,6 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **FAILURES,
     **FLOODS,
     **FORGERIES,
+    **TWINS,
     **WIDE,
 }
