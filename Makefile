@@ -6,7 +6,7 @@ NPM_TESTS := tests/acceptance/javascript
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down reset status logs test unit sim sim-long acceptance integration rust-test lint fmt docs types bench clean
+.PHONY: help setup setup-dev up down reset status logs test unit sim sim-long acceptance integration faults rust-test lint fmt docs types bench clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ unit: setup-dev ## the tests that take under a minute
 
 integration: setup-dev ## real sockets, real processes
 	$(BIN)/python -m pytest -q tests/integration
+
+faults: setup-dev ## the whole table of real faults on real processes, docs/evidence/faults.md: 45 minutes, goes on where it stopped
+	PYTHONPATH=src $(BIN)/python -m tests.integration.faults $(ARGS)
 
 acceptance: setup-dev ## a real network and users' own tools: web3.py, ethers, viem
 	$(BIN)/python -m pytest -q tests/acceptance

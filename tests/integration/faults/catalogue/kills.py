@@ -1,0 +1,141 @@
+"""kill -9 at random moments: of one, of F + 1, of all."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from tests.acceptance.processes import wait_until
+from tests.integration.faults.catalogue.case import Figures, Group, check_within, repeat
+from tests.integration.faults.cluster import FAULTY_MAX, PERIOD_S, Cluster, timed
+
+from metanode.consensus.messages import Step
+from metanode.storage.signer_log import SLOT_BYTES, _decode
+
+if TYPE_CHECKING:
+    import random
+
+    from tests.integration.faults.cluster import Node
+
+BACK_WITHIN_S = 20.0
+RESUME_AFTER_START_S = 30.0
+RESUME_AFTER_ANSWER_S = 5.0
+CONSENSUS_S = 0.06
+"""All steps of a block are taken in so much time after its slot."""
+
+
+def wait_moment(cluster: Cluster, chance: random.Random) -> None:
+    """Let a random time pass: anywhere in a period, or three times in four in its first moments, when the steps of consensus are taken."""
+    if chance.random() < 0.75:
+        node = cluster.running()[0]
+        slot = int(node.rpc.block(node.height() or 0)["timestamp"], 16) + PERIOD_S
+        moment = slot + chance.uniform(0.0, CONSENSUS_S)
+        time.sleep(max(0.0, moment - time.time()))
+    else:
+        time.sleep(chance.uniform(0.0, PERIOD_S))
+
+
+def last_signed(node: Node) -> str:
+    """The step after which a node was killed, as its signer.log has it."""
+    data = (node.data / "signer.log").read_bytes()
+    for end in range(len(data) // SLOT_BYTES, 1, -1):
+        step = _decode(data[(end - 1) * SLOT_BYTES : end * SLOT_BYTES])
+        if step is not None:
+            return Step(step.step).name
+    return "nothing"
+
+
+def kill_one(cluster: Cluster, chance: random.Random) -> Figures:
+    """Any one; the others go on, and it comes back."""
+    victim = chance.choice(cluster.nodes)
+    others = [node for node in cluster.nodes if node is not victim]
+    wait_moment(cluster, chance)
+    before = cluster.top(others)
+    victim.kill()
+    step = last_signed(victim)
+    next_block_s = timed(lambda: cluster.wait_height(before + 2, nodes=others, within_s=30.0))
+    victim.start()
+    back_s = timed(
+        lambda: wait_until(
+            lambda: (victim.height() or 0) >= cluster.top(others),
+            within_s=2 * BACK_WITHIN_S,
+            what=lambda: f"{victim.name} is at the head again:\n{victim.log[-3000:]}",
+        )
+    )
+    check_within("back at the head", back_s, BACK_WITHIN_S)
+    return {"two blocks after the kill_s": next_block_s, "back at the head_s": back_s, "killed after": step}
+
+
+def kill_too_many(cluster: Cluster, chance: random.Random) -> Figures:
+    """F + 1 at once: nothing is decided without them, and all goes on when they are back."""
+    victims = chance.sample(cluster.nodes, FAULTY_MAX + 1)
+    survivors = [node for node in cluster.nodes if node not in victims]
+    wait_moment(cluster, chance)
+    before = cluster.top()
+    for node in victims:
+        node.signal(9)
+    for node in victims:
+        node.wait_end(within_s=10.0)
+    for node in survivors:
+        wait_until(
+            lambda node=node: int(node.consensus()["round"], 16) >= 1,
+            within_s=30.0,
+            what=f"{node.name} has gone through a round without a decision",
+        )
+    highest = cluster.top(survivors)
+    # What three had sealed before the kill may still be decided.
+    assert highest <= before + 1, f"two of four decided: {before} at the kill, now {highest}"
+    started = time.monotonic()
+    for node in victims:
+        node.start()
+    for node in victims:
+        node.wait_answers()
+    answered = time.monotonic()
+    cluster.wait_height(highest + 1, within_s=2 * RESUME_AFTER_START_S)
+    resumed = time.monotonic()
+    check_within("a block after the quorum answers", resumed - answered, RESUME_AFTER_ANSWER_S)
+    check_within("a block after the quorum is started", resumed - started, RESUME_AFTER_START_S)
+    return {
+        "block after they answer_s": resumed - answered,
+        "block after they are started_s": resumed - started,
+    }
+
+
+def kill_all(cluster: Cluster, chance: random.Random) -> Figures:
+    """All at the same moment: nothing final is lost, which the audit sees."""
+    wait_moment(cluster, chance)
+    tops = [node.height() or 0 for node in cluster.nodes]
+    for node in cluster.nodes:
+        node.signal(9)
+    for node in cluster.nodes:
+        node.wait_end(within_s=10.0)
+    steps = ", ".join(sorted({last_signed(node) for node in cluster.nodes}))
+    started = time.monotonic()
+    for node in cluster.nodes:
+        node.start()
+    for node in cluster.nodes:
+        node.wait_answers()
+    assert [node.height() or 0 for node in cluster.nodes] >= tops, "a node has lost what it had shown"
+    cluster.wait_height(max(tops) + 1, within_s=2 * RESUME_AFTER_START_S)
+    resumed_s = time.monotonic() - started
+    check_within("a block after the start", resumed_s, RESUME_AFTER_START_S)
+    return {"block after they are started_s": resumed_s, "killed after": steps}
+
+
+GROUP = Group(
+    name="kills",
+    cases=(
+        *repeat(
+            20, kill_one, fault="kill -9 one", dose="any node, any moment", in_ci=3,
+            must_hold="the chain goes on; the node is at the head again in 20 s",
+        ),
+        *repeat(
+            20, kill_too_many, fault="kill -9 F + 1", dose="any two, any moment", in_ci=2,
+            must_hold="no block without them; one within 5 s of their return (30 s of their start)",
+        ),
+        *repeat(
+            20, kill_all, fault="kill -9 all", dose="any moment", in_ci=2,
+            must_hold="nothing final is lost; a block within 30 s of the start",
+        ),
+    ),
+)  # fmt: skip
