@@ -16,6 +16,8 @@ from typing import NewType, Protocol
 
 from metanode.chain.attributes import PayloadAttributes
 from metanode.crypto.hashing import keccak256
+from metanode.errors import InvalidInput
+from metanode.errors import Unavailable as UnavailableError
 from metanode.primitives import rlp
 from metanode.primitives.types import Hash32
 
@@ -139,6 +141,13 @@ class ExecutionClient(Protocol):
         """Make a kept block the head, durably, then visible; finalizing the head again changes nothing. Raises errors.Unavailable."""
         ...
 
+    async def import_payloads(self, payloads: Sequence[ExecutionPayload]) -> Head:
+        """Validate and finalize blocks that are decided, in order; those that are final already change nothing. Return the head.
+
+        Raises errors.Unavailable, and errors.InvalidInput for an invalid block: the blocks before it are final then.
+        """
+        ...
+
     async def payload(self, number: int) -> ExecutionPayload | None:
         """Return a finalized block, None when the client does not have it. Raises errors.Unavailable."""
         ...
@@ -154,3 +163,16 @@ class ExecutionClient(Protocol):
     async def rpc(self, method: str, params: bytes) -> bytes:
         """Answer one stateless JSON-RPC method: JSON parameters in, the whole member of the response out, as in `"result":"0x1"` or `"error":{…}`."""
         ...
+
+
+async def import_one_by_one(client: ExecutionClient, payloads: Sequence[ExecutionPayload]) -> Head:
+    """`ExecutionClient.import_payloads` of a client that has no faster way."""
+    for payload in payloads:
+        match await client.validate(payload):
+            case Invalid(reason=reason):
+                raise InvalidInput(reason)
+            case Unavailable(reason=reason):
+                raise UnavailableError(reason)
+            case Valid():
+                await client.finalize(payload.hash)
+    return await client.head()

@@ -153,6 +153,11 @@ class EmbeddedExecution:
         self._builds.clear()
         return _head(head)
 
+    async def import_payloads(self, payloads: Sequence[ExecutionPayload]) -> Head:
+        """See ExecutionClient. Faster than one by one: a block's signatures are recovered while the one before it runs."""
+        blocks = [(payload.execution_rlp, payload.requests) for payload in payloads]
+        return _head(await self._on(self._deciding, "import", lambda: self.engine.import_blocks(blocks)))
+
     async def payload(self, number: int) -> ExecutionPayload | None:
         """See ExecutionClient."""
         found = await self._on(self._reading, "payload", lambda: self.engine.payload(number))
@@ -182,11 +187,6 @@ class EmbeddedExecution:
     async def rpc(self, method: str, params: bytes) -> bytes:
         """See ExecutionClient."""
         return await self._on(self._reading, "rpc", lambda: self.engine.rpc(method, params))
-
-    async def import_payloads(self, payloads: Sequence[ExecutionPayload]) -> Head:
-        """Validate and finalize decided blocks in order, faster than one by one. Raises errors.Unavailable, and errors.InvalidInput for an invalid block."""
-        blocks = [(payload.execution_rlp, payload.requests) for payload in payloads]
-        return _head(await self._on(self._deciding, "import", lambda: self.engine.import_blocks(blocks)))
 
     def set_syncing(self, *, starting: int, current: int, highest: int | None) -> None:
         """Answer `eth_syncing` with this progress from now on; with false when `highest` is None."""

@@ -39,6 +39,7 @@ from metanode.execution.client import (
     Unavailable,
     Valid,
     Verdict,
+    import_one_by_one,
 )
 from metanode.primitives import rlp
 from metanode.primitives.types import ZERO_ADDRESS, Hash32
@@ -152,6 +153,10 @@ class FakeExecution:
         """See ExecutionClient."""
         await self._disturb("finalize")
         return self._finalize(execution_hash)
+
+    async def import_payloads(self, payloads: Sequence[ExecutionPayload]) -> Head:
+        """See ExecutionClient."""
+        return await import_one_by_one(self, payloads)
 
     async def payload(self, number: int) -> ExecutionPayload | None:
         """See ExecutionClient."""

@@ -498,3 +498,7 @@ class _SyncTarget:
     async def import_decided(self, block: Block, certificate: Certificate) -> None:
         """Take the next block."""
         await self._driver.import_decided(block, certificate)
+
+    def hold_back(self, *, is_behind: bool) -> None:
+        """Take no part while others are known to be ahead."""
+        self._driver.hold_back(is_behind=is_behind)

@@ -69,6 +69,7 @@ from metanode.execution.client import ExecutionClient, Head
 from metanode.node.evidence_keeper import EvidenceKeeper
 from metanode.node.execution_worker import ExecutionWorker
 from metanode.node.halt import ConsensusHalted, first_halt
+from metanode.node.imports import ImportsAhead
 from metanode.node.liveness import LiveGate
 from metanode.node.past_heights import PastHeights
 from metanode.node.ports import Clock, ConsensusStore, Network, Signer, Synchroniser
@@ -89,8 +90,6 @@ SEEN_MAX: Final = 8_192
 SEEN_WHOLE_BYTES: Final = 256
 """Longer messages are remembered by a hash."""
 BODY_RETRY_S: Final = 0.5
-IMPORTS_AHEAD_MAX: Final = 16
-"""Imported blocks that may wait for the execution client."""
 NEVER: Final = Height(2**63)
 
 
@@ -159,6 +158,7 @@ class Driver:
         self._seen: set[bytes] = set()
         self._wishes: dict[Address, bool] = {}
         self._is_behind = False
+        self._imports = ImportsAhead()
         self._mode = Mode.SYNCING
         self._halted: ConsensusHalted | None = None
         self._is_silenced = False
@@ -251,6 +251,9 @@ class Driver:
         self.statistics.upon_input(event)
         for effect in core.handle(event):
             self._perform(effect)
+        if isinstance(event, BlockImported):
+            # The next one is verified while this one is on its way to the disk.
+            self._wake_importers()
         self.statistics.look(core, self._final)
 
     async def _recover(self, stored: Stored) -> Height:
@@ -381,11 +384,15 @@ class Driver:
             await asyncio.Event().wait()
         core.verify_import(block, certificate)
         self.statistics.import_block(height)
+        self._imports.add(height, len(block.execution_rlp))
         self._feed(BlockImported(block=block, certificate=certificate))
-        while self._final < height and (
-            core.tip.header.height < height or self._worker.backlog >= IMPORTS_AHEAD_MAX
-        ):
+        while core.tip.header.height < height or self._imports.is_full(self._final):
             await self._final_moved.wait()
+
+    def hold_back(self, *, is_behind: bool) -> None:
+        """Take part in nothing while sync imports certified blocks of others, whatever is known about how far they are."""
+        self._gate.is_held_back = is_behind
+        self._update_mode()
 
     def set_wishes(self, wishes: Mapping[Address, bool]) -> None:
         """Replace the operator's wishes on membership: True to add, False to drop."""

@@ -8,6 +8,7 @@ decided block that the client calls invalid stops the node.
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -20,7 +21,7 @@ from metanode.chain.timing import calculate_due, calculate_timestamp
 from metanode.consensus.effects import Decided
 from metanode.consensus.inputs import Input, PayloadBuilt, PayloadMissed, VerdictGiven
 from metanode.consensus.tip import Tip
-from metanode.errors import StorageDamaged
+from metanode.errors import InvalidInput, StorageDamaged
 from metanode.errors import Unavailable as UnavailableError
 from metanode.execution.client import (
     BuildId,
@@ -53,6 +54,9 @@ BACKLOG_MAX: Final = 2
 """Decided blocks waiting for the client, above which the node counts as catching up."""
 BACKLOG_LIMIT: Final = 1_024
 """Decided blocks that may wait in memory: as many as the store keeps whole, so that a new life goes on from there."""
+IMPORT_BLOCKS: Final = 16
+IMPORT_BYTES: Final = 1024 * 1024
+"""Decided blocks that are given to the client in one go: enough to keep its stages busy, few enough that they are visible soon."""
 
 
 class ExecutionWorker:
@@ -240,6 +244,8 @@ class ExecutionWorker:
             pause_s = min(2 * pause_s, RETRY_MAX_S)
 
     async def _finalize_next(self) -> bool:
+        if await self._finalize_many():
+            return True
         decided = self._decided[0]
         block = decided.block
         if block.height <= self._head:
@@ -256,6 +262,41 @@ class ExecutionWorker:
             self._set_behind(is_behind=False)
         self._upon_finalized(decided)
         return True
+
+    async def _finalize_many(self) -> bool:
+        """Give the client the next few blocks that wait, if there are some; tell whether it took any."""
+        batch: list[Decided] = []
+        size = 0
+        for decided in islice(self._decided, IMPORT_BLOCKS):
+            size += len(decided.block.execution_rlp)
+            if decided.block.height != self._head + 1 + len(batch) or (batch and size > IMPORT_BYTES):
+                break
+            batch.append(decided)
+        if len(batch) < 2:
+            return False
+        payloads = [
+            ExecutionPayload(execution_rlp=decided.block.execution_rlp, requests=decided.block.requests)
+            for decided in batch
+        ]
+        try:
+            reached = (await self._client.import_payloads(payloads)).number
+        except StorageDamaged:
+            raise
+        except (UnavailableError, InvalidInput) as error:
+            # Those before the block at fault are final. That one is asked about alone, which tells what is wrong.
+            log.debug("import_interrupted", height=batch[0].block.height, reason=str(error)[:200])
+            try:
+                reached = (await self._client.head()).number
+            except UnavailableError:
+                return False
+        taken = [decided for decided in batch if decided.block.height <= reached]
+        for decided in taken:
+            self._decided.popleft()
+            self._set_head(decided.block.height)
+            if not self._decided:
+                self._set_behind(is_behind=False)
+            self._upon_finalized(decided)
+        return bool(taken)
 
     async def _compare(self, block: Block) -> None:
         """Halt if the client, which was ahead, has another block at a height that is now decided."""

@@ -22,6 +22,8 @@ class LiveGate:
         self._visible: dict[str, tuple[Address, Height]] = {}
         self._target = Height(0)
         self._has_opened = False
+        self.is_held_back = False
+        """Sync brings certified blocks that others have decided: they are ahead, whatever else is known of them."""
 
     @property
     def target(self) -> Height:
@@ -55,7 +57,7 @@ class LiveGate:
 
     def is_open(self, tip: Height, electorate: Electorate, now: float) -> bool:
         """Tell whether this node may take part. Once open, it closes only while a higher height is known to be decided."""
-        if tip < self._target:
+        if tip < self._target or self.is_held_back:
             return False
         if not self._has_opened:
             self._has_opened = now >= self.waits_until or self.is_certain(tip, electorate)

@@ -151,12 +151,17 @@ class PeerHandlers:
 
     async def blocks(self, first: Height, count: int, bytes_max: int) -> Sequence[bytes]:
         """See NodeHandlers."""
-        found = []
+        found: list[bytes] = []
+        size = 0
         for entry in await self._store.heights(first, count, bytes_max=bytes_max):
+            # The store counts what it has itself; old payloads are the engine's, and may be large too.
+            if size >= bytes_max:
+                break
             block = entry.block if entry.block is not None else await self._old_block(entry.header.height)
             if block is None:
                 break
             found.append(encode_decided(block, entry.certificate))
+            size += len(found[-1])
         return found
 
     async def body(self, block_hash: Hash32) -> bytes | None:

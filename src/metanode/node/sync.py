@@ -1,39 +1,39 @@
 """Catching up: decided blocks with their certificates from peers, in order, verified before they count.
 
-One batch is fetched while the one before is imported, no more. What a peer claims about its height only says whom to ask;
-nothing counts but a certificate that verifies. A peer whose blocks do not is charged, and another one is asked.
+Fetching, verifying, storing and executing overlap: `fetching.Window` has the next ranges under way from several peers, the driver's core
+verifies a block's certificate while those before it go to the disk and the execution client, and each stage is bounded. What a peer claims
+about its height only says whom to ask; nothing counts but a certificate that verifies. A peer whose blocks do not is charged, and
+another one is asked. Everything imported is durable, so a new life goes on where the last one ended.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
-from metanode.errors import InvalidInput, Unavailable
-from metanode.p2p.reputation import Offence
+from metanode.errors import InvalidInput
+from metanode.node.fetching import Answer, BlockSource, Sources, Window
 from metanode.primitives import rlp
 from metanode.primitives.types import Height
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from metanode.p2p.enode import NodeId
-
 log = structlog.get_logger(__name__)
 
-BATCH_BLOCKS: Final = 128
-"""Blocks asked for at once; a peer sends fewer when they are large."""
 RETRY_S: Final = 0.5
 """Pause when nobody delivers."""
+LOOK_S: Final = 1.0
+"""A claim above our tip counts once the tip has stood still for so long: in a live network everybody is behind for a moment."""
+WAKE_S: Final = 0.25
+"""A run looks at least so often whether a claim has fallen or a peer is slow."""
 PROGRESS_BLOCKS: Final = 1_000
 """A line in the log after so many."""
-
-
 REPORTED_BLOCKS: Final = 4
 """A node closer to the target than this is not called syncing: it is there before a caller has read the answer."""
 
@@ -46,17 +46,7 @@ class SyncProgress:
     """Where it began."""
     current: Height
     highest: Height
-    """The height known to be decided."""
-
-
-class BlockSource(Protocol):
-    """The peers."""
-
-    async def request_blocks(self, first: Height, count: int) -> tuple[NodeId, list[bytes]]:
-        """Consecutive decided blocks from `first`, and who sent them. Raises errors.Unavailable when nobody does."""
-
-    def report(self, node_id: NodeId, offence: Offence) -> None:
-        """Charge a peer."""
+    """The height known to be decided, or claimed by a peer that has proven a part of it."""
 
 
 class Importer(Protocol):
@@ -68,6 +58,9 @@ class Importer(Protocol):
 
     async def import_decided(self, block: Block, certificate: Certificate) -> None:
         """Take the next block. Raises InvalidInput when it is not proven or breaks a rule."""
+
+    def hold_back(self, *, is_behind: bool) -> None:
+        """Take no part in consensus while certified blocks are coming in that others have decided."""
 
 
 def encode_decided(block: bytes, certificate: Certificate) -> bytes:
@@ -83,6 +76,11 @@ def decode_decided(data: bytes) -> tuple[Block, Certificate]:
     return block, certificate
 
 
+def _check_height(block: Block, expected: Height) -> None:
+    if block.height != expected:
+        raise InvalidInput(f"decided block: height {expected} was asked for, found {block.height}")
+
+
 class ChainSync:
     """Fetches what others have decided. Owner: the task of `run`; `fall_behind` is called in the same loop."""
 
@@ -91,6 +89,7 @@ class ChainSync:
         self._upon_progress = upon_progress
         self._target = Height(0)
         self._woken = asyncio.Event()
+        self._stood_at: tuple[Height, float] = (Height(0), float("-inf"))
 
     @property
     def target(self) -> Height:
@@ -104,87 +103,91 @@ class ChainSync:
 
     async def run(self, source: BlockSource, importer: Importer) -> None:
         """Catch up whenever the node falls behind, until cancelled."""
+        sources = Sources(source)
         while True:
             self._woken.clear()
             height = importer.decided_height
-            if height >= self._target:
-                await self._woken.wait()
+            if height >= self._target and not self._is_left_behind(sources, height):
+                await self._wait_woken()
                 continue
-            log.info("sync_started", height=height, target=self._target)
+            sources.forget_gone()
             try:
-                await self._catch_up(source, importer, starting=height)
+                await self._catch_up(sources, importer, starting=height)
+            finally:
+                importer.hold_back(is_behind=False)
+            if importer.decided_height >= self._target:
                 self._upon_progress(None)
-            except (InvalidInput, Unavailable) as error:
-                log.debug("sync_paused", height=importer.decided_height, reason=str(error)[:200])
+            if importer.decided_height < self._target or importer.decided_height == height:
                 await asyncio.sleep(RETRY_S)
 
-    async def _catch_up(self, source: BlockSource, importer: Importer, *, starting: Height) -> None:
-        """Fetch and import until the target is reached; raises when a batch can't be had or is wrong."""
-        async with _Fetcher(source) as fetcher:
-            while (current := importer.decided_height) < self._target:
-                if self._target - current >= REPORTED_BLOCKS:
-                    self._upon_progress(
-                        SyncProgress(starting=starting, current=current, highest=self._target)
-                    )
-                if not fetcher.is_fetching:
-                    fetcher.begin(Height(importer.decided_height + 1))
-                sender, batch = await fetcher.take()
-                following = Height(importer.decided_height + len(batch) + 1)
-                if following <= self._target:
-                    fetcher.begin(following)
-                await _import(source, importer, sender, batch)
+    def _is_left_behind(self, sources: Sources, height: Height) -> bool:
+        """Whether peers claim to be ahead, and our tip has stood still for a while."""
+        now = asyncio.get_running_loop().time()
+        if self._stood_at[0] != height:
+            self._stood_at = (height, now)
+        if now - self._stood_at[1] < LOOK_S:
+            return False
+        return sources.highest_claim() > height
 
-
-async def _import(source: BlockSource, importer: Importer, sender: NodeId, batch: list[bytes]) -> None:
-    for data in batch:
+    async def _wait_woken(self) -> None:
         try:
-            block, certificate = decode_decided(data)
-            await importer.import_decided(block, certificate)
-        except InvalidInput as error:
-            height = importer.decided_height + 1
-            log.warning("sync_refused", peer=sender.hex()[:16], height=height, reason=str(error)[:200])
-            source.report(sender, Offence.BAD_BLOCKS)
-            raise
-        if block.height % PROGRESS_BLOCKS == 0:
-            log.info("sync_progress", height=block.height)
+            async with asyncio.timeout(LOOK_S):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
 
+    async def _catch_up(self, sources: Sources, importer: Importer, *, starting: Height) -> None:
+        """Fetch and import until what is known to be decided is reached and nobody who delivers is ahead, or nobody delivers."""
+        has_begun = False
+        async with Window(sources, Height(starting + 1)) as window:
+            while True:
+                tip = importer.decided_height
+                # Claims fall and peers go: the goal is that of this moment.
+                goal = max(self._target, sources.highest_claim())
+                if tip >= goal:
+                    break
+                window.fill(tip, goal)
+                answer = window.take(tip)
+                if answer is None:
+                    if not window.is_asking:
+                        break
+                    await window.wait(WAKE_S)
+                    continue
+                imported = await self._import(window, importer, answer)
+                if imported and not has_begun:
+                    has_begun = True
+                    log.info("sync_started", height=starting, target=goal)
+                if imported:
+                    self._tell(window, importer, starting)
+        if importer.decided_height < self._target:
+            log.debug("sync_paused", height=importer.decided_height, reason="no peer gives the next blocks")
 
-class _Fetcher:
-    """At most one request under way, owned by the block it is used in."""
+    async def _import(self, window: Window, importer: Importer, answer: Answer) -> bool:
+        """Import what has come, in order; return whether any of it was good. Who has sent something else is charged."""
+        expected = answer.first
+        for data in answer.blocks:
+            try:
+                block, certificate = decode_decided(data)
+                _check_height(block, expected)
+                await importer.import_decided(block, certificate)
+            except InvalidInput as error:
+                log.warning(
+                    "sync_refused", peer=answer.peer.hex()[:16], height=expected, reason=str(error)[:200]
+                )
+                window.refuse(answer, importer.decided_height)
+                return expected > answer.first
+            if expected == answer.first:
+                window.credit(answer)
+                importer.hold_back(is_behind=True)
+            if block.height % PROGRESS_BLOCKS == 0:
+                log.info("sync_progress", height=block.height)
+            expected = Height(expected + 1)
+            # What comes meanwhile makes room for the next question.
+            window.fill(importer.decided_height, max(self._target, window.sources.highest_claim()))
+        return True
 
-    def __init__(self, source: BlockSource) -> None:
-        self._source = source
-        self._tasks = asyncio.TaskGroup()
-        self._fetch: asyncio.Task[tuple[NodeId, list[bytes]] | Unavailable] | None = None
-
-    async def __aenter__(self) -> Self:
-        await self._tasks.__aenter__()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        if self._fetch is not None:
-            self._fetch.cancel()
-        await self._tasks.__aexit__(None, None, None)
-
-    @property
-    def is_fetching(self) -> bool:
-        return self._fetch is not None
-
-    def begin(self, first: Height) -> None:
-        assert self._fetch is None, "one request at a time"
-        self._fetch = self._tasks.create_task(self._request(first), name=f"sync from {first}")
-
-    async def take(self) -> tuple[NodeId, list[bytes]]:
-        assert self._fetch is not None, "begin comes before take"
-        result = await self._fetch
-        self._fetch = None
-        if isinstance(result, Unavailable):
-            raise result
-        return result
-
-    async def _request(self, first: Height) -> tuple[NodeId, list[bytes]] | Unavailable:
-        try:
-            return await self._source.request_blocks(first, BATCH_BLOCKS)
-        except Unavailable as error:
-            # Handed over as a value: a failure here must not cancel the import that runs beside it.
-            return error
+    def _tell(self, window: Window, importer: Importer, starting: Height) -> None:
+        current = importer.decided_height
+        highest = max(self._target, window.sources.highest_claim(delivered=True))
+        if highest - current >= REPORTED_BLOCKS:
+            self._upon_progress(SyncProgress(starting=starting, current=current, highest=highest))

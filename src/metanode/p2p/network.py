@@ -52,7 +52,8 @@ INBOUND_INTERVAL_S: Final = 30.0
 """The same address may not call again within this (go-ethereum's); loopback and the addresses of needed peers may."""
 INBOUND_ADDRESSES_MAX: Final = 4096
 BODY_TIMEOUT_S: Final = 2.0
-BLOCKS_TIMEOUT_S: Final = 5.0
+BLOCKS_TIMEOUT_S: Final = 10.0
+"""A megabyte, which is what sync asks for, at a million bits a second."""
 DISCOVERED_MAX: Final = 256
 DISCOVERED_RETRY_S: Final = 30.0
 ADDRESS_INTERVAL_S: Final = 10.0
@@ -196,6 +197,10 @@ class Network:
     def announce_decided(self, height: Height, certificate: bytes) -> None:
         """Tell peers that we have decided a height, once `ChainView.tip` says so."""
         self._exchange.announce_decided(height, certificate)
+
+    def claims(self) -> dict[NodeId, Height]:
+        """Return the height that each connected peer says it has, or has sent a certificate of; proves nothing, and goes with the peer."""
+        return {peer.node_id: peer.height for peer in self._roster.peers.values() if peer.is_ready}
 
     def highest_claim(self) -> Height:
         """Return the highest height that a connected peer claims; proves nothing, and falls when that peer goes."""

@@ -37,6 +37,8 @@ class Offence(Enum):
     """An answer to no question."""
     TOO_MANY_REQUESTS = auto()
     NO_ANSWER = auto()
+    SLOW = auto()
+    """Blocks that others, asked later, sent sooner."""
 
 
 PENALTIES: Final = {
@@ -48,6 +50,7 @@ PENALTIES: Final = {
     Offence.UNASKED: 25,
     Offence.TOO_MANY_REQUESTS: 10,
     Offence.NO_ANSWER: 5,
+    Offence.SLOW: 34,
 }
 """Points for each."""
 

@@ -22,6 +22,7 @@ from metanode.execution.client import (
     Submission,
     Unavailable,
     Verdict,
+    import_one_by_one,
 )
 from metanode.execution.fake import FakeExecution
 from metanode.primitives.types import Hash32
@@ -114,6 +115,10 @@ class SimulatedEngine:
         """See ExecutionClient."""
         await self._take_time("finalize")
         return await self._client.finalize(execution_hash)
+
+    async def import_payloads(self, payloads: Sequence[ExecutionPayload]) -> Head:
+        """See ExecutionClient."""
+        return await import_one_by_one(self, payloads)
 
     async def payload(self, number: int) -> ExecutionPayload | None:
         """See ExecutionClient."""

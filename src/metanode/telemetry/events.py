@@ -94,9 +94,12 @@ GROUPS: Final[dict[str, tuple[Event, ...]]] = {
             "The execution client has restarted without its last blocks; it is given them again, and the node signs nothing meanwhile.",
         ),
         _event("verdict_unavailable", "debug", "height reason", "The execution client cannot judge a proposal yet; it is asked again."),
+        _event("import_interrupted", "debug", "height reason", "The client did not take several decided blocks in one go; they are given one by one."),
         _event("sync_started", "info", "height target", "The node is behind and fetches blocks."),
         _event("sync_progress", "info", "height", "So far blocks are imported; logged at round heights."),
         _event("sync_paused", "debug", "height reason", "No peer could give the next blocks; tried again soon."),
+        _event("sync_unanswered", "debug", "peer height reason", "A peer did not give the blocks that it was asked for; it rests."),
+        _event("sync_overtaken", "info", "peer height", "A peer was slow, and another one asked later sent the same blocks sooner."),
         _event("sync_refused", "warning", "peer height reason", "A peer has given blocks that are not the decided ones."),
     ),
     "Peers": (

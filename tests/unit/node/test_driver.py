@@ -16,6 +16,7 @@ from metanode.errors import InvalidCertificate, InvalidInput, SigningRefused
 from metanode.execution.client import ExecutionPayload, Invalid, Valid
 from metanode.execution.fake import FakeExecution
 from metanode.node.driver import INPUTS_MAX, Reception
+from metanode.node.imports import IMPORTS_AHEAD_MAX
 from metanode.node.liveness import WAIT_FOR_PEERS_S, LiveGate
 from metanode.primitives.types import Hash32, Height, Round
 from metanode.simulation.cluster import GENESIS_TIME, Cluster
@@ -302,6 +303,61 @@ def test_sync_imports_only_what_is_proven():
             assert driver.tip.header.height == 3
 
     play_with_late_follower(scenario)
+
+
+def test_imported_blocks_wait_for_disk_and_client_in_a_bounded_number():
+    async def scenario(cluster: Cluster) -> None:
+        async with cluster.running():
+            await cluster.wait_height(2 * IMPORTS_AHEAD_MAX, within_s=300)
+            disk = cluster.nodes[0].disk
+            cluster.network.partition([0, 1, 2, 3])
+            cluster.start(4)
+            await cluster.wait_s(1)
+            driver = cluster.nodes[4].driver
+            is_stuck = asyncio.Event()
+            finalize = driver._worker._client.finalize
+
+            async def waiting(execution_hash: Hash32):
+                await is_stuck.wait()
+                return await finalize(execution_hash)
+
+            driver._worker._client.finalize = waiting
+
+            async def import_all() -> None:
+                blocks = disk.blocks[: 2 * IMPORTS_AHEAD_MAX]
+                for block, certificate in zip(blocks, disk.certificates, strict=False):
+                    await driver.import_decided(block, certificate)
+
+            async with asyncio.TaskGroup() as tasks:
+                importing = tasks.create_task(import_all())
+                await cluster.wait_s(30)
+                assert not importing.done()
+                assert driver.final_height == 0
+                assert driver.tip.header.height == IMPORTS_AHEAD_MAX + 1
+                is_stuck.set()
+            assert driver.tip.header.height == 2 * IMPORTS_AHEAD_MAX
+
+    play_with_late_follower(scenario)
+
+
+def test_a_validator_that_sync_holds_back_signs_nothing_until_it_is_let_go():
+    async def scenario(cluster: Cluster) -> None:
+        async with cluster.running():
+            await cluster.wait_height(2)
+            driver = cluster.nodes[0].driver
+            driver.hold_back(is_behind=True)
+            await cluster.wait_s(1)
+            assert driver.mode is Mode.SYNCING
+            height = driver.tip.header.height
+            await cluster.wait_height(height + 3, nodes=[1, 2, 3])
+            assert driver.mode is Mode.SYNCING
+            watermark = cluster.nodes[0].disk.watermark
+            assert watermark is None or watermark.height <= height + 1
+            driver.hold_back(is_behind=False)
+            await cluster.wait_s(5)
+            assert driver.mode is Mode.LIVE
+
+    play(scenario)
 
 
 def play_with_late_follower(scenario: Callable[[Cluster], Awaitable[None]]) -> None:

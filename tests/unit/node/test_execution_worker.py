@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from metanode.chain.attributes import PayloadAttributes
 from metanode.errors import StorageDamaged
 from metanode.errors import Unavailable as UnavailableError
+from metanode.execution.client import ExecutionPayload, Invalid, Verdict
 from metanode.execution.fake import FakeExecution, fake_genesis
 from metanode.node.execution_worker import BACKLOG_LIMIT, ExecutionWorker
-from metanode.primitives.types import Address, Height
+from metanode.node.halt import ConsensusHalted
+from metanode.primitives.types import Address, Hash32, Height
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -127,3 +130,94 @@ def test_a_client_that_has_lost_blocks_is_told_of_once_and_gets_them_again() -> 
 
     asyncio.run(scenario())
     assert lost == [(0, Height(3))], "one loss is told once, and none is seen where nothing is missing"
+
+
+async def chain_of(blocks: int) -> list[Any]:
+    """Decisions of so many heights, each execution block on the one before."""
+    client = FakeExecution(GENESIS)
+    found = []
+    for number in range(1, blocks + 1):
+        head = await client.head()
+        attributes = PayloadAttributes(
+            timestamp=head.timestamp + 2, fee_recipient=Address(bytes(20)), prev_randao=Hash32(bytes(32)), withdrawals=(),
+            parent_beacon_block_root=Hash32(bytes(32)), gas_limit=30_000_000,
+        )  # fmt: skip
+        built = await client.take_build(await client.start_build(head.hash, attributes), deadline_s=1.0)
+        await client.validate(built)
+        await client.finalize(built.hash)
+        block = SimpleNamespace(
+            height=Height(number), execution_rlp=built.execution_rlp, requests=built.requests,
+            header=SimpleNamespace(execution_hash=built.hash),
+        )  # fmt: skip
+        found.append(SimpleNamespace(block=block))
+    return found
+
+
+def test_decisions_that_wait_are_given_to_the_client_several_at_a_time_and_told_one_by_one() -> None:
+    finalized: list[Any] = []
+    batches: list[int] = []
+
+    async def scenario() -> None:
+        async def undisturbed(_: str) -> None: ...
+
+        held = worker(undisturbed, finalized)
+        original = held._client.import_payloads
+
+        async def watched(payloads: Any) -> Any:
+            batches.append(len(payloads))
+            return await original(payloads)
+
+        held._client.import_payloads = watched  # type: ignore[method-assign]
+        for one in await chain_of(40):
+            held.finalize(one)
+        await run_until(held, lambda: len(finalized) == 40)
+        assert (held.head, held.backlog) == (40, 0)
+
+    asyncio.run(scenario())
+    assert [one.block.height for one in finalized] == list(range(1, 41))
+    assert batches == [16, 16, 8]
+
+
+@pytest.mark.parametrize("operation", ["validate", "finalize"])
+def test_a_batch_that_a_fault_interrupts_goes_on_where_the_client_is(operation: str) -> None:
+    finalized: list[Any] = []
+    calls = 0
+
+    async def disturb(name: str) -> None:
+        nonlocal calls
+        calls += name == operation
+        if name == operation and calls % 7 == 0:
+            raise UnavailableError("the disk is slow")
+
+    async def scenario() -> None:
+        held = worker(disturb, finalized)
+        for one in await chain_of(20):
+            held.finalize(one)
+        await run_until(held, lambda: len(finalized) == 20)
+
+    asyncio.run(scenario())
+    assert [one.block.height for one in finalized] == list(range(1, 21))
+
+
+def test_an_invalid_block_in_a_batch_halts_after_those_before_it_are_final() -> None:
+    finalized: list[Any] = []
+
+    class Contrary(FakeExecution):
+        async def validate(self, payload: ExecutionPayload) -> Verdict:
+            if (await self.head()).number == 4:
+                return Invalid("I do not like it")
+            return await super().validate(payload)
+
+    async def scenario() -> None:
+        async def undisturbed(_: str) -> None: ...
+
+        held = worker(undisturbed, finalized)
+        held._client = Contrary(GENESIS)
+        for one in await chain_of(9):
+            held.finalize(one)
+        async with asyncio.timeout(10):
+            await held.run()
+
+    with pytest.raises(ConsensusHalted, match=r"height 5.*I do not like it"):
+        asyncio.run(scenario())
+    assert [one.block.height for one in finalized] == [1, 2, 3, 4]
