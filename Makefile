@@ -6,7 +6,7 @@ NPM_TESTS := tests/acceptance/javascript
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down reset status logs test unit sim sim-long acceptance integration faults rust-test lint fmt docs types bench clean
+.PHONY: help setup setup-dev up down reset status logs test unit sim sim-long mutants acceptance integration faults rust-test lint fmt docs types bench clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ sim: setup ## simulate consensus on virtual time, and print a table: make sim SE
 sim-long: setup ## the same with 1,000 seeds of each scenario; goes on after a kill, and writes docs/evidence/simulation.md
 	$(BIN)/python -m metanode.simulation --seed $(SEED) --runs $(LONG_RUNS) --jobs 2 --journal build/simulation \
 	  --report docs/evidence/simulation.md --commit "$$(git rev-parse --short=12 HEAD)"
+
+mutants: setup-dev ## take rules out of the protocol and see that a scenario notices; writes docs/evidence/mutants.md
+	$(BIN)/python -m tests.simulation.mutants
 
 bench: setup-dev ## every benchmark, with geth and anvil beside ours; prints the ratios
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -2,12 +2,13 @@
 
 Agreement; certificates that an independent count accepts; no conflicting signatures of an honest key over all its lives, neither two
 contents in one place nor a commit followed by a round change that forgot it (consensus.md 2.5 b); rounds claimed as prepared never fall;
-heights never fall; times rise; a deadline runs in every live node; memory stays within a bound.
+heights never fall; times rise; a deadline runs in every live node; memory stays within a bound, and so does what a node sends in a second.
 """
 
 import asyncio
 import hashlib
 from dataclasses import dataclass, field
+from typing import Final
 
 from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
@@ -18,6 +19,9 @@ from metanode.consensus.messages import Commit, Decision, Message, RoundChange, 
 from metanode.crypto.secp256k1 import recover_address
 from metanode.primitives.types import Address, Hash32, Height, Round
 from metanode.simulation.node import SimulatedNode
+
+SENT_A_SECOND_MAX: Final = 128
+"""Own messages of one node: four to a round, a round a second, and up to 64 again when a life begins."""
 
 
 class InvariantBroken(AssertionError):  # noqa: N818 - says what happened
@@ -54,6 +58,7 @@ class Checker:
         self.nodes: list[SimulatedNode] = []
         self.sent: dict[str, int] = {}
         """Messages sent, by kind."""
+        self._sent_now: dict[int, tuple[int, int]] = {}
         self._certificates: set[Hash32] = set()
         self.expects_halts = False
         """True where more lie than the protocol tolerates: two blocks at one height, and nodes that halt, are then the story."""
@@ -77,6 +82,7 @@ class Checker:
         """Look at a message of a node's own, as it leaves."""
         kind = type(message).__name__
         self.sent[kind] = self.sent.get(kind, 0) + 1
+        self._check_pace(sender)
         if isinstance(message, Decision):
             return
         if self.nodes[sender].is_halted:
@@ -164,6 +170,14 @@ class Checker:
             raise InvariantBroken(
                 f"height {certificate.height}: decided with a weight of {weight} of {total}"
             )
+
+    def _check_pace(self, sender: int) -> None:
+        second = int(asyncio.get_running_loop().time())
+        known, count = self._sent_now.get(sender, (second, 0))
+        count = count + 1 if known == second else 1
+        self._sent_now[sender] = (second, count)
+        if count > SENT_A_SECOND_MAX and not self.nodes[sender].is_byzantine:
+            raise InvariantBroken(f"node {sender} sends more than {SENT_A_SECOND_MAX} messages a second")
 
     def _check_signed(self, message: SignedMessage) -> None:
         key = self._keys.setdefault(message.author, _Key())

@@ -6,13 +6,16 @@ the rest: how soon, in which round, with how many messages.
 
 from typing import Final
 
+from metanode.simulation.scenarios.dead_proposers import DEAD_PROPOSERS
 from metanode.simulation.scenarios.engines import ENGINES
 from metanode.simulation.scenarios.failures import FAILURES
 from metanode.simulation.scenarios.floods import FLOODS
 from metanode.simulation.scenarios.forgeries import FORGERIES
+from metanode.simulation.scenarios.justified import JUSTIFIED
 from metanode.simulation.scenarios.liars import LIARS
 from metanode.simulation.scenarios.losses import LOSSES
 from metanode.simulation.scenarios.partitions import PARTITIONS
+from metanode.simulation.scenarios.recovery import RECOVERY
 from metanode.simulation.scenarios.silence import SILENCE
 from metanode.simulation.scenarios.steady import STEADY
 from metanode.simulation.scenarios.story import Scenario
@@ -31,4 +34,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **FORGERIES,
     **TWINS,
     **WIDE,
+    **JUSTIFIED,
+    **RECOVERY,
+    **DEAD_PROPOSERS,
 }
