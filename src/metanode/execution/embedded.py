@@ -7,6 +7,7 @@ Everything it raises is a `MetanodeError`; what the engine calls an invalid bloc
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
@@ -47,6 +48,11 @@ EVENTS_MAX: Final = 1_024
 EVENT_WAIT_S: Final = 5.0
 """How long the event thread sleeps at most in one call; closing wakes it at once."""
 
+
+_SYSTEM_ERROR: Final = re.compile(
+    r"(?:FjallError: )?(?:\w+\()*Os \{ code: \d+, kind: \w+, message: \"([^\"]*)\" \}\)*"
+)
+"""An error of the operating system as Rust prints it for its own developers, with the layers around it."""
 
 _REMEDY: Final = (
     "If the disk has room and the files may be read and written, they are damaged: move this directory away and start the node, "
@@ -282,7 +288,15 @@ async def open_embedded(
     client = EmbeddedExecution(engine, options)
     try:
         yield client
-    finally:
+    except Exception:
+        # What ends the node is its reason; that the same disk does not take the last flush either is not.
+        with contextlib.suppress(UnavailableError):
+            await client.close()
+        raise
+    except BaseException:
+        await client.close()
+        raise
+    else:
         await client.close()
 
 
@@ -318,9 +332,9 @@ def _mapped(operation: str) -> Iterator[None]:
     except _engine.InvalidTransaction as error:
         raise InvalidInput(f"{operation}: {error}") from error
     except _engine.Corruption as error:
-        raise StorageDamaged(f"{operation}: {error}") from error
+        raise StorageDamaged(f"{operation}: {_plain(error)}") from error
     except _engine.StorageError as error:
-        raise StorageFailed(f"{operation}: {error}") from error
+        raise StorageFailed(f"{operation}: {_plain(error)}") from error
     except _engine.InvalidInput as error:
         if operation in {"finalize", "build"}:
             # The attributes or the hash do not fit the head any more: for the caller the same as not yet.
@@ -328,6 +342,11 @@ def _mapped(operation: str) -> Iterator[None]:
         raise InvalidInput(f"{operation}: {error}") from error
     except _engine.EngineError as error:
         raise UnavailableError(f"{operation}: {error}") from error
+
+
+def _plain(error: Exception) -> str:
+    """The engine's sentence, with what the system has said in place of how the store's library prints it."""
+    return _SYSTEM_ERROR.sub(r"\1", str(error))
 
 
 def _head(head: _engine.Head) -> Head:

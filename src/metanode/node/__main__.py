@@ -27,6 +27,11 @@ def main() -> int:
     except MetanodeError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
+    except OSError as error:
+        sys.stderr.write(
+            f"error: {error.filename}: {error.strerror}\n" if error.filename else f"error: {error}\n"
+        )
+        return 1
     return 0
 
 

@@ -24,11 +24,12 @@ import uvloop
 
 from metanode import __version__
 from metanode.crypto.addresses import format_address
-from metanode.errors import Unavailable
+from metanode.errors import MetanodeError, StorageFailed, Unavailable
 from metanode.execution.client import TransactionsPending
 from metanode.execution.embedded import EmbeddedOptions, open_embedded
 from metanode.node.clock_offset import clock_offset_s
 from metanode.node.clock_watch import ClockState, ClockWatch
+from metanode.node.disk_fault import explain_disk_fault
 from metanode.node.driver import Driver
 from metanode.node.genesis_source import find_genesis
 from metanode.node.keys import load_node_key, load_validator_key
@@ -115,8 +116,10 @@ async def _run_until_signalled(
     except* asyncio.CancelledError:
         pass
     except* Exception as group:  # noqa: BLE001 - unwrapped and raised again
-        error = _innermost(group)
-        raise _explained(error, config) from None
+        error = _explained(_innermost(group), config, data=opened.data)
+        if isinstance(error, MetanodeError):
+            log.error("node_failed", reason=str(error))  # noqa: TRY400 - a sentence for an operator, no trace
+        raise error from None
     log.info("node_stopped")
 
 
@@ -137,8 +140,10 @@ def _innermost(group: BaseExceptionGroup[Any]) -> BaseException:
     return error
 
 
-def _explained(error: BaseException, config: NodeConfig) -> BaseException:
-    """A port that another process has, in a sentence that names both; any other error as it is."""
+def _explained(error: BaseException, config: NodeConfig, *, data: Path) -> BaseException:
+    """A port that another process has, in a sentence that names both; a disk that is full or fails, with what to do; any other error as it is."""
+    if isinstance(error, StorageFailed):
+        return explain_disk_fault(error, data)
     if not isinstance(error, (OSError, Unavailable)) or "address already in use" not in str(error).lower():
         return error
     ports = {"p2p.listen_address": config.p2p.listen_address.port}

@@ -35,6 +35,10 @@ GROUPS: Final[dict[str, tuple[Event, ...]]] = {
             "node_ready", "info", "enode rpc ws private metrics api dashboard",
             "The node listens; each field is the address of a listener that is configured.",
         ),
+        _event(
+            "node_failed", "error", "reason",
+            "The node ends with an exit code that is not 0: a part of it, such as its disk, does not do its work. `reason` says which and what to do.",
+        ),
         _event("node_stopped", "info", "", "Everything is written and closed. Without this line the process was killed."),
         _event("configuration_warning", "warning", "text", "The configuration can be followed, but is probably not meant so."),
         _event(

@@ -40,6 +40,9 @@ def audit(cluster: Cluster, nodes: list[Node] | None = None) -> Audit:
         )
     _compare_signer_logs(cluster)
     report = cluster.listener_report()
+    assert report["highest"] >= min(heights[node.index] or 0 for node in compared), (
+        f"the listener hears nothing: {report}"
+    )
     assert not report["contradictions"], report["contradictions"]
     if len(compared) == len(cluster.nodes):
         # A node that could not be asked this time is asked for these heights next time.

@@ -95,6 +95,8 @@ class Node:
     """What stands before the command, to put it into its namespace."""
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    log_file: Path | None = None
+    """Where the output goes; by default beside the data."""
     log_begins: int = 0
     """Where the output of this life begins."""
 
@@ -111,7 +113,11 @@ class Node:
     @property
     def log(self) -> str:
         """What this life has printed."""
-        return (self.home / "test.log").read_bytes()[self.log_begins :].decode(errors="replace")
+        return self._output.read_bytes()[self.log_begins :].decode(errors="replace")
+
+    @property
+    def _output(self) -> Path:
+        return self.log_file or self.home / "test.log"
 
     @property
     def is_running(self) -> bool:
@@ -121,7 +127,7 @@ class Node:
     def start(self, **environment: str) -> None:
         """Begin a life."""
         assert not self.is_running, f"{self.name} runs already"
-        log = self.home / "test.log"
+        log = self._output
         self.log_begins = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             self.process = subprocess.Popen(
@@ -266,6 +272,8 @@ class Cluster:
 
     def listener_report(self) -> dict[str, Any]:
         """What the listener has heard."""
+        assert self._listener is not None
+        assert self._listener.poll() is None, (self.path / "listener.log").read_text()[-3000:]
         found: dict[str, Any] = json.loads((self.path / "heard.json").read_text())
         return found
 
@@ -276,7 +284,7 @@ class Cluster:
         raws = [
             account.sign_transaction(
                 {
-                    "chainId": 1337, "nonce": nonce, "to": f"0x{(0x7700 << 144) + nonce:040x}", "value": 1, "gas": 21_000,
+                    "chainId": 1337, "nonce": nonce, "to": f"0x77{nonce:038d}", "value": 1, "gas": 21_000,
                     "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9,
                 }
             ).raw_transaction.hex().removeprefix("0x")

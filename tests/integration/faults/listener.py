@@ -3,7 +3,8 @@
     python -m tests.integration.faults.listener GENESIS REPORT HOST:PORT ENODE…
 
 It is a peer that relays nothing, so that it is no way around a partition. Every message of every height is decoded with its signature; what
-is signed for one (height, round, kind) must be one content. REPORT is written anew when something was heard, at most ten times a second.
+is signed for one (height, round, class) must be one content, where a proposal counts as a prepare, and who has signed a COMMIT never claims
+later to have prepared less. It knows the wire and none of the code by which nodes find evidence. REPORT is written anew when something was heard, at most ten times a second.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ from typing import TYPE_CHECKING
 
 from metanode.chain.genesis import Genesis, parse_genesis
 from metanode.consensus import wire
-from metanode.consensus.evidence import content_of
-from metanode.consensus.messages import SignedMessage, step_of
+from metanode.consensus.messages import Commit, Proposal, RoundChange, SignedMessage, step_of
 from metanode.errors import InvalidInput
 from metanode.p2p.enode import parse_enode
 from metanode.p2p.network import Network, NetworkConfig
@@ -45,7 +45,9 @@ class Ledger:
 
     def __init__(self, genesis: Genesis) -> None:
         self._domain = genesis.rules.domain
-        self._signed: dict[Place, bytes] = {}
+        self._signed: dict[Place, str] = {}
+        self._committed: dict[tuple[bytes, int], int] = {}
+        """The highest round in which a key has signed a COMMIT, by key and height."""
         self.contradictions: list[str] = []
         self.kinds: Counter[str] = Counter()
         self.malformed = 0
@@ -63,20 +65,34 @@ class Ledger:
         self.enter(message)
 
     def enter(self, message: SignedMessage) -> None:
-        """Compare with what was signed in the same place."""
-        kind = step_of(message).name
-        place = (bytes(message.author), message.height, message.round, kind)
-        digest = bytes(content_of(message).digest(self._domain, message.height, message.round))
-        before = self._signed.setdefault(place, digest)
+        """Compare with what the key has signed before."""
+        author, kind = bytes(message.author), step_of(message).name
+        place = (author, message.height, message.round, "PREPARE" if isinstance(message, Proposal) else kind)
+        content = describe(message)
+        before = self._signed.setdefault(place, content)
         self.kinds[kind] += 1
         self.highest = max(self.highest, message.height)
-        if before != digest:
-            self.contradictions.append(
-                f"0x{message.author.hex()} signed two different {kind} at height {message.height}, round {message.round}: "
-                f"0x{before.hex()} and 0x{digest.hex()}"
-            )
+        if before != content:
+            self._contradiction(message, f"signed two different {place[3]}: {before} and {content}")
+        at_height = (author, message.height)
+        if isinstance(message, Commit):
+            self._committed[at_height] = max(message.round, self._committed.get(at_height, 0))
+        elif isinstance(message, RoundChange):
+            claimed = message.prepared.round if message.prepared else -1
+            committed = self._committed.get(at_height, -1)
+            if claimed < committed < message.round:
+                self._contradiction(
+                    message, f"committed in round {committed} and claims to have prepared {content}"
+                )
         while len(self._signed) > PLACES_MAX:
             del self._signed[next(iter(self._signed))]
+        while len(self._committed) > PLACES_MAX:
+            del self._committed[next(iter(self._committed))]
+
+    def _contradiction(self, message: SignedMessage, what: str) -> None:
+        self.contradictions.append(
+            f"0x{message.author.hex()} at height {message.height}, round {message.round}: {what}"
+        )
 
     def to_json(self) -> dict[str, object]:
         """What the audit reads."""
@@ -84,6 +100,14 @@ class Ledger:
             "messages": dict(self.kinds), "places": len(self._signed), "highest": self.highest,
             "malformed": self.malformed, "contradictions": self.contradictions,
         }  # fmt: skip
+
+
+def describe(message: SignedMessage) -> str:
+    """What was signed, beside height and round."""
+    if not isinstance(message, RoundChange):
+        return message.block_hash.hex()
+    prepared = message.prepared
+    return "nothing" if prepared is None else f"{prepared.block_hash.hex()} in round {prepared.round}"
 
 
 class Ear:

@@ -424,3 +424,36 @@ def test_syncing_is_answered_as_it_was_told() -> None:
             assert await syncing() is False
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'FjallError: Storage(Io(Os { code: 28, kind: StorageFull, message: "No space left on device" }))',
+        'FjallError: Io(Os { code: 28, kind: StorageFull, message: "No space left on device" })',
+        'Os { code: 28, kind: StorageFull, message: "No space left on device" }',
+        "No space left on device",
+    ],
+)
+def test_what_the_system_said_is_told_without_the_words_of_a_library(said: str) -> None:
+    with (
+        pytest.raises(StorageFailed, match=r"^close: write of the key-value store: No space left on device$"),
+        _embedded._mapped("close"),
+    ):
+        raise _embedded._engine.StorageError(f"write of the key-value store: {said}")
+
+
+def test_the_reason_of_an_end_is_not_replaced_by_a_close_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def close(_: EmbeddedExecution) -> None:
+        raise StorageFailed("the last flush does not fit either")
+
+    async def end_by(reason: BaseException) -> None:
+        async with open_embedded(genesis()):
+            raise reason
+
+    monkeypatch.setattr(EmbeddedExecution, "close", close)
+    with pytest.raises(StorageFailed, match="the watermark"):
+        asyncio.run(end_by(StorageFailed("the watermark does not fit")))
+    # A node that is told to stop and can't write what it still had says so.
+    with pytest.raises(StorageFailed, match="the last flush"):
+        asyncio.run(end_by(asyncio.CancelledError()))
