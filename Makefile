@@ -6,7 +6,7 @@ NPM_TESTS := tests/acceptance/javascript
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down reset status logs test unit sim sim-long mutants acceptance integration faults rust-test lint fmt docs types bench clean
+.PHONY: help setup setup-dev up down reset status doctor logs test unit sim sim-long mutants acceptance integration faults rust-test lint fmt docs types bench clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ reset: ## stop, ask, and delete chain data; keys stay
 
 status: ## heights, peers and endpoints of the running testnet
 	@$(BIN)/metanode status
+
+doctor: ## say why the chain moves or does not, and what to do
+	@$(BIN)/metanode doctor
 
 logs: ## follow the logs of all nodes
 	@$(BIN)/metanode logs --follow

@@ -285,6 +285,12 @@ def _command(name: str, where: NetworkDirectory) -> str:
     return f"{_program()} {name} --directory {shlex.quote(str(where.path))}"
 
 
+def typed_command(where: NetworkDirectory) -> str:
+    """How any command of this program is typed for this network, with `{}` in place of its name."""
+    home = "" if where.path == DEFAULT_DIRECTORY.resolve() else f" --directory {shlex.quote(str(where.path))}"
+    return f"{_program()} {{}}{home}"
+
+
 def _program() -> str:
     """What to type for `metanode`: its path, unless the name alone finds this very program."""
     called = sys.argv[0]

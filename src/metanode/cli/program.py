@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from metanode import __version__
-from metanode.cli import accounts, bench, genesis, keys, network, node, validators
+from metanode.cli import accounts, bench, doctor, genesis, keys, network, node, validators
 from metanode.cli.output import print_error
 from metanode.errors import MetanodeError
 
@@ -38,6 +38,7 @@ def program(
 
 
 network.register(app)
+doctor.register(app)
 app.add_typer(node.app, name="node")
 app.add_typer(keys.app, name="keys")
 app.add_typer(genesis.app, name="genesis")

@@ -54,7 +54,9 @@ class JSONRPCClient:
             refusal = _result(answer, None)
             if isinstance(refusal, JSONRPCError | NodeFault):
                 raise refusal
-            raise NodeUnreachable(f"{self._url}: a batch was answered with a single response")
+            raise NodeUnreachable(
+                f"{self._url}: a batch was answered with a single response", has_answered=True
+            )
         by_id = {entry.get("id"): entry for entry in answer if isinstance(entry, dict)}
         return [_result(by_id.get(request["id"]), request["id"]) for request in requests]
 
@@ -75,7 +77,9 @@ class JSONRPCClient:
             return orjson.loads(response.content)
         except ValueError:
             text = response.text.strip()[:200]
-            raise NodeUnreachable(f"{self._url} answers {response.status_code}: {text!r}") from None
+            raise NodeUnreachable(
+                f"{self._url} answers {response.status_code}: {text!r}", has_answered=True
+            ) from None
 
 
 def _result(answer: Any, request_id: int | None) -> Any:
@@ -86,7 +90,7 @@ def _result(answer: Any, request_id: int | None) -> Any:
         case {"id": found, "result": result} if found == request_id:
             return result
         case _:
-            raise NodeUnreachable(f"not a JSON-RPC response: {answer!r:.200}")
+            raise NodeUnreachable(f"not a JSON-RPC response: {answer!r:.200}", has_answered=True)
 
 
 @asynccontextmanager

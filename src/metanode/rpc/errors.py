@@ -113,6 +113,11 @@ class InternalError(NodeFault):
 class NodeUnreachable(Unavailable):
     """Nobody answers at this address, or not with JSON-RPC."""
 
+    def __init__(self, message: str, *, has_answered: bool = False) -> None:
+        super().__init__(message)
+        self.has_answered = has_answered
+        """Somebody has, with something else."""
+
 
 _CLASSES: dict[int, type[JSONRPCError | NodeFault]] = {
     one.error_code: one

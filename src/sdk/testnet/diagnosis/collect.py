@@ -1,0 +1,161 @@
+"""Asks nodes for what a diagnosis goes by, all at once and each for a bounded time; of a local network also its processes, keys and logs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import psutil
+
+from metanode.errors import InvalidInput, MetanodeError
+from metanode.rpc.client import open_client
+from metanode.rpc.errors import MethodNotFound, NodeUnreachable
+from sdk.testnet.deployment.apply.supervisor import running_node, running_supervisor
+from sdk.testnet.diagnosis.facts import LocalNetwork, NetworkFacts, NodeFacts, ProcessFacts, Trouble
+from sdk.testnet.diagnosis.reading import read_accusations, read_consensus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from sdk.testnet.deployment.apply.layout import NetworkDirectory
+    from sdk.testnet.deployment.plan import NodePlan
+
+TIMEOUT_S: Final = 4.0
+"""A node answers from memory; one that takes longer is no less in trouble than one that does not."""
+LOG_TAIL_BYTES: Final = 8_192
+WORDS_MAX: Final = 300
+"""Characters of a log's end that are repeated."""
+
+_CALLS: Final[list[tuple[str, Sequence[Any]]]] = [
+    ("web3_clientVersion", []),
+    ("ibft_getConsensusState", []),
+    ("ibft_getEvidence", []),
+]
+
+
+def collect_urls(urls: Iterable[str]) -> NetworkFacts:
+    """Ask nodes by their RPC addresses; raises InvalidInput for what is no http URL."""
+    found = list(dict.fromkeys(urls))
+    for url in found:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise InvalidInput(
+                f"found {url[:200]!r}; expected the URL of a node's RPC, such as http://127.0.0.1:8545"
+            )
+    return NetworkFacts(nodes=asyncio.run(_ask_all([NodeFacts(name=url, url=url) for url in found])))
+
+
+def collect_local(directory: NetworkDirectory, *, command: str) -> NetworkFacts:
+    """Ask every node of a local network, and look at those that do not answer.
+
+    `command` says how a command is typed for this network, with `{}` for its name. Raises InvalidInput when there is no network.
+    """
+    plan = directory.load_plan()
+    nodes = [_look(directory, node) for node in plan.nodes]
+    local = LocalNetwork(
+        path=str(directory.path), is_supervised=running_supervisor(directory) is not None, command=command
+    )
+    return NetworkFacts(nodes=asyncio.run(_ask_all(nodes)), local=local)
+
+
+def _look(directory: NetworkDirectory, node: NodePlan) -> NodeFacts:
+    """What is seen of a local node without asking it."""
+    home = directory.node(node.name)
+    process = running_node(directory, node.name)
+    trouble = None
+    if process is None:
+        trouble = Trouble.NOT_RUNNING
+    else:
+        with contextlib.suppress(psutil.Error):
+            trouble = Trouble.SUSPENDED if process.status() == psutil.STATUS_STOPPED else None
+    return NodeFacts(
+        name=node.name,
+        url=node.private_url,
+        role=node.role,
+        key=_key(home),
+        home=str(home),
+        trouble=trouble,
+        process=ProcessFacts(
+            pid=None if process is None else process.pid,
+            restarts=_restarts(directory, node.name),
+            last_words=_last_words(directory.log_file(node.name)) if process is None else None,
+        ),
+    )
+
+
+async def _ask_all(nodes: Sequence[NodeFacts]) -> tuple[NodeFacts, ...]:
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(_ask(node)) for node in nodes]
+    return tuple(task.result() for task in asked)
+
+
+async def _ask(node: NodeFacts) -> NodeFacts:
+    if node.trouble is not None:
+        return node
+    try:
+        async with asyncio.timeout(TIMEOUT_S), open_client(node.url, timeout_s=TIMEOUT_S) as client:
+            version, state, evidence = await client.batch(_CALLS)
+    except TimeoutError:
+        return _troubled(node, Trouble.MUTE, f"no answer within {TIMEOUT_S:g} s")
+    except NodeUnreachable as error:
+        detail = str(error).removeprefix(f"{node.url} does not answer: ")
+        if error.has_answered:
+            return _troubled(node, Trouble.NO_JSON_RPC, detail)
+        return _troubled(node, Trouble.MUTE if "Timeout" in detail else Trouble.UNREACHABLE, detail)
+    except MetanodeError as error:
+        return _troubled(node, Trouble.NO_JSON_RPC, str(error))
+    if not isinstance(version, str) or not version.lower().startswith("metanode/"):
+        return _troubled(node, Trouble.OTHER_CLIENT, str(version))
+    if isinstance(state, MethodNotFound):
+        return _troubled(node, Trouble.NOT_OFFERED, str(state))
+    if isinstance(state, MetanodeError):
+        return _troubled(node, Trouble.MUTE, str(state))
+    try:
+        return NodeFacts(
+            name=node.name, url=node.url, role=node.role, key=node.key, home=node.home, process=node.process,
+            consensus=read_consensus(state),
+            accusations=() if isinstance(evidence, MetanodeError) else read_accusations(evidence),
+        )  # fmt: skip
+    except InvalidInput as error:
+        return _troubled(node, Trouble.UNREADABLE, str(error))
+
+
+def _troubled(node: NodeFacts, trouble: Trouble, detail: str) -> NodeFacts:
+    return NodeFacts(
+        name=node.name, url=node.url, role=node.role, key=node.key, home=node.home, process=node.process, trouble=trouble,
+        detail=detail[:WORDS_MAX],
+    )  # fmt: skip
+
+
+def _key(home: Path) -> str | None:
+    """The address that a keystore says it is of."""
+    try:
+        found = json.loads((home / "validator.json").read_text(encoding="utf-8"))["address"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return "0x" + str(found).lower().removeprefix("0x")
+
+
+def _restarts(directory: NetworkDirectory, name: str) -> int:
+    try:
+        return int(json.loads(directory.state_file(name).read_text(encoding="utf-8"))["restarts"])
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
+def _last_words(log: Path) -> str | None:
+    """The last line of a log that says what went wrong, else its last line; None for a log that is empty or not there."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
+            lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return None
+    if not lines:
+        return None
+    errors = [line for line in lines[-8:] if "error" in line.lower()]
+    return (errors or lines)[-1].strip()[:WORDS_MAX]

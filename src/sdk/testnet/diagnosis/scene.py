@@ -1,0 +1,191 @@
+"""The facts put together: which nodes are of one chain, who hears whom, who is missing and why. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from metanode.crypto.addresses import format_address, parse_address
+from metanode.errors import InvalidInput
+from sdk.testnet.diagnosis.facts import Trouble
+from sdk.testnet.diagnosis.findings import lasting
+
+if TYPE_CHECKING:
+    from sdk.testnet.diagnosis.facts import ConsensusView, NetworkFacts, NodeFacts, ValidatorView
+
+SILENT_AFTER_S: Final = 10.0
+"""And a period: own messages go out again every 4 s at the latest, so two of them are missing."""
+GONE: Final = (Trouble.NOT_RUNNING, Trouble.SUSPENDED)
+"""What is certain without asking the others."""
+
+
+class Scene:
+    """What is read from the facts again and again."""
+
+    def __init__(self, facts: NetworkFacts) -> None:
+        self.facts = facts
+        self.answering = [node for node in facts.nodes if node.consensus is not None]
+
+    @cached_property
+    def genesis_hash(self) -> str | None:
+        """The chain of most validators among the nodes that answer, then of most nodes."""
+        votes: Counter[str] = Counter()
+        for node in self.answering:
+            view = _view(node)
+            is_member = any(validator.is_own for validator in view.validators)
+            votes[view.genesis_hash] += 1000 if is_member else 1
+        return max(votes, key=lambda genesis: (votes[genesis], genesis)) if votes else None
+
+    @cached_property
+    def chain(self) -> list[NodeFacts]:
+        """The nodes of that chain."""
+        return [node for node in self.answering if _view(node).genesis_hash == self.genesis_hash]
+
+    @cached_property
+    def strayed(self) -> list[NodeFacts]:
+        """The nodes of other chains."""
+        return [node for node in self.answering if _view(node).genesis_hash != self.genesis_hash]
+
+    @cached_property
+    def viewers(self) -> list[NodeFacts]:
+        """Nodes of the chain that still listen, the best informed first."""
+
+        def rank(node: NodeFacts) -> tuple[bool, int, int, float]:
+            view = _view(node)
+            connected = sum(validator.is_connected for validator in view.validators)
+            return view.mode == "live", view.height, connected, -view.since_decision_s
+
+        return sorted((node for node in self.chain if _view(node).halted is None), key=rank, reverse=True)
+
+    @cached_property
+    def reference(self) -> ConsensusView | None:
+        """The view that the height is told from."""
+        return _view(self.viewers[0]) if self.viewers else None
+
+    @cached_property
+    def members(self) -> tuple[ValidatorView, ...]:
+        """Who decides the open height."""
+        view = self.reference or (_view(self.chain[0]) if self.chain else None)
+        return view.validators if view is not None else ()
+
+    @cached_property
+    def holders(self) -> dict[str, NodeFacts]:
+        """By validator the node that holds its key: what it says comes before what is on the disk."""
+        found = {node.key: node for node in self.facts.nodes if node.key is not None}
+        for node in self.answering:
+            own = _view(node).validator
+            if own is not None:
+                if node.key is not None and node.key != own:
+                    found.pop(node.key, None)
+                found[own] = node
+        return found
+
+    @property
+    def silent_after_s(self) -> float:
+        """How long a validator says nothing before it is called silent."""
+        return SILENT_AFTER_S + (self.reference.period_s if self.reference is not None else 0)
+
+    def name(self, address: str) -> str:
+        """How a validator is called: as its node where that is known."""
+        node = self.holders.get(address)
+        return node.name if node is not None else shown(address)
+
+    def heard_s(self, viewer: NodeFacts, address: str) -> float | None:
+        """How long ago a viewer heard a validator, or began to listen; None when it is young and has heard nothing."""
+        view = _view(viewer)
+        for validator in view.validators:
+            if validator.address == address:
+                if validator.is_own:
+                    return 0.0
+                if validator.last_message is not None:
+                    return validator.last_message.seconds_ago
+                return view.up_s if view.up_s > self.silent_after_s else None
+        return None
+
+    def hears(self, viewer: NodeFacts, address: str) -> bool:
+        """Whether a viewer has heard a validator lately, or can't know yet."""
+        heard = self.heard_s(viewer, address)
+        return heard is None or heard <= self.silent_after_s
+
+    def is_out(self, address: str) -> bool:
+        """Whether it is certain that a validator takes no part, whatever others have heard a moment ago."""
+        node = self.holders.get(address)
+        if node is None:
+            return False
+        if node.trouble in GONE or node in self.strayed:
+            return True
+        return node.consensus is not None and not node.consensus.signs
+
+    def together(self, viewer: NodeFacts) -> list[ValidatorView]:
+        """The validators on which a viewer can count, with itself."""
+        return [
+            member
+            for member in self.members
+            if not self.is_out(member.address) and self.hears(viewer, member.address)
+        ]
+
+    def why_missing(self, address: str) -> str:
+        """Why nobody can count on a validator, in a few words."""
+        node = self.holders.get(address)
+        heard = [seconds for viewer in self.viewers if (seconds := self.heard_s(viewer, address)) is not None]
+        silent = f"nothing signed by it was heard for {lasting(min(heard))}" if heard else "not heard yet"
+        if node is None:
+            return silent
+        match node.trouble:
+            case Trouble.NOT_RUNNING:
+                return "its process does not run"
+            case Trouble.SUSPENDED:
+                return f"its process {node.process.pid if node.process else ''} is suspended"
+            case None:
+                pass
+            case _:
+                return f"{node.trouble.value}, and {silent}"
+        view = _view(node)
+        if node in self.strayed:
+            return "its node runs another chain"
+        if view.halted is not None:
+            return "it has halted"
+        if view.mode != "live":
+            return f"it is {view.mode} at {view.head} of {self.head}"
+        return view.silence or f"it answers here, but {silent}"
+
+    @cached_property
+    def head(self) -> int:
+        """The highest block that a node of the chain shows."""
+        return max((_view(node).head for node in self.chain), default=0)
+
+    @cached_property
+    def components(self) -> list[list[NodeFacts]]:
+        """The answering validators, grouped by who hears whom in both directions."""
+        nodes = {
+            view.validator: node
+            for node in self.viewers
+            if (view := _view(node)).signs and view.validator is not None
+        }
+        left, found = dict(nodes), []
+        while left:
+            address, node = left.popitem()
+            group, border = [node], [(address, node)]
+            while border:
+                own, viewer = border.pop()
+                for other in [
+                    other for other in left if self.hears(viewer, other) and self.hears(left[other], own)
+                ]:
+                    border.append((other, left[other]))
+                    group.append(left.pop(other))
+            found.append(sorted(group, key=lambda one: one.name))
+        return sorted(found, key=lambda group: (-len(group), group[0].name))
+
+
+def shown(address: str) -> str:
+    """An address with its checksum."""
+    try:
+        return format_address(parse_address(address))
+    except InvalidInput:
+        return address
+
+
+def _view(node: NodeFacts) -> ConsensusView:
+    assert node.consensus is not None, node.name
+    return node.consensus
