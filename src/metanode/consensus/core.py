@@ -50,6 +50,8 @@ class Core:
     current: HeightState
     """The height after the tip."""
 
+    is_key_shared: bool = False
+    """Another process was seen to sign with our key: nothing is signed any more."""
     wishes: Mapping[Address, bool] = field(default_factory=dict)
     """The operator's, on membership."""
     now_ms: int = 0

@@ -12,7 +12,7 @@ from metanode.chain.certificate import Certificate
 from metanode.chain.state import ConsensusState
 from metanode.consensus.evidence import Evidence
 from metanode.consensus.fork import Fork
-from metanode.consensus.messages import Message, Proposal
+from metanode.consensus.messages import Message, Proposal, Step
 from metanode.consensus.record import ConsensusRecord
 from metanode.consensus.watermark import SignedStep
 from metanode.primitives.types import Address, Hash32, Height, Round
@@ -209,6 +209,16 @@ class Halt:
     fork: Fork | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyInUse:
+    """Tell the operator: another process signs with this validator's key. This one signs nothing more until it is started again."""
+
+    height: Height
+    round: Round
+    step: Step
+    """Of the message that shows it."""
+
+
 Effect: TypeAlias = (
     Persist
     | Broadcast
@@ -231,4 +241,5 @@ Effect: TypeAlias = (
     | RoundEntered
     | BlockRefused
     | Halt
+    | KeyInUse
 )

@@ -60,6 +60,7 @@ from metanode.consensus.messages import (
 from metanode.consensus.phases import (
     accepting,
     deciding,
+    guarding,
     joining,
     past,
     proposing,
@@ -304,6 +305,7 @@ class Consensus:
         if not self.may_author(step_of(message), message.height, message.round, message.author):
             return
         witnessing.upon_message(core, message)
+        guarding.look_for_other_signer(core, message)
         if message.height > core.height:
             core.early.add(message, event.peer, current=core.height)
             behind = core.early.honest_height(core.current.electorate)

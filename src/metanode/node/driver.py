@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from enum import Enum
 from typing import Final, assert_never
 
 import structlog
@@ -33,6 +32,7 @@ from metanode.consensus.effects import (
     Finalize,
     Halt,
     HoldProposal,
+    KeyInUse,
     Persist,
     PreparePayload,
     RequestBody,
@@ -60,6 +60,7 @@ from metanode.consensus.inputs import (
 )
 from metanode.consensus.machine import Consensus
 from metanode.consensus.messages import Decision
+from metanode.consensus.phases.guarding import NEVER
 from metanode.consensus.record import ConsensusRecord
 from metanode.consensus.relay import is_of_use
 from metanode.consensus.stored import Stored
@@ -72,7 +73,7 @@ from metanode.node.halt import ConsensusHalted, first_halt
 from metanode.node.imports import ImportsAhead
 from metanode.node.liveness import LiveGate
 from metanode.node.past_heights import PastHeights
-from metanode.node.ports import Clock, ConsensusStore, Network, Signer, Synchroniser
+from metanode.node.ports import Clock, ConsensusStore, Network, Reception, Signer, Synchroniser
 from metanode.node.replay import replay
 from metanode.node.silence import Silence, find_silence
 from metanode.node.statistics import Statistics
@@ -90,18 +91,6 @@ SEEN_MAX: Final = 8_192
 SEEN_WHOLE_BYTES: Final = 256
 """Longer messages are remembered by a hash."""
 BODY_RETRY_S: Final = 0.5
-NEVER: Final = Height(2**63)
-
-
-class Reception(Enum):
-    """What p2p does with bytes that a peer sent."""
-
-    RELAY = "relay"
-    """New, by a validator, and of use: hand on, and remember."""
-    DROP = "drop"
-    """Known, late, early or not wanted here; it may come again."""
-    MALFORMED = "malformed"
-    """The connection's fault."""
 
 
 class Driver:
@@ -169,6 +158,7 @@ class Driver:
         self._final_moved = asyncio.Event()
         self._upon_decided: list[Callable[[Decided], None]] = []
         self.statistics = Statistics()
+        self.is_key_shared = False  # With another process: this one signs nothing more then.
 
     async def run(self) -> None:
         """Recover, then take part until cancelled; once going on could contradict what is decided, only stay to show why."""
@@ -334,7 +324,9 @@ class Driver:
         height: Height | None = None,
     ) -> None:
         """Note what a new peer says of itself: the validator that it has proven to be, its tip, and the height that it claims to have."""
-        if validator is not None:
+        if validator is not None and self._signer is not None and validator == self._signer.address:
+            self._meet_own_key(peer)
+        elif validator is not None:
             claimed = height if height is not None else certificate.height if certificate else Height(0)
             self._gate.see(peer, validator, claimed)
         if certificate is not None:
@@ -535,6 +527,9 @@ class Driver:
                 log.warning(
                     "block_refused", height=effect.height, round=effect.round, reason=effect.reason[:200]
                 )
+            case KeyInUse():
+                log.error("validator_key_in_use", height=effect.height, round=effect.round)
+                self.is_key_shared = True
             case Halt():
                 raise ConsensusHalted(effect.reason, effect.fork)
             case _:
@@ -660,22 +655,28 @@ class Driver:
             self._mode = mode
             self._feed(ModeChanged(mode=mode, silent_until=silent_until))
 
+    def _meet_own_key(self, peer: str) -> None:
+        """A peer has proven to hold our key: of the two whoever came last signs nothing."""
+        if asyncio.get_running_loop().time() < self._gate.waits_until and not self.is_key_shared:
+            self.is_key_shared = True
+            log.error("validator_key_met", peer=peer)
+            self._feed(ModeChanged(mode=self._mode, silent_until=NEVER))
+
     def _end_silence(self, core: Consensus) -> Height | None:
         """Return from which height a key signs that does not know what it has signed, once; None while that is not known.
 
-        Whatever a former life signed was at or below the height that is now open, if nobody can be ahead: that height others decide. Where
-        nothing was ever decided there is no former life to contradict. Covers a lost watermark, and a whole lost disk.
-        A key that has signed nothing is new, or has forgotten it all: it counts itself among those who are not ahead only where there are no
-        others, or after they had time to come.
+        What a former life signed was at or below the height that is open now, if nobody can be ahead: others decide that one, and the next is
+        only listened to, for another process with this key. Where nothing was ever decided nothing can be contradicted. A key that has signed
+        nothing counts itself among those who are not ahead only where there are no others, or after they had time to come.
         """
-        if not self._is_silenced:
+        if not self._is_silenced or self.is_key_shared:
             return None
         is_alone = len(core.electorate.validators) == 1
         counts_own = is_alone or asyncio.get_running_loop().time() >= self._gate.waits_until
         if not self._gate.is_certain(core.tip.header.height, core.electorate, counts_own=counts_own):
             return None
         self._is_silenced = False
-        first = max(Height(core.height + 1) if core.height > 1 else core.height, self._signs_after_engine)
+        first = max(Height(core.height + 2) if core.height > 1 else core.height, self._signs_after_engine)
         log.info("signing_begins", height=first)
         return first
 

@@ -13,7 +13,7 @@ from metanode.chain.forks import ForkId as ChainForkId
 from metanode.consensus.messages import Commit, Decision, Prepare, Proposal, RoundChange
 from metanode.crypto.hashing import keccak256
 from metanode.errors import InvalidInput
-from metanode.node.driver import Reception
+from metanode.node.ports import Reception
 from metanode.node.sync import encode_decided
 from metanode.p2p.enode import NodeId
 from metanode.p2p.ports import ForkId, OpeningMessages, PeerInfo, Priority, Tip, Verdict

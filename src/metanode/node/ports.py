@@ -1,6 +1,7 @@
 """What the driver needs of the outside, each of only the methods that it calls. Storage and p2p implement these, the simulator too."""
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Protocol
 
 from metanode.chain.block import Block
@@ -92,6 +93,17 @@ class Signer(Protocol):
     async def advance(self, steps: Sequence[SignedStep]) -> None:
         """Write these signatures durably, in order. Raises errors.SigningRefused, with nothing written, if the watermark forbids one."""
         ...
+
+
+class Reception(Enum):
+    """What p2p does with bytes that a peer sent."""
+
+    RELAY = "relay"
+    """New, by a validator, and of use: hand on, and remember."""
+    DROP = "drop"
+    """Known, late, early or not wanted here; it may come again."""
+    MALFORMED = "malformed"
+    """The connection's fault."""
 
 
 class Network(Protocol):

@@ -256,7 +256,11 @@ class Administration:
     def unhealthy_reason(self) -> str | None:
         """Why an operator must look at this node."""
         halted = self._driver.halted
-        return None if halted is None else f"halted: {halted}"
+        if halted is not None:
+            return f"halted: {halted}"
+        if self._driver.is_key_shared:
+            return "another process signs with this validator's key: stop one of the two, then start this one again"
+        return None
 
     def unready_reason(self, now_s: float) -> str | None:
         """Why the node should get no traffic."""

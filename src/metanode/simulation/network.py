@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from metanode.consensus.messages import Message
 from metanode.consensus.wire import encode
-from metanode.node.driver import Reception
+from metanode.node.ports import Reception
 from metanode.primitives.types import Address, Hash32, Height
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class SimulatedNetwork:
         self.faults = faults
         self.nodes: list[SimulatedNode] = []
         self.filters: list[Filter] = []
+        self.strangers: set[tuple[int, int]] = set()
+        """(one, other) that never meet."""
         self.travel_s: Callable[[int, int, bytes], float] | None = None
         """(sender, receiver, bytes) -> seconds on the way, in place of the drawn delay."""
         self.wait_s: Callable[[int, bytes, Message], float] | None = None
@@ -78,6 +80,8 @@ class SimulatedNetwork:
     def is_linked(self, one: int, other: int) -> bool:
         """Tell whether two nodes run and reach each other."""
         if one == other or not (self.nodes[one].is_running and self.nodes[other].is_running):
+            return False
+        if (one, other) in self.strangers:
             return False
         groups = self._groups
         return groups is None or (one in groups and groups.get(one) == groups.get(other))

@@ -31,6 +31,14 @@ class Witness:
         """Return the own messages of a node, in the order in which they left."""
         return self._sightings.get(sender, [])
 
+    def of(self, sender: int) -> list[SignedMessage]:
+        """Return the own messages of a node, in the order in which they left."""
+        return [sighting.message for sighting in self.seen(sender)]
+
+    def signatures(self, sender: int) -> set[bytes]:
+        """Return the signatures of a node's own messages."""
+        return {sighting.message.signature for sighting in self.seen(sender)}
+
     def messages(self, kind: type[MessageT], sender: int | None = None) -> list[MessageT]:
         """Return the messages of a kind by their own authors, of one node or of all."""
         senders = sorted(self._sightings) if sender is None else [sender]

@@ -83,6 +83,14 @@ GROUPS: Final[dict[str, tuple[Event, ...]]] = {
             "watermark_lost", "warning", "address",
             "signer.log is missing: the key signs nothing until that cannot contradict what it has signed before.",
         ),
+        _event(
+            "validator_key_in_use", "error", "height round",
+            "Another process signs with this validator's key. This one signs nothing more: stop one of the two, then start this one again.",
+        ),
+        _event(
+            "validator_key_met", "error", "peer",
+            "A peer has proven to hold this validator's key, and this node has just started: it signs nothing. Stop one of the two.",
+        ),
         _event("signing_begins", "info", "height", "From this height on the key signs, after a lost watermark."),
         _event("consensus_message_malformed", "debug", "peer reason", "A consensus message could not be decoded, or its signature is none."),
     ),

@@ -15,9 +15,10 @@ from metanode.consensus.messages import Commit, Decision, Prepare, RoundChange
 from metanode.errors import InvalidCertificate, InvalidInput, SigningRefused
 from metanode.execution.client import ExecutionPayload, Invalid, Valid
 from metanode.execution.fake import FakeExecution
-from metanode.node.driver import INPUTS_MAX, Reception
+from metanode.node.driver import INPUTS_MAX
 from metanode.node.imports import IMPORTS_AHEAD_MAX
 from metanode.node.liveness import WAIT_FOR_PEERS_S, LiveGate
+from metanode.node.ports import Reception
 from metanode.primitives.types import Hash32, Height, Round
 from metanode.simulation.cluster import GENESIS_TIME, Cluster
 from metanode.simulation.virtual_time import VirtualTimeLoop

@@ -12,7 +12,7 @@ from metanode.consensus import wire
 from metanode.consensus.inputs import Mode
 from metanode.consensus.messages import Commit, Decision
 from metanode.errors import InvalidCertificate
-from metanode.node.driver import Reception
+from metanode.node.ports import Reception
 from metanode.primitives.types import Hash32, Height, Round
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.node import SimulatedNode

@@ -49,6 +49,7 @@ def driver(*, tip: int, final: int, mode: Mode = Mode.LIVE) -> Any:
         mode=mode,
         is_running=True,
         halted=None,
+        is_key_shared=False,
         wishes=wishes,
         set_wishes=set_wishes,
     )

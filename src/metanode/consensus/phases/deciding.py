@@ -8,7 +8,7 @@ from metanode.consensus.core import Core, begin_height
 from metanode.consensus.effects import ChargePeer, Decided, FallBehind
 from metanode.consensus.fork import Fork
 from metanode.consensus.inputs import Mode
-from metanode.consensus.phases import forking, proposing, signing, timers, witnessing
+from metanode.consensus.phases import forking, guarding, proposing, signing, timers, witnessing
 from metanode.consensus.tip import Tip
 from metanode.errors import InvalidInput
 from metanode.primitives.types import Hash32
@@ -84,6 +84,7 @@ def decide(core: Core, certificate: Certificate, block: Block, *, is_old: bool =
         forking.look_below(core, block)
         core.halt(f"the decided block 0x{block.hash.hex()} breaks a rule: {error}")
         return
+    guarding.look_for_forgotten_seal(core, certificate)
     round_ = certificate.round
     seals = core.current.commits.seals(round_, block.hash)
     signers = certificate.addresses(core.current.electorate.validators)

@@ -78,7 +78,7 @@ def upon_mode_changed(core: Core, event: ModeChanged) -> None:
     """Take part from now on, or stop: who becomes live, or may sign again, goes on in the round where the others are."""
     was_live, took_part = core.mode is Mode.LIVE, core.takes_part
     core.mode = event.mode
-    if event.silent_until is not None:
+    if event.silent_until is not None and not core.is_key_shared:
         core.silent_until = event.silent_until
     if event.mode is not Mode.LIVE or (was_live and core.takes_part is took_part):
         return

@@ -62,10 +62,11 @@ def twin(cluster: Cluster) -> list[tuple[int, int]]:
     for pair in pairs:
         for index in pair:
             corrupt(cluster, index)
+        # Instances that met, or heard each other, would stop: see metanode.consensus.phases.guarding.
+        cluster.network.strangers |= {pair, pair[::-1]}
     keys = [node.key.address for node in cluster.nodes]
 
     def not_its_own_key(sender: int, receiver: int, message: Message) -> bool:
-        # An instance that hears the other one would stop: see metanode.node.key_guard.
         return not (
             isinstance(message, SignedMessage) and message.author == keys[receiver] and sender != receiver
         )

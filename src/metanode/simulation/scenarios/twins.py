@@ -8,8 +8,10 @@ from metanode.primitives.types import Height
 from metanode.simulation.adversaries.corruption import honest
 from metanode.simulation.adversaries.twins import RoundPartitions, twin
 from metanode.simulation.cluster import Cluster
+from metanode.simulation.disk import Disk
 from metanode.simulation.network import LinkFaults
 from metanode.simulation.scenarios.story import Scenario, require, rounds_s
+from metanode.simulation.witness import Witness
 
 APART_ROUNDS: Final = 3
 """Rounds of each height in which some do not hear others."""
@@ -43,11 +45,68 @@ async def _twins(cluster: Cluster) -> None:
         require(accused <= guilty, f"node {index} accuses an honest validator")
 
 
+async def _key_on_two_machines(cluster: Cluster) -> None:
+    """A second machine starts with the key alone, or with a copy of the whole disk: it refuses to sign, and the first one goes on."""
+    first, second = cluster.nodes[0], cluster.nodes[-1]
+    rest = range(len(cluster.nodes) - 1)
+    witness = Witness(cluster)
+    is_copy = cluster.random.random() < 0.5
+    async with cluster.running(start=rest):
+        await cluster.wait_height(cluster.random.randint(3, 8))
+        await cluster.wait_s(cluster.random.randint(0, 2000) / 1000)
+        if is_copy:
+            _copy_disk(first.disk, second.disk)
+            await cluster.wait_s(cluster.random.randint(1, 30_000) / 1000)
+        else:
+            second.disk.has_watermark_file = False
+        cluster.start(second.index)
+        height = cluster.height + 12
+        await cluster.wait_height(height, within_s=60)
+        require(second.driver.is_key_shared, "the second machine does not know that its key is in use")
+        require(not first.driver.is_key_shared, "the machine that was there first has stopped to sign")
+        signed = [m for m in witness.of(second.index) if m.signature not in witness.signatures(first.index)]
+        require(not signed, f"the second machine signed {len(signed)} messages of its own")
+        later = [r for h, r in cluster.checker.rounds.items() if r]
+        require(not later, "the second machine cost the chain a round")
+        for node in cluster.nodes:
+            require(not node.disk.evidence, "the key signed two things")
+
+
+async def _key_in_two_hands(cluster: Cluster) -> None:
+    """Two machines with one key and no guard: everybody has the proof, and the chain goes on."""
+    pairs, rest = twin(cluster), honest(cluster)
+    guilty = cluster.nodes[pairs[0][0]].key.address
+    async with cluster.running():
+        await cluster.wait_height(4 * len(rest), nodes=rest, within_s=200)
+        for index in rest:
+            accused = {evidence.author for evidence in cluster.nodes[index].disk.evidence}
+            require(accused == {guilty}, f"node {index} accuses {len(accused)} validators")
+    require(max(cluster.checker.rounds.values()) <= 1, "the shared key cost more than its own rounds")
+
+
+def _copy_disk(source: Disk, target: Disk) -> None:
+    target.blocks, target.certificates = list(source.blocks), list(source.certificates)
+    target.state, target.record, target.bodies = source.state, source.record, dict(source.bodies)
+    target.watermark, target.payloads = source.watermark, list(source.payloads)
+
+
 TWINS: Final[dict[str, Scenario]] = {
     "twins": Scenario(
         rows=(14,),
         claim="F of seven validators run twice under drawn partitions, and nothing is decided twice nor too late",
         draw=_drawing(7, 2),
         play=_twins,
+    ),
+    "key-on-two-machines": Scenario(
+        rows=(28,),
+        claim="of two machines with one key the one that comes second signs nothing",
+        draw=_drawing(4, 1),
+        play=_key_on_two_machines,
+    ),
+    "key-in-two-hands": Scenario(
+        rows=(28,),
+        claim="a key that signs on two machines is proven guilty by everybody else, and stops nothing",
+        draw=_drawing(4, 1),
+        play=_key_in_two_hands,
     ),
 }
