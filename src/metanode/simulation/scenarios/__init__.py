@@ -21,6 +21,7 @@ from metanode.simulation.scenarios.steady import STEADY
 from metanode.simulation.scenarios.story import Scenario
 from metanode.simulation.scenarios.twins import TWINS
 from metanode.simulation.scenarios.wide import WIDE
+from metanode.simulation.scenarios.withheld import WITHHELD
 
 SCENARIOS: Final[dict[str, Scenario]] = {
     **STEADY,
@@ -34,6 +35,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **FORGERIES,
     **TWINS,
     **WIDE,
+    **WITHHELD,
     **JUSTIFIED,
     **RECOVERY,
     **DEAD_PROPOSERS,
