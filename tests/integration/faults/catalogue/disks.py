@@ -66,7 +66,7 @@ def full(cluster: Cluster, chance: random.Random, *, leave_bytes: int) -> Figure
     return {"ends after_s": ends_s, "back at the head_s": _start_again(cluster, victim)}
 
 
-def full_with_log(cluster: Cluster, chance: random.Random) -> Figures:  # noqa: ARG001 - every case is given it
+def full_with_log(cluster: Cluster, _chance: random.Random) -> Figures:
     """The log is on the full disk too: nothing can be said, and the node ends all the same."""
     victim = cluster.nodes[VICTIM]
     victim.kill()
@@ -82,7 +82,7 @@ def full_with_log(cluster: Cluster, chance: random.Random) -> Figures:  # noqa: 
     return {"ends after_s": ends_s, "back at the head_s": max(back_s, _start_again(cluster, victim))}
 
 
-def read_only(cluster: Cluster, chance: random.Random) -> Figures:  # noqa: ARG001 - every case is given it
+def read_only(cluster: Cluster, _chance: random.Random) -> Figures:
     """The disk is mounted read-only when the node starts; writable again it is back."""
     victim = cluster.nodes[VICTIM]
     victim.kill()
