@@ -12,6 +12,7 @@ from metanode.node.ports import Reception
 from metanode.primitives.types import Address, Hash32, Height
 
 if TYPE_CHECKING:
+    from metanode.p2p.reputation import Offence
     from metanode.simulation.node import SimulatedNode
 
 Filter = Callable[[int, int, Message], bool]
@@ -66,6 +67,8 @@ class SimulatedNetwork:
         self.delivered = 0
         self.charged: list[tuple[int, int]] = []
         """(who, whom) of each certificate that proved nothing."""
+        self.reports: list[tuple[int, int, Offence]] = []
+        """(who, whom, what) of each answer to sync that was charged."""
 
     def partition(self, *groups: list[int]) -> None:
         """Let only nodes of one group reach each other; whoever is in no group is alone."""
@@ -109,7 +112,7 @@ class SimulatedNetwork:
         """Send bytes over one link, if it is up and the scenario lets them pass."""
         if not self.is_linked(sender, receiver):
             return
-        if not all(lets_pass(sender, receiver, message) for lets_pass in self.filters):
+        if not self.lets_pass(sender, receiver, message):
             self._trace.note("filtered", sender, receiver, raw)
             return
         faults = self.faults
@@ -122,6 +125,10 @@ class SimulatedNetwork:
         for _ in range(copies):
             travel_s = self.draw_delay_s() if self.travel_s is None else self.travel_s(sender, receiver, raw)
             asyncio.get_running_loop().call_later(travel_s, self._arrive, sender, receiver, raw, message)
+
+    def lets_pass(self, sender: int, receiver: int, message: Message) -> bool:
+        """Tell whether every filter of the scenario lets a message pass."""
+        return all(lets_pass(sender, receiver, message) for lets_pass in self.filters)
 
     def draw_delay_s(self) -> float:
         """Draw how long a message takes, or half a request."""

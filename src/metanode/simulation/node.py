@@ -11,16 +11,13 @@ from metanode.consensus import wire
 from metanode.consensus.inputs import Mode
 from metanode.consensus.messages import Message
 from metanode.crypto.secp256k1 import PrivateKey
-from metanode.errors import InvalidInput
 from metanode.node.driver import Driver
+from metanode.node.sync import ChainSync
 from metanode.primitives.types import Address, Hash32, Height
 from metanode.simulation.disk import Disk, DiskSigner, DiskStore
 from metanode.simulation.engine import EngineModel, SimulatedEngine
 from metanode.simulation.network import NodeNetwork, SimulatedNetwork
-
-SYNC_BLOCKS = 64
-"""Blocks in one answer of sync."""
-SYNC_RETRY_S = 0.5
+from metanode.simulation.peers import Answers, SimulatedPeers
 
 
 class SimulatedClock:
@@ -61,6 +58,7 @@ class SimulatedNode:
         """In a byzantine node: what goes to whom in place of a message of its own."""
         self.serves: Callable[[Height, Hash32], bool] = lambda _height, _block_hash: True
         """Whether the node answers when it is asked for this block."""
+        self.answers = Answers()
         self.fee_recipient = key.address
         self.engine_model = EngineModel()
         self.crash_at: Callable[[str], bool] = lambda _: False
@@ -76,7 +74,7 @@ class SimulatedNode:
         self._upon_life = upon_life
         self._life: asyncio.Task[None] | None = None
         self._sync: asyncio.Task[None] | None = None
-        self._target = Height(0)
+        self._chain_sync = ChainSync()
         self._driver: Driver | None = None
         self.engine = self._make_engine()
 
@@ -144,7 +142,7 @@ class SimulatedNode:
         assert not self.is_up
         self.lives += 1
         self.engine = self._make_engine()
-        self._target = Height(0)
+        self._chain_sync = ChainSync()
         store = DiskStore(self.disk, self._boundary)
         self._driver = Driver(
             rules=self.rules,
@@ -169,11 +167,7 @@ class SimulatedNode:
 
     def fall_behind(self, height: Height) -> None:
         """See Synchroniser."""
-        self._target = max(self._target, height)
-        if self._sync is None or self._sync.done():
-            self._sync = asyncio.get_running_loop().create_task(
-                self._synchronise(), name=f"sync {self.index}"
-            )
+        self._chain_sync.fall_behind(height)
 
     async def _live(self, driver: Driver) -> None:
         asyncio.get_running_loop().call_soon(self._connect, driver)
@@ -195,35 +189,15 @@ class SimulatedNode:
         if not driver.is_running:
             asyncio.get_running_loop().call_later(0.001, self._connect, driver)
             return
+        peers = SimulatedPeers(self, driver, self._network)
+        loop = asyncio.get_running_loop()
+        self._sync = loop.create_task(self._chain_sync.run(peers, peers), name=f"sync {self.index}")
+        self._sync.add_done_callback(self._upon_sync_ended)
         self._network.connect(self.index)
 
-    async def _synchronise(self) -> None:
-        while self.is_running and self.disk.tip < self._target:
-            peer = self._find_ahead()
-            if peer is None:
-                await asyncio.sleep(SYNC_RETRY_S)
-                continue
-            await asyncio.sleep(2 * self._network.draw_delay_s())
-            first = self.driver.tip.header.height + 1
-            blocks = peer.disk.blocks[first - 1 : first - 1 + SYNC_BLOCKS]
-            certificates = peer.disk.certificates[first - 1 : first - 1 + SYNC_BLOCKS]
-            try:
-                for block, certificate in zip(blocks, certificates, strict=True):
-                    await self.driver.import_decided(block, certificate)
-            except InvalidInput:
-                await asyncio.sleep(SYNC_RETRY_S)
-            if not blocks:
-                await asyncio.sleep(SYNC_RETRY_S)
-
-    def _find_ahead(self) -> "SimulatedNode | None":
-        ahead = [
-            node
-            for node in self._network.nodes
-            if self._network.is_linked(self.index, node.index)
-            and not node.is_byzantine
-            and node.disk.tip > self.disk.tip
-        ]
-        return self._random.choice(ahead) if ahead else None
+    def _upon_sync_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failure = error
 
     async def _boundary(self, name: str) -> None:
         if self.crash_at(name):

@@ -6,6 +6,7 @@ the rest: how soon, in which round, with how many messages.
 
 from typing import Final
 
+from metanode.simulation.scenarios.behind import BEHIND
 from metanode.simulation.scenarios.dead_proposers import DEAD_PROPOSERS
 from metanode.simulation.scenarios.engines import ENGINES
 from metanode.simulation.scenarios.failures import FAILURES
@@ -29,6 +30,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **PARTITIONS,
     **LOSSES,
     **LIARS,
+    **BEHIND,
     **ENGINES,
     **FAILURES,
     **FLOODS,
