@@ -37,9 +37,10 @@ async def _late_among_liars(cluster: Cluster) -> None:
             # Liars answer faster, so that they are asked.
             cluster.nodes[index].answers.takes_s = 0.3
             cluster.nodes[index].answers.give = lambda _first, blocks: blocks[:20]
-        cluster.start(late)
         for offset in range(len(LIARS)):
             cluster.start(4 + offset)
+        await cluster.wait_s(1)
+        cluster.start(late)
         began_s, head = cluster.now_s, cluster.height
         await cluster.wait_height(head, nodes=[late], within_s=30 + head / 100)
         took_s = cluster.now_s - began_s
