@@ -34,6 +34,14 @@ from metanode.consensus.watermark import SignedStep
 from metanode.consensus.witness import Witness, decode_heard
 from metanode.crypto.hashing import keccak256
 from metanode.errors import InvalidEncoding, InvalidInput, StorageDamaged
+from metanode.node.snapshots.contents import (
+    ExecutionFrame,
+    NetworkFrame,
+    TipFrame,
+    ValidatorsFrame,
+    decode_headers,
+    encode_headers,
+)
 from metanode.node.sync import decode_decided, encode_decided
 from metanode.p2p import proofs, protocol, snappy
 from metanode.p2p.discv4 import packets
@@ -570,6 +578,38 @@ def _primitives() -> Decoder:
     )
 
 
+def _snapshots() -> tuple[Decoder, ...]:
+    bench = _bench()
+    block = bench.block()
+    certificate = bench.certificate(block.hash)
+    network = NetworkFrame(
+        genesis_hash=ANY_HASH, chain_id=1337, network_name="bench", height=9, block_hash=ANY_HASH, has_headers=True,
+    )  # fmt: skip
+    tip = TipFrame(block=block, certificate=certificate, parent=bench.header, parent_state=bench.state)
+    change = ValidatorsFrame(validators=bench.state.validators, certificate=certificate)
+    execution = ExecutionFrame(receipts_rlp=b"\xc0", ancestors=(b"\xc1\x01", b"\xc1\x02"))
+    frames = (network, change, tip, execution)
+    return (
+        *(
+            Decoder(
+                name=f"snapshot, {type(frame).__name__}",
+                covers=(f"metanode.node.snapshots.contents:{type(frame).__name__}.decode",),
+                decode=type(frame).decode,
+                encode=type(frame).encode,
+                samples=(frame.encode(),),
+            )
+            for frame in frames
+        ),
+        Decoder(
+            name="snapshot, headers",
+            covers=("metanode.node.snapshots.contents:decode_headers",),
+            decode=decode_headers,
+            # Deflate has many encodings of one thing.
+            samples=(encode_headers([bench.header, block.header]),),
+        ),
+    )
+
+
 DECODERS: Final[tuple[Decoder, ...]] = (
     _primitives(),
     _wire(),
@@ -579,4 +619,5 @@ DECODERS: Final[tuple[Decoder, ...]] = (
     *_peer_messages(),
     *_discovery(),
     *_rlpx(),
+    *_snapshots(),
 )

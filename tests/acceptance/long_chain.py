@@ -1,4 +1,4 @@
-"""A chain of any length in seconds: a single validator's blocks, built by the real engine at past times and put on disk as the node itself would."""
+"""A chain of any length in seconds: blocks built by the real engine at past times and put on disk as the nodes themselves would."""
 
 from __future__ import annotations
 
@@ -24,15 +24,31 @@ from metanode.storage.signer import FileSigner
 from metanode.storage.signer_log import make_signer_log
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from metanode.chain.voting import Vote
     from metanode.crypto.secp256k1 import PrivateKey
 
 SYNC_EVERY_BLOCKS = 64
 
 
-def write_chain(home: Path, key: PrivateKey, *, blocks: int, genesis_time: int, period_s: int = 2) -> bytes:
-    """Write genesis.json and data/ of a validator that has decided `blocks` heights; return the genesis file's bytes."""
+def write_chain(
+    home: Path,
+    key: PrivateKey,
+    *,
+    blocks: int,
+    genesis_time: int,
+    period_s: int = 2,
+    others: Sequence[PrivateKey] = (),
+    votes: Mapping[int, Vote] | None = None,
+    transactions: Callable[[int], Sequence[bytes]] = lambda _: (),
+) -> bytes:
+    """Write genesis.json and data/ of a validator that has decided `blocks` heights; return the genesis file's bytes.
+
+    The genesis set has this validator alone. Keys in `others` propose and seal where `votes` (by the proposer of a height) have let them in.
+    `transactions` are those that come in before a height.
+    """
     document = json.dumps(
         make_genesis(
             network_name="long-chain",
@@ -46,11 +62,19 @@ def write_chain(home: Path, key: PrivateKey, *, blocks: int, genesis_time: int, 
     (home / "genesis.json").write_bytes(document)
     data = home / "data"
     data.mkdir()
-    asyncio.run(_decide(data, document, key, blocks))
+    asyncio.run(_decide(data, document, [key, *others], blocks, votes or {}, transactions))
     return document
 
 
-async def _decide(data: Path, document: bytes, key: PrivateKey, blocks: int) -> None:
+async def _decide(
+    data: Path,
+    document: bytes,
+    signers: Sequence[PrivateKey],
+    blocks: int,
+    votes: Mapping[int, Vote],
+    transactions: Callable[[int], Sequence[bytes]],
+) -> None:
+    key, keys = signers[0], {key.address: key for key in signers}
     genesis = parse_genesis(document)
     rules, parameters = genesis.rules, genesis.parameters
     engine = _engine.Engine.open(document, path=str(data / "engine"), sync_every_blocks=SYNC_EVERY_BLOCKS)
@@ -61,12 +85,15 @@ async def _decide(data: Path, document: bytes, key: PrivateKey, blocks: int) -> 
     certificate: Certificate | None = None
     try:
         for height in range(1, blocks + 1):
+            if raws := transactions(height):
+                assert all(isinstance(answer, bytes) for answer in engine.submit(list(raws)))
+            proposer = keys[state.proposer(Round(0), rules.quorum_rule)]
             due = calculate_due(
                 parent_timestamp=parent.timestamp,
                 genesis_time=parameters.genesis_time,
                 period_s=parameters.period_s,
             )
-            wanted = calculate_attributes(state, parent, rules, timestamp=due, fee_recipient=key.address)
+            wanted = calculate_attributes(state, parent, rules, timestamp=due, fee_recipient=proposer.address)
             built = engine.build(
                 parent.execution_hash,
                 timestamp=wanted.timestamp,
@@ -87,8 +114,9 @@ async def _decide(data: Path, document: bytes, key: PrivateKey, blocks: int) -> 
                 execution_rlp=built.rlp,
                 requests=tuple(built.requests),
                 parent_certificate=certificate,
-                proposer=key.address,
+                proposer=proposer.address,
                 proposal_round=Round(0),
+                vote=votes.get(height),
             )
             engine.validate(block.execution_rlp, list(block.requests))
             engine.finalize(block.header.execution_hash)
@@ -97,7 +125,7 @@ async def _decide(data: Path, document: bytes, key: PrivateKey, blocks: int) -> 
                 height=block.height,
                 round=Round(0),
                 block_hash=block.hash,
-                seals={key.address: key.sign(digest)},
+                seals={address: keys[address].sign(digest) for address in state.validators.addresses},
                 validators=state.validators,
             )
             state, parent = next_state(state, block, parameters), block.header

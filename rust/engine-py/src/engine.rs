@@ -320,6 +320,25 @@ impl Engine {
         Ok(payload.map(|(rlp, requests)| (PyBytes::new(py, &rlp), to_py_list(py, &requests))))
     }
 
+    /// The RLP list of a decided block's receipts; None if there is none.
+    fn receipts<'py>(&self, py: Python<'py>, number: u64) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let receipts = self.run(py, |engine| engine.receipts(number))?;
+        Ok(receipts.map(|rlp| PyBytes::new(py, &rlp)))
+    }
+
+    /// The part of the head's state that follows `after`, of about `bytes_max` bytes, and what the next part follows; None
+    /// after the last one. Empty `after` begins. Nothing may be decided meanwhile.
+    fn state_chunk<'py>(
+        &self,
+        py: Python<'py>,
+        after: &[u8],
+        bytes_max: usize,
+    ) -> PyResult<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)> {
+        let chunk = self.run(py, |engine| engine.state_chunk(after, bytes_max))?;
+        let next = chunk.next.map(|next| PyBytes::new(py, &next));
+        Ok((PyBytes::new(py, &chunk.entries), next))
+    }
+
     /// Offer a transaction of this node's own. Returns its hash; raises InvalidTransaction.
     fn add_transaction<'py>(&self, py: Python<'py>, raw: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let raw = Bytes::copy_from_slice(raw);

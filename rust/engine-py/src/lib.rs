@@ -11,6 +11,7 @@ mod engine;
 mod errors;
 mod events;
 mod outside;
+mod restoration;
 mod server;
 mod server_config;
 mod serving;
@@ -24,6 +25,7 @@ mod _engine {
     use crate::{
         engine::{Built, Engine, Head},
         events::{Events, Transactions},
+        restoration::Restoration,
         server::RpcServer,
     };
 

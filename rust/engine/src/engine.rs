@@ -28,7 +28,7 @@ use crate::{
     measure::{Work, WorkStatistics},
     pool::{PoolConfig, PoolHead, TransactionPool, changed_accounts},
     spec::BLOCK_BYTES_MAX,
-    store::{Head, Store, StoreOptions},
+    store::{Head, StateChunk, Store, StoreOptions},
 };
 pub use crate::{
     build::BuildAttributes,
@@ -243,11 +243,11 @@ impl Engine {
     /// Repeating it for the head does nothing. `NotFound` means that the block has to be validated (again) first.
     pub fn finalize(&self, hash: B256) -> Result<Head> {
         let _deciding = self.deciding.lock();
-        self.decide(hash)
+        self.decide(hash, Store::commit)
     }
 
     /// Validate and finalize blocks in order: one block is recovered, the one before it runs, and the one before that is
-    /// made durable at the same time.
+    /// committed at the same time. They are durable together when this returns.
     ///
     /// Blocks that the chain already has are passed over; another block at a decided number is refused. After an error
     /// the blocks before the bad one are decided.
@@ -271,7 +271,7 @@ impl Engine {
             let deciding = scope.spawn(move || {
                 to_decide
                     .iter()
-                    .try_for_each(|hash| self.decide(hash).map(drop))
+                    .try_for_each(|hash| self.decide(hash, Store::commit_unsynced).map(drop))
             });
             let run = || -> Result<()> {
                 for block in to_run {
@@ -294,10 +294,12 @@ impl Engine {
             };
             let ran = run();
             drop(valid);
-            match deciding.join() {
-                Ok(decided) => decided?,
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+            let decided = deciding
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let synced = self.store.sync();
+            decided?;
+            synced?;
             ran?;
             Ok(self.head())
         })
@@ -307,6 +309,25 @@ impl Engine {
     pub fn payload(&self, number: u64) -> Result<Option<(Bytes, Vec<Bytes>)>> {
         let stored = self.store.block_rlp(number)?;
         Ok(stored.map(|(rlp, requests)| (rlp, requests.take())))
+    }
+
+    /// The RLP list of a decided block's receipts.
+    pub fn receipts(&self, number: u64) -> Result<Option<Bytes>> {
+        let stored = self.store.block(number)?;
+        Ok(stored.map(|stored| {
+            let mut rlp = Vec::new();
+            alloy_rlp::encode_list(&stored.receipts, &mut rlp);
+            rlp.into()
+        }))
+    }
+
+    /// The part of the state at the head that follows `after`; empty `after` begins, and flushes what is in memory.
+    pub fn state_chunk(&self, after: &[u8], bytes_max: usize) -> Result<StateChunk> {
+        let _deciding = self.deciding.lock();
+        if after.is_empty() {
+            self.store.flush()?;
+        }
+        self.store.state_chunk(after, bytes_max)
     }
 
     /// The environment in which `header`'s own transactions ran.
@@ -356,7 +377,7 @@ impl Engine {
                 let hash = block.hash;
                 let executed = self.run(block, &parent, started.elapsed())?;
                 self.keep(rlp.clone(), executed);
-                self.decide(hash)
+                self.decide(hash, Store::commit)
             });
             replayed.map_err(|error| match error {
                 // It was valid when it was written, so what changed is the disk.
@@ -434,7 +455,11 @@ impl Engine {
     }
 
     /// The part of `finalize` that needs the decision lock.
-    fn decide(&self, hash: B256) -> Result<Head> {
+    fn decide(
+        &self,
+        hash: B256,
+        commit: fn(&Store, &Arc<ExecutedBlock>) -> Result<()>,
+    ) -> Result<Head> {
         let executed = {
             let chain = self.chain.read();
             if chain.tip.head.hash == hash {
@@ -453,7 +478,7 @@ impl Engine {
             kept.executed.clone()
         };
         let started = Instant::now();
-        self.store.commit(&executed)?;
+        commit(&self.store, &executed)?;
         self.work.store_commit.record(started.elapsed());
         self.work.count_transactions(&executed.receipts);
         let tip = Tip::load(&self.store)?;
@@ -472,7 +497,7 @@ impl Engine {
     }
 }
 
-fn thread_pool(name: &'static str, threads: usize) -> Result<Arc<rayon::ThreadPool>> {
+pub(crate) fn thread_pool(name: &'static str, threads: usize) -> Result<Arc<rayon::ThreadPool>> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads.max(1))
         .thread_name(move |index| format!("{name}-{index}"))

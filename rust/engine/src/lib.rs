@@ -16,6 +16,7 @@ pub mod header;
 mod measure;
 mod overlay;
 pub mod pool;
+mod restore;
 pub mod spec;
 pub mod state;
 pub mod store;
@@ -27,6 +28,7 @@ pub use block::{Block, ExecutedBlock};
 pub use engine::{BuildAttributes, Engine, EngineConfig, EngineEvent, Subscription};
 pub use error::{EngineError, Result};
 pub use measure::{Durations, WorkStatistics};
+pub use restore::Restoration;
 pub use spec::ChainSpec;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from metanode import __version__
-from metanode.cli import accounts, bench, doctor, genesis, keys, network, node, validators
+from metanode.cli import accounts, bench, doctor, genesis, keys, network, node, snapshot, validators
 from metanode.cli.output import print_error
 from metanode.errors import MetanodeError
 
@@ -42,6 +42,7 @@ doctor.register(app)
 app.add_typer(node.app, name="node")
 app.add_typer(keys.app, name="keys")
 app.add_typer(genesis.app, name="genesis")
+app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(accounts.app, name="account")
 app.add_typer(validators.app, name="validators")
 bench.register(app)

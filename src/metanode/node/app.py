@@ -29,6 +29,7 @@ from metanode.execution.client import TransactionsPending
 from metanode.execution.embedded import EmbeddedOptions, open_embedded
 from metanode.node.clock_offset import clock_offset_s
 from metanode.node.clock_watch import ClockState, ClockWatch
+from metanode.node.data_directory import check_no_import
 from metanode.node.disk_fault import explain_disk_fault
 from metanode.node.driver import Driver
 from metanode.node.genesis_source import find_genesis
@@ -189,6 +190,7 @@ async def _open_inputs(
         log.warning("configuration_warning", text=warning)
     node_key = load_node_key(home / (config.p2p.node_key or "nodekey"))
     data = home / (config.storage.directory or "data")
+    check_no_import(data)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     return _Inputs(
         config=config,

@@ -266,6 +266,74 @@ class NodeStore:
 
         return await self._database.read(action)
 
+    # --- snapshots ---
+
+    async def parent_state(self) -> ConsensusState | None:
+        """Return the state after the block before the tip, which the tip's header commits to; None before the first block of this version."""
+
+        def action(connection: sqlite3.Connection) -> ConsensusState | None:
+            data = _get(connection, "parent_state")
+            return None if data is None else self._decoded(ConsensusState.decode, data, "parent state")
+
+        return await self._database.read(action)
+
+    async def headers(self, first: Height, count: int) -> list[ConsensusHeader]:
+        """Return the headers from a height on, up to a missing one."""
+
+        def action(connection: sqlite3.Connection) -> list[ConsensusHeader]:
+            found: list[ConsensusHeader] = []
+            for height in range(first, first + count):
+                header = self._header(connection, Height(height))
+                if header is None:
+                    break
+                found.append(header)
+            return found
+
+        return await self._database.read(action)
+
+    async def restore_headers(
+        self, headers: Sequence[ConsensusHeader], certificate: Certificate | None, validators: ValidatorSet
+    ) -> None:
+        """Save verified headers that follow those which are there; with the last one's certificate if there is one, and the set after it."""
+
+        def action(connection: sqlite3.Connection) -> None:
+            for header in headers:
+                _insert_header(connection, header, self._packed(connection, header))
+            if certificate is not None:
+                _insert_certificate(connection, certificate)
+            _insert_set(connection, validators)
+
+        await self._database.write(action)
+
+    async def restore_tip(
+        self, parent: ConsensusHeader, parent_state: ConsensusState, decided: Decided
+    ) -> None:
+        """Save a verified decision as the tip of a store whose blocks before it are not there."""
+        block = decided.block
+
+        def action(connection: sqlite3.Connection) -> None:
+            if parent.height and _stored_header(connection, parent.height) is None:
+                _insert_header(connection, parent, parent.encode())
+            if block.parent_certificate is not None:
+                _insert_certificate(connection, block.parent_certificate)
+            for validators in (
+                parent_state.last_validators,
+                parent_state.validators,
+                decided.state.validators,
+            ):
+                _insert_set(connection, validators)
+            _insert_header(connection, block.header, block.header.encode())
+            _insert_certificate(connection, decided.certificate)
+            if block.requests:
+                data = rlp.encode(list(block.requests))
+                connection.execute("INSERT INTO requests VALUES (?, ?)", (block.height, data))
+            row = (block.height, block.hash, block.encode())
+            connection.execute("INSERT INTO bodies (height, hash, block) VALUES (?, ?, ?)", row)
+            _put(connection, "parent_state", parent_state.encode())
+            _put(connection, "state", decided.state.encode())
+
+        await self._database.write(action)
+
     # --- p2p's PeerStore ---
 
     async def load_pin(self, address: str) -> bytes | None:
@@ -382,20 +450,28 @@ class NodeStore:
         if decided.block.parent_certificate is not None:
             # What the child's proposer included is canonical; what this node saw was only enough to decide.
             _insert_certificate(connection, decided.block.parent_certificate)
-        anchor = _stored_header(connection, anchor_of(height)) or b""
-        parent_certificate = self._certificate(connection, Height(height - 1))
-        packed = pack_header(header, anchor=anchor, parent_certificate=parent_certificate)
-        _insert_header(connection, header, packed)
+        _insert_header(connection, header, self._packed(connection, header))
         if decided.block.requests:
             data = rlp.encode(list(decided.block.requests))
             connection.execute("INSERT INTO requests VALUES (?, ?)", (height, data))
         _insert_set(connection, decided.state.validators)
+        connection.execute(
+            "INSERT OR REPLACE INTO current SELECT 'parent_state', value FROM current WHERE name = 'state'"
+        )
         _put(connection, "state", decided.state.encode())
         if not connection.execute("SELECT 1 FROM bodies WHERE hash = ?", (header.hash,)).fetchone():
             row = (height, header.hash, decided.block.encode())
             connection.execute("INSERT INTO bodies (height, hash, block) VALUES (?, ?, ?)", row)
         connection.execute("DELETE FROM bodies WHERE height = ? AND hash != ?", (height, header.hash))
         connection.execute("DELETE FROM bodies WHERE height <= ?", (height - PAYLOADS_KEPT,))
+
+    def _packed(self, connection: sqlite3.Connection, header: ConsensusHeader) -> bytes:
+        """Return what is stored of a header: after a snapshot without headers its anchor may be missing, and it is whole."""
+        anchor = _stored_header(connection, anchor_of(header.height))
+        if anchor is None:
+            return header.encode()
+        parent_certificate = self._certificate(connection, Height(header.height - 1))
+        return pack_header(header, anchor=anchor, parent_certificate=parent_certificate)
 
     def _header(self, connection: sqlite3.Connection, height: Height) -> ConsensusHeader | None:
         stored = _stored_header(connection, height)

@@ -94,10 +94,20 @@ impl Api {
             }
             BlockId::Number(BlockNumber::Earliest) => Ok(Some(0)),
             BlockId::Number(BlockNumber::Number(number)) => {
+                self.check_kept(number)?;
                 Ok(Some(number).filter(|number| *number <= self.engine.store().head().number))
             }
             BlockId::Hash(hash) => Ok(self.engine.store().number_of(hash)?),
         }
+    }
+
+    /// A node that began from a snapshot has no blocks between genesis and that one.
+    pub(super) fn check_kept(&self, number: u64) -> Result<(), RpcError> {
+        let first = self.engine.store().first_block();
+        if (1..first).contains(&number) {
+            return Err(RpcError::pruned_history(number, first));
+        }
+        Ok(())
     }
 
     /// The state after a block; unlike a lookup of the block itself, an unknown one is an error.

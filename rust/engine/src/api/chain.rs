@@ -33,10 +33,12 @@ impl Api {
         json(&keccak256(params.required::<Bytes>(0)?))
     }
 
-    /// Which history this node can serve (execution-apis 755). Blocks, receipts and indexes are kept for ever.
+    /// Which history this node can serve (execution-apis 755). Blocks, receipts and indexes are kept for ever, from the
+    /// snapshot on that the node began from.
     pub(super) fn capabilities(&self, _: &Params<'_>) -> Answer {
         let head = self.engine.store().head();
-        let whole = Resource::since(0, None);
+        let first = self.engine.store().first_block();
+        let whole = Resource::since(if first > 1 { first } else { 0 }, None);
         let window = self.engine.config().history_blocks;
         let state = Resource::since(self.engine.store().stats().oldest_state, window);
         json(&BTreeMap::from([

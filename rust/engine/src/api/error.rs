@@ -22,6 +22,8 @@ const METHOD_NOT_FOUND: i32 = -32601;
 const INVALID_PARAMS: i32 = -32602;
 const INTERNAL: i32 = -32603;
 const EXECUTION_REVERTED: i32 = 3;
+/// go-ethereum's code for blocks that a node does not keep.
+const PRUNED_HISTORY: i32 = 4444;
 
 impl RpcError {
     fn new(code: i32, message: impl Into<String>) -> Self {
@@ -60,6 +62,16 @@ impl RpcError {
 
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(INTERNAL, message)
+    }
+
+    /// A block before the snapshot that this node began from.
+    pub fn pruned_history(number: u64, first: u64) -> Self {
+        Self::new(
+            PRUNED_HISTORY,
+            format!(
+                "pruned history unavailable: block {number}; this node began from a snapshot, its first block is {first}"
+            ),
+        )
     }
 
     /// A call that reverted: code 3 with the bytes in `data`, from which libraries decode custom errors.

@@ -121,6 +121,16 @@ impl Api {
         let count = asked
             .min(self.limits.fee_history_blocks_max)
             .min(newest + 1);
+        self.check_kept(newest)?;
+        // A node that began from a snapshot tells of the blocks that it has.
+        let first = self.engine.store().first_block();
+        let count = if newest < first {
+            count
+        } else if first > 1 {
+            count.min(newest + 1 - first)
+        } else {
+            count
+        };
         if count == 0 {
             return json(&FeeHistory::default());
         }

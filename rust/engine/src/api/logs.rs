@@ -108,6 +108,8 @@ impl Api {
                 "block range extends beyond current head block {head}"
             )));
         }
+        // The first block of the range that is not there speaks for all of them; genesis is always there, and has no logs.
+        self.check_kept(from.max(1).min(to))?;
         Ok((from, to))
     }
 }

@@ -31,6 +31,7 @@ mod deciding;
 mod ether;
 mod genesis;
 mod opening;
+mod snapshots;
 mod storage_faults;
 mod validity;
 

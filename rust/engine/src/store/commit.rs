@@ -61,7 +61,7 @@ impl Writer {
 
 impl Inner {
     /// Returns whether it is time for a flush.
-    pub(crate) fn commit(&self, executed: &Arc<ExecutedBlock>) -> Result<bool> {
+    pub(crate) fn commit(&self, executed: &Arc<ExecutedBlock>, is_synced: bool) -> Result<bool> {
         let mut writer = self.writer.lock();
         writer.check_open()?;
         let block = &executed.block;
@@ -82,13 +82,8 @@ impl Inner {
                 let record = encode_record(block, &executed.receipts);
                 let location = self.blocks.log.append(&record)?;
                 writer.unsynced += 1;
-                if writer.unsynced >= self.options.sync_every_blocks.max(1) {
-                    if let Err(error) = self.blocks.log.sync() {
-                        // The block may or may not be on disk, so another must not take its place.
-                        writer.failed = Some(error.clone());
-                        return Err(error);
-                    }
-                    writer.unsynced = 0;
+                if is_synced && writer.unsynced >= self.options.sync_every_blocks.max(1) {
+                    self.sync_log(&mut writer)?;
                 }
                 location
             }
@@ -127,6 +122,26 @@ impl Inner {
         self.head_number
             .store(block.header.number, Ordering::Release);
         Ok(self.is_due(&writer, 1))
+    }
+
+    /// Wait until every committed block is on disk.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let mut writer = self.writer.lock();
+        if writer.unsynced == 0 {
+            return Ok(());
+        }
+        writer.check_open()?;
+        self.sync_log(&mut writer)
+    }
+
+    fn sync_log(&self, writer: &mut Writer) -> Result<()> {
+        if let Err(error) = self.blocks.log.sync() {
+            // The block may or may not be on disk, so another must not take its place.
+            writer.failed = Some(error.clone());
+            return Err(error);
+        }
+        writer.unsynced = 0;
+        Ok(())
     }
 
     fn is_due(&self, writer: &Writer, factor: u64) -> bool {

@@ -211,7 +211,7 @@ fn encode_account(account: Option<AccountRecord>) -> Vec<u8> {
 }
 
 /// Empty bytes say that there is no account.
-fn decode_account(mut bytes: &[u8]) -> Result<Option<AccountRecord>> {
+pub(crate) fn decode_account(mut bytes: &[u8]) -> Result<Option<AccountRecord>> {
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -223,6 +223,6 @@ fn decode_account(mut bytes: &[u8]) -> Result<Option<AccountRecord>> {
     }
 }
 
-fn decode_slot(bytes: &[u8]) -> Result<U256> {
+pub(crate) fn decode_slot(bytes: &[u8]) -> Result<U256> {
     U256::try_from_be_slice(bytes).ok_or_else(|| corrupt("a slot over 256 bits"))
 }

@@ -13,6 +13,7 @@
 //! | `n` number | where the block stands in the log |
 //! | `h` block hash | number |
 //! | `x` transaction hash | number and index |
+//! | `b` number | the hash of a block before the first one of a store that began from a snapshot |
 //! | `m` name | everything there is one of |
 //!
 //! Accounts and slots are keccak256 hashes; a path has one byte for each nibble.
@@ -24,6 +25,7 @@ pub(crate) const META_HEAD: &[u8] = b"mhead";
 pub(crate) const META_TRIE_ROOT: &[u8] = b"mroot";
 pub(crate) const META_FORMAT: &[u8] = b"mformat";
 pub(crate) const META_OLDEST: &[u8] = b"moldest";
+pub(crate) const META_FIRST: &[u8] = b"mfirst";
 pub(crate) const META_CUT: &[u8] = b"mcut";
 
 /// An account's or a slot's place in the flat state.
@@ -99,6 +101,10 @@ pub(crate) fn location(number: u64) -> Vec<u8> {
 
 pub(crate) fn number_of(hash: &B256) -> Vec<u8> {
     join(b'h', &[hash.as_slice()])
+}
+
+pub(crate) fn ancestor(number: u64) -> Vec<u8> {
+    join(b'b', &[&number.to_be_bytes()])
 }
 
 pub(crate) fn transaction(hash: &B256) -> Vec<u8> {

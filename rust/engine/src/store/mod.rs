@@ -14,6 +14,7 @@ pub(crate) mod kv;
 mod log;
 mod open;
 mod past;
+mod snapshot;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ use commit::Writer;
 use flat::FlatState;
 use flush::Flusher;
 use kv::Kv;
+pub use snapshot::{ANCESTORS, Restoring, StateChunk};
 pub use view::StateView;
 
 /// Analysed contracts kept at hand; a contract is at most 24 KiB, most are far smaller.
@@ -154,6 +156,8 @@ pub(crate) struct Inner {
     head_number: AtomicU64,
     /// The first block whose state can be read.
     oldest: AtomicU64,
+    /// The first block after genesis that the store has: 1, unless it began from a snapshot.
+    first: AtomicU64,
     /// Holds the right to change anything.
     writer: Mutex<Writer>,
     /// Held during a flush; taken before `writer`.
@@ -246,13 +250,32 @@ impl Store {
 
     /// Make a block durable and then visible, with its receipts, indexes and history. Its parent must be the head.
     pub fn commit(&self, executed: &Arc<ExecutedBlock>) -> Result<()> {
-        if self.inner.commit(executed)? {
+        self.commit_with(executed, true)
+    }
+
+    /// The same without waiting for the disk: the block is durable after `sync`, or with the next block that is.
+    pub fn commit_unsynced(&self, executed: &Arc<ExecutedBlock>) -> Result<()> {
+        self.commit_with(executed, false)
+    }
+
+    fn commit_with(&self, executed: &Arc<ExecutedBlock>, is_synced: bool) -> Result<()> {
+        if self.inner.commit(executed, is_synced)? {
             self.flusher.request();
         }
         if self.inner.is_overfull() {
             self.inner.flush()?;
         }
         Ok(())
+    }
+
+    /// Wait until every committed block is on disk.
+    pub fn sync(&self) -> Result<()> {
+        self.inner.sync()
+    }
+
+    /// The first block after genesis that the store has: 1, unless it began from a snapshot.
+    pub fn first_block(&self) -> u64 {
+        self.inner.first.load(Ordering::Relaxed)
     }
 
     /// Header and hash of block `number`.
@@ -342,6 +365,18 @@ impl Inner {
             return Ok(None);
         }
         self.blocks.header(number)
+    }
+
+    /// The hash of block `number`, also of the last ones before a snapshot.
+    pub(crate) fn block_hash(&self, number: u64) -> Result<Option<B256>> {
+        if let Some(header) = self.header(number)? {
+            return Ok(Some(header.1));
+        }
+        if number >= self.first.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let hash = self.kv.get(&keys::ancestor(number))?;
+        Ok(hash.and_then(|hash| B256::try_from(&hash[..]).ok()))
     }
 
     pub(crate) fn code(&self, hash: B256) -> Result<Bytecode> {

@@ -81,6 +81,7 @@ impl Store {
             }),
             head_number: AtomicU64::new(0),
             oldest: AtomicU64::new(0),
+            first: AtomicU64::new(1),
             writer: Mutex::default(),
             flushing: Mutex::new(()),
             kv,
@@ -114,6 +115,11 @@ impl Inner {
         }
         let oldest = oldest.ok_or_else(|| missing("history window"))?;
         self.oldest.store(oldest, Ordering::SeqCst);
+        if let Some(first) = self.kv.get(keys::META_FIRST)? {
+            let first = first.try_into().map(u64::from_be_bytes);
+            let first = first.map_err(|_| missing("first block"))?;
+            self.first.store(first, Ordering::Relaxed);
+        }
         self.flat.reset(head.number);
         *self.published.write() = Published { head, trie };
         self.head_number.store(head.number, Ordering::Release);

@@ -105,8 +105,7 @@ impl DatabaseRef for StateView {
         if number > self.number {
             return Ok(B256::ZERO);
         }
-        let header = self.store.header(number)?;
-        Ok(header.map_or(B256::ZERO, |header| header.1))
+        Ok(self.store.block_hash(number)?.unwrap_or_default())
     }
 }
 

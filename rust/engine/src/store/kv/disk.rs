@@ -107,6 +107,19 @@ impl Kv for DiskKv {
         Ok(())
     }
 
+    fn range(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<()> {
+        if from >= to {
+            return Ok(());
+        }
+        for entry in self.keyspace.range(from..to) {
+            let (key, value) = entry.into_inner().map_err(|error| fault("read", &error))?;
+            if !visit(&key, &value)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn write(&self, batch: Batch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());

@@ -41,6 +41,19 @@ impl Kv for MemoryKv {
         Ok(())
     }
 
+    fn range(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<()> {
+        if from >= to {
+            return Ok(());
+        }
+        let bounds = (Bound::Included(from), Bound::Excluded(to));
+        for (key, value) in self.entries.read().range::<[u8], _>(bounds) {
+            if !visit(key, value)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn write(&self, batch: Batch) -> Result<()> {
         let mut entries = self.entries.write();
         for (key, value) in batch.entries {

@@ -22,6 +22,8 @@ pub(crate) trait Kv: Send + Sync {
     fn first(&self, from: &[u8], to: &[u8]) -> Result<Option<Pair>>;
     /// All entries whose key begins with `prefix`, in order, for as long as `visit` says true.
     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<()>;
+    /// All entries at or after `from` and before `to`, in order, for as long as `visit` says true.
+    fn range(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<()>;
     /// Apply a batch: after it, and after a crash, all of it is there or nothing.
     fn write(&self, batch: Batch) -> Result<()>;
     /// Bytes on disk.
