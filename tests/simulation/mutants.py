@@ -39,8 +39,8 @@ from metanode.node.execution_worker import ExecutionWorker
 from metanode.node.timers import Timers
 from metanode.primitives.types import Address, Round
 from metanode.simulation.cluster import Cluster
-from metanode.simulation.disk import DiskSigner
 from metanode.simulation.playing import play
+from metanode.storage.signer import FileSigner
 
 Patch = pytest.MonkeyPatch
 
@@ -129,18 +129,18 @@ def _forget_prepared(patch: Patch) -> None:
 
 def _forget_round(patch: Patch) -> None:
     """The record and the signer's file know of which height they are, and nothing of its rounds."""
-    encode, mark = ConsensusRecord.encode, DiskSigner.watermark.fget
+    encode, mark = ConsensusRecord.encode, FileSigner.watermark.fget
     assert mark is not None
 
     def encode_height(self: ConsensusRecord) -> bytes:
         return encode(dataclasses.replace(self, round=Round(0), messages=()))
 
-    def mark_of_height(self: DiskSigner) -> SignedStep | None:
+    def mark_of_height(self: FileSigner) -> SignedStep | None:
         known = mark(self)
         return None if known is None else dataclasses.replace(known, round=Round(0))
 
     patch.setattr(ConsensusRecord, "encode", encode_height)
-    patch.setattr(DiskSigner, "watermark", property(mark_of_height))
+    patch.setattr(FileSigner, "watermark", property(mark_of_height))
     replace_everywhere(patch, watermark.permits, lambda _mark, **_position: True)
 
 

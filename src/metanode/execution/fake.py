@@ -97,6 +97,10 @@ class FakeExecution:
         """The finalized blocks from number 1 on: what a restart of this client finds on its disk."""
         return [kept.payload for kept in self._chain[1:]]
 
+    def finalized(self, number: int) -> ExecutionPayload:
+        """Return one of them, at once."""
+        return self._chain[number].payload
+
     @property
     def head_rlp(self) -> bytes:
         """The latest finalized block's bytes, the genesis block's included."""

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from metanode.chain.forks import Fork, Timeouts
-from metanode.chain.genesis import make_genesis_header
+from metanode.chain.genesis import Genesis, make_genesis_header
 from metanode.chain.parameters import ChainRules, ConsensusParameters
 from metanode.chain.quorum import QuorumRule
 from metanode.chain.state import genesis_state
@@ -80,6 +80,16 @@ class Cluster:
         state = genesis_state(parameters, gas_limit=GAS_LIMIT)
         header = make_genesis_header(parameters, execution)
         self.rules = ChainRules(chain_id=1337, genesis_hash=header.hash, parameters=parameters)
+        genesis = Genesis(
+            network_name=parameters.network_name,
+            chain_id=self.rules.chain_id,
+            parameters=parameters,
+            execution_header=execution,
+            header=header,
+            state=state,
+            rules=self.rules,
+            warnings=(),
+        )
         self.checker = Checker(self.rules, state)
         self.network = SimulatedNetwork(
             seed=self.random, faults=faults or LinkFaults(), trace=self.checker, does_relay=does_relay
@@ -90,7 +100,7 @@ class Cluster:
                 key=key,
                 is_validator=index not in others,
                 rules=self.rules,
-                disk=Disk(genesis=header, genesis_state=state, parameters=parameters),
+                disk=Disk(genesis, key.address),
                 execution_genesis=execution,
                 network=self.network,
                 seed=self.random,

@@ -1,200 +1,260 @@
 """Disks in memory that survive the crash of their node, and lose what was not yet durable.
 
-A write takes time, and counts only when that is over: a node that is killed in between finds the disk as it was.
+On them runs the storage code of a real node: `NodeStore` on a database whose open transactions are lost in a crash, `FileSigner` on a file
+that loses what was not synced. A write takes time, and counts only when that is over.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+import sqlite3
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Final, TypeVar, overload
 
 from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
+from metanode.chain.genesis import Genesis
 from metanode.chain.header import ConsensusHeader
-from metanode.chain.parameters import ConsensusParameters
 from metanode.chain.state import ConsensusState, next_state
-from metanode.chain.validators import ValidatorSet
-from metanode.consensus.effects import Decided
-from metanode.consensus.evidence import Evidence
 from metanode.consensus.fork import Fork
-from metanode.consensus.stored import Stored
-from metanode.consensus.watermark import SignedStep, permits
-from metanode.consensus.witness import Heard, decode_heard
+from metanode.consensus.watermark import SignedStep
 from metanode.crypto.secp256k1 import PrivateKey
-from metanode.errors import SigningRefused
 from metanode.execution.client import ExecutionPayload
 from metanode.primitives.types import Address, Hash32, Height
+from metanode.simulation.files import SimulatedFiles
+from metanode.simulation.life import Life
+from metanode.simulation.medium import DatabaseMedium
+from metanode.simulation.stores import AtOnce, SignerInLife, StoreInLife, ThreadInLife
+from metanode.storage.database import Database
+from metanode.storage.node_store import NodeStore
+from metanode.storage.signer_log import SLOT_BYTES, SignerLog, make_signer_log, read_watermark
+from metanode.storage.threads import StorageThread
 
-Boundary = Callable[[str], Awaitable[None]]
-"""Awaited at each step of a write, by its name: where the simulator waits, and kills."""
+if TYPE_CHECKING:
+    from metanode.consensus.evidence import Evidence
+
+Result = TypeVar("Result")
+Entry = TypeVar("Entry")
+
+SIGNER_LOG: Final = Path("/simulated/signer.log")
+NODE_DB: Final = Path("/simulated/node.db")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """A copy of a whole disk."""
+
+    database: sqlite3.Connection
+    signer_log: bytes | None
+    payloads: tuple[ExecutionPayload, ...]
+
+
 class Disk:
-    """What one node finds again after a crash."""
+    """What one node finds again after a crash. What is read here is what is durable now; what is set, an operator does while it is down."""
 
-    genesis: ConsensusHeader
-    genesis_state: ConsensusState
-    parameters: ConsensusParameters
-    blocks: list[Block] = field(default_factory=list)
-    """Decided blocks from height 1 on."""
-    certificates: list[Certificate] = field(default_factory=list)
-    state: ConsensusState | None = None
-    record: bytes | None = None
-    bodies: dict[Hash32, tuple[Height, bytes]] = field(default_factory=dict)
-    watermark: SignedStep | None = None
-    has_watermark_file: bool = True
-    forgets: bool = False
-    """Loses record and watermark in every crash: to show that the network then forks."""
-    evidence: list[Evidence] = field(default_factory=list)
-    heard: dict[Height, bytes] = field(default_factory=dict)
-    """What everybody has signed at decided heights."""
-    fork: Fork | None = None
-    payloads: list[ExecutionPayload] = field(default_factory=list)
-    """The execution client's own chain."""
+    def __init__(self, genesis: Genesis, address: Address) -> None:
+        """The disk of a node that has never run; `address` is that of its validator's key."""
+        self._genesis = genesis
+        self._address = address
+        self._medium = DatabaseMedium()
+        self._looking = NodeStore.begin(
+            Database.open(NODE_DB, connect=self._medium.look, make_thread=lambda _: AtOnce()), genesis
+        )
+        self.files = SimulatedFiles()
+        self.forgets = False
+        """Loses record and watermark in every crash: to show that the network then forks."""
+        self.evidence: list[Evidence] = []
+        """What the node has kept of liars, in all its lives."""
+        self.payloads: list[ExecutionPayload] = []
+        """The execution client's own chain, as the last life left it."""
+        self.read_payload: Callable[[int], ExecutionPayload] | None = None
+        """The same while the client runs, by number."""
+        make_signer_log(SIGNER_LOG, address=address, genesis_hash=genesis.hash, files=self.files)
+
+    # --- a life ------------------------------------------------------------------------------------------------------------------------
+
+    def open_store(self, life: Life) -> NodeStore:
+        """Open node.db for a life."""
+
+        def make_thread(name: str) -> StorageThread:
+            return ThreadInLife(life, takes_a_turn=name == "storage-read")
+
+        database = Database.open(NODE_DB, connect=self._medium.connect, make_thread=make_thread)
+        return StoreInLife(database, self._genesis, life, self._medium, self.evidence)
+
+    def open_signer(self, life: Life, key: PrivateKey) -> SignerInLife:
+        """Open signer.log for a life; raises StorageDamaged."""
+        self.files.before_write = self.files.before_sync = None
+        log = SignerLog.open(
+            SIGNER_LOG, address=key.address, genesis_hash=self._genesis.hash, files=self.files
+        )
+        self.files.before_write = life.go_on
+        self.files.before_sync = lambda: life.pass_by("unsynced watermark")
+        return SignerInLife(key, log, life)
+
+    def cut_power(self, seed: Random) -> None:
+        """End a life: what was not durable is lost."""
+        self.read_payload = None
+        self._medium.cut_power()
+        self.files.cut_power(seed)
+        if self.forgets:
+            self.record = None
+            self.watermark = None
+
+    # --- node.db -----------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def genesis(self) -> ConsensusHeader:
+        """The genesis header."""
+        return self._genesis.header
 
     @property
     def tip(self) -> Height:
         """The highest decided height."""
-        return Height(len(self.blocks))
+        (tip,) = self._medium.outside.execute("SELECT max(height) FROM headers").fetchone()
+        return Height(tip)
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """The decided blocks, from height 1 on."""
+        return _Heights(self.tip, self._block)
+
+    @property
+    def certificates(self) -> Sequence[Certificate]:
+        """The certificates of the decided heights, from height 1 on."""
+        return _Heights(self.tip, lambda height: _present(_now(self._looking.certificate(height))))
+
+    @property
+    def fork(self) -> Fork | None:
+        """Why the node halted."""
+        return _now(self._looking.load()).fork
+
+    @property
+    def record(self) -> bytes | None:
+        """The consensus record, encoded."""
+        row = self._medium.outside.execute("SELECT value FROM current WHERE name = 'record'").fetchone()
+        return None if row is None else row[0]
+
+    @record.setter
+    def record(self, record: bytes | None) -> None:
+        if record is None:
+            self._medium.outside.execute("DELETE FROM current WHERE name = 'record'")
+        else:
+            self._medium.outside.execute("INSERT OR REPLACE INTO current VALUES ('record', ?)", (record,))
+
+    def has_body(self, block_hash: Hash32) -> bool:
+        """Tell whether a block is kept whole."""
+        found = self._medium.outside.execute("SELECT 1 FROM bodies WHERE hash = ?", (block_hash,))
+        return found.fetchone() is not None
 
     def state_after(self, height: int) -> ConsensusState:
         """Return the state after a decided height, derived again."""
-        state = self.genesis_state
+        state = self._genesis.state
         for block in self.blocks[:height]:
-            state = next_state(state, block, self.parameters)
+            state = next_state(state, block, self._genesis.parameters)
         return state
 
     def forget_database(self, *, keep: int) -> None:
         """Become an old backup of the database, with this many blocks; the signer's file and the execution client stay as they are."""
         state = self.state_after(keep)
-        self.blocks, self.certificates = self.blocks[:keep], self.certificates[:keep]
-        self.state = state
+        outside = self._medium.outside
+        for table in ("headers", "certificates", "requests", "bodies"):
+            outside.execute(f"DELETE FROM {table} WHERE height > ?", (keep,))  # noqa: S608 - names of tables
+        outside.execute("INSERT OR REPLACE INTO current VALUES ('state', ?)", (state.encode(),))
         self.record = None
-        self.bodies = {}
 
-
-class DiskStore:
-    """The node's database on a Disk."""
-
-    def __init__(self, disk: Disk, boundary: Boundary) -> None:
-        self._disk = disk
-        self._boundary = boundary
-
-    async def load(self) -> Stored:
-        """See ConsensusStore."""
-        disk = self._disk
-        await asyncio.sleep(0)
-        return Stored(
-            header=disk.blocks[-1].header if disk.blocks else disk.genesis,
-            state=disk.state or disk.genesis_state,
-            certificate=disk.certificates[-1] if disk.certificates else None,
-            record=disk.record,
-            bodies=tuple(body for _, body in disk.bodies.values()),
-            fork=disk.fork,
-            heard=tuple((height, decode_heard(data)) for height, data in list(disk.heard.items())[-16:]),
-        )
-
-    async def save(
-        self, *, record: bytes, bodies: Sequence[tuple[Height, Hash32, bytes]], decided: Decided | None
-    ) -> None:
-        """See ConsensusStore."""
-        await self._boundary("before save")
-        disk = self._disk
-        disk.record = None if disk.forgets else record
-        for height, block_hash, body in bodies:
-            disk.bodies[block_hash] = (height, body)
-        if decided is not None:
-            block = decided.block
-            assert block.height == disk.tip + 1, (block.height, disk.tip)
-            if disk.certificates and block.parent_certificate is not None:
-                disk.certificates[-1] = block.parent_certificate
-            disk.blocks.append(block)
-            disk.certificates.append(decided.certificate)
-            disk.state = decided.state
-            disk.bodies = {h: entry for h, entry in disk.bodies.items() if entry[0] > block.height}
-        await self._boundary("after save")
-
-    async def block(self, height: Height) -> Block | None:
-        """See ConsensusStore."""
-        await asyncio.sleep(0)
-        return self._disk.blocks[height - 1] if 0 < height <= self._disk.tip else None
-
-    async def header(self, height: Height) -> ConsensusHeader | None:
-        """See ConsensusStore."""
-        if height == 0:
-            return self._disk.genesis
-        block = await self.block(height)
-        return block.header if block else None
-
-    async def certificate(self, height: Height) -> Certificate | None:
-        """See ConsensusStore."""
-        await asyncio.sleep(0)
-        return self._disk.certificates[height - 1] if 0 < height <= self._disk.tip else None
-
-    async def validators(self, height: Height) -> ValidatorSet | None:
-        """See ConsensusStore."""
-        await asyncio.sleep(0)
-        disk = self._disk
-        return disk.state_after(height - 1).validators if 0 < height <= disk.tip + 1 else None
-
-    async def save_fork(self, fork: Fork) -> None:
-        """See ConsensusStore."""
-        await self._boundary("before fork")
-        self._disk.fork = fork
-
-    async def save_evidence(self, evidence: Evidence) -> None:
-        """See ConsensusStore."""
-        await asyncio.sleep(0)
-        if evidence not in self._disk.evidence:
-            self._disk.evidence.append(evidence)
-
-    async def save_heard(self, rows: Sequence[tuple[Height, bytes]]) -> None:
-        """See ConsensusStore."""
-        await asyncio.sleep(0)
-        self._disk.heard.update(rows)
-
-    async def heard(self, height: Height) -> Heard:
-        """See ConsensusStore."""
-        await asyncio.sleep(0)
-        data = self._disk.heard.get(height)
-        return () if data is None else decode_heard(data)
-
-
-class DiskSigner:
-    """A key with its watermark on a Disk."""
-
-    def __init__(self, key: PrivateKey, disk: Disk, boundary: Boundary) -> None:
-        self._key = key
-        self._disk = disk
-        self._boundary = boundary
-
-    @property
-    def address(self) -> Address:
-        """See Signer."""
-        return self._key.address
+    # --- signer.log --------------------------------------------------------------------------------------------------------------------
 
     @property
     def watermark(self) -> SignedStep | None:
-        """See Signer."""
-        return self._disk.watermark
+        """The last signature in the signer's file. None may be set: then it is the file of a key that has signed nothing."""
+        data = self.files.durable(SIGNER_LOG)
+        return None if data is None else read_watermark(data, SIGNER_LOG)
+
+    @watermark.setter
+    def watermark(self, watermark: None) -> None:
+        del watermark
+        self.files.put(SIGNER_LOG, None)
+        make_signer_log(SIGNER_LOG, address=self._address, genesis_hash=self._genesis.hash, files=self.files)
 
     @property
-    def is_watermark_lost(self) -> bool:
-        """See Signer."""
-        return not self._disk.has_watermark_file
+    def last_slot(self) -> bytes:
+        """The last bytes of the signer's file, of the length of one signature there."""
+        return self.files.durable_tail(SIGNER_LOG, SLOT_BYTES)
 
-    def sign(self, digest: Hash32) -> bytes:
-        """See Signer."""
-        return self._key.sign(digest)
+    @property
+    def has_watermark_file(self) -> bool:
+        """Whether the signer's file is there. False may be set."""
+        return self.files.durable(SIGNER_LOG) is not None
 
-    async def advance(self, steps: Sequence[SignedStep]) -> None:
-        """See Signer."""
-        await self._boundary("before watermark")
-        mark = self._disk.watermark
-        for step in steps:
-            if not permits(mark, height=step.height, round=step.round, step=step.step, digest=step.digest):
-                raise SigningRefused(f"{step.position} after {mark.position if mark else None}")
-            mark = step
-        self._disk.watermark = None if self._disk.forgets else mark
-        self._disk.has_watermark_file = True
-        await self._boundary("after watermark")
+    @has_watermark_file.setter
+    def has_watermark_file(self, has_file: bool) -> None:
+        assert not has_file, "a file that is lost is not made by wishing"
+        self.files.put(SIGNER_LOG, None)
+
+    # --- backups -----------------------------------------------------------------------------------------------------------------------
+
+    def copy(self) -> Backup:
+        """Copy everything that is durable."""
+        return Backup(
+            database=self._medium.copy(),
+            signer_log=self.files.durable(SIGNER_LOG),
+            payloads=tuple(self.payloads),
+        )
+
+    def restore(
+        self, backup: Backup, *, database: bool = True, signer_log: bool = True, payloads: bool = True
+    ) -> None:
+        """Put a copy, or parts of it, in the place of what is there."""
+        if database:
+            self._medium.restore(backup.database)
+        if signer_log:
+            self.files.put(SIGNER_LOG, backup.signer_log)
+        if payloads:
+            self.payloads = list(backup.payloads)
+
+    def _block(self, height: Height) -> Block:
+        block = _now(self._looking.block(height))
+        if block is None:
+            # The payloads of old heights are the execution client's only.
+            payload = self.read_payload(height) if self.read_payload else self.payloads[height - 1]
+            raw = _now(self._looking.old_block(height, payload.execution_rlp))
+            block = Block.decode(_present(raw))
+        return block
+
+
+class _Heights(Sequence[Entry]):
+    """Entries from height 1 on, each read when it is asked for."""
+
+    def __init__(self, count: int, read: Callable[[Height], Entry]) -> None:
+        self._count = count
+        self._read = read
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        if isinstance(index, slice):
+            return [self._read(Height(i + 1)) for i in range(*index.indices(self._count))]
+        return self._read(Height(range(self._count)[index] + 1))
+
+
+def _now(coroutine: Coroutine[object, object, Result]) -> Result:
+    """Return what a coroutine gives that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: Result = done.value
+        return result
+    raise AssertionError("it waits")
+
+
+def _present(found: Result | None) -> Result:
+    assert found is not None
+    return found

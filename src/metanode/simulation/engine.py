@@ -67,6 +67,10 @@ class SimulatedEngine:
         """The finalized blocks from number 1 on: what a restart finds on the disk."""
         return self._client.decided
 
+    def finalized(self, number: int) -> ExecutionPayload:
+        """Return one of them."""
+        return self._client.finalized(number)
+
     @property
     def head_rlp(self) -> bytes:
         """The latest finalized block's bytes."""

@@ -58,6 +58,8 @@ class Checker:
         self.nodes: list[SimulatedNode] = []
         self.sent: dict[str, int] = {}
         """Messages sent, by kind."""
+        self.sent_by: dict[int, int] = {}
+        """Messages sent, by node."""
         self._sent_now: dict[int, tuple[int, int]] = {}
         self._certificates: set[Hash32] = set()
         self.expects_halts = False
@@ -82,6 +84,7 @@ class Checker:
         """Look at a message of a node's own, as it leaves."""
         kind = type(message).__name__
         self.sent[kind] = self.sent.get(kind, 0) + 1
+        self.sent_by[sender] = self.sent_by.get(sender, 0) + 1
         self._check_pace(sender)
         if isinstance(message, Decision):
             return

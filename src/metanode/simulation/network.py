@@ -10,6 +10,7 @@ from metanode.consensus.messages import Message
 from metanode.consensus.wire import encode
 from metanode.node.ports import Reception
 from metanode.primitives.types import Address, Hash32, Height
+from metanode.simulation.life import Life
 
 if TYPE_CHECKING:
     from metanode.p2p.reputation import Offence
@@ -102,10 +103,17 @@ class SimulatedNetwork:
             if other.is_running:
                 other.driver.upon_peer_gone(str(node))
 
-    def broadcast(self, sender: int, raw: bytes, message: Message) -> None:
-        """Send bytes over every link of a node."""
+    def broadcast(self, sender: int, raw: bytes, message: Message, life: Life) -> None:
+        """Send bytes over every link of a node, one after the other; it may be killed before any of them."""
+        life.pass_by("before send")
         self._trace.upon_sent(sender, message)
+        is_first = True
         for receiver in range(len(self.nodes)):
+            if not self.is_linked(sender, receiver):
+                continue
+            if not is_first:
+                life.pass_by("before send")
+            is_first = False
             self.send(sender, receiver, raw, message)
 
     def send(self, sender: int, receiver: int, raw: bytes, message: Message) -> None:
@@ -200,22 +208,25 @@ class SimulatedNetwork:
 class NodeNetwork:
     """One node's door to the network: the driver's Network."""
 
-    def __init__(self, network: SimulatedNetwork, index: int) -> None:
+    def __init__(self, network: SimulatedNetwork, index: int, life: Life) -> None:
         self._network = network
         self._index = index
+        self._life = life
 
     def broadcast(self, raw: bytes, message: Message, *, is_repeat: bool) -> None:
         """See Network."""
         del is_repeat
         mischief = self._network.nodes[self._index].mischief
         if mischief is None:
-            self._network.broadcast(self._index, raw, message)
+            self._network.broadcast(self._index, raw, message, self._life)
             return
+        self._life.go_on()
         for receiver, forged in mischief(message):
             self._network.send(self._index, receiver, encode(forged), forged)
 
     def send(self, peer: str, raw: bytes, message: Message) -> None:
         """See Network."""
+        self._life.pass_by("before send")
         self._network.send(self._index, int(peer), raw, message)
 
     def charge(self, peer: str) -> None:

@@ -11,13 +11,17 @@ from metanode.consensus import wire
 from metanode.consensus.inputs import Mode
 from metanode.consensus.messages import Message
 from metanode.crypto.secp256k1 import PrivateKey
+from metanode.errors import Unavailable
+from metanode.execution.client import ExecutionPayload
 from metanode.node.driver import Driver
 from metanode.node.sync import ChainSync
 from metanode.primitives.types import Address, Hash32, Height
-from metanode.simulation.disk import Disk, DiskSigner, DiskStore
+from metanode.simulation.disk import Disk
 from metanode.simulation.engine import EngineModel, SimulatedEngine
+from metanode.simulation.life import Killed, Life
 from metanode.simulation.network import NodeNetwork, SimulatedNetwork
 from metanode.simulation.peers import Answers, SimulatedPeers
+from metanode.simulation.watched_engine import WatchedEngine
 
 
 class SimulatedClock:
@@ -62,8 +66,10 @@ class SimulatedNode:
         self.fee_recipient = key.address
         self.engine_model = EngineModel()
         self.crash_at: Callable[[str], bool] = lambda _: False
-        """Asked at each boundary of a write; True kills the node there."""
+        """Asked at each of `life.BOUNDARIES`; True kills the node there."""
         self.lives = 0
+        self.refusal: Unavailable | None = None
+        """Why the node did not start: what it found on its disk."""
         self.failure: BaseException | None = None
         self.may_sign_without_watermark = False
         """The operator's word, for the next life."""
@@ -72,7 +78,8 @@ class SimulatedNode:
         self._network = network
         self._random = seed
         self._upon_life = upon_life
-        self._life: asyncio.Task[None] | None = None
+        self._life = Life(seed, self._crashes_at)
+        self._running: asyncio.Task[None] | None = None
         self._sync: asyncio.Task[None] | None = None
         self._chain_sync = ChainSync()
         self._driver: Driver | None = None
@@ -92,12 +99,13 @@ class SimulatedNode:
     @property
     def is_up(self) -> bool:
         """Tell whether the node has a life, though it may still recover."""
-        return self._life is not None and not self._life.done()
+        return self._running is not None and not self._running.done()
 
     @property
     def is_running(self) -> bool:
         """Tell whether the node is up and has recovered."""
-        return self.is_up and self._driver is not None and self._driver.is_running
+        is_alive = self.is_up and not self._life.has_ended
+        return is_alive and self._driver is not None and self._driver.is_running
 
     @property
     def is_halted(self) -> bool:
@@ -143,48 +151,67 @@ class SimulatedNode:
         self.lives += 1
         self.engine = self._make_engine()
         self._chain_sync = ChainSync()
-        store = DiskStore(self.disk, self._boundary)
+        life = self._life = Life(self._random, self._crashes_at)
+        try:
+            signer = self.disk.open_signer(life, self.key) if self._is_validator else None
+            store = self.disk.open_store(life)
+        except Unavailable as error:
+            self.refusal = error
+            self.disk.cut_power(self._random)
+            return
+        self.refusal = None
+        self.disk.read_payload = self.engine.finalized
         self._driver = Driver(
             rules=self.rules,
             store=store,
-            signer=DiskSigner(self.key, self.disk, self._boundary) if self._is_validator else None,
-            network=NodeNetwork(self._network, self.index),
+            signer=signer,
+            network=NodeNetwork(self._network, self.index, life),
             synchroniser=self,
-            execution=self.engine,
+            execution=WatchedEngine(self.engine, life, self._upon_valid),
             clock=self.clock,
             fee_recipient=self.fee_recipient,
             may_sign_without_watermark=self.may_sign_without_watermark,
         )
         self._upon_life(self)
-        self._life = tasks.create_task(self._live(self._driver), name=f"node {self.index}")
+        self._running = tasks.create_task(self._live(self._driver, life), name=f"node {self.index}")
 
     def crash(self) -> None:
         """Kill the node at once."""
-        for task in (self._sync, self._life):
+        for task in (self._sync, self._running):
             if task is not None:
                 task.cancel()
-        self._network.disconnect(self.index)
+        self._die(self._life)
 
     def fall_behind(self, height: Height) -> None:
         """See Synchroniser."""
         self._chain_sync.fall_behind(height)
 
-    async def _live(self, driver: Driver) -> None:
+    async def _live(self, driver: Driver, life: Life) -> None:
         asyncio.get_running_loop().call_soon(self._connect, driver)
         try:
             await driver.run()
+        except Killed:
+            pass
         except BaseExceptionGroup as error:
             # A crash at a boundary ends in the boundary's own exception; anything else is the scenario's business.
-            killed, others = error.split(_Killed)
+            _, others = error.split(Killed)
             if others is not None:
                 self.failure = others
-            if killed is not None:
-                self._network.disconnect(self.index)
         finally:
-            self.disk.payloads = self.engine.decided
+            self._die(life)
+
+    def _die(self, life: Life) -> None:
+        """Leave behind what is durable, once."""
+        life.has_ended = True
+        if life.is_buried:
+            return
+        life.is_buried = True
+        self.disk.payloads = self.engine.decided
+        self.disk.cut_power(self._random)
+        self._network.disconnect(self.index)
 
     def _connect(self, driver: Driver) -> None:
-        if driver is not self._driver or self._life is None or self._life.done():
+        if driver is not self._driver or not self.is_up:
             return
         if not driver.is_running:
             asyncio.get_running_loop().call_later(0.001, self._connect, driver)
@@ -196,19 +223,19 @@ class SimulatedNode:
         self._network.connect(self.index)
 
     def _upon_sync_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, BaseExceptionGroup):
+            error = error.split(Killed)[1]
+        if error is not None and not isinstance(error, Killed):
             self.failure = error
 
-    async def _boundary(self, name: str) -> None:
-        if self.crash_at(name):
-            raise _Killed(name)
-        await asyncio.sleep(self._random.randint(1, 4) / 10_000)
+    def _crashes_at(self, boundary: str) -> bool:
+        return self.crash_at(boundary)
+
+    def _upon_valid(self, payload: ExecutionPayload) -> None:
+        """Hear that the execution client has found a block valid."""
 
     def _make_engine(self) -> SimulatedEngine:
         return SimulatedEngine(
             self._execution_genesis, decided=self.disk.payloads, model=self.engine_model, seed=self._random
         )
-
-
-class _Killed(Exception):  # noqa: N818 - what happens to the node
-    """The scenario kills the node at this boundary."""

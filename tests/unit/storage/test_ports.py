@@ -1,6 +1,7 @@
 """The disk of the simulator and the real one keep the same promises to the driver."""
 
 import asyncio
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from metanode.consensus.watermark import SignedStep
 from metanode.crypto.hashing import keccak256
 from metanode.errors import SigningRefused
 from metanode.primitives.types import Height, Round
-from metanode.simulation.disk import Disk, DiskSigner, DiskStore
+from metanode.simulation.disk import Disk
+from metanode.simulation.life import Life
 from metanode.storage.node_store import NodeStore
 from metanode.storage.signer import FileSigner
 from metanode.storage.signer_log import make_signer_log
@@ -42,18 +44,20 @@ class RealDisk:
 
 
 class SimulatedDisk:
+    """The same code on files and a database in memory; a life ends with a power cut."""
+
     def __init__(self, _: Path, genesis: Any, key: Any) -> None:
-        self._disk = Disk(genesis=genesis.header, genesis_state=genesis.state, parameters=genesis.parameters)
+        self._disk = Disk(genesis, key.address)
         self._key = key
+        self._random = random.Random(1)
 
     def begin(self) -> tuple[Any, Any]:
-        async def boundary(_: str) -> None:
-            await asyncio.sleep(0)
-
-        return DiskStore(self._disk, boundary), DiskSigner(self._key, self._disk, boundary)
+        self.end()
+        life = Life(self._random, lambda _: False)
+        return self._disk.open_store(life), self._disk.open_signer(life, self._key)
 
     def end(self) -> None:
-        pass
+        self._disk.cut_power(self._random)
 
 
 @pytest.fixture(params=[RealDisk, SimulatedDisk], ids=["files", "simulated"])

@@ -67,8 +67,8 @@ async def _late_among_liars(cluster: Cluster) -> None:
 def _lie(cluster: Cluster, index: int, what: str) -> None:
     """Let a follower, which has the whole chain, answer in one false way."""
     source, liar = cluster.nodes[0].disk, corrupt(cluster, index)
-    liar.disk.blocks, liar.disk.certificates = list(source.blocks), list(source.certificates)
-    liar.disk.state, liar.disk.payloads = source.state, list(cluster.nodes[0].engine.decided)
+    liar.disk.restore(source.copy(), signer_log=False, payloads=False)
+    liar.disk.payloads = list(cluster.nodes[0].engine.decided)
     answers, draw = liar.answers, cluster.random
     match what:
         case "false heights":

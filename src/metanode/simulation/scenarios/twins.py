@@ -8,7 +8,6 @@ from metanode.primitives.types import Height
 from metanode.simulation.adversaries.corruption import honest
 from metanode.simulation.adversaries.twins import RoundPartitions, twin
 from metanode.simulation.cluster import Cluster
-from metanode.simulation.disk import Disk
 from metanode.simulation.network import LinkFaults
 from metanode.simulation.scenarios.story import Scenario, require, rounds_s
 from metanode.simulation.witness import Witness
@@ -55,7 +54,7 @@ async def _key_on_two_machines(cluster: Cluster) -> None:
         await cluster.wait_height(cluster.random.randint(3, 8))
         await cluster.wait_s(cluster.random.randint(0, 2000) / 1000)
         if is_copy:
-            _copy_disk(first.disk, second.disk)
+            second.disk.restore(first.disk.copy())
             await cluster.wait_s(cluster.random.randint(1, 30_000) / 1000)
         else:
             second.disk.has_watermark_file = False
@@ -82,12 +81,6 @@ async def _key_in_two_hands(cluster: Cluster) -> None:
             accused = {evidence.author for evidence in cluster.nodes[index].disk.evidence}
             require(accused == {guilty}, f"node {index} accuses {len(accused)} validators")
     require(max(cluster.checker.rounds.values()) <= 1, "the shared key cost more than its own rounds")
-
-
-def _copy_disk(source: Disk, target: Disk) -> None:
-    target.blocks, target.certificates = list(source.blocks), list(source.certificates)
-    target.state, target.record, target.bodies = source.state, source.record, dict(source.bodies)
-    target.watermark, target.payloads = source.watermark, list(source.payloads)
 
 
 TWINS: Final[dict[str, Scenario]] = {
