@@ -53,6 +53,8 @@ _SYSTEM_ERROR: Final = re.compile(
     r"(?:FjallError: )?(?:\w+\()*Os \{ code: \d+, kind: \w+, message: \"([^\"]*)\" \}\)*"
 )
 """An error of the operating system as Rust prints it for its own developers, with the layers around it."""
+_POSITION: Final = re.compile(r"(?:Position|Location) \{ segment: (\d+), offset: (\d+)[^}]*\}")
+"""A place in the block log, printed in the same way."""
 
 _REMEDY: Final = (
     "If the disk has room and the files may be read and written, they are damaged: move this directory away and start the node, "
@@ -346,7 +348,8 @@ def _mapped(operation: str) -> Iterator[None]:
 
 def _plain(error: Exception) -> str:
     """The engine's sentence, with what the system has said in place of how the store's library prints it."""
-    return _SYSTEM_ERROR.sub(r"\1", str(error))
+    said = _SYSTEM_ERROR.sub(r"\1", str(error)).replace("FjallError: ", "fjall says ")
+    return _POSITION.sub(r"byte \2 of segment \1", said)
 
 
 def _head(head: _engine.Head) -> Head:

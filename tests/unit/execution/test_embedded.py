@@ -443,6 +443,24 @@ def test_what_the_system_said_is_told_without_the_words_of_a_library(said: str) 
         raise _embedded._engine.StorageError(f"write of the key-value store: {said}")
 
 
+def test_what_the_store_finds_by_itself_is_told_as_its_finding() -> None:
+    with pytest.raises(
+        StorageFailed, match=r"^open: open of the key-value store: fjall says InvalidVersion\(None\)$"
+    ):  # noqa: SIM117
+        with _embedded._mapped("open"):
+            raise _embedded._engine.StorageError(
+                "open of the key-value store: FjallError: InvalidVersion(None)"
+            )
+
+
+def test_a_place_in_the_block_log_is_told_in_words() -> None:
+    said = "the block log ends at Position { segment: 0, offset: 12 }, before Location { segment: 1, offset: 294, length: 7 }"
+
+    with pytest.raises(StorageDamaged, match=r"ends at byte 12 of segment 0, before byte 294 of segment 1$"):  # noqa: SIM117
+        with _embedded._mapped("open"):
+            raise _embedded._engine.Corruption(said)
+
+
 def test_the_reason_of_an_end_is_not_replaced_by_a_close_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     async def close(_: EmbeddedExecution) -> None:
         raise StorageFailed("the last flush does not fit either")
