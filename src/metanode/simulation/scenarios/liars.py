@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from metanode.consensus.messages import Commit, Decision, Message, Prepare, Proposal
-from metanode.primitives.types import Hash32
+from metanode.primitives.types import Hash32, Round
 from metanode.simulation.adversaries.equivocating import conspire, equivocate, forget_prepared
 from metanode.simulation.cluster import Cluster
-from metanode.simulation.scenarios.story import SETTLE_S, Scenario, drawing, require
+from metanode.simulation.scenarios.story import SETTLE_S, Scenario, drawing, require, wait_resumed
 
 
 def _equivocating(*, votes_twice: bool) -> Callable[[Cluster], Awaitable[None]]:
@@ -16,12 +16,20 @@ def _equivocating(*, votes_twice: bool) -> Callable[[Cluster], Awaitable[None]]:
         for liar in liars:
             equivocate(cluster, liar, votes_twice=votes_twice)
         honest = [i for i in range(len(cluster.nodes)) if i not in liars]
+        guilty = {cluster.nodes[liar].key.address for liar in liars}
+        timeouts = cluster.rules.parameters.forks[0].timeouts
+        two_rounds_s = (timeouts.round_ms(Round(0)) + timeouts.round_ms(Round(1))) / 1000
         async with cluster.running():
-            await cluster.wait_height(6, nodes=honest, within_s=150)
+            # The first lie is told at the first slot.
+            while not all(cluster.nodes[i].disk.evidence for i in honest):
+                late_s = cluster.now_s - cluster.period_s
+                require(late_s <= two_rounds_s, "two rounds after the lie somebody has no proof of it")
+                await cluster.wait_s(0.05)
+            for _ in range(6):
+                await wait_resumed(cluster, nodes=honest)
             for index in honest:
                 found = {evidence.author for evidence in cluster.nodes[index].disk.evidence}
                 require(cluster.nodes[liars[0]].key.address in found, f"node {index} has no proof of the lie")
-                guilty = {cluster.nodes[liar].key.address for liar in liars}
                 require(found <= guilty, f"node {index} accuses an honest validator")
 
     return play
