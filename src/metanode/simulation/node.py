@@ -193,10 +193,9 @@ class SimulatedNode:
         except Killed:
             pass
         except BaseExceptionGroup as error:
-            # A crash at a boundary ends in the boundary's own exception; anything else is the scenario's business.
-            _, others = error.split(Killed)
-            if others is not None:
-                self.failure = others
+            # Whatever a node says while it is being killed is nobody's business.
+            if not life.has_ended:
+                self.failure = error
         finally:
             self._die(life)
 

@@ -7,6 +7,7 @@ the rest: how soon, in which round, with how many messages.
 from typing import Final
 
 from metanode.simulation.scenarios.behind import BEHIND
+from metanode.simulation.scenarios.boundaries import CRASHES
 from metanode.simulation.scenarios.dead_proposers import DEAD_PROPOSERS
 from metanode.simulation.scenarios.engines import ENGINES
 from metanode.simulation.scenarios.failures import FAILURES
@@ -33,6 +34,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **BEHIND,
     **ENGINES,
     **FAILURES,
+    **CRASHES,
     **FLOODS,
     **FORGERIES,
     **TWINS,
