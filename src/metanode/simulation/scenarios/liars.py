@@ -1,11 +1,12 @@
-"""Validators that sign two things: as many as the protocol tolerates, and more. 13, 14 and 37 of consensus.md 5.3."""
+"""Validators that sign two things: as many as the protocol tolerates, and more. 13, 14, 25 and 37 of consensus.md 5.3."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from metanode.consensus.messages import Commit, Decision, Message, Prepare, Proposal
+from metanode.consensus.messages import Commit, Decision, Message, Prepare, Proposal, RoundChange
 from metanode.primitives.types import Hash32, Round
 from metanode.simulation.adversaries.equivocating import conspire, equivocate, forget_prepared
+from metanode.simulation.adversaries.scripted import Scripted
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.scenarios.story import SETTLE_S, Scenario, drawing, require, wait_resumed
 
@@ -110,6 +111,44 @@ async def play_forgotten_block(cluster: Cluster) -> None:
         await cluster.wait_height(3, nodes=[a, b, c], within_s=SETTLE_S)
 
 
+async def play_forgotten_round(cluster: Cluster) -> None:
+    """B leaves round 0 before X comes, and restarts; were it to vote for X then, A would decide X, and B's round change justify Y."""
+    a, c, b, d = (cluster.proposer(1, round_) for round_ in range(4))
+    liar = Scripted(cluster, d)
+    forget_prepared(cluster, d)
+    is_open = is_over = False
+
+    def lets_pass(sender: int, receiver: int, message: Message) -> bool:
+        if is_over:
+            return True
+        if is_open:
+            return a not in {sender, receiver}
+        if message.height != 1:
+            return True
+        if isinstance(message, RoundChange):
+            return sender != d and receiver in {b, c}
+        if isinstance(message, Proposal):
+            return receiver == d or (receiver == b and cluster.nodes[b].lives > 1)
+        return not isinstance(message, Commit | Decision) or receiver == a
+
+    cluster.network.filters.append(lets_pass)
+    async with cluster.running():
+        while not cluster.nodes[b].is_running or cluster.nodes[b].driver.snapshot.round == 0:
+            require(cluster.now_s < 10, "B has not left round 0")
+            await cluster.wait_s(0.01)
+        await cluster.wait_s(0.1)
+        await cluster.restart(b, after_s=0.05)
+        # As long as A stays in round 0.
+        while cluster.now_s < 5.9 and cluster.height == 0:
+            await cluster.wait_s(0.05)
+        is_open = True
+        liar.send(liar.round_change(1, 1))
+        await cluster.wait_height(1, nodes=[b, c], within_s=60)
+        is_over = True
+        cluster.network.heal()
+        await cluster.wait_height(3, nodes=[a, b, c], within_s=SETTLE_S)
+
+
 LIARS: Final[dict[str, Scenario]] = {
     "equivocating-proposer": Scenario(
         rows=(13,),
@@ -134,5 +173,11 @@ LIARS: Final[dict[str, Scenario]] = {
         claim="a restart does not forget what was prepared, so a decision that nobody has seen stands",
         draw=drawing(4),
         play=play_forgotten_block,
+    ),
+    "forgotten-round": Scenario(
+        rows=(25,),
+        claim="a restart does not forget which round was left, so an old round change cannot justify another block",
+        draw=drawing(4),
+        play=play_forgotten_round,
     ),
 }

@@ -7,6 +7,7 @@ from metanode.consensus.messages import Commit, Message, Prepare, Proposal, Roun
 from metanode.primitives.types import Height
 from metanode.simulation.cluster import GENESIS_TIME, Cluster
 from metanode.simulation.scenarios.story import SETTLE_S, Scenario, drawing, require
+from metanode.simulation.witness import Witness
 
 
 def _losing(kind: type[Message]) -> Callable[[Cluster], Awaitable[None]]:
@@ -75,27 +76,41 @@ async def _prepared_by_one(cluster: Cluster) -> None:
 
     cluster.network.filters.append(lets_pass)
     async with cluster.running():
+        node = cluster.nodes[chosen]
+        while not node.is_running or node.driver.snapshot.prepared_round is None:
+            require(cluster.now_s < 10, "the one node has not prepared X")
+            await cluster.wait_s(0.01)
         await cluster.wait_height(3, within_s=60)
-        require(
-            cluster.checker.blocks[0].header.proposal_round > 0,
-            "the block that only one had prepared was decided",
-        )
+        decided = cluster.checker.blocks[0]
+        require(decided.header.proposal_round > 0, "the block that only one had prepared was decided")
+        mine = cluster.nodes[chosen].disk.blocks[0].hash
+        require(mine == decided.hash, "the node that had prepared X has not accepted Y")
+    for node in cluster.nodes:
+        require(not node.disk.evidence, f"node {node.index} accuses somebody, and all were honest")
 
 
 async def _prepared_by_all(cluster: Cluster) -> None:
     """Everybody prepares X, no commit arrives: the next proposer proposes the identical block."""
+    witness = Witness(cluster)
 
     def lets_pass(sender: int, receiver: int, message: Message) -> bool:
         del sender, receiver
         return message.height != 1 or not isinstance(message, Commit) or message.round > 0
 
     cluster.network.filters.append(lets_pass)
+    maker = cluster.nodes[cluster.proposer(1)].key.address
     async with cluster.running():
         await cluster.wait_height(3, within_s=60)
         first = cluster.checker.blocks[0].header
         require(first.proposal_round == 0, "a block that a quorum had prepared was not proposed again")
         require(first.timestamp == GENESIS_TIME + cluster.period_s, "the block changed its time")
-        require(cluster.checker.rounds[Height(1)] > 0, "the height was decided in round 0")
+        require(first.proposer == maker, "the block changed its proposer")
+        require(cluster.checker.rounds[Height(1)] == 1, "the height was not decided in round 1")
+    proposals = [m for m in witness.messages(Proposal) if m.height == 1]
+    require({m.round for m in proposals} == {0, 1}, "the block was not proposed twice")
+    require({m.block_hash for m in proposals} == {first.hash}, "the two proposals are not of one block")
+    bodies = {m.block.encode() for m in proposals if m.block is not None}
+    require(len(bodies) == 1, "the bytes of the block changed")
 
 
 async def _commits_after_two_rounds(cluster: Cluster) -> None:
