@@ -55,9 +55,9 @@ types: setup-dev ## mypy strict; the stub of the Rust engine against the binary
 	$(BIN)/mypy benchmarks tools
 	$(BIN)/python -m mypy.stubtest metanode._engine
 
-test: setup-dev rust-test ## every test: Rust, unit, simulation, integration, acceptance
+test: setup-dev rust-test ## every test: Rust, unit, simulation, integration, toolkit, acceptance
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/model tests/simulation tests/arch
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/integration tests/interop tests/acceptance
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/integration tests/interop tests/testnet tests/acceptance
 
 rust-test: ## tests of the Rust crates
 	cargo test --locked --workspace --quiet

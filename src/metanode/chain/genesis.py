@@ -46,6 +46,10 @@ _NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]{1,78}|[0-9]{1,80}", re.ASCII)
 """A little more than any field takes; int() alone would take underscores, signs and spaces too, which other clients refuse."""
 _PROBLEMS_MAX: Final = 50
 """A file with more is not a genesis file."""
+_IS_CONFIGURATION: Final = (
+    "config: missing; this is a network's genesis configuration, and nodes start from its chain specification: the "
+    "chain_specification.json that sdk.testnet.GenesisGenerator.export_config writes beside it when validate_config finds no problem"
+)
 _BLOCKS_FROM_GENESIS: Final = (
     "homesteadBlock",
     "eip150Block",
@@ -116,6 +120,9 @@ def parse_genesis(text: bytes | str, *, state_root: Hash32 | None = None) -> Gen
     found = _Problems()
     root = found.read_object(content, "genesis")
     found.check()
+    if "config" not in root and {"consensus", "network"} <= root.keys():
+        found.add(_IS_CONFIGURATION)
+        found.check()
     config = found.read_object(root.get("config"), "config")
     found.check()
     chain_id = found.read_number(config, "chainId", "config.chainId", low=1, high=2**63 - 1)

@@ -1,1 +1,47 @@
-"""The network around the nodes: genesis, faucet, bootstrap, monitoring, explorer, deployment."""
+"""The network around the nodes: genesis, faucet, bootstrap, monitoring, explorer, deployment.
+
+The public names are imported from their modules when they are first used, so that a command pays for what it needs only.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sdk.testnet.genesis import (
+        AccountConfig,
+        ConsensusConfig,
+        GenesisBlock,
+        GenesisConfig,
+        GenesisGenerator,
+        GenesisWarning,
+        NetworkConfig,
+        ValidatorConfig,
+    )
+
+__all__ = [
+    "AccountConfig",
+    "ConsensusConfig",
+    "GenesisBlock",
+    "GenesisConfig",
+    "GenesisGenerator",
+    "GenesisWarning",
+    "NetworkConfig",
+    "ValidatorConfig",
+]
+
+_MODULES = dict.fromkeys(__all__, "sdk.testnet.genesis")
+"""Where each public name lives."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

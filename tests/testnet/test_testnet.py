@@ -1,0 +1,184 @@
+"""The areas that the toolkit's document lists, against real parts: what it promises works for those who call it as it says."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.acceptance.processes import NodeProcess, free_ports, running, wait_height, wait_until
+
+from metanode.chain.genesis import parse_genesis
+from metanode.chain.quorum import QuorumRule
+from metanode.crypto.addresses import format_address
+from metanode.crypto.secp256k1 import PrivateKey
+from metanode.errors import InvalidGenesis
+from sdk.testnet import GenesisConfig, GenesisGenerator
+from sdk.testnet.genesis import (
+    AccountConfig,
+    ConsensusConfig,
+    GenesisWarning,
+    NetworkConfig,
+    ValidatorConfig,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = PrivateKey(b"\x07" * 32)
+ADDRESS = format_address(KEY.address)
+PUBLIC_KEY = "0x" + KEY.public_key.hex()
+
+
+class TestGenesis:
+    def test_validator_config(self) -> None:
+        validator = ValidatorConfig(address=ADDRESS, stake=1_000_000, public_key=PUBLIC_KEY, name="A name")
+
+        assert (validator.address, validator.stake, validator.name) == (ADDRESS, 1_000_000, "A name")
+        assert validator.to_dict() == {
+            "address": ADDRESS,
+            "stake": 1_000_000,
+            "public_key": PUBLIC_KEY,
+            "name": "A name",
+        }
+
+    def test_account_config(self) -> None:
+        account = AccountConfig(address=ADDRESS, balance=10**9, nonce=0)
+
+        assert account.to_dict() == {"address": ADDRESS, "balance": 10**9, "nonce": 0}
+
+    def test_genesis_config_creation(self) -> None:
+        config = GenesisConfig(
+            chain_id=9999,
+            network_name="test",
+            genesis_time="2026-01-05T00:00:00Z",
+            consensus=ConsensusConfig(),
+            network=NetworkConfig(chain_id=9999, network_name="test"),
+        )
+
+        assert (config.initial_validators, config.initial_accounts) == ([], [])
+        assert (config.total_supply, config.decimals) == (1_000_000_000, 18)
+        assert '"chain_id": 9999' in config.to_json()
+        assert GenesisConfig.from_dict(config.to_dict()) == config
+
+    def test_genesis_generator(self) -> None:
+        generator = GenesisGenerator()
+        config = generator.create_testnet_config(
+            chain_id=9999, network_name="test-network", validator_count=3
+        )
+
+        assert config is generator.config
+        assert (config.chain_id, config.network_name) == (9999, "test-network")
+        assert [validator.stake for validator in config.initial_validators] == [10_000_000] * 3
+        assert len({validator.address for validator in config.initial_validators}) == 3
+        assert [account.balance for account in config.initial_accounts] == [10_000_000 * 10**9]
+        assert generator.validate_config() == []
+
+    def test_add_validator(self) -> None:
+        generator = GenesisGenerator()
+        generator.create_testnet_config(validator_count=2)
+
+        generator.add_validator(address="0xtest", stake=1, public_key="0xpubkey", name="New")
+
+        assert generator.config is not None
+        assert len(generator.config.initial_validators) == 3
+        fields = [sentence.split(":")[0] for sentence in generator.validate_config()]
+        assert fields == [f"initial_validators[2].{name}" for name in ("address", "public_key", "stake")]
+
+    def test_genesis_block_generation(self) -> None:
+        generator = GenesisGenerator()
+        generator.create_testnet_config()
+
+        block = generator.generate_genesis_block()
+
+        assert block.header.height == 0
+        assert block.header.previous_hash == bytes(32)
+        assert block.transactions == []
+        assert block.hash == generator.generate_genesis_block().hash
+
+    def test_genesis_export(self, tmp_path: Path) -> None:
+        generator = GenesisGenerator()
+        config = generator.create_testnet_config()
+
+        generator.export_config(tmp_path / "genesis")
+
+        files = {path.name for path in (tmp_path / "genesis").iterdir()}
+        assert files == {
+            "genesis.json",
+            "genesis_block.json",
+            "validators.json",
+            "chain_specification.json",
+            "keys",
+        }
+        assert GenesisConfig.load(tmp_path / "genesis" / "genesis.json") == config
+        parsed = parse_genesis((tmp_path / "genesis" / "chain_specification.json").read_bytes())
+        block = json.loads((tmp_path / "genesis" / "genesis_block.json").read_text())
+        assert block["hash"] == block["header"]["hash"] == "0x" + parsed.hash.hex()
+        assert parsed.hash == generator.generate_genesis_block().hash
+        assert (parsed.parameters.quorum_rule, parsed.parameters.period_s) == (QuorumRule.STAKE, 12)
+
+    @pytest.mark.timeout(120)
+    def test_a_node_starts_from_the_export_and_votes_weigh_as_the_stakes_say(self, tmp_path: Path) -> None:
+        """One of three has five sevenths of the stake, so it decides alone."""
+        generator = GenesisGenerator()
+        config = generator.create_testnet_config(chain_id=4242, network_name="exported", validator_count=3)
+        for validator, stake in zip(
+            config.initial_validators, (5_000_000, 1_000_000, 1_000_000), strict=True
+        ):
+            validator.stake = stake
+        config.consensus.slot_duration = 1
+        generator.add_account(ADDRESS, balance=1_500_000_000, nonce=7)
+        generator.export_config(tmp_path / "genesis", keys_dir=tmp_path / "data")
+        block = generator.generate_genesis_block()
+        home = tmp_path / "data" / "validator-1"
+        rpc_port, p2p_port = free_ports(2)
+        (home / "config.toml").write_text(
+            f'[server]\nrpc_port = {rpc_port}\n[p2p]\nlisten_address = "127.0.0.1:{p2p_port}"\n'
+            '[validator]\nenabled = true\nvalidator_key = "keystore:validator.json"\n'
+        )
+        specification = tmp_path / "genesis" / "chain_specification.json"
+        node = NodeProcess(home, rpc_port, arguments=(str(home), "--genesis", str(specification)))
+
+        with running([node]):
+            wait_height([node.rpc], 2, within_s=30.0)
+            assert node.rpc.call("eth_chainId") == hex(4242)
+            assert node.rpc.block_hash(0) == "0x" + block.header.execution_hash.hex()
+            assert node.rpc.block(0)["stateRoot"] == "0x" + block.header.state_root.hex()
+            assert node.rpc.call("eth_getBalance", ADDRESS, "0x0") == hex(15 * 10**17)
+            assert node.rpc.call("eth_getTransactionCount", ADDRESS, "0x0") == hex(7)
+            # The child of the genesis names it by its consensus hash.
+            assert node.rpc.block(1)["parentBeaconBlockRoot"] == "0x" + block.hash.hex()
+
+    @pytest.mark.timeout(120)
+    def test_a_genesis_with_problems_is_written_without_what_nodes_start_from(self, tmp_path: Path) -> None:
+        generator = GenesisGenerator()
+        generator.create_testnet_config()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            generator.export_config(tmp_path)
+        generator.add_validator(address="0x1234...", stake=5_000_000, public_key="0xabcd...", name="Mine")
+
+        with pytest.warns(GenesisWarning) as caught:
+            generator.export_config(tmp_path)
+
+        for problem in generator.validate_config():
+            assert problem in str(caught[0].message)
+        files = {path.name for path in tmp_path.iterdir()}
+        assert files == {"genesis.json", "validators.json", "keys"}
+        assert json.loads((tmp_path / "validators.json").read_text())["validators"][5]["name"] == "Mine"
+        with pytest.raises(InvalidGenesis, match=r"initial_validators\[5\]\.address: .*0x1234\.\.\."):
+            generator.generate_genesis_block()
+        node = NodeProcess(
+            tmp_path, rpc_port=0, arguments=(str(tmp_path), "--genesis", str(tmp_path / "genesis.json"))
+        )
+        (tmp_path / "config.toml").write_text("[network]\n")
+        node.start()
+        wait_until(
+            lambda: node.process is not None and node.process.poll() is not None,
+            within_s=30.0,
+            what="the node refuses the genesis",
+        )
+        assert node.wait_end(within_s=1.0) != 0
+        assert "nodes start from its chain specification" in node.log
+        node.close()
