@@ -9,15 +9,17 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Final, TypeVar, overload
+from typing import Final, TypeVar, overload
 
 from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
 from metanode.chain.genesis import Genesis
 from metanode.chain.header import ConsensusHeader
 from metanode.chain.state import ConsensusState, next_state
+from metanode.consensus.evidence import Evidence
 from metanode.consensus.fork import Fork
 from metanode.consensus.watermark import SignedStep
+from metanode.consensus.witness import Heard
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.execution.client import ExecutionPayload
 from metanode.primitives.types import Address, Hash32, Height
@@ -29,9 +31,6 @@ from metanode.storage.database import Database
 from metanode.storage.node_store import NodeStore
 from metanode.storage.signer_log import SLOT_BYTES, SignerLog, make_signer_log, read_watermark
 from metanode.storage.threads import StorageThread
-
-if TYPE_CHECKING:
-    from metanode.consensus.evidence import Evidence
 
 Result = TypeVar("Result")
 Entry = TypeVar("Entry")
@@ -128,6 +127,15 @@ class Disk:
     def fork(self) -> Fork | None:
         """Why the node halted."""
         return _now(self._looking.load()).fork
+
+    @property
+    def proofs(self) -> Sequence[Evidence]:
+        """The proofs against liars in the database."""
+        return _now(self._looking.evidence())
+
+    def heard(self, height: Height) -> Heard:
+        """Return what everybody has signed at a height, as far as the database has it."""
+        return _now(self._looking.heard(height))
 
     @property
     def record(self) -> bytes | None:

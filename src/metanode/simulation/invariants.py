@@ -1,7 +1,7 @@
 """What must hold after every event, checked by code that shares nothing with the core but the rules of the chain.
 
 Agreement; certificates that an independent count accepts; no conflicting signatures of an honest key over all its lives, neither two
-contents in one place nor a commit followed by a round change that forgot it (consensus.md 2.5 b); rounds claimed as prepared never fall;
+contents in one place nor a commit followed by a round change that forgot it (consensus.md 2.5 b), and no proof that one did; rounds claimed as prepared never fall;
 heights never fall; times rise; a deadline runs in every live node; memory stays within a bound, and so does what a node sends in a second.
 """
 
@@ -15,7 +15,7 @@ from metanode.chain.certificate import Certificate
 from metanode.chain.parameters import ChainRules
 from metanode.chain.state import ConsensusState, next_state
 from metanode.consensus.effects import Decided
-from metanode.consensus.messages import Commit, Decision, Message, RoundChange, SignedMessage, step_of
+from metanode.consensus.messages import Commit, Decision, Message, RoundChange, SignedMessage, Step, step_of
 from metanode.crypto.secp256k1 import recover_address
 from metanode.primitives.types import Address, Hash32, Height, Round
 from metanode.simulation.node import SimulatedNode
@@ -48,6 +48,7 @@ class Checker:
         """In the trace so far."""
         self._keys: dict[Address, _Key] = {}
         self._heights: dict[int, Height] = {}
+        self._evidence_seen: dict[int, int] = {}
         self._states = [genesis_state]
         self.blocks: list[Block] = []
         """The one chain."""
@@ -184,7 +185,9 @@ class Checker:
 
     def _check_signed(self, message: SignedMessage) -> None:
         key = self._keys.setdefault(message.author, _Key())
-        place = (message.height, message.round, int(step_of(message)))
+        step = step_of(message)
+        # A proposal is its author's prepare: an honest proposer signs no other one.
+        place = (message.height, message.round, int(Step.PREPARE if step is Step.PROPOSAL else step))
         known = key.signed.setdefault(place, message.signature)
         if known != message.signature:
             raise InvariantBroken(f"0x{message.author.hex()} signed two messages at {place}")
@@ -208,6 +211,18 @@ class Checker:
                         f"0x{message.author.hex()} committed in round {committed} of height {height} and forgot it in round {wanted}"
                     )
 
+    def _check_evidence(self, node: SimulatedNode) -> None:
+        """Nobody honest is ever accused: a proof has at least one corrupt holder of the key that made it."""
+        seen = self._evidence_seen.get(node.index, 0)
+        found = node.disk.evidence
+        self._evidence_seen[node.index] = len(found)
+        for evidence in found[seen:] if self.checks_keys else ():
+            holders = [other for other in self.nodes if other.key.address == evidence.author]
+            if not any(other.is_byzantine for other in holders):
+                raise InvariantBroken(
+                    f"node {node.index} accuses 0x{evidence.author.hex()}, who is honest, of {evidence}"
+                )
+
     def _check_node(self, node: SimulatedNode) -> None:
         if node.failure is not None:
             raise InvariantBroken(f"node {node.index} stopped: {node.failure!r}")
@@ -216,6 +231,7 @@ class Checker:
         may_halt = self.expects_halts or node.index in self.may_halt
         if node.driver.halted is not None and not may_halt:
             raise InvariantBroken(f"node {node.index} halted: {node.driver.halted}")
+        self._check_evidence(node)
         total = len(self._states[0].validators) + 8
         # Commits of past rounds are the largest part: 32 rounds of everybody, and early messages, 12 of everybody.
         if node.driver.kept > 64 * total:

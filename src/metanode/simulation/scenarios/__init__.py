@@ -6,6 +6,7 @@ the rest: how soon, in which round, with how many messages.
 
 from typing import Final
 
+from metanode.simulation.scenarios.accountability import ACCOUNTABILITY
 from metanode.simulation.scenarios.behind import BEHIND
 from metanode.simulation.scenarios.boundaries import CRASHES
 from metanode.simulation.scenarios.dead_proposers import DEAD_PROPOSERS
@@ -43,4 +44,5 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **JUSTIFIED,
     **RECOVERY,
     **DEAD_PROPOSERS,
+    **ACCOUNTABILITY,
 }
