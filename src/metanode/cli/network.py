@@ -227,6 +227,7 @@ def _document(found: NetworkStatus) -> dict[str, Any]:
     document = asdict(found)
     document["directory"] = str(found.directory)
     document["height"] = found.height
+    document["validator_count"] = found.validator_count
     return document
 
 
@@ -248,7 +249,7 @@ def _print_network(found: NetworkStatus, where: NetworkDirectory) -> None:
         ],
         title=f"{found.network_name} · chain id {found.chain_id}",
     )
-    count = sum(node.role == "validator" for node in found.nodes)
+    count = found.validator_count
     tolerance = QuorumRule.AUTHORITY.tolerance([1] * count)
     typer.echo(f"{count} validator{'s' * (count > 1)}: {tolerance}")
     if tolerance.crashes == 0:

@@ -9,7 +9,7 @@ import typer
 
 from metanode.cli.calls import batch, call
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
-from metanode.cli.output import print_json, print_table
+from metanode.cli.output import print_json, print_table, print_warning
 from metanode.crypto.addresses import format_address, parse_address
 from metanode.primitives.hexadecimal import decode_quantity, encode_data
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
@@ -91,6 +91,11 @@ def _vote(directory: Path, text: str, *, adding: bool, force: bool, json: bool) 
     plan = where.load_plan()
     members = _members(plan)
     voters = [node for node in plan.with_keys if encode_data(where.validator_address(node.name)) in members]
+    if force:
+        print_warning(
+            f"the vote is forced: nobody has seen that {address} is connected and at the head. From its first block on it counts toward the quorum, "
+            "and blocks stop if too few validators take part"
+        )
     params: list[Any] = [address, adding, *([{"force": True}] if force else [])]
     for node in voters:
         call(node.private_url, "ibft_proposeValidatorVote", *params)

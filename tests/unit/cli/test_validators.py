@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from metanode.cli import validators
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 from sdk.testnet.deployment.plan import NetworkSpec, plan_network
@@ -12,7 +14,6 @@ from sdk.testnet.deployment.plan import NetworkSpec, plan_network
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
 
 OLD, NEW = "0x" + "11" * 20, "0x" + "22" * 20
 
@@ -49,3 +50,25 @@ def test_a_wish_that_is_fulfilled_is_marked(
     validators.votes(directory=tmp_path)
 
     assert capsys.readouterr().out == f"validator-1: add {OLD} (done), add {NEW}\n"
+
+
+@pytest.mark.parametrize("is_forced", [True, False])
+def test_a_forced_vote_says_what_it_risks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, is_forced: bool
+) -> None:
+    NetworkDirectory(tmp_path).save_plan(plan_network(NetworkSpec(validator_count=1)))
+    asked: list[Any] = []
+
+    def answer(_url: str, method: str, *params: Any) -> Any:
+        asked.append((method, params))
+        return [OLD] if method == "ibft_getValidatorsByBlockNumber" else True
+
+    monkeypatch.setattr(validators, "call", answer)
+    monkeypatch.setattr(NetworkDirectory, "validator_address", lambda *_: bytes.fromhex(OLD[2:]))
+
+    validators.add(address=NEW, directory=tmp_path, force=is_forced)
+
+    shown = capsys.readouterr()
+    assert shown.out == f"validator-1 votes to add {NEW}\n"
+    assert ("warning: the vote is forced" in shown.err) is is_forced
+    assert asked[-1] == ("ibft_proposeValidatorVote", (NEW, True, *([{"force": True}] if is_forced else [])))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -9,6 +11,7 @@ from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
 from sdk.testnet.deployment.plan import NetworkSpec, plan_network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -31,7 +34,32 @@ def test_a_damaged_plan_is_refused_with_the_way_out(tmp_path: Path, text: str) -
     directory = NetworkDirectory(tmp_path)
     directory.plan_file.write_text(text)
 
-    with pytest.raises(InvalidInput, match=r"not a network plan: .*`metanode reset`"):
+    with pytest.raises(
+        InvalidInput, match=rf"not a network plan of this version: .*`metanode reset --directory {tmp_path}`"
+    ):
+        directory.load_plan()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda plan: plan["nodes"][1].pop("private_port"), "nodes[1].private_port is missing"),
+        (lambda plan: plan["nodes"][0].update(color="red"), "nodes[0]: 'color' is not known"),
+        (lambda plan: plan["spec"].update(validators=4), "spec: 'validators' is not known"),
+        (lambda plan: plan.pop("nodes"), "the key 'nodes' is missing"),
+        (lambda plan: plan.update(nodes=[7]), "nodes[0]: expected an object, found 7"),
+    ],
+)
+def test_a_plan_of_another_version_is_refused_with_the_key(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], sentence: str
+) -> None:
+    directory = NetworkDirectory(tmp_path)
+    directory.save_plan(plan_network(NetworkSpec()))
+    document = json.loads(directory.plan_file.read_text())
+    change(document)
+    directory.plan_file.write_text(json.dumps(document))
+
+    with pytest.raises(InvalidInput, match=re.escape(sentence)):
         directory.load_plan()
 
 

@@ -131,3 +131,21 @@ def test_version_control_leaves_out_a_network(tmp_path: Path) -> None:
     local.create_network(NetworkDirectory(tmp_path / "net"), TWO)
 
     assert (tmp_path / "net" / ".gitignore").read_text() == "*\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [([None, None, None, None], 4), ([4, 4, None, 5], 5), ([3, None, None, None], 3)],
+)
+def test_validators_are_counted_from_the_current_set_of_the_highest_node(
+    tmp_path: Path, told: list[int | None], expected: int
+) -> None:
+    nodes = tuple(
+        local.NodeStatus(
+            name=f"validator-{n}", role="validator", pid=1, restarts=0, rpc_url="", metrics_url="", height=None if count is None else n,
+            block_hash=None, peers=None, validators=count,
+        )
+        for n, count in enumerate(told, start=1)
+    )  # fmt: skip
+    status = local.NetworkStatus(directory=tmp_path, network_name="n", chain_id=1, running=True, nodes=nodes)
+    assert status.validator_count == expected

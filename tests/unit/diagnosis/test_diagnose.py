@@ -372,6 +372,13 @@ CASES: list[tuple[str, NetworkFacts, str, str, str]] = [
         "--sign-without-watermark",
     ),
     (
+        "a key that another process uses too",
+        only(view(signs=False, silence="key in use elsewhere")),
+        "key-shared",
+        "signs nothing: another process was seen to sign with its key, 0x1000000000000000000000000000000000000000",
+        "find the other process and stop it",
+    ),
+    (
         "a key that waits",
         only(view(signs=False, silence="observing")),
         "observing",

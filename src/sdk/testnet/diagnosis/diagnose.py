@@ -375,7 +375,14 @@ def _mute_keys(scene: Scene) -> Iterator[Finding]:
     """Members whose node is up and does not vote, for a reason that it says."""
     for node in scene.viewers:
         view = _view(node)
-        if view.silence == "watermark lost":
+        if view.silence == "key in use elsewhere":
+            yield Finding(
+                code="key-shared",
+                severity=Severity.ERROR,
+                text=f"{node.name} signs nothing: another process was seen to sign with its key, {shown(view.validator or '')}",
+                action="find the other process and stop it, then start this node again: two signers of one key are proven liars sooner or later",
+            )
+        elif view.silence == "watermark lost":
             yield Finding(
                 code="watermark-lost",
                 severity=Severity.ERROR,

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+import shlex
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from metanode.crypto.addresses import parse_address
@@ -87,14 +88,34 @@ class NetworkDirectory:
         """
         try:
             stored: dict[str, Any] = json.loads(self.plan_file.read_text(encoding="utf-8"))
-            nodes = tuple(NodePlan(**node) for node in stored["nodes"])
-            return NetworkPlan(spec=NetworkSpec(**stored["spec"]), nodes=nodes)
+            nodes = tuple(
+                NodePlan(**_checked(NodePlan, node, f"nodes[{index}]"))
+                for index, node in enumerate(stored["nodes"])
+            )
+            return NetworkPlan(spec=NetworkSpec(**_checked(NetworkSpec, stored["spec"], "spec")), nodes=nodes)
         except FileNotFoundError:
             raise InvalidInput(f"no network in {self.path}; start one with `metanode up`") from None
-        except (ValueError, TypeError, KeyError) as error:
-            raise InvalidInput(
-                f"{self.plan_file}: not a network plan: {error}; `metanode reset` makes room for a new one"
-            ) from None
+        except (ValueError, TypeError) as error:
+            reason = str(error)
+        except KeyError as error:
+            reason = f"the key {error} is missing"
+        raise InvalidInput(
+            f"{self.plan_file}: not a network plan of this version: {reason}; "
+            f"`metanode reset --directory {shlex.quote(str(self.path))}` makes room for a new one"
+        )
+
+
+def _checked(kind: type[NodePlan | NetworkSpec], found: Any, where: str) -> dict[str, Any]:
+    """The fields of a part of the plan; raises ValueError that names the first key that is missing, or that this version does not know."""
+    if not isinstance(found, dict):
+        raise ValueError(f"{where}: expected an object, found {found!r:.80}")
+    known = {field.name: field.default is MISSING for field in fields(kind)}
+    missing = [name for name, is_needed in known.items() if is_needed and name not in found]
+    unknown = [name for name in found if name not in known]
+    if missing or unknown:
+        problem = f"{missing[0]} is missing" if missing else f"{unknown[0]!r:.80} is not known"
+        raise ValueError(f"{where}.{problem}" if missing else f"{where}: {problem}")
+    return found
 
 
 def write_atomic(path: Path, text: str, *, mode: int = 0o644) -> None:

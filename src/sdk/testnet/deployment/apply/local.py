@@ -74,6 +74,8 @@ class NodeStatus:
     """Number of its newest finalized block; None when it does not answer."""
     block_hash: str | None
     peers: int | None
+    validators: int | None
+    """How many decide its next block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,15 @@ class NetworkStatus:
     chain_id: int
     running: bool
     nodes: tuple[NodeStatus, ...]
+
+    @property
+    def validator_count(self) -> int:
+        """How many validators decide the next block, as the node of the highest block says; the plan's number when none answers."""
+        told = max(
+            ((node.height or 0, node.validators) for node in self.nodes if node.validators is not None),
+            default=None,
+        )
+        return sum(node.role == "validator" for node in self.nodes) if told is None else told[1]
 
     @property
     def height(self) -> int | None:
@@ -340,23 +351,29 @@ async def _node_statuses(directory: NetworkDirectory, plan: NetworkPlan) -> tupl
 async def _node_status(directory: NetworkDirectory, plan: NetworkPlan, node: NodePlan) -> NodeStatus:
     url = f"http://{_reachable_host(plan)}:{node.rpc_port}"
     process = running_node(directory, node.name)
-    height = block_hash = peers = None
+    height = block_hash = peers = validators = None
     if process is not None:
         # Not up yet, or not any more: the table says so.
         with contextlib.suppress(MetanodeError, TypeError, KeyError):
             async with open_client(url, timeout_s=STATUS_TIMEOUT_S) as client:
-                block, count = await client.batch(
-                    [("eth_getBlockByNumber", ["finalized", False]), ("net_peerCount", [])]
+                block, count, members = await client.batch(
+                    [
+                        ("eth_getBlockByNumber", ["finalized", False]),
+                        ("net_peerCount", []),
+                        ("ibft_getValidatorsByBlockNumber", ["pending"]),
+                    ]
                 )
             height, block_hash, peers = (
                 decode_quantity(block["number"]),
                 block["hash"],
                 decode_quantity(count),
             )
+            # A listener may be configured without ibft_.
+            validators = len(members) if isinstance(members, list) else None
     return NodeStatus(
         name=node.name, role=node.role, pid=process.pid if process else None, restarts=_restarts(directory, node.name),
         rpc_url=url, metrics_url=f"http://127.0.0.1:{node.metrics_port}/metrics",
-        height=height, block_hash=block_hash, peers=peers,
+        height=height, block_hash=block_hash, peers=peers, validators=validators,
     )  # fmt: skip
 
 
