@@ -15,5 +15,5 @@ def test_a_disk_that_forgets_a_certificate_or_a_round_forks_the_network(name: st
     cluster.checker.checks_keys = False
     for node in cluster.nodes:
         node.disk.forgets = True
-    with pytest.raises(InvariantBroken, match="fork at height 1|two blocks are decided at height 1"):
+    with pytest.raises(InvariantBroken, match=r"fork at height 1|two blocks are decided at height 1"):
         run(scenario, cluster)

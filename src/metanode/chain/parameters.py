@@ -15,6 +15,7 @@ from metanode.chain.forks import (
 )
 from metanode.chain.quorum import QuorumRule
 from metanode.chain.signing import SigningDomain
+from metanode.chain.stakes import StakeSource
 from metanode.chain.validators import ValidatorSet
 from metanode.crypto.hashing import keccak256
 from metanode.errors import InvalidInput
@@ -51,6 +52,8 @@ class ConsensusParameters:
     forks: tuple[Fork, ...] = (Fork(time=0),)
     transitions: Mapping[Height, ValidatorSet] = field(default_factory=dict)
     """Sets that replace whatever was, from a height on: the way out when a quorum is gone for good. Not part of the chain tag."""
+    stakes: StakeSource | None = field(default=None, compare=False)
+    """With proof of stake: the contract that names the sets. Without one the set of genesis stays."""
 
     def __post_init__(self) -> None:
         _validate(self)

@@ -12,6 +12,7 @@ from metanode.chain.execution_header import Withdrawal
 from metanode.chain.parameters import ConsensusParameters
 from metanode.chain.proposers import proposer_order
 from metanode.chain.quorum import QuorumRule
+from metanode.chain.stakes import set_of_answer, snapshot_height
 from metanode.chain.validators import VALIDATORS_MAX, ValidatorSet
 from metanode.chain.voting import OpenVote, Vote, prune_votes, tally
 from metanode.crypto.hashing import keccak256
@@ -223,7 +224,12 @@ def calculate_validators(
         return replaced, replaced, kept
     if parameters.quorum_rule is QuorumRule.STAKE:
         coming = state.next_validators
-        return (coming if parameters.is_epoch_start(height + 1) else state.validators), coming, ()
+        if not parameters.is_epoch_start(height + 1):
+            return state.validators, coming, ()
+        if parameters.stakes is None:
+            return coming, coming, ()
+        answer = parameters.stakes.read(snapshot_height(height + 1, parameters.epoch_length))
+        return coming, set_of_answer(answer, coming), ()
     validators, open_votes = tally(
         vote,
         voter=voter,

@@ -666,8 +666,8 @@ class Driver:
         """Return from which height a key signs that does not know what it has signed, once; None while that is not known.
 
         What a former life signed was at or below the height that is open now, if nobody can be ahead: others decide that one, and the next is
-        only listened to, for another process with this key. Where nothing was ever decided nothing can be contradicted. A key that has signed
-        nothing counts itself among those who are not ahead only where there are no others, or after they had time to come.
+        only listened to, for another process with this key. Where nothing was decided, or we are no member, nothing can be contradicted. A
+        key that has signed nothing counts itself among those who are not ahead only where there are no others, or they had time to come.
         """
         if not self._is_silenced or self.is_key_shared:
             return None
@@ -676,7 +676,8 @@ class Driver:
         if not self._gate.is_certain(core.tip.header.height, core.electorate, counts_own=counts_own):
             return None
         self._is_silenced = False
-        first = max(Height(core.height + 2) if core.height > 1 else core.height, self._signs_after_engine)
+        may_have_signed = core.height > 1 and core.own in core.electorate.validators
+        first = max(Height(core.height + (2 if may_have_signed else 0)), self._signs_after_engine)
         log.info("signing_begins", height=first)
         return first
 

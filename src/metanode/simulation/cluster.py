@@ -9,13 +9,14 @@ import asyncio
 import contextlib
 import hashlib
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 from metanode.chain.forks import Fork, Timeouts
 from metanode.chain.genesis import Genesis, make_genesis_header
 from metanode.chain.parameters import ChainRules, ConsensusParameters
 from metanode.chain.quorum import QuorumRule
+from metanode.chain.stakes import StakeSource
 from metanode.chain.state import genesis_state
 from metanode.chain.validators import Validator, ValidatorSet
 from metanode.consensus.effects import Decided
@@ -53,8 +54,9 @@ class Cluster:
         timeouts: Timeouts | None = None,
         reward_gwei: int = 2_000_000_000,
         epoch_length: int = 30_000,
+        stakes: Callable[[Sequence[Address]], StakeSource] | None = None,
     ) -> None:
-        """`twins`: so many validators, from the first on, have a second instance with the same key, after all other nodes."""
+        """`stakes` makes the contract that names the sets, from all addresses. `twins`: so many validators, from the first on, have a second instance with the same key, after all other nodes."""
         self.seed = seed
         self.random = random.Random(seed)
         self.period_s = period_s
@@ -73,6 +75,7 @@ class Cluster:
             quorum_rule=rule,
             period_s=period_s,
             epoch_length=epoch_length,
+            stakes=stakes([key.address for key in keys]) if stakes else None,
             reward_gwei=reward_gwei,
             forks=(Fork(time=0, gas_target=GAS_LIMIT, timeouts=timeouts or Timeouts()),),
         )

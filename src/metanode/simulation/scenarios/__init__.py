@@ -11,6 +11,7 @@ from metanode.simulation.scenarios.behind import BEHIND
 from metanode.simulation.scenarios.boundaries import CRASHES
 from metanode.simulation.scenarios.dead_proposers import DEAD_PROPOSERS
 from metanode.simulation.scenarios.engines import ENGINES
+from metanode.simulation.scenarios.epochs import EPOCHS
 from metanode.simulation.scenarios.failures import FAILURES
 from metanode.simulation.scenarios.floods import FLOODS
 from metanode.simulation.scenarios.forgeries import FORGERIES
@@ -34,6 +35,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **LIARS,
     **BEHIND,
     **ENGINES,
+    **EPOCHS,
     **FAILURES,
     **CRASHES,
     **FLOODS,
