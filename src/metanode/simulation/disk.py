@@ -27,6 +27,7 @@ from metanode.simulation.files import SimulatedFiles
 from metanode.simulation.life import Life
 from metanode.simulation.medium import DatabaseMedium
 from metanode.simulation.stores import AtOnce, SignerInLife, StoreInLife, ThreadInLife
+from metanode.storage.checksums import checksum
 from metanode.storage.database import Database
 from metanode.storage.node_store import NodeStore
 from metanode.storage.signer_log import SLOT_BYTES, SignerLog, make_signer_log, read_watermark
@@ -148,7 +149,9 @@ class Disk:
         if record is None:
             self._medium.outside.execute("DELETE FROM current WHERE name = 'record'")
         else:
-            self._medium.outside.execute("INSERT OR REPLACE INTO current VALUES ('record', ?)", (record,))
+            self._medium.outside.execute(
+                "INSERT OR REPLACE INTO current VALUES ('record', ?, ?)", (record, checksum("record", record))
+            )
 
     def has_body(self, block_hash: Hash32) -> bool:
         """Tell whether a block is kept whole."""
@@ -168,7 +171,10 @@ class Disk:
         outside = self._medium.outside
         for table in ("headers", "certificates", "requests", "bodies"):
             outside.execute(f"DELETE FROM {table} WHERE height > ?", (keep,))  # noqa: S608 - names of tables
-        outside.execute("INSERT OR REPLACE INTO current VALUES ('state', ?)", (state.encode(),))
+        data = state.encode()
+        outside.execute(
+            "INSERT OR REPLACE INTO current VALUES ('state', ?, ?)", (data, checksum("state", data))
+        )
         self.record = None
 
     # --- signer.log --------------------------------------------------------------------------------------------------------------------

@@ -11,27 +11,28 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from metanode.errors import StorageDamaged, StorageFailed
+from metanode.storage.checksums import REMEDY, add_checksums
 from metanode.storage.threads import OwnThread, StorageThread
 
 Result = TypeVar("Result")
 
 APPLICATION_ID: Final = 0x4D45_5441
 """Written into the file's header: "META"."""
-SCHEMA_VERSION: Final = 3
-"""2 packs headers; 3 keeps what everybody has signed, and writes evidence in another form. Files of 1 and 2 are taken over."""
+SCHEMA_VERSION: Final = 4
+"""2 packs headers; 3 keeps what everybody has signed, and writes evidence in another form; 4 has checksums. Files of those before are taken over."""
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a statement waits for another process, such as a backup, before it fails."""
 
 _HEARD: Final = "CREATE TABLE IF NOT EXISTS heard (height INTEGER PRIMARY KEY, signed BLOB NOT NULL)"
 _SCHEMA: Final = f"""
 CREATE TABLE fixed (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE current (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE headers (height INTEGER PRIMARY KEY, execution_tag INTEGER NOT NULL, header BLOB NOT NULL);
+CREATE TABLE current (name TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER) WITHOUT ROWID;
+CREATE TABLE headers (height INTEGER PRIMARY KEY, execution_tag INTEGER NOT NULL, header BLOB NOT NULL, crc INTEGER);
 CREATE INDEX headers_by_execution ON headers (execution_tag);
-CREATE TABLE certificates (height INTEGER PRIMARY KEY, certificate BLOB NOT NULL);
-CREATE TABLE requests (height INTEGER PRIMARY KEY, requests BLOB NOT NULL);
-CREATE TABLE validator_sets (hash BLOB PRIMARY KEY, validators BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE bodies (id INTEGER PRIMARY KEY, height INTEGER NOT NULL, hash BLOB NOT NULL UNIQUE, block BLOB NOT NULL);
+CREATE TABLE certificates (height INTEGER PRIMARY KEY, certificate BLOB NOT NULL, crc INTEGER);
+CREATE TABLE requests (height INTEGER PRIMARY KEY, requests BLOB NOT NULL, crc INTEGER);
+CREATE TABLE validator_sets (hash BLOB PRIMARY KEY, validators BLOB NOT NULL, crc INTEGER) WITHOUT ROWID;
+CREATE TABLE bodies (id INTEGER PRIMARY KEY, height INTEGER NOT NULL, hash BLOB NOT NULL UNIQUE, block BLOB NOT NULL, crc INTEGER);
 CREATE INDEX bodies_by_height ON bodies (height);
 CREATE TABLE evidence (digest BLOB PRIMARY KEY, height INTEGER NOT NULL, author BLOB NOT NULL, proof BLOB NOT NULL) WITHOUT ROWID;
 {_HEARD};
@@ -141,10 +142,12 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         return
     if application != APPLICATION_ID:
         raise StorageDamaged(f"{path}: a database, but none of a Metanode node")
-    if version in {1, 2}:
+    if version in {1, 2, 3}:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(_HEARD)
-        connection.execute("DELETE FROM evidence")
+        if version < 3:
+            connection.execute(_HEARD)
+            connection.execute("DELETE FROM evidence")
+        add_checksums(connection)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
         return
@@ -157,8 +160,5 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
 def _translated(path: Path, error: sqlite3.Error) -> StorageFailed | StorageDamaged:
     # SQLITE_CORRUPT and SQLITE_NOTADB; their names are attributes since Python 3.11.
     if getattr(error, "sqlite_errorname", "") in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
-        return StorageDamaged(
-            f"{path}: {error}. Put a good copy back, or remove the file and those beside it that begin with its name: the node then "
-            "fetches what was decided from its peers"
-        )
+        return StorageDamaged(f"{path}: {error}. {REMEDY}")
     return StorageFailed(f"{path}: {error}; look at the disk and at the rights of its directory")

@@ -26,6 +26,7 @@ from metanode.crypto.hashing import keccak256
 from metanode.errors import InvalidGenesis, InvalidInput, StorageDamaged
 from metanode.primitives import rlp
 from metanode.primitives.types import Hash32, Height
+from metanode.storage.checksums import REMEDY, checksum
 from metanode.storage.database import Database
 from metanode.storage.packed_header import anchor_of, is_whole, pack_header, unpack_header
 
@@ -89,9 +90,8 @@ class NodeStore:
         """Save in one durable transaction: the decision if there is one, the record in place of the old one, and more bodies."""
 
         def action(connection: sqlite3.Connection) -> None:
-            connection.executemany(
-                "INSERT OR IGNORE INTO bodies (height, hash, block) VALUES (?, ?, ?)", bodies
-            )
+            for height, block_hash, block in bodies:
+                _insert_body(connection, height, block_hash, block)
             if decided is not None:
                 self._save_decision(connection, decided)
             _put(connection, "record", record)
@@ -151,7 +151,7 @@ class NodeStore:
         """Keep the proof that a height was decided twice, the first one only: `load` gives it back in every later life."""
 
         def action(connection: sqlite3.Connection) -> None:
-            if _get(connection, "fork") is None:
+            if self._get(connection, "fork") is None:
                 _put(connection, "fork", fork.encode())
 
         await self._database.write(action)
@@ -185,23 +185,18 @@ class NodeStore:
             header = self._header(connection, height)
             if header is None:
                 return None
-            row = connection.execute("SELECT requests FROM requests WHERE height = ?", (height,)).fetchone()
-            items = rlp.decode(row[0]) if row else []
-            requests = tuple(item for item in items if isinstance(item, bytes))
             return encode_block(
-                header, execution_rlp, requests, self._certificate(connection, Height(height - 1))
+                header,
+                execution_rlp,
+                self._requests(connection, height),
+                self._certificate(connection, Height(height - 1)),
             )
 
         return await self._database.read(action)
 
     async def body(self, block_hash: Hash32) -> bytes | None:
         """Return an encoded block that was proposed, prepared or decided here, by its consensus hash."""
-
-        def action(connection: sqlite3.Connection) -> bytes | None:
-            row = connection.execute("SELECT block FROM bodies WHERE hash = ?", (block_hash,)).fetchone()
-            return None if row is None else bytes(row[0])
-
-        return await self._database.read(action)
+        return await self._database.read(lambda connection: self._body(connection, block_hash))
 
     async def requests(self, height: Height) -> tuple[bytes, ...] | None:
         """Return the execution requests of a decided height, None when it is not decided here."""
@@ -209,9 +204,7 @@ class NodeStore:
         def action(connection: sqlite3.Connection) -> tuple[bytes, ...] | None:
             if self._header(connection, height) is None:
                 return None
-            row = connection.execute("SELECT requests FROM requests WHERE height = ?", (height,)).fetchone()
-            items = rlp.decode(row[0]) if row else []
-            return tuple(item for item in items if isinstance(item, bytes))
+            return self._requests(connection, height)
 
         return await self._database.read(action)
 
@@ -242,14 +235,13 @@ class NodeStore:
                 if before is None:
                     return None
                 found = before.next_validators_hash
-            row = connection.execute(
-                "SELECT validators FROM validator_sets WHERE hash = ?", (found,)
-            ).fetchone()
-            if row is None:
+            select = "SELECT validators, crc FROM validator_sets WHERE hash = ?"
+            stored = self._checked(connection.execute(select, (found,)), f"validators {found.hex()}")
+            if stored is None:
                 raise StorageDamaged(f"{self._path}: the validator set of height {height} is missing")
             return self._decoded(
                 lambda data: ValidatorSet.from_item(rlp.decode(data)),
-                row[0],
+                stored,
                 f"validators of height {height}",
             )
 
@@ -272,7 +264,7 @@ class NodeStore:
         """Return the state after the block before the tip, which the tip's header commits to; None before the first block of this version."""
 
         def action(connection: sqlite3.Connection) -> ConsensusState | None:
-            data = _get(connection, "parent_state")
+            data = self._get(connection, "parent_state")
             return None if data is None else self._decoded(ConsensusState.decode, data, "parent state")
 
         return await self._database.read(action)
@@ -312,7 +304,7 @@ class NodeStore:
         block = decided.block
 
         def action(connection: sqlite3.Connection) -> None:
-            if parent.height and _stored_header(connection, parent.height) is None:
+            if parent.height and self._stored_header(connection, parent.height) is None:
                 _insert_header(connection, parent, parent.encode())
             if block.parent_certificate is not None:
                 _insert_certificate(connection, block.parent_certificate)
@@ -326,9 +318,8 @@ class NodeStore:
             _insert_certificate(connection, decided.certificate)
             if block.requests:
                 data = rlp.encode(list(block.requests))
-                connection.execute("INSERT INTO requests VALUES (?, ?)", (block.height, data))
-            row = (block.height, block.hash, block.encode())
-            connection.execute("INSERT INTO bodies (height, hash, block) VALUES (?, ?, ?)", row)
+                _insert_requests(connection, block.height, data)
+            _insert_body(connection, block.height, block.hash, block.encode())
             _put(connection, "parent_state", parent_state.encode())
             _put(connection, "state", decided.state.encode())
 
@@ -399,7 +390,7 @@ class NodeStore:
     def _load(self, connection: sqlite3.Connection) -> Stored:
         (tip,) = connection.execute("SELECT max(height) FROM headers").fetchone()
         header = self._header(connection, Height(tip))
-        data = _get(connection, "state")
+        data = self._get(connection, "state")
         if header is None or data is None:
             raise StorageDamaged(f"{self._path}: the state after height {tip} is missing")
         state = self._decoded(ConsensusState.decode, data, "state")
@@ -412,14 +403,15 @@ class NodeStore:
             raise StorageDamaged(
                 f"{self._path}: the certificate of height {header.height} is missing or of another block"
             )
-        fork = _get(connection, "fork")
-        rows = connection.execute("SELECT block FROM bodies WHERE height > ? ORDER BY id", (header.height,))
+        fork = self._get(connection, "fork")
+        rows = connection.execute("SELECT hash FROM bodies WHERE height > ? ORDER BY id", (header.height,))
+        bodies = [self._body(connection, Hash32(bytes(row[0]))) for row in rows.fetchall()]
         return Stored(
             header=header,
             state=state,
             certificate=certificate,
-            record=_get(connection, "record"),
-            bodies=tuple(bytes(row[0]) for row in rows.fetchall()),
+            record=self._get(connection, "record"),
+            bodies=tuple(body for body in bodies if body is not None),
             fork=None if fork is None else self._decoded(Fork.decode, fork, "fork"),
             heard=tuple(
                 (Height(height), self._decoded(decode_heard, signed, f"what was signed at {height}"))
@@ -453,33 +445,32 @@ class NodeStore:
         _insert_header(connection, header, self._packed(connection, header))
         if decided.block.requests:
             data = rlp.encode(list(decided.block.requests))
-            connection.execute("INSERT INTO requests VALUES (?, ?)", (height, data))
+            _insert_requests(connection, height, data)
         _insert_set(connection, decided.state.validators)
-        connection.execute(
-            "INSERT OR REPLACE INTO current SELECT 'parent_state', value FROM current WHERE name = 'state'"
-        )
+        parent_state = self._get(connection, "state")
+        if parent_state is not None:
+            _put(connection, "parent_state", parent_state)
         _put(connection, "state", decided.state.encode())
         if not connection.execute("SELECT 1 FROM bodies WHERE hash = ?", (header.hash,)).fetchone():
-            row = (height, header.hash, decided.block.encode())
-            connection.execute("INSERT INTO bodies (height, hash, block) VALUES (?, ?, ?)", row)
+            _insert_body(connection, height, header.hash, decided.block.encode())
         connection.execute("DELETE FROM bodies WHERE height = ? AND hash != ?", (height, header.hash))
         connection.execute("DELETE FROM bodies WHERE height <= ?", (height - PAYLOADS_KEPT,))
 
     def _packed(self, connection: sqlite3.Connection, header: ConsensusHeader) -> bytes:
         """Return what is stored of a header: after a snapshot without headers its anchor may be missing, and it is whole."""
-        anchor = _stored_header(connection, anchor_of(header.height))
+        anchor = self._stored_header(connection, anchor_of(header.height))
         if anchor is None:
             return header.encode()
         parent_certificate = self._certificate(connection, Height(header.height - 1))
         return pack_header(header, anchor=anchor, parent_certificate=parent_certificate)
 
     def _header(self, connection: sqlite3.Connection, height: Height) -> ConsensusHeader | None:
-        stored = _stored_header(connection, height)
+        stored = self._stored_header(connection, height)
         if stored is None:
             return None
         if is_whole(stored):
             return self._decoded(ConsensusHeader.decode, stored, f"header {height}")
-        anchor = _stored_header(connection, anchor_of(height))
+        anchor = self._stored_header(connection, anchor_of(height))
         if anchor is None:
             raise StorageDamaged(f"{self._path}: header {anchor_of(height)} is missing")
         parent_certificate = self._certificate(connection, Height(height - 1))
@@ -487,19 +478,44 @@ class NodeStore:
         return self._decoded(unpack, stored, f"header {height}")
 
     def _certificate(self, connection: sqlite3.Connection, height: Height) -> Certificate | None:
-        row = connection.execute(
-            "SELECT certificate FROM certificates WHERE height = ?", (height,)
-        ).fetchone()
-        return None if row is None else self._decoded(Certificate.decode, row[0], f"certificate {height}")
+        name, select = f"certificate {height}", "SELECT certificate, crc FROM certificates WHERE height = ?"
+        stored = self._checked(connection.execute(select, (height,)), name)
+        return None if stored is None else self._decoded(Certificate.decode, stored, name)
 
     def _height(self, connection: sqlite3.Connection, height: Height) -> StoredHeight | None:
         header, certificate = self._header(connection, height), self._certificate(connection, height)
         if header is None or certificate is None:
             return None
-        row = connection.execute("SELECT block FROM bodies WHERE hash = ?", (header.hash,)).fetchone()
-        return StoredHeight(
-            header=header, certificate=certificate, block=None if row is None else bytes(row[0])
+        return StoredHeight(header=header, certificate=certificate, block=self._body(connection, header.hash))
+
+    def _body(self, connection: sqlite3.Connection, block_hash: Hash32) -> bytes | None:
+        select = "SELECT block, crc FROM bodies WHERE hash = ?"
+        return self._checked(connection.execute(select, (block_hash,)), f"body {block_hash.hex()}")
+
+    def _requests(self, connection: sqlite3.Connection, height: Height) -> tuple[bytes, ...]:
+        select = "SELECT requests, crc FROM requests WHERE height = ?"
+        stored = self._checked(connection.execute(select, (height,)), f"requests {height}")
+        items = rlp.decode(stored) if stored else []
+        return tuple(item for item in items if isinstance(item, bytes))
+
+    def _stored_header(self, connection: sqlite3.Connection, height: Height) -> bytes | None:
+        select = "SELECT header, crc FROM headers WHERE height = ?"
+        return self._checked(connection.execute(select, (height,)), f"header {height}")
+
+    def _get(self, connection: sqlite3.Connection, name: str) -> bytes | None:
+        return self._checked(
+            connection.execute("SELECT value, crc FROM current WHERE name = ?", (name,)), name
         )
+
+    def _checked(self, found: sqlite3.Cursor, name: str) -> bytes | None:
+        """Return the data of a row (data, checksum), None when there is none; raises StorageDamaged when it is not what was written."""
+        row = found.fetchone()
+        if row is None:
+            return None
+        data = bytes(row[0])
+        if checksum(name, data) != row[1]:
+            raise StorageDamaged(f"{self._path}: {name} is damaged: it is not what was written. {REMEDY}")
+        return data
 
     def _decoded(self, decode: Callable[[bytes], Value], data: bytes, name: str) -> Value:
         try:
@@ -508,33 +524,38 @@ class NodeStore:
             raise StorageDamaged(f"{self._path}: {name} cannot be read: {error}") from error
 
 
-def _stored_header(connection: sqlite3.Connection, height: Height) -> bytes | None:
-    row = connection.execute("SELECT header FROM headers WHERE height = ?", (height,)).fetchone()
-    return None if row is None else bytes(row[0])
-
-
 def _insert_header(connection: sqlite3.Connection, header: ConsensusHeader, stored: bytes) -> None:
-    row = (header.height, _tag(header.execution_hash), stored)
-    connection.execute("INSERT INTO headers VALUES (?, ?, ?)", row)
+    crc = checksum(f"header {header.height}", stored)
+    row = (header.height, _tag(header.execution_hash), stored, crc)
+    connection.execute("INSERT INTO headers VALUES (?, ?, ?, ?)", row)
 
 
 def _insert_certificate(connection: sqlite3.Connection, certificate: Certificate) -> None:
-    row = (certificate.height, certificate.encode())
-    connection.execute("INSERT OR REPLACE INTO certificates VALUES (?, ?)", row)
+    data = certificate.encode()
+    row = (certificate.height, data, checksum(f"certificate {certificate.height}", data))
+    connection.execute("INSERT OR REPLACE INTO certificates VALUES (?, ?, ?)", row)
+
+
+def _insert_body(connection: sqlite3.Connection, height: Height, block_hash: Hash32, block: bytes) -> None:
+    row = (height, block_hash, block, checksum(f"body {block_hash.hex()}", block))
+    connection.execute("INSERT OR IGNORE INTO bodies (height, hash, block, crc) VALUES (?, ?, ?, ?)", row)
+
+
+def _insert_requests(connection: sqlite3.Connection, height: Height, data: bytes) -> None:
+    row = (height, data, checksum(f"requests {height}", data))
+    connection.execute("INSERT INTO requests VALUES (?, ?, ?)", row)
 
 
 def _insert_set(connection: sqlite3.Connection, validators: ValidatorSet) -> None:
-    row = (validators.hash, rlp.encode(validators.to_item()))
-    connection.execute("INSERT OR IGNORE INTO validator_sets VALUES (?, ?)", row)
+    data = rlp.encode(validators.to_item())
+    row = (validators.hash, data, checksum(f"validators {validators.hash.hex()}", data))
+    connection.execute("INSERT OR IGNORE INTO validator_sets VALUES (?, ?, ?)", row)
 
 
 def _put(connection: sqlite3.Connection, name: str, value: bytes) -> None:
-    connection.execute("INSERT OR REPLACE INTO current VALUES (?, ?)", (name, value))
-
-
-def _get(connection: sqlite3.Connection, name: str) -> bytes | None:
-    row = connection.execute("SELECT value FROM current WHERE name = ?", (name,)).fetchone()
-    return None if row is None else bytes(row[0])
+    connection.execute(
+        "INSERT OR REPLACE INTO current VALUES (?, ?, ?)", (name, value, checksum(name, value))
+    )
 
 
 def _tag(execution_hash: Hash32) -> int:

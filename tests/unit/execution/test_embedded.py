@@ -444,12 +444,13 @@ def test_what_the_system_said_is_told_without_the_words_of_a_library(said: str) 
 
 
 def test_what_the_store_finds_by_itself_is_told_as_its_finding() -> None:
-    with pytest.raises(
-        StorageFailed, match=r"^open: open of the key-value store: fjall says InvalidVersion\(None\)$"
-    ), _embedded._mapped("open"):
-        raise _embedded._engine.StorageError(
-            "open of the key-value store: FjallError: InvalidVersion(None)"
-        )
+    with (
+        pytest.raises(
+            StorageFailed, match=r"^open: open of the key-value store: fjall says InvalidVersion\(None\)$"
+        ),
+        _embedded._mapped("open"),
+    ):
+        raise _embedded._engine.StorageError("open of the key-value store: FjallError: InvalidVersion(None)")
 
 
 def test_a_place_in_the_block_log_is_told_in_words() -> None:

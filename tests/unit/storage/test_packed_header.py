@@ -92,7 +92,7 @@ def test_damage_is_found(
     connection.execute(statement)
     connection.commit()
     connection.close()
-    with pytest.raises(StorageDamaged, match=r"header (2 cannot be read|0 is missing)"):
+    with pytest.raises(StorageDamaged, match=r"header (2 is damaged|0 is missing)"):
         asyncio.run(store.header(Height(2)))
 
 
