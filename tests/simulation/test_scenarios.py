@@ -24,7 +24,7 @@ def test_the_claim_of_a_scenario_holds(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=seed_id)
-@pytest.mark.parametrize("validators", [1, 2, 3, 4, 5, 7, 10])
+@pytest.mark.parametrize("validators", [1, 2, 3, 4, 5, 6, 7, 10, 22])
 def test_without_faults_every_height_is_decided_in_round_0_at_its_slot(validators: int, seed: int) -> None:
     play("no-faults", seed, validators)
 

@@ -24,6 +24,8 @@ from metanode.simulation.scenarios.silence import SILENCE
 from metanode.simulation.scenarios.steady import STEADY
 from metanode.simulation.scenarios.story import Scenario
 from metanode.simulation.scenarios.twins import TWINS
+from metanode.simulation.scenarios.voting import VOTING
+from metanode.simulation.scenarios.weights import WEIGHTS
 from metanode.simulation.scenarios.wide import WIDE
 from metanode.simulation.scenarios.withheld import WITHHELD
 
@@ -41,6 +43,8 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **FLOODS,
     **FORGERIES,
     **TWINS,
+    **VOTING,
+    **WEIGHTS,
     **WIDE,
     **WITHHELD,
     **JUSTIFIED,
