@@ -115,7 +115,7 @@ def _figures(load: Load, before: Usage, after: Usage) -> Iterator[Figure]:
 
 
 async def _live(data: Path, load: Load) -> tuple[Usage, Usage]:
-    node = _Node(data, accounts=200 if load.transfers else 0)
+    node = StoredNode(data, accounts=200 if load.transfers else 0)
     try:
         before = await _usage_after(node, data, load, load.warm_up_blocks)
         return before, await _usage_after(node, data, load, load.blocks)
@@ -123,7 +123,7 @@ async def _live(data: Path, load: Load) -> tuple[Usage, Usage]:
         node.close()
 
 
-async def _usage_after(node: _Node, data: Path, load: Load, blocks: int) -> Usage:
+async def _usage_after(node: StoredNode, data: Path, load: Load, blocks: int) -> Usage:
     """What is taken so many blocks on, the mean over the last ones: tables of the state are merged now and then."""
     await node.decide(blocks - (SAMPLES - 1) * load.sample_every_blocks, load.transfers)
     found = [_settled_usage(data, node.height)]
@@ -146,10 +146,11 @@ def _settled_usage(data: Path, height: int) -> Usage:
     raise RuntimeError(f"the files still change {SETTLE_LOOKS_MAX * SETTLE_LOOK_S:g} s after block {height}")
 
 
-class _Node:
+class StoredNode:
     """One validator's stores, with the keys of all four."""
 
     def __init__(self, data: Path, *, accounts: int) -> None:
+        """Begin in an empty directory, whose parent gets the genesis file."""
         self._keys = {
             key.address: key for key in (PrivateKey(bytes([n]) * 32) for n in range(1, VALIDATORS + 1))
         }
@@ -165,6 +166,7 @@ class _Node:
                 balances={account.address: 10**24 for account in self._accounts} | {own.address: 10**24},
             )
         ).encode()
+        (data.parent / "genesis.json").write_bytes(document)
         self._genesis: Genesis = parse_genesis(document)
         history = StorageSection().history_blocks
         self._engine = _engine.Engine.open(document, path=str(data / "engine"), history_blocks=history)

@@ -68,10 +68,11 @@ class Answer:
     peer: NodeId
     blocks: list[bytes]
 
-    @property
-    def size_bytes(self) -> int:
-        """All blocks together."""
-        return sum(map(len, self.blocks))
+    size_bytes: int = field(init=False, compare=False)
+    """All blocks together."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size_bytes", sum(map(len, self.blocks)))
 
     @property
     def end(self) -> int:

@@ -28,7 +28,9 @@ class NodeHome:
 def open_home(home: Path) -> NodeHome:
     """Read configuration and genesis of the node in `home`. Raises InvalidInput."""
     config = load_config([home / "config.toml"]).config
-    key, _ = load_validator_key(config.validator, home=home)
+    # A key file may want a password, and is of use only where there is no genesis file.
+    has_genesis = (home / "genesis.json").exists()
+    key = None if has_genesis else load_validator_key(config.validator, home=home)[0]
     found = find_genesis(config, home=home, genesis_file=None, own_address=key.address if key else None)
     return NodeHome(
         data=home / (config.storage.directory or "data"), genesis=found.genesis, document=found.document
