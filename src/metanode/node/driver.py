@@ -177,9 +177,9 @@ class Driver:
             raise ConsensusHalted.by(stored.fork)
         core = self._core = self._make_core(stored, head)
         loop = asyncio.get_running_loop()
-        remembers = self._signer is None or not self._signer.is_watermark_lost
-        self._gate = LiveGate(own=core.own if remembers else None, started_at=loop.time())
+        self._gate = LiveGate.of(self._signer, started_at=loop.time())
         self._gate.raise_target(head)
+        self._gate.look_for_own(stored.certificate, stored.state.last_validators)
         self._final = Height(min(head, core.tip.header.height))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -242,8 +242,7 @@ class Driver:
         for effect in core.handle(event):
             self._perform(effect)
         if isinstance(event, BlockImported):
-            # The next one is verified while this one is on its way to the disk.
-            self._wake_importers()
+            self._wake_importers()  # The next one is verified while this one is on its way to the disk.
         self.statistics.look(core, self._final)
 
     async def _recover(self, stored: Stored) -> Height:
@@ -375,6 +374,7 @@ class Driver:
         if self._halted is not None:
             await asyncio.Event().wait()
         core.verify_import(block, certificate)
+        self._gate.look_for_own(certificate, core.electorate.validators)
         self.statistics.import_block(height)
         self._imports.add(height, len(block.execution_rlp))
         self._feed(BlockImported(block=block, certificate=certificate))

@@ -5,7 +5,10 @@ What a peer claims counts for nothing; a certificate that verifies does.
 
 from typing import Final
 
+from metanode.chain.certificate import Certificate
+from metanode.chain.validators import ValidatorSet
 from metanode.consensus.justification import Electorate
+from metanode.node.ports import Signer
 from metanode.primitives.types import Address, Height
 
 WAIT_FOR_PEERS_S: Final = 5.0
@@ -15,15 +18,23 @@ WAIT_FOR_PEERS_S: Final = 5.0
 class LiveGate:
     """Tells whether others may be ahead. Owner: the driver's task."""
 
-    def __init__(self, *, own: Address | None, started_at: float) -> None:
-        """`own` is the validator whose past this node remembers: None in a follower, and when its watermark is lost."""
+    def __init__(self, *, own: Address | None, started_at: float, has_signed: bool = True) -> None:
+        """`own` is the validator whose past this node remembers: None in a follower, and when its watermark is lost. `has_signed`: it knows of a signature."""
         self._own = own
+        self._has_signed = has_signed
         self._started_at = started_at
         self._visible: dict[str, tuple[Address, Height]] = {}
         self._target = Height(0)
         self._has_opened = False
         self.is_held_back = False
         """Sync brings certified blocks that others have decided: they are ahead, whatever else is known of them."""
+
+    @classmethod
+    def of(cls, signer: Signer | None, *, started_at: float) -> "LiveGate":
+        """Return the gate of a new life."""
+        if signer is None or signer.is_watermark_lost:
+            return cls(own=None, started_at=started_at)
+        return cls(own=signer.address, started_at=started_at, has_signed=signer.watermark is not None)
 
     @property
     def target(self) -> Height:
@@ -42,6 +53,13 @@ class LiveGate:
     def lose(self, peer: str) -> None:
         """Note that a peer has gone."""
         self._visible.pop(peer, None)
+
+    def look_for_own(self, certificate: Certificate | None, validators: ValidatorSet) -> None:
+        """Look for our own seal in a certificate, while our key knows of nothing that it has signed: if there is one, it has forgotten."""
+        if self._has_signed or self._own is None or certificate is None:
+            return
+        if self._own in certificate.addresses(validators):
+            self._own = None
 
     def raise_target(self, height: Height) -> None:
         """Note that a height is decided."""

@@ -446,6 +446,35 @@ def test_a_validator_that_claims_to_be_ahead_counts_only_when_we_are_there():
     assert gate.is_open(Height(9), electorate, 0.1)
 
 
+@pytest.mark.parametrize("validators", [1, 4])
+def test_a_key_that_knows_of_no_signature_and_whose_seal_is_in_the_chain_has_forgotten(validators):
+    """It was wiped, and sync brings what its former life has sealed: alone, it never knows how far that went."""
+    cluster = Cluster(seed=1, validators=validators)
+    state = cluster.checker.state_before(Height(1))
+    electorate = Electorate.after(state, cluster.rules.quorum_rule)
+    own, *others = [node.key for node in cluster.nodes]
+
+    def certificate(*keys):
+        return Certificate.of(
+            height=Height(1), round=Round(0), block_hash=OTHER,
+            seals={key.address: key.sign(OTHER) for key in keys}, validators=state.validators,
+        )  # fmt: skip
+
+    fresh = LiveGate(own=own.address, started_at=0.0, has_signed=False)
+    knowing = LiveGate(own=own.address, started_at=0.0)
+    for gate in (fresh, knowing):
+        for number, other in enumerate(others[:2]):
+            gate.see(str(number), other.address, Height(1))
+        assert gate.is_certain(Height(1), electorate)
+    for gate in (fresh, knowing):
+        gate.look_for_own(None, state.validators)
+        gate.look_for_own(certificate(*others), state.validators) if others else None
+        assert gate.is_certain(Height(1), electorate)
+        gate.look_for_own(certificate(own, *others), state.validators)
+    assert knowing.is_certain(Height(1), electorate)
+    assert fresh.is_certain(Height(1), electorate) is (validators == 4), "three of four see each other"
+
+
 def test_whoever_has_lost_its_past_does_not_count_itself():
     cluster = Cluster(seed=1, validators=4)
     electorate = Electorate.after(cluster.checker.state_before(Height(1)), cluster.rules.quorum_rule)
