@@ -1,6 +1,15 @@
 """Every fault of the table, in files by what is hurt."""
 
-from tests.integration.faults.catalogue import clocks, damage, disks, kills, packets, partitions, pauses
+from tests.integration.faults.catalogue import (
+    clocks,
+    damage,
+    disks,
+    kills,
+    members,
+    packets,
+    partitions,
+    pauses,
+)
 from tests.integration.faults.catalogue.case import Group
 
 GROUPS: dict[str, Group] = {
@@ -10,6 +19,7 @@ GROUPS: dict[str, Group] = {
         pauses.GROUP,
         kills.GROUP,
         packets.GROUP,
+        members.GROUP,
         damage.GROUP,
         clocks.GROUP,
         disks.GROUP,
