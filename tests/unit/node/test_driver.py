@@ -8,6 +8,7 @@ import structlog
 
 from metanode.chain.attributes import PayloadAttributes
 from metanode.chain.certificate import Certificate
+from metanode.chain.signing import SigningDomain
 from metanode.consensus import wire
 from metanode.consensus.inputs import Mode
 from metanode.consensus.justification import Electorate
@@ -295,7 +296,19 @@ def test_sync_imports_only_what_is_proven():
                 height=certificate.height, round=certificate.round, block_hash=certificate.block_hash,
                 signers=(bits & ~1).to_bytes(len(certificate.signers), "little"), seals=certificate.seals[1:],
             )  # fmt: skip
-            for wrong in (disk.certificates[1], lame if len(lame.seals) < 3 else disk.certificates[1]):
+            # The same validators have decided it, on another chain: another genesis is another signing domain.
+            elsewhere = SigningDomain(chain_id=4242, genesis_hash=OTHER)
+            digest = elsewhere.commit(height=block.height, round=Round(0), block_hash=block.hash)
+            foreign = Certificate.of(
+                height=block.height, round=Round(0), block_hash=block.hash,
+                seals={node.key.address: node.key.sign(digest) for node in cluster.nodes[:4]},
+                validators=driver._running().electorate.validators,
+            )  # fmt: skip
+            for wrong in (
+                disk.certificates[1],
+                lame if len(lame.seals) < 3 else disk.certificates[1],
+                foreign,
+            ):
                 with pytest.raises(InvalidCertificate):
                     await driver.import_decided(block, wrong)
             with pytest.raises(InvalidInput, match="height 1 comes next"):
