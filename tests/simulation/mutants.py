@@ -390,7 +390,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         without="a quorum is 2F + 1",
         take_out=_two_f_plus_one,
         scenario="partition-in-halves",
-        noticed="decided with a weight of 3 of 6",
+        noticed="its weight is 3 of 6",
         validators=6,
     ),
     Mutant(
@@ -400,7 +400,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         without="the record on the disk leaves it out",
         take_out=_forget_prepared,
         scenario="forgotten-block",
-        noticed="forgot (it in round|a prepared round)",
+        noticed="before its prepared certificate is durable",
     ),
     Mutant(
         name="no-round-on-disk",
@@ -409,7 +409,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         without="record and signer's file know the height only",
         take_out=_forget_round,
         scenario="crash-at-boundaries",
-        noticed="signed two messages|forgot",
+        noticed="before the message itself is durable|signed two messages|forgot",
         seeds=30,
     ),
     Mutant(
@@ -428,7 +428,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         without="a node leaves a round by its own deadline only",
         take_out=_no_jump,
         scenario="different-rounds",
-        noticed="is not reached",
+        noticed="is not reached|have not met",
     ),
     Mutant(
         name="old-timer-on-jumps",
@@ -455,7 +455,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         without="a commit is signed with the prepare",
         take_out=_commit_before_prepared,
         scenario="prepared-by-one",
-        noticed="the block that only one had prepared was decided|forgot it in round",
+        noticed="before its prepared certificate is durable",
     ),
     Mutant(
         name="current-set",
@@ -520,7 +520,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         without="the total is that of the validators that are not skipped",
         take_out=_quorum_of_the_awake,
         scenario="dead-proposers",
-        noticed="decided with a weight",
+        noticed="its weight is",
     ),
     Mutant(
         name="deadline-stays",
@@ -557,7 +557,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         without="it is a half",
         take_out=_half_decides,
         scenario="partition-in-halves",
-        noticed="decided with a weight of 2 of 4",
+        noticed="its weight is 2 of 4",
     ),
     Mutant(
         name="forgetful-disk",

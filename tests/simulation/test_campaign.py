@@ -29,7 +29,9 @@ def workers_find_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def outcome_of(run: Run, *, problem: str | None = None) -> Outcome:
-    return Outcome(run=run, heights=2, events=30, seconds=0.5, trace_hash="0xab", problem=problem)
+    return Outcome(
+        run=run, validators=4, heights=2, events=30, seconds=0.5, trace_hash="0xab", problem=problem
+    )
 
 
 def test_processes_find_the_traces_that_one_process_finds() -> None:

@@ -5,6 +5,7 @@ With `--jobs` the runs go to several processes and a table comes of them; with `
 
 import argparse
 import contextlib
+import dataclasses
 import logging
 import os
 import platform
@@ -20,6 +21,7 @@ from metanode.simulation.playing import describe, draw, judge, play, run
 from metanode.simulation.run import Run
 from metanode.simulation.scenarios import SCENARIOS
 from metanode.simulation.scenarios.story import Scenario
+from metanode.simulation.shrink import shrink
 from metanode.simulation.table import format_page, format_table, hash_of_all
 
 __all__ = ["Scenario", "main", "play", "run"]
@@ -33,10 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     names = list(SCENARIOS) if options.scenario == "all" else [options.scenario]
     seeds = range(options.seed, options.seed + options.runs)
     print(f"seed={options.seed} runs={options.runs} scenarios={','.join(names)}", flush=True)
-    runs = plan_runs(names, seeds, options.validators)
+    without = tuple(int(number) for number in options.without.split(",") if number)
+    runs = [
+        dataclasses.replace(planned, calm=options.calm, without=without)
+        for planned in plan_runs(names, seeds, options.validators)
+    ]
     if options.jobs:
         return _campaign(runs, options)
-    return 0 if all(_run_one(wanted) for wanted in runs) else 1
+    return 0 if all(_run_one(wanted, options) for wanted in runs) else 1
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -45,6 +51,19 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=1, help="how many seeds, from the first on")
     parser.add_argument("--scenario", choices=["all", *SCENARIOS], default="all")
     parser.add_argument("--validators", type=int, default=None, help="in place of the scenario's own number")
+    parser.add_argument("--calm", action="store_true", help="links without loss, repetition or much delay")
+    parser.add_argument(
+        "--without", default="", metavar="N,N", help="leave these faults of the drawn schedule out"
+    )
+    parser.add_argument(
+        "--shrink", action="store_true", help="when a run fails, look for a smaller one that fails alike"
+    )
+    parser.add_argument(
+        "--traces",
+        type=Path,
+        default=Path("build/simulation"),
+        help="where the trace of a failure is written",
+    )
     parser.add_argument("--verbose", action="store_true", help="show the nodes' log")
     parser.add_argument("--jobs", type=int, default=0, help="play on so many processes and print a table")
     parser.add_argument(
@@ -58,15 +77,26 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _run_one(wanted: Run) -> bool:
+def _run_one(wanted: Run, options: argparse.Namespace) -> bool:
     cluster = draw(wanted)
     print(f"scenario={wanted.scenario} seed={wanted.seed} {describe(cluster)}", flush=True)
+    for number, fault in enumerate(cluster.schedule):
+        print(f"  fault {number}: {fault}")
     outcome = judge(wanted, cluster)
     claim = SCENARIOS[wanted.scenario].claim
     if outcome.problem is None:
         print(f"held: {claim} ({outcome.heights} heights in {outcome.seconds:.2f} s)")
     else:
-        print(f"FAILED: {claim}\n{outcome.problem}\nreplay: {wanted.command}")
+        trace = options.traces / f"{wanted.scenario}-{wanted.seed}.trace"
+        cluster.checker.trace.save(trace)
+        print(f"FAILED: {claim}\n{outcome.problem}\ntrace: {trace}\nreplay: {wanted.command}", flush=True)
+        if options.shrink:
+            smaller = shrink(
+                outcome,
+                faults=lambda run: len(draw(dataclasses.replace(run, without=())).schedule),
+                play=lambda run: judge(run, draw(run)),
+            )
+            print(f"smaller: {smaller.problem}\nreplay: {smaller.run.command}")
     print(f"trace hash {outcome.trace_hash}", flush=True)
     return outcome.held
 

@@ -99,7 +99,7 @@ async def _ask(process: asyncio.subprocess.Process, run: Run) -> Outcome:
 
 
 def _unanswered(run: Run, problem: str) -> Outcome:
-    return Outcome(run=run, heights=0, events=0, seconds=0.0, trace_hash="", problem=problem)
+    return Outcome(run=run, validators=0, heights=0, events=0, seconds=0.0, trace_hash="", problem=problem)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

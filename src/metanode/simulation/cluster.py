@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from metanode.chain.forks import Fork, Timeouts
 from metanode.chain.genesis import Genesis, make_genesis_header
@@ -27,6 +27,9 @@ from metanode.simulation.disk import Disk
 from metanode.simulation.invariants import Checker, InvariantBroken
 from metanode.simulation.network import LinkFaults, SimulatedNetwork
 from metanode.simulation.node import SimulatedNode
+
+if TYPE_CHECKING:
+    from metanode.simulation.schedule import Fault
 
 GENESIS_TIME: Final = 1_700_000_000
 GAS_LIMIT: Final = 30_000_000
@@ -60,6 +63,8 @@ class Cluster:
         self.seed = seed
         self.random = random.Random(seed)
         self.period_s = period_s
+        self.schedule: list[Fault] = []
+        """What goes wrong in this run, where the scenario draws it beforehand."""
         keys = [_key(seed, index) for index in range(validators + candidates + followers)]
         others = range(validators + candidates, len(keys))
         keys += keys[:twins]
@@ -108,6 +113,8 @@ class Cluster:
                 network=self.network,
                 seed=self.random,
                 upon_life=self._upon_life,
+                upon_valid=self.checker.upon_valid,
+                upon_head=self.checker.upon_head,
             )
             for index, key in enumerate(keys)
         ]

@@ -153,6 +153,10 @@ class Disk:
                 "INSERT OR REPLACE INTO current VALUES ('record', ?, ?)", (record, checksum("record", record))
             )
 
+    def body(self, block_hash: Hash32) -> bytes | None:
+        """Return a block that is kept whole, encoded."""
+        return _now(self._looking.body(block_hash))
+
     def has_body(self, block_hash: Hash32) -> bool:
         """Tell whether a block is kept whole."""
         found = self._medium.outside.execute("SELECT 1 FROM bodies WHERE hash = ?", (block_hash,))

@@ -1,41 +1,36 @@
 """What must hold after every event, checked by code that shares nothing with the core but the rules of the chain.
 
-Agreement; certificates that an independent count accepts; no conflicting signatures of an honest key over all its lives, neither two
-contents in one place nor a commit followed by a round change that forgot it (consensus.md 2.5 b), and no proof that one did; rounds claimed as prepared never fall;
-heights never fall; times rise; a deadline runs in every live node; memory stays within a bound, and so does what a node sends in a second.
+Agreement; certificates that an independent verifier accepts (`verifier`); no conflicting signatures of an honest key over all its lives, nor
+any below one before, nor a round change that forgot a prepared block (`key_history`); nothing relied on before it is durable (`durability`); no
+honest PREPARE for a block that no honest execution client has found valid; rounds and heights never fall; times rise; a deadline runs in
+every live node; nobody honest is accused; memory stays within a bound, and so does what a node sends in a second.
 """
 
 import asyncio
-import hashlib
-from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from metanode.chain.block import Block
 from metanode.chain.certificate import Certificate
 from metanode.chain.parameters import ChainRules
 from metanode.chain.state import ConsensusState, next_state
 from metanode.consensus.effects import Decided
-from metanode.consensus.messages import Commit, Decision, Message, RoundChange, SignedMessage, Step, step_of
-from metanode.crypto.secp256k1 import recover_address
-from metanode.primitives.types import Address, Hash32, Height, Round
+from metanode.consensus.messages import Decision, Message, Prepare
+from metanode.primitives.types import Hash32, Height, Round
+from metanode.simulation.broken import InvariantBroken, find_broken
+from metanode.simulation.durability import check_decided, check_sent
+from metanode.simulation.key_history import KeyHistory
 from metanode.simulation.node import SimulatedNode
+from metanode.simulation.trace import Trace
+from metanode.simulation.verifier import Verifier
+
+if TYPE_CHECKING:
+    from metanode.node.driver import Driver
 
 SENT_A_SECOND_MAX: Final = 128
 """Own messages of one node: four to a round, a round a second, and up to 64 again when a life begins."""
 
 
-class InvariantBroken(AssertionError):  # noqa: N818 - says what happened
-    """The protocol, or this program, is wrong."""
-
-
-@dataclass(slots=True)
-class _Key:
-    """What one honest key has let out in all its lives."""
-
-    signed: dict[tuple[int, int, int], bytes] = field(default_factory=dict)
-    commits: dict[Height, list[Round]] = field(default_factory=dict)
-    round_changes: dict[Height, list[tuple[Round, Round]]] = field(default_factory=dict)
-    """(wanted round, prepared round or -1)."""
+__all__ = ["Checker", "InvariantBroken"]
 
 
 class Checker:
@@ -43,10 +38,18 @@ class Checker:
 
     def __init__(self, rules: ChainRules, genesis_state: ConsensusState) -> None:
         self._rules = rules
-        self._hash = hashlib.sha256()
-        self.events = 0
-        """In the trace so far."""
-        self._keys: dict[Address, _Key] = {}
+        self.trace = Trace()
+        self._keys = KeyHistory()
+        self._verifier = Verifier(
+            chain_id=rules.chain_id,
+            genesis_hash=rules.genesis_hash,
+            needs_more_than_two_thirds=rules.quorum_rule.value == "stake",
+        )
+        self._valid: set[Hash32] = set()
+        """Hashes of execution blocks that an honest node's client has found valid."""
+        self._execution_of: dict[Hash32, Hash32] = {}
+        """Of blocks that honest nodes voted for."""
+        self._views: dict[int, tuple[Driver, tuple[Height, Round]]] = {}
         self._heights: dict[int, Height] = {}
         self._evidence_seen: dict[int, int] = {}
         self._states = [genesis_state]
@@ -70,16 +73,9 @@ class Checker:
         self.checks_keys = True
         """False lets honest keys contradict themselves, to see what comes of it."""
 
-    @property
-    def trace_hash(self) -> str:
-        """Hash over all events so far."""
-        return "0x" + self._hash.hexdigest()
-
     def note(self, *facts: object) -> None:
         """Add an event to the trace."""
-        self.events += 1
-        now_us = round(asyncio.get_running_loop().time() * 1e6)
-        self._hash.update(repr((now_us, *facts)).encode())
+        self.trace.note(*facts)
 
     def upon_sent(self, sender: int, message: Message) -> None:
         """Look at a message of a node's own, as it leaves."""
@@ -87,13 +83,33 @@ class Checker:
         self.sent[kind] = self.sent.get(kind, 0) + 1
         self.sent_by[sender] = self.sent_by.get(sender, 0) + 1
         self._check_pace(sender)
+        self.upon_answered(sender, message)
+
+    def upon_answered(self, sender: int, message: Message) -> None:
+        """Look at a message of a node's own that one peer gets."""
+        node = self.nodes[sender]
         if isinstance(message, Decision):
+            if not node.is_byzantine and not node.is_halted:
+                check_sent(sender, node.disk, message)
             return
-        if self.nodes[sender].is_halted:
-            raise InvariantBroken(f"node {sender} has halted and sends {kind}")
-        if self.nodes[sender].is_byzantine or not self.checks_keys:
+        if node.is_halted:
+            raise InvariantBroken(f"node {sender} has halted and sends {type(message).__name__}")
+        if node.is_byzantine or not self.checks_keys or message.author != node.address:
             return
-        self._check_signed(message)
+        if self._keys.add(message):
+            check_sent(sender, node.disk, message)
+            if isinstance(message, Prepare):
+                self._check_executed(node, message.block_hash)
+
+    def upon_valid(self, node: SimulatedNode, execution_hash: Hash32) -> None:
+        """Hear that a node's execution client has found a block valid."""
+        if not node.is_byzantine:
+            self._valid.add(execution_hash)
+
+    def upon_head(self, node: SimulatedNode, number: int) -> None:
+        """Look at a node whose execution client has made a block final."""
+        if not node.is_byzantine:
+            check_decided(node.index, node.disk, number, "has finalized")
 
     def upon_delivered(self, receiver: int) -> None:
         """Look at a node that has taken a message."""
@@ -102,6 +118,8 @@ class Checker:
     def upon_decided(self, node: SimulatedNode, decided: Decided) -> None:
         """Look at a block that has become visible."""
         self.note("decided", node.index, decided.block.height, decided.block.hash, decided.certificate.round)
+        if not node.is_byzantine:
+            check_decided(node.index, node.disk, decided.block.height, "shows")
         self._see(node, decided.block, decided.certificate)
 
     def upon_life(self, node: SimulatedNode) -> None:
@@ -130,7 +148,7 @@ class Checker:
                 )
         else:
             self._extend(block, certificate)
-        self._check_certificate(certificate, block.hash, self._states[height - 1])
+        self._check_certificate(certificate, block, self._states[height - 1])
 
     def state_before(self, height: Height) -> ConsensusState:
         """Return the state on which a decided height, or the one after the last, is built."""
@@ -151,29 +169,29 @@ class Checker:
         self.rounds[block.height] = certificate.round
         self._states.append(next_state(self._states[-1], block, self._rules.parameters))
 
-    def _check_certificate(
-        self, certificate: Certificate, block_hash: Hash32, before: ConsensusState
-    ) -> None:
-        """Count the seals again, in the plainest way."""
-        validators = before.validators.validators
-        digest = self._rules.domain.commit(
-            height=certificate.height, round=certificate.round, block_hash=block_hash
-        )
-        bits = int.from_bytes(certificate.signers, "little")
-        expected = [v for i, v in enumerate(validators) if bits >> i & 1]
-        # Recovering is most of a simulation's time; each distinct certificate is recovered once.
+    def _check_certificate(self, certificate: Certificate, block: Block, before: ConsensusState) -> None:
         key = certificate.hash
-        if key not in self._certificates:
-            found = [recover_address(digest, seal) for seal in certificate.seals]
-            if found != [v.address for v in expected]:
-                raise InvariantBroken(f"height {certificate.height}: a seal is not its signer's")
-            self._certificates.add(key)
-        weight, total = sum(v.power for v in expected), sum(v.power for v in validators)
-        strict = self._rules.quorum_rule.value == "stake"
-        if not (3 * weight > 2 * total if strict else 3 * weight >= 2 * total):
-            raise InvariantBroken(
-                f"height {certificate.height}: decided with a weight of {weight} of {total}"
-            )
+        if key in self._certificates:
+            return
+        fault = self._verifier.find_fault(
+            certificate.encode(),
+            height=block.height,
+            header=block.header.encode(),
+            validators=[(v.address, v.power) for v in before.validators.validators],
+        )
+        if fault is not None:
+            raise InvariantBroken(f"height {block.height}: the certificate proves nothing: {fault}")
+        self._certificates.add(key)
+
+    def _check_executed(self, node: SimulatedNode, block_hash: Hash32) -> None:
+        """Check that a block that a node votes for was found valid by an honest execution client."""
+        execution_hash = self._execution_of.get(block_hash)
+        if execution_hash is None:
+            body = node.disk.body(block_hash)
+            assert body is not None, "a vote's block is durable"
+            execution_hash = self._execution_of[block_hash] = Block.decode(body).header.execution_hash
+        if execution_hash not in self._valid:
+            raise InvariantBroken(f"node {node.index} votes for a block that nobody honest has executed")
 
     def _check_pace(self, sender: int) -> None:
         second = int(asyncio.get_running_loop().time())
@@ -182,34 +200,6 @@ class Checker:
         self._sent_now[sender] = (second, count)
         if count > SENT_A_SECOND_MAX and not self.nodes[sender].is_byzantine:
             raise InvariantBroken(f"node {sender} sends more than {SENT_A_SECOND_MAX} messages a second")
-
-    def _check_signed(self, message: SignedMessage) -> None:
-        key = self._keys.setdefault(message.author, _Key())
-        step = step_of(message)
-        # A proposal is its author's prepare: an honest proposer signs no other one.
-        place = (message.height, message.round, int(Step.PREPARE if step is Step.PROPOSAL else step))
-        known = key.signed.setdefault(place, message.signature)
-        if known != message.signature:
-            raise InvariantBroken(f"0x{message.author.hex()} signed two messages at {place}")
-        height = message.height
-        if isinstance(message, Commit):
-            key.commits.setdefault(height, []).append(message.round)
-        elif isinstance(message, RoundChange):
-            prepared = message.prepared.round if message.prepared else Round(-1)
-            others = key.round_changes.setdefault(height, [])
-            if any(
-                (wanted < message.round and claimed > prepared)
-                or (wanted > message.round and claimed < prepared)
-                for wanted, claimed in others
-            ):
-                raise InvariantBroken(f"0x{message.author.hex()} forgot a prepared round at height {height}")
-            others.append((message.round, prepared))
-        for committed in key.commits.get(height, ()):
-            for wanted, claimed in key.round_changes.get(height, ()):
-                if claimed < committed < wanted:
-                    raise InvariantBroken(
-                        f"0x{message.author.hex()} committed in round {committed} of height {height} and forgot it in round {wanted}"
-                    )
 
     def _check_evidence(self, node: SimulatedNode) -> None:
         """Nobody honest is ever accused: a proof has at least one corrupt holder of the key that made it."""
@@ -225,6 +215,9 @@ class Checker:
 
     def _check_node(self, node: SimulatedNode) -> None:
         if node.failure is not None:
+            broken = find_broken(node.failure)
+            if broken is not None:
+                raise broken
             raise InvariantBroken(f"node {node.index} stopped: {node.failure!r}")
         if not node.is_running or node.is_byzantine:
             return
@@ -232,9 +225,19 @@ class Checker:
         if node.driver.halted is not None and not may_halt:
             raise InvariantBroken(f"node {node.index} halted: {node.driver.halted}")
         self._check_evidence(node)
+        self._check_view(node)
         total = len(self._states[0].validators) + 8
         # Commits of past rounds are the largest part: 32 rounds of everybody, and early messages, 12 of everybody.
         if node.driver.kept > 64 * total:
             raise InvariantBroken(f"node {node.index} keeps {node.driver.kept} messages")
         if node.is_live and node.address is not None and not node.driver.is_timer_armed:
             raise InvariantBroken(f"node {node.index} is live without a deadline at {node.driver.snapshot}")
+
+    def _check_view(self, node: SimulatedNode) -> None:
+        """Check that height and round never fall within a life; over lives signatures tell."""
+        driver, snapshot = node.driver, node.driver.snapshot
+        view = snapshot.height, snapshot.round
+        known = self._views.get(node.index)
+        if known is not None and known[0] is driver and view < known[1]:
+            raise InvariantBroken(f"node {node.index} goes from height and round {known[1]} back to {view}")
+        self._views[node.index] = driver, view

@@ -8,7 +8,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from metanode.simulation.run import Outcome, Run
 
@@ -57,9 +57,14 @@ def parse_outcome(line: bytes) -> Outcome:
     return _parse(line)
 
 
+def parse_run(fields: dict[str, Any]) -> Run:
+    """Return the run of its JSON object."""
+    return Run(**{**fields, "without": tuple(fields.get("without", ()))})
+
+
 def _parse(line: bytes) -> Outcome:
     fields = json.loads(line)
-    return Outcome(**{**fields, "run": Run(**fields["run"])})
+    return Outcome(**{**fields, "run": parse_run(fields["run"])})
 
 
 def _whole_lines(path: Path) -> bytes:

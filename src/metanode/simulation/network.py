@@ -28,6 +28,8 @@ class LinkFaults:
     delay_ms_max: int = 50
     loss_percent: int = 0
     duplicate_percent: int = 0
+    copies: int = 2
+    """Of a message that is duplicated; each takes its own time, so they overtake each other and others."""
 
 
 class Trace(Protocol):
@@ -39,6 +41,10 @@ class Trace(Protocol):
 
     def upon_sent(self, sender: int, message: Message) -> None:
         """Look at a message of a node's own, before anybody gets it."""
+        ...
+
+    def upon_answered(self, sender: int, message: Message) -> None:
+        """Look at a message of a node's own, before one peer gets it."""
         ...
 
     def upon_delivered(self, receiver: int) -> None:
@@ -57,6 +63,9 @@ class SimulatedNetwork:
         self._groups: Mapping[int, int] | None = None
         self._does_relay = does_relay
         self.faults = faults
+        self.links: dict[tuple[int, int], LinkFaults] = {}
+        """(sender, receiver) -> how bad this direction is, in place of `faults`."""
+        self._cut: set[tuple[int, int]] = set()
         self.nodes: list[SimulatedNode] = []
         self.filters: list[Filter] = []
         self.strangers: set[tuple[int, int]] = set()
@@ -80,6 +89,14 @@ class SimulatedNetwork:
         """Let everybody reach everybody, and connect as peers do."""
         self._groups = None
         self._settle_links()
+
+    def cut(self, sender: int, receiver: int) -> None:
+        """Lose everything in one direction of a connection, while the other one works and nobody notices."""
+        self._cut.add((sender, receiver))
+
+    def mend(self, sender: int, receiver: int) -> None:
+        """End a cut."""
+        self._cut.discard((sender, receiver))
 
     def is_linked(self, one: int, other: int) -> bool:
         """Tell whether two nodes run and reach each other."""
@@ -116,6 +133,11 @@ class SimulatedNetwork:
             is_first = False
             self.send(sender, receiver, raw, message)
 
+    def answer(self, sender: int, receiver: int, raw: bytes, message: Message) -> None:
+        """Send one peer a message of a node's own."""
+        self._trace.upon_answered(sender, message)
+        self.send(sender, receiver, raw, message)
+
     def send(self, sender: int, receiver: int, raw: bytes, message: Message) -> None:
         """Send bytes over one link, if it is up and the scenario lets them pass."""
         if not self.is_linked(sender, receiver):
@@ -123,15 +145,16 @@ class SimulatedNetwork:
         if not self.lets_pass(sender, receiver, message):
             self._trace.note("filtered", sender, receiver, raw)
             return
-        faults = self.faults
+        if (sender, receiver) in self._cut:
+            self._trace.note("cut", sender, receiver, raw)
+            return
+        faults = self.links.get((sender, receiver), self.faults)
         if faults.loss_percent and self._random.randrange(100) < faults.loss_percent:
             self._trace.note("lost", sender, receiver, raw)
             return
-        copies = (
-            2 if faults.duplicate_percent and self._random.randrange(100) < faults.duplicate_percent else 1
-        )
-        for _ in range(copies):
-            travel_s = self.draw_delay_s() if self.travel_s is None else self.travel_s(sender, receiver, raw)
+        repeats = faults.duplicate_percent and self._random.randrange(100) < faults.duplicate_percent
+        for _ in range(faults.copies if repeats else 1):
+            travel_s = self._draw_s(faults) if self.travel_s is None else self.travel_s(sender, receiver, raw)
             asyncio.get_running_loop().call_later(travel_s, self._arrive, sender, receiver, raw, message)
 
     def lets_pass(self, sender: int, receiver: int, message: Message) -> bool:
@@ -140,7 +163,10 @@ class SimulatedNetwork:
 
     def draw_delay_s(self) -> float:
         """Draw how long a message takes, or half a request."""
-        return self._random.randint(self.faults.delay_ms_min, self.faults.delay_ms_max) / 1000
+        return self._draw_s(self.faults)
+
+    def _draw_s(self, faults: LinkFaults) -> float:
+        return self._random.randint(faults.delay_ms_min, faults.delay_ms_max) / 1000
 
     async def request_block(self, asker: int, height: Height, block_hash: Hash32) -> bytes | None:
         """Ask everybody in reach, one after another."""
@@ -227,7 +253,7 @@ class NodeNetwork:
     def send(self, peer: str, raw: bytes, message: Message) -> None:
         """See Network."""
         self._life.pass_by("before send")
-        self._network.send(self._index, int(peer), raw, message)
+        self._network.answer(self._index, int(peer), raw, message)
 
     def charge(self, peer: str) -> None:
         """See Network."""

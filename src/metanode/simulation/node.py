@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 
 from metanode.chain.certificate import Certificate
 from metanode.chain.execution_header import ExecutionHeader
@@ -12,7 +13,6 @@ from metanode.consensus.inputs import Mode
 from metanode.consensus.messages import Message
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import Unavailable
-from metanode.execution.client import ExecutionPayload
 from metanode.node.driver import Driver
 from metanode.node.sync import ChainSync
 from metanode.primitives.types import Address, Hash32, Height
@@ -25,15 +25,32 @@ from metanode.simulation.watched_engine import WatchedEngine
 
 
 class SimulatedClock:
-    """Wall time: virtual time from the genesis on, with this node's own error."""
+    """Wall time: virtual time from the genesis on, with this node's own error. Timers use virtual time itself, as real ones a monotonic clock."""
 
     def __init__(self, genesis_time: int) -> None:
         self._genesis_ms = genesis_time * 1000
         self.offset_ms = 0
+        self._drift_ppm = 0
+        self._drifts_from_s = 0.0
 
     def wall_ms(self) -> int:
         """See Clock."""
-        return self._genesis_ms + round(asyncio.get_running_loop().time() * 1000) + self.offset_ms
+        now_s = asyncio.get_running_loop().time()
+        drifted_ms = round((now_s - self._drifts_from_s) * self._drift_ppm / 1000)
+        return self._genesis_ms + round(now_s * 1000) + self.offset_ms + drifted_ms
+
+    def step(self, by_ms: int) -> None:
+        """Move at once, as an operator or a time server does."""
+        self.offset_ms += by_ms
+
+    def set_drift(self, ppm: int) -> None:
+        """Run fast or slow from now on; what has come together so far stays. Before a run: from its beginning on."""
+        try:
+            now_s = asyncio.get_running_loop().time()
+        except RuntimeError:
+            now_s = 0.0
+        self.offset_ms += round((now_s - self._drifts_from_s) * self._drift_ppm / 1000)
+        self._drift_ppm, self._drifts_from_s = ppm, now_s
 
 
 class SimulatedNode:
@@ -51,6 +68,8 @@ class SimulatedNode:
         network: SimulatedNetwork,
         seed: random.Random,
         upon_life: Callable[["SimulatedNode"], None],
+        upon_valid: Callable[["SimulatedNode", Hash32], None],
+        upon_head: Callable[["SimulatedNode", int], None],
     ) -> None:
         self.index = index
         self.key = key
@@ -78,6 +97,8 @@ class SimulatedNode:
         self._network = network
         self._random = seed
         self._upon_life = upon_life
+        self._upon_valid = partial(upon_valid, self)
+        self._upon_head = partial(upon_head, self)
         self._life = Life(seed, self._crashes_at)
         self._running: asyncio.Task[None] | None = None
         self._sync: asyncio.Task[None] | None = None
@@ -167,7 +188,7 @@ class SimulatedNode:
             signer=signer,
             network=NodeNetwork(self._network, self.index, life),
             synchroniser=self,
-            execution=WatchedEngine(self.engine, life, self._upon_valid),
+            execution=WatchedEngine(self.engine, life, self._upon_valid, self._upon_head),
             clock=self.clock,
             fee_recipient=self.fee_recipient,
             may_sign_without_watermark=self.may_sign_without_watermark,
@@ -230,9 +251,6 @@ class SimulatedNode:
 
     def _crashes_at(self, boundary: str) -> bool:
         return self.crash_at(boundary)
-
-    def _upon_valid(self, payload: ExecutionPayload) -> None:
-        """Hear that the execution client has found a block valid."""
 
     def _make_engine(self) -> SimulatedEngine:
         return SimulatedEngine(

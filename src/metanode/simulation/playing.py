@@ -3,8 +3,9 @@
 import asyncio
 import time
 
+from metanode.simulation.broken import InvariantBroken, find_broken
 from metanode.simulation.cluster import Cluster
-from metanode.simulation.invariants import InvariantBroken
+from metanode.simulation.network import LinkFaults
 from metanode.simulation.run import Outcome, Run
 from metanode.simulation.scenarios import SCENARIOS
 from metanode.simulation.scenarios.story import Scenario
@@ -32,7 +33,7 @@ def run(scenario: Scenario, cluster: Cluster) -> None:
         try:
             runner.run(whole())
         except BaseExceptionGroup as group:
-            found = _first_broken(group)
+            found = find_broken(group)
             if found is None:
                 raise
             raise found from group
@@ -40,7 +41,13 @@ def run(scenario: Scenario, cluster: Cluster) -> None:
 
 def draw(wanted: Run) -> Cluster:
     """Return the cluster of a run, before anything happens to it."""
-    return SCENARIOS[wanted.scenario].draw(wanted.seed, wanted.validators)
+    cluster = SCENARIOS[wanted.scenario].draw(wanted.seed, wanted.validators)
+    if wanted.calm:
+        cluster.network.faults = LinkFaults(delay_ms_max=1)
+    cluster.schedule = [
+        fault for number, fault in enumerate(cluster.schedule) if number not in wanted.without
+    ]
+    return cluster
 
 
 def judge(wanted: Run, cluster: Cluster) -> Outcome:
@@ -55,10 +62,11 @@ def judge(wanted: Run, cluster: Cluster) -> Outcome:
         problem = _sentence(error)
     return Outcome(
         run=wanted,
+        validators=len(cluster.rules.parameters.validators),
         heights=cluster.height,
-        events=cluster.checker.events,
+        events=cluster.checker.trace.events,
         seconds=time.process_time() - began_s,
-        trace_hash=cluster.checker.trace_hash,
+        trace_hash=cluster.checker.trace.hash,
         problem=problem[:PROBLEM_CHARACTERS_MAX] if problem is not None else None,
     )
 
@@ -69,7 +77,7 @@ def describe(cluster: Cluster) -> str:
     return (
         f"validators={len(cluster.rules.parameters.validators)} nodes={len(cluster.nodes)} period_s={cluster.period_s} "
         f"rule={cluster.rules.quorum_rule.value} delay_ms={faults.delay_ms_min}-{faults.delay_ms_max} "
-        f"loss_percent={faults.loss_percent} duplicate_percent={faults.duplicate_percent}"
+        f"loss_percent={faults.loss_percent} duplicate_percent={faults.duplicate_percent} faults={len(cluster.schedule)}"
     )
 
 
@@ -77,12 +85,3 @@ def _sentence(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"{type(error).__name__}: {error}"
-
-
-def _first_broken(group: BaseExceptionGroup) -> InvariantBroken | None:
-    for error in group.exceptions:
-        if isinstance(error, InvariantBroken):
-            return error
-        if isinstance(error, BaseExceptionGroup) and (found := _first_broken(error)) is not None:
-            return found
-    return None

@@ -12,6 +12,10 @@ class Run:
     seed: int
     validators: int | None = None
     """In place of the scenario's own number."""
+    calm: bool = False
+    """Links without loss, repetition or much delay."""
+    without: tuple[int, ...] = ()
+    """Faults of the drawn schedule that are left out, by their number in it."""
 
     @property
     def arguments(self) -> str:
@@ -19,6 +23,10 @@ class Run:
         words = [f"--seed {self.seed}", f"--scenario {self.scenario}"]
         if self.validators is not None:
             words.append(f"--validators {self.validators}")
+        if self.calm:
+            words.append("--calm")
+        if self.without:
+            words.append("--without " + ",".join(str(number) for number in self.without))
         return " ".join(words)
 
     @property
@@ -32,6 +40,7 @@ class Outcome:
     """What came of a run."""
 
     run: Run
+    validators: int
     heights: int
     events: int
     """Events in the trace: messages delivered, lost and held, blocks decided, lives begun and ended."""

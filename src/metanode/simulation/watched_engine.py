@@ -22,11 +22,16 @@ class WatchedEngine:
     """Passes every call on. Owner: the node's life."""
 
     def __init__(
-        self, client: ExecutionClient, life: Life, upon_valid: Callable[[ExecutionPayload], None]
+        self,
+        client: ExecutionClient,
+        life: Life,
+        upon_valid: Callable[[Hash32], None],
+        upon_head: Callable[[int], None],
     ) -> None:
         self._client = client
         self._life = life
         self._upon_valid = upon_valid
+        self._upon_head = upon_head
 
     async def start_build(self, parent: Hash32, attributes: PayloadAttributes) -> BuildId:
         """See ExecutionClient."""
@@ -48,13 +53,14 @@ class WatchedEngine:
         verdict = await self._client.validate(payload)
         self._life.pass_by("after validate")
         if isinstance(verdict, Valid):
-            self._upon_valid(payload)
+            self._upon_valid(payload.hash)
         return verdict
 
     async def finalize(self, execution_hash: Hash32) -> Head:
         """See ExecutionClient."""
         self._life.pass_by("before finalize")
         head = await self._client.finalize(execution_hash)
+        self._upon_head(head.number)
         self._life.pass_by("after finalize")
         return head
 

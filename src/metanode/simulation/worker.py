@@ -9,16 +9,15 @@ import sys
 
 import structlog
 
-from metanode.simulation.journal import format_outcome
+from metanode.simulation.journal import format_outcome, parse_run
 from metanode.simulation.playing import draw, judge
-from metanode.simulation.run import Run
 
 
 def main() -> int:
     """Serve until the input ends."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     for line in sys.stdin:
-        wanted = Run(**json.loads(line))
+        wanted = parse_run(json.loads(line))
         print(format_outcome(judge(wanted, draw(wanted))), flush=True)
     return 0
 

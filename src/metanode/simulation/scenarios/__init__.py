@@ -22,6 +22,7 @@ from metanode.simulation.scenarios.partitions import PARTITIONS
 from metanode.simulation.scenarios.recovery import RECOVERY
 from metanode.simulation.scenarios.silence import SILENCE
 from metanode.simulation.scenarios.steady import STEADY
+from metanode.simulation.scenarios.storms import STORMS
 from metanode.simulation.scenarios.story import Scenario
 from metanode.simulation.scenarios.twins import TWINS
 from metanode.simulation.scenarios.voting import VOTING
@@ -40,6 +41,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **EPOCHS,
     **FAILURES,
     **CRASHES,
+    **STORMS,
     **FLOODS,
     **FORGERIES,
     **TWINS,
