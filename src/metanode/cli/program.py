@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from metanode import __version__
-from metanode.cli import accounts, bench, doctor, genesis, keys, network, node, snapshot, validators
+from metanode.cli import accounts, bench, doctor, evidence, genesis, keys, network, node, snapshot, validators
 from metanode.cli.output import print_error
 from metanode.errors import MetanodeError
 
@@ -45,6 +45,7 @@ app.add_typer(genesis.app, name="genesis")
 app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(accounts.app, name="account")
 app.add_typer(validators.app, name="validators")
+app.add_typer(evidence.app, name="evidence")
 bench.register(app)
 
 

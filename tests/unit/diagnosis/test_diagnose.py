@@ -533,3 +533,26 @@ def test_nobody_answers_is_no_traceback() -> None:
     diagnosis = diagnose(network(node(0, trouble=Trouble.MUTE, detail="no answer within 4 s"), local=None))
     assert diagnosis.headline.startswith("validator-1 does not answer")
     assert (diagnosis.height, diagnosis.is_moving, diagnosis.is_healthy) == (None, False, False)
+
+
+def test_a_busy_machine_that_reads_all_clocks_late_accuses_none() -> None:
+    late = {index: {"clock_skew_ms": -300} for index in (1, 2, 3)}
+    assert diagnose(only(view(others=late))).is_healthy
+
+
+def test_in_a_long_round_whoever_has_come_along_is_not_silent() -> None:
+    """Nothing new is signed in a round of 32 s but the change to it."""
+    here = {"last_message": heard(29.0), "signed": {"roundChange": 6}}
+    dead = {
+        "last_message": heard(200.0),
+        "signed": {"roundChange": 2},
+        "is_connected": False,
+        "clock_skew_ms": None,
+    }
+    late = {**STALLED, "round": 6, "since_decision_s": 210.0}
+    diagnosis = diagnose(
+        only(view(others={1: here, 2: {**here, "signed": {"roundChange": 5}}, 3: dead}, **late))
+    )
+    silent = [finding.text for finding in diagnosis.findings if finding.code == "validator-silent"]
+    assert [text.split(" ")[0] for text in silent] == ["0x4000000000000000000000000000000000000000"]
+    assert "quorum-missing" not in codes(diagnosis)

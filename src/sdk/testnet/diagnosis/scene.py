@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from sdk.testnet.diagnosis.facts import ConsensusView, NetworkFacts, NodeFacts, ValidatorView
 
 SILENT_AFTER_S: Final = 10.0
-"""And a period: own messages go out again every 4 s at the latest, so two of them are missing."""
+"""And a period: in round 0 something new of everybody comes that often."""
+ROUND_S_MAX: Final = 32.0
+"""The longest round. Repeated messages are not counted as heard, and in a later round there may be no other ones."""
 GONE: Final = (Trouble.NOT_RUNNING, Trouble.SUSPENDED)
 """What is certain without asking the others."""
 
@@ -106,7 +108,19 @@ class Scene:
     def hears(self, viewer: NodeFacts, address: str) -> bool:
         """Whether a viewer has heard a validator lately, or can't know yet."""
         heard = self.heard_s(viewer, address)
-        return heard is None or heard <= self.silent_after_s
+        if heard is None or heard <= self.silent_after_s:
+            return True
+        # In a stall the rounds get long: whoever has come along to this round, or the one before as it has just ended, is there.
+        view = _view(viewer)
+        reached = max(
+            (
+                max(validator.signed.values(), default=-1)
+                for validator in view.validators
+                if validator.address == address
+            ),
+            default=-1,
+        )
+        return view.round > 0 and reached >= view.round - 1 and heard <= ROUND_S_MAX + self.silent_after_s
 
     def is_out(self, address: str) -> bool:
         """Whether it is certain that a validator takes no part, whatever others have heard a moment ago."""
@@ -128,7 +142,11 @@ class Scene:
     def why_missing(self, address: str) -> str:
         """Why nobody can count on a validator, in a few words."""
         node = self.holders.get(address)
-        heard = [seconds for viewer in self.viewers if (seconds := self.heard_s(viewer, address)) is not None]
+        heard = [
+            seconds
+            for viewer in self.viewers
+            if _view(viewer).validator != address and (seconds := self.heard_s(viewer, address)) is not None
+        ]
         silent = f"nothing signed by it was heard for {lasting(min(heard))}" if heard else "not heard yet"
         if node is None:
             return silent
