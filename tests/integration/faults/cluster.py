@@ -266,9 +266,35 @@ class Cluster:
                 ),
             )
 
-    def wait_settled(self, *, blocks: int = 1, within_s: float = 60.0) -> None:
-        """Wait until all four have blocks above what any has now: the chain goes on and everybody follows."""
-        self.wait_height(self.top() + blocks, within_s=within_s)
+    def wait_settled(self, *, within_s: float = 90.0) -> None:
+        """Wait until all four have a block above what any has now, and each validator's seal is on one since: all follow, and all take part.
+
+        Who has lost signer.log follows and signs nothing for two heights: for so long it is one of the F that may fail.
+        """
+        first, looked, signed = self.top(), self.top(), set[str]()
+        self.wait_height(first + 1, within_s=within_s)
+
+        def have_all_signed() -> bool:
+            nonlocal looked
+            node = self.nodes[0]
+            head = node.height() or 0
+            for height in range(
+                looked + 1, head
+            ):  # The tip's certificate is this node's; the one before stands in a block.
+                found = node.rpc.call("ibft_getCommitCertificate", hex(height))
+                signed.update(str(seal["validator"]).lower() for seal in found["seals"])
+                looked = height
+            return signed >= {
+                str(each).lower() for each in node.rpc.call("ibft_getValidatorsByBlockNumber", "latest")
+            }
+
+        wait_until(
+            have_all_signed,
+            within_s=within_s,
+            what=lambda: (
+                f"all validators have signed a block after {first}; those who have are {sorted(signed)}"
+            ),
+        )
 
     def listener_report(self) -> dict[str, Any]:
         """What the listener has heard."""
