@@ -382,6 +382,24 @@ def _poor_certificates(patch: Patch) -> None:
     patch.setattr(past, "upon_message", ignore_seals)
 
 
+def _one_moves_all(patch: Patch) -> None:
+    def highest(self: RoundChangeBook, current: Round, _electorate: Electorate) -> Round | None:
+        return max((wanted for wanted in self.highest_rounds().values() if wanted > current), default=None)
+
+    patch.setattr(RoundChangeBook, "jump_target", highest)
+
+
+def _skipped_at_once(patch: Patch) -> None:
+    """Whoever has no seal in the certificate of the last block, and did not propose it, is skipped."""
+
+    def silent(
+        validators: ValidatorSet, last_active: Mapping[Address, int], height: int
+    ) -> frozenset[Address]:
+        return frozenset(address for address in validators.addresses if height - last_active[address] > 1)
+
+    replace_everywhere(patch, find_skipped, silent)
+
+
 MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="two-f-plus-one",
@@ -548,6 +566,26 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         take_out=_poor_certificates,
         scenario="returning-validator",
         noticed="has sealed nothing",
+        seeds=20,
+    ),
+    Mutant(
+        name="one-moves-all",
+        source="ours",
+        rule="one liar's round changes take nobody along",
+        without="a single round change does",
+        take_out=_one_moves_all,
+        scenario="silencing",
+        noticed="the victim lost its turn",
+        seeds=20,
+    ),
+    Mutant(
+        name="skipped-at-once",
+        source="ours",
+        rule="a validator is skipped after two rotations without a sign of life",
+        without="it is skipped when one certificate leaves it out",
+        take_out=_skipped_at_once,
+        scenario="silencing",
+        noticed="passed over",
         seeds=20,
     ),
     Mutant(

@@ -21,6 +21,7 @@ from metanode.simulation.scenarios.losses import LOSSES
 from metanode.simulation.scenarios.partitions import PARTITIONS
 from metanode.simulation.scenarios.recovery import RECOVERY
 from metanode.simulation.scenarios.silence import SILENCE
+from metanode.simulation.scenarios.silencing import SILENCING
 from metanode.simulation.scenarios.steady import STEADY
 from metanode.simulation.scenarios.storms import STORMS
 from metanode.simulation.scenarios.story import Scenario
@@ -53,4 +54,5 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **RECOVERY,
     **DEAD_PROPOSERS,
     **ACCOUNTABILITY,
+    **SILENCING,
 }

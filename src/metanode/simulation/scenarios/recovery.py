@@ -15,8 +15,9 @@ BACK_S: Final = 1.0
 
 
 async def _too_many_away(cluster: Cluster) -> None:
-    """F + 1 are killed or cut off, each from all others; the rest goes through rounds meanwhile."""
-    gone = cluster.random.sample(range(len(cluster.nodes)), cluster.max_faulty + 1)
+    """One more than may crash are killed, or cut off each from all others; the rest goes through rounds meanwhile."""
+    members, rule = cluster.rules.parameters.validators, cluster.rules.quorum_rule
+    gone = cluster.random.sample(range(len(cluster.nodes)), members.tolerance(rule).crashes + 1)
     is_killed = cluster.random.random() < 0.5
     async with cluster.running():
         await cluster.wait_height(cluster.random.randint(1, 5))
@@ -54,7 +55,7 @@ async def _bring_back(cluster: Cluster, gone: Sequence[int], *, is_killed: bool)
 RECOVERY: Final[dict[str, Scenario]] = {
     "too-many-away": Scenario(
         rows=(5,),
-        claim="after F + 1 were away for a minute, an hour or half a day, a block comes within two periods and one capped deadline",
+        claim="after too many for a quorum were away for a minute, an hour or half a day, a block comes within two periods and one capped deadline",
         draw=drawing(4),
         play=_too_many_away,
     ),
