@@ -9,7 +9,9 @@ from typing import Final
 from metanode.simulation.scenarios.accountability import ACCOUNTABILITY
 from metanode.simulation.scenarios.behind import BEHIND
 from metanode.simulation.scenarios.boundaries import CRASHES
+from metanode.simulation.scenarios.clocks import CLOCKS
 from metanode.simulation.scenarios.dead_proposers import DEAD_PROPOSERS
+from metanode.simulation.scenarios.disks import DISKS
 from metanode.simulation.scenarios.engines import ENGINES
 from metanode.simulation.scenarios.epochs import EPOCHS
 from metanode.simulation.scenarios.failures import FAILURES
@@ -42,6 +44,8 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **EPOCHS,
     **FAILURES,
     **CRASHES,
+    **DISKS,
+    **CLOCKS,
     **STORMS,
     **FLOODS,
     **FORGERIES,
