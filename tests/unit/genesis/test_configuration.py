@@ -156,14 +156,17 @@ def test_any_json_is_read_or_refused(value: object) -> None:
     [
         (b"", "expected JSON"),
         (b"\xff\xfe\x00", "expected JSON"),
-        (b"[" * 1_000_000, "expected JSON"),
+        (b"[" * 1_000_000, "nested deeper than 16"),
+        (b'{"a": ' * 100_000, "nested deeper than 16"),
+        (b'{"chain_id": "' + b"[" * 100 + b'"}', "chain_id: expected a whole number"),
+        (b'"' + b"\\" * 1_000_001, "expected JSON"),
         (b'{"chain_id": ' + b"9" * 5_000 + b"}", "expected JSON"),
         (b'{"chain_id": NaN}', "NaN is no number"),
         (b'{"chain_id": 1, "chain_id": 2}', "the key 'chain_id' stands twice"),
         (b" " * (FILE_BYTES_MAX + 1), f"expected at most {FILE_BYTES_MAX} bytes, found more"),
         (b"{" + b",".join(b'"%d": 0' % n for n in range(500_000)) + b"}", f"reading ended after {PROBLEMS_MAX} problems"),
     ],
-    ids=["empty", "no text", "nested", "long number", "NaN", "twice", "too long", "many keys"],
+    ids=["empty", "no text", "nested", "nested objects", "brackets in a text", "text without end", "long number", "NaN", "twice", "too long", "many keys"],
 )  # fmt: skip
 def test_a_hostile_file_is_refused(tmp_path: Path, text: bytes, reason: str) -> None:
     (tmp_path / "genesis.json").write_bytes(text)

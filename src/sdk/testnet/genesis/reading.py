@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from metanode.chain.validators import VALIDATORS_MAX
@@ -26,7 +27,11 @@ BOOTSTRAP_NODES_MAX: Final = 100
 PROBLEMS_MAX: Final = 50
 """A file with more is not a genesis configuration."""
 
+NESTING_MAX: Final = 16
+"""A configuration has four levels. The parser recurses, and in a process that has raised Python's own limit it would overflow the stack."""
+
 _SHOWN_CHARACTERS: Final = 80
+_TEXT_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 _KINDS: Final[Mapping[type, str]] = {
     str: "a text",
     int: "a whole number",
@@ -80,6 +85,8 @@ def read_genesis_file(path: Path) -> bytes:
 def parse_document(text: bytes | str) -> object:
     """Return parsed JSON; raises InvalidGenesis, also for a key that stands twice, which two readers would read differently."""
     try:
+        text = text.decode() if isinstance(text, bytes) else text
+        _check_nesting(text)
         return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidGenesis(f"genesis: expected JSON: {error}") from None
@@ -196,6 +203,18 @@ class _Reading:
             read(entry, f"{where}[{index}]") if self.is_kind(entry, dict, f"{where}[{index}]") else {}
             for index, entry in enumerate(entries)
         ]
+
+
+def _check_nesting(text: str) -> None:
+    depth = 0
+    for token in _TEXT_OR_BRACKET.finditer(text):
+        first = token.group()[0]
+        if first in "[{":
+            depth += 1
+            if depth > NESTING_MAX:
+                raise ValueError(f"objects and lists are nested deeper than {NESTING_MAX}")
+        elif first in "]}":
+            depth -= 1
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
