@@ -30,7 +30,7 @@ from metanode.chain.predeploys import SYSTEM_CONTRACTS, load_predeploys
 from metanode.chain.quorum import QuorumRule
 from metanode.chain.state import ConsensusState, genesis_state
 from metanode.chain.trie import secure_root
-from metanode.chain.validators import Validator, ValidatorSet
+from metanode.chain.validators import VALIDATORS_MAX, Validator, ValidatorSet
 from metanode.crypto.addresses import format_address, parse_address
 from metanode.crypto.hashing import keccak256
 from metanode.errors import InvalidGenesis, InvalidInput
@@ -71,6 +71,7 @@ _CONSENSUS_KEYS: Final = (
     "epochLength",
     "rewardGwei",
     "validators",
+    "validatorsMax",
     "forks",
     "transitions",
 )
@@ -187,6 +188,7 @@ def make_genesis(
     reward_gwei: int = REWARD_GWEI_DEFAULT,
     gas_limit: int = GAS_TARGET_DEFAULT,
     timeouts: Timeouts | None = None,
+    validators_max: int = VALIDATORS_MAX,
 ) -> dict[str, Any]:
     """Return the content of a new network's genesis file; `balances` are in wei, the gas limit is also the target."""
     if epoch_length is None:
@@ -221,6 +223,7 @@ def make_genesis(
                 "epochLength": epoch_length,
                 "rewardGwei": reward_gwei,
                 "validators": [{"address": format_address(v.address), "power": v.power} for v in validators],
+                **({} if validators_max == VALIDATORS_MAX else {"validatorsMax": validators_max}),
                 "forks": [
                     {
                         "time": 0,
@@ -469,6 +472,9 @@ def _parse_consensus(
         section, "rewardGwei", f"{where}.rewardGwei", low=0, high=2**63 - 1, default=REWARD_GWEI_DEFAULT
     )
     validators = _parse_validators(found, section.get("validators"), f"{where}.validators")
+    validators_max = found.read_number(
+        section, "validatorsMax", f"{where}.validatorsMax", low=1, high=VALIDATORS_MAX, default=VALIDATORS_MAX
+    )
     items = found.read_list(section.get("forks", [{"time": 0, "gasTarget": gas_limit}]), f"{where}.forks")
     forks = tuple(_parse_fork(found, item, f"{where}.forks[{index}]") for index, item in enumerate(items))
     transitions: dict[Height, ValidatorSet] = {}
@@ -490,6 +496,7 @@ def _parse_consensus(
             period_s=period,
             epoch_length=epoch_length,
             reward_gwei=reward,
+            validators_max=validators_max,
             forks=forks,
             transitions=transitions,
         )

@@ -16,7 +16,7 @@ from metanode.chain.forks import (
 from metanode.chain.quorum import QuorumRule
 from metanode.chain.signing import SigningDomain
 from metanode.chain.stakes import StakeSource
-from metanode.chain.validators import ValidatorSet
+from metanode.chain.validators import VALIDATORS_MAX, ValidatorSet
 from metanode.crypto.hashing import keccak256
 from metanode.errors import InvalidInput
 from metanode.primitives import rlp
@@ -49,6 +49,8 @@ class ConsensusParameters:
     """Heights from one clearing of votes, or one change of stake, to the next."""
     reward_gwei: int = REWARD_GWEI_DEFAULT
     """Paid for each block to the fee recipient that its proposer chose; 0 pays nothing."""
+    validators_max: int = VALIDATORS_MAX
+    """Votes add nobody to a set of so many, and of more stakes the largest count; transitions may name more."""
     forks: tuple[Fork, ...] = (Fork(time=0),)
     transitions: Mapping[Height, ValidatorSet] = field(default_factory=dict)
     """Sets that replace whatever was, from a height on: the way out when a quorum is gone for good. Not part of the chain tag."""
@@ -64,6 +66,8 @@ class ConsensusParameters:
     @property
     def tag(self) -> Hash32:
         """`chain_tag`: keccak256 of the section without what may be added later, future forks and transitions."""
+        # Networks without a bound of their own were there before it, and keep their tag.
+        bound = [] if self.validators_max == VALIDATORS_MAX else [rlp.integer(self.validators_max)]
         return keccak256(
             rlp.encode(
                 [
@@ -75,6 +79,7 @@ class ConsensusParameters:
                     rlp.integer(self.reward_gwei),
                     self.validators.to_item(),
                     self.forks[0].to_item(),
+                    *bound,
                 ]
             )
         )
@@ -146,10 +151,15 @@ def _validate(parameters: ConsensusParameters) -> None:
         ("epochLength", parameters.epoch_length, 2, EPOCH_LENGTH_MAX),
         ("rewardGwei", parameters.reward_gwei, 0, 2**63 - 1),
         ("timestamp", parameters.genesis_time, 1, 2**63 - 1),
+        ("validatorsMax", parameters.validators_max, 1, VALIDATORS_MAX),
     ):
         if not low <= value <= high:
             raise InvalidInput(f"{field_name}: expected {low} to {high}, found {value}")
     validate_forks(parameters.forks)
+    if len(parameters.validators) > parameters.validators_max:
+        raise InvalidInput(
+            f"validators: expected at most {parameters.validators_max}, which validatorsMax says, found {len(parameters.validators)}"
+        )
     for where, validators in (
         ("validators", parameters.validators),
         *((f"transitions.{h}", s) for h, s in parameters.transitions.items()),

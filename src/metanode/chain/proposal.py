@@ -122,6 +122,7 @@ def _validate_vote(header: ConsensusHeader, state: ConsensusState, rules: ChainR
         validators=state.validators,
         open_votes=state.open_votes,
         epoch_block=rules.parameters.is_epoch_start(header.height),
+        validators_max=rules.parameters.validators_max,
     )
 
 

@@ -6,7 +6,7 @@ decides anything, so newcomers have the time to connect and to catch up. An answ
 
 from typing import Final, Protocol
 
-from metanode.chain.validators import ValidatorSet
+from metanode.chain.validators import VALIDATORS_MAX, ValidatorSet
 from metanode.errors import InvalidInput
 from metanode.primitives import rlp
 from metanode.primitives.types import Address, Height
@@ -29,8 +29,13 @@ def snapshot_height(epoch_start: int, epoch_length: int) -> Height:
     return Height(epoch_start - 1 - min(READ_BEFORE_MAX, epoch_length // 2))
 
 
-def set_of_answer(answer: bytes | None, kept: ValidatorSet) -> ValidatorSet:
-    """Return the set that an answer names, in any order and without those of no power; `kept` when it names none that can decide."""
+def set_of_answer(
+    answer: bytes | None, kept: ValidatorSet, validators_max: int = VALIDATORS_MAX
+) -> ValidatorSet:
+    """Return the set that an answer names, in any order and without those of no power; `kept` when it names none that can decide.
+
+    Of more than `validators_max` the largest stakes count; of equal ones the lower addresses.
+    """
     if answer is None or len(answer) > ANSWER_BYTES_MAX:
         return kept
     try:
@@ -42,7 +47,12 @@ def set_of_answer(answer: bytes | None, kept: ValidatorSet) -> ValidatorSet:
             fields = rlp.Reader(item, f"stakes[{index}]")
             found.append((fields.address("address"), fields.integer("power")))
             fields.end()
-        items: rlp.Item = [[address, rlp.integer(power)] for address, power in sorted(found) if power]
+        if len({address for address, _ in found}) < len(found):
+            return kept
+        largest = sorted((entry for entry in found if entry[1]), key=lambda entry: (-entry[1], entry[0]))
+        items: rlp.Item = [
+            [address, rlp.integer(power)] for address, power in sorted(largest[:validators_max])
+        ]
         return ValidatorSet.from_item(rlp.decode(rlp.encode(items)), "stakes")
     except InvalidInput:
         return kept

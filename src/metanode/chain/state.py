@@ -229,7 +229,7 @@ def calculate_validators(
         if parameters.stakes is None:
             return coming, coming, ()
         answer = parameters.stakes.read(snapshot_height(height + 1, parameters.epoch_length))
-        return coming, set_of_answer(answer, coming), ()
+        return coming, set_of_answer(answer, coming, parameters.validators_max), ()
     validators, open_votes = tally(
         vote,
         voter=voter,

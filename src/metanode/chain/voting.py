@@ -47,9 +47,15 @@ class OpenVote:
 
 
 def validate_vote(
-    vote: Vote, *, voter: Address, validators: ValidatorSet, open_votes: Iterable[OpenVote], epoch_block: bool
+    vote: Vote,
+    *,
+    voter: Address,
+    validators: ValidatorSet,
+    open_votes: Iterable[OpenVote],
+    epoch_block: bool,
+    validators_max: int = VALIDATORS_MAX,
 ) -> None:
-    """Raise InvalidBlock for a vote that changes nothing or must not be: a member added, a stranger or the last one dropped, a repetition."""
+    """Raise InvalidBlock for a vote that changes nothing or must not be: a member or one too many added, a stranger or the last one dropped."""
     subject = vote.subject
     if epoch_block:
         raise InvalidBlock("vote: the first block of an epoch carries no vote")
@@ -57,8 +63,10 @@ def validate_vote(
         raise InvalidBlock("vote.subject: expected an address other than zero")
     if vote.add and subject in validators:
         raise InvalidBlock(f"vote: 0x{subject.hex()} is a validator already")
-    if vote.add and len(validators) >= VALIDATORS_MAX:
-        raise InvalidBlock(f"vote: there are {VALIDATORS_MAX} validators already, the most there may be")
+    if vote.add and len(validators) >= validators_max:
+        raise InvalidBlock(
+            f"vote: there are {len(validators)} validators already, of {validators_max} that there may be"
+        )
     if not vote.add and subject not in validators:
         raise InvalidBlock(f"vote: 0x{subject.hex()} is no validator")
     if not vote.add and len(validators) == 1:
@@ -110,13 +118,19 @@ def choose_vote(
     validators: ValidatorSet,
     open_votes: tuple[OpenVote, ...],
     epoch_block: bool,
+    validators_max: int = VALIDATORS_MAX,
 ) -> Vote | None:
     """Return the first of a proposer's wishes, by address, that would change something; a vote that is cast makes room for the next."""
     for subject in sorted(wishes):
         vote = Vote(subject=subject, add=wishes[subject])
         try:
             validate_vote(
-                vote, voter=voter, validators=validators, open_votes=open_votes, epoch_block=epoch_block
+                vote,
+                voter=voter,
+                validators=validators,
+                open_votes=open_votes,
+                epoch_block=epoch_block,
+                validators_max=validators_max,
             )
         except InvalidBlock:
             continue

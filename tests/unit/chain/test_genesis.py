@@ -51,6 +51,20 @@ def test_a_made_file_parses_to_what_was_asked_for() -> None:
     assert genesis.warnings == ()
 
 
+def test_the_largest_set_is_a_parameter_that_the_first_set_keeps_to() -> None:
+    assert parse(content()).parameters.validators_max == 1000
+    assert parse(content(validators_max=4)).parameters.validators_max == 4
+    with pytest.raises(
+        InvalidGenesis,
+        match=r"config.metanode.validators: expected at most 3, which validatorsMax says, found 4",
+    ):
+        parse(content(validators_max=3))
+    with pytest.raises(
+        InvalidGenesis, match=r"config.metanode.validatorsMax: expected 1 to 1000, found 1001"
+    ):
+        parse(content(validators_max=1001))
+
+
 def test_the_genesis_header_is_the_protocols() -> None:
     genesis = parse(content())
     header = genesis.header
@@ -75,6 +89,7 @@ def test_the_genesis_header_is_the_protocols() -> None:
         {"epoch_length": 77},
         {"reward_gwei": 0},
         {"gas_limit": 8_000_000},
+        {"validators_max": 21},
     ],
 )
 def test_networks_that_differ_share_no_signing_domain(options: dict[str, Any]) -> None:

@@ -29,6 +29,14 @@ def test_who_has_no_power_is_left_out() -> None:
     assert set_of_answer(answer((1, 7), (2, 0)), KEPT).addresses == (address(1),)
 
 
+def test_of_more_than_the_largest_set_the_largest_stakes_count() -> None:
+    found = answer((1, 5), (2, 9), (3, 5), (4, 7), (5, 0))
+    assert set_of_answer(found, KEPT, 2).addresses == (address(2), address(4))
+    assert set_of_answer(found, KEPT, 3).addresses == (address(1), address(2), address(4))
+    assert set_of_answer(found, KEPT, 4) == set_of_answer(found, KEPT)
+    assert set_of_answer(answer((1, 9), (2, 1), (2, 1)), KEPT, 1) == KEPT
+
+
 @pytest.mark.parametrize(
     "found",
     [

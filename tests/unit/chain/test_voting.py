@@ -115,6 +115,25 @@ def test_votes_that_change_nothing_are_refused(
         validate_vote(vote, voter=A, validators=validators, open_votes=held, epoch_block=epoch_block)
 
 
+def test_votes_add_nobody_to_a_full_set_until_one_has_gone(new_chain: Callable[..., Any]) -> None:
+    chain = new_chain(validators_max=4)
+    gone, candidate = chain.validators[3], chain.strangers[0]
+    with pytest.raises(InvalidBlock, match="there are 4 validators already, of 4 that there may be"):
+        chain.decide(chain.propose(vote=Vote(subject=candidate, add=True)))
+    while gone in chain.validators:
+        chain.decide(chain.propose(vote=Vote(subject=gone, add=False)))
+    while candidate not in chain.validators:
+        chain.decide(chain.propose(vote=Vote(subject=candidate, add=True)))
+    assert len(chain.validators) == 4
+
+
+def test_a_wish_for_a_full_set_waits() -> None:
+    options: dict[str, Any] = {"voter": A, "validators": FOUR, "open_votes": (), "epoch_block": False}
+    assert choose_vote({X: True}, **options, validators_max=4) is None
+    assert choose_vote({X: True, D: False}, **options, validators_max=4) == Vote(subject=D, add=False)
+    assert choose_vote({X: True}, **options, validators_max=5) == Vote(subject=X, add=True)
+
+
 def test_of_two_validators_one_may_be_dropped_by_both() -> None:
     two = ValidatorSet.of_addresses([A, B])
     assert run([(A, B, False)], two)[0] == two

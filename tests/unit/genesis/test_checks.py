@@ -261,6 +261,7 @@ def test_other_forms_of_a_public_key_are_taken() -> None:
         ("consensus.type", "ibft"),
         ("consensus.epoch_length", 99),
         ("consensus.slot_duration", 2),
+        ("consensus.validator_count", 4),
         ("initial_validators.0.stake", 7_000_000),
         ("initial_accounts.0.balance", 1),
         ("initial_accounts.0.nonce", 1),

@@ -66,6 +66,7 @@ def upon_payload_built(core: Core, event: PayloadBuilt) -> None:
             validators=tip.state.validators,
             open_votes=tip.state.open_votes,
             epoch_block=parameters.is_epoch_start(core.height),
+            validators_max=parameters.validators_max,
         )
     block = make_block(
         state=tip.state,

@@ -135,6 +135,7 @@ def make_specification(config: GenesisConfig) -> dict[str, Any]:
         epoch_length=config.consensus.epoch_length,
         reward_gwei=config.block_reward_gwei,
         gas_limit=config.gas_limit,
+        validators_max=config.consensus.validator_count,
     )
     for account in config.initial_accounts:
         if account.nonce:
