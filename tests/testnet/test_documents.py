@@ -93,3 +93,12 @@ def test_the_snippet_of_the_reference_page_runs(tmp_path: Path, monkeypatch: pyt
 
     assert (tmp_path / "genesis" / "chain_specification.json").exists()
     assert names["block"].hash == names["generator"].generate_genesis_block().hash
+
+
+@pytest.mark.timeout(300)
+def test_the_snippet_of_the_guide_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    guide = (HERE.parents[1] / "docs" / "guide" / "network-in-a-test.md").read_text()
+
+    run(snippet("python", "Testnet(", guide))
+
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+ 1337 0xf39F\w+\n", capsys.readouterr().out)

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sdk.testnet.ephemeral import Testnet
     from sdk.testnet.genesis import (
         AccountConfig,
         ConsensusConfig,
@@ -28,10 +29,11 @@ __all__ = [
     "GenesisGenerator",
     "GenesisWarning",
     "NetworkConfig",
+    "Testnet",
     "ValidatorConfig",
 ]
 
-_MODULES = dict.fromkeys(__all__, "sdk.testnet.genesis")
+_MODULES = dict.fromkeys(__all__, "sdk.testnet.genesis") | {"Testnet": "sdk.testnet.ephemeral"}
 """Where each public name lives."""
 
 

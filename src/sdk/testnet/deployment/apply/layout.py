@@ -6,6 +6,7 @@ DIR/nodes/NAME/             config.toml, validator.json (keystore), validator.pa
 DIR/logs/NAME.log           what the node printed
 DIR/run/supervisor.pid      locked by the running supervisor
 DIR/run/NAME.json           process id, start time and number of restarts
+DIR/run/NAME.held           there while the node is not to be started again
 """
 
 from __future__ import annotations
@@ -71,6 +72,10 @@ class NetworkDirectory:
     def state_file(self, name: str) -> Path:
         """A running node's process id and restarts."""
         return self.path / "run" / f"{name}.json"
+
+    def held_file(self, name: str) -> Path:
+        """Where it stands, the supervisor lets the node lie."""
+        return self.path / "run" / f"{name}.held"
 
     def exists(self) -> bool:
         """Whether a network was made here."""

@@ -173,6 +173,8 @@ def start_network(directory: NetworkDirectory) -> bool:
     plan = directory.load_plan()
     if running_supervisor(directory) is not None:
         return False
+    for held in directory.pid_file.parent.glob("*.held"):
+        held.unlink()
     # Nodes that a killed supervisor left behind: they would answer now and be started again a moment later.
     _end([process for node in plan.nodes if (process := running_node(directory, node.name))])
     check_ports(plan.nodes)
@@ -189,6 +191,26 @@ def start_network(directory: NetworkDirectory) -> bool:
             check=True,
         )
     return True
+
+
+def kill_node(directory: NetworkDirectory, name: str) -> None:
+    """Kill a node with signal 9, which stays dead until `release_node`."""
+    directory.held_file(name).touch()
+    process = running_node(directory, name)
+    if process is not None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+            # The supervisor is its parent, and sees the end at once.
+            psutil.wait_procs([process], timeout=STOP_TIMEOUT_S)
+
+
+def release_node(directory: NetworkDirectory, name: str) -> None:
+    """Start a killed node again; raises InvalidInput when the network does not run."""
+    directory.held_file(name).unlink(missing_ok=True)
+    supervisor = running_supervisor(directory)
+    if supervisor is None:
+        raise InvalidInput(f"the network in {directory.path} does not run, so nothing starts {name}")
+    os.kill(supervisor, signal.SIGHUP)
 
 
 def wait_network_ready(

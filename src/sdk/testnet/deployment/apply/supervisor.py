@@ -1,7 +1,7 @@
 """Keeps the nodes of a local network running: `python -m sdk.testnet.deployment.apply.supervisor DIR`.
 
 One process a network. It starts every node of the plan, starts a node again when it ends unasked (after 0.2 s, then
-twice as long each time up to 10 s), keeps their output in bounded log files, reads the plan again on SIGHUP, and on
+twice as long each time up to 10 s) unless it is held, keeps their output in bounded log files, reads plan and held nodes again on SIGHUP, and on
 SIGTERM stops all nodes and ends. A lock on its pid file keeps it single.
 """
 
@@ -75,6 +75,10 @@ class Supervisor:
         delay_s = RESTART_DELAY_MIN_S
         restarts = 0
         while not self._stopping.is_set():
+            while self._directory.held_file(node.name).exists() and not self._stopping.is_set():
+                await self._reload.wait()
+            if self._stopping.is_set():
+                break
             started = time.monotonic()
             process = await self._start(node, restarts)
             code = await self._wait(process)

@@ -1,0 +1,76 @@
+"""`Testnet`: a real network inside a test."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from tests.acceptance.processes import wait_until
+
+from metanode.errors import InvalidInput, Unavailable
+from sdk.testnet import Testnet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def call(url: str, method: str, *params: object) -> object:
+    answer = httpx.post(url, json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).json()
+    return answer["result"]
+
+
+def test_a_network_lives_as_long_as_its_block_and_a_killed_node_stays_dead_until_it_is_started() -> None:
+    with Testnet(validators=4, block_time_s=1, chain_id=4711) as net:
+        path = net.directory.path
+        assert call(net.rpc_url, "eth_chainId") == hex(4711)
+        assert call(net.rpc_url, "eth_getBalance", net.accounts[0].address, "0x0") == hex(10_000 * 10**18)
+        net.wait_for_block(2)
+        assert (
+            len({call(node.rpc_url, "eth_getBlockByNumber", "0x1", False)["hash"] for node in net.nodes}) == 1
+        )  # type: ignore[index]
+
+        dead = net.node(2)
+        dead.kill()
+        assert not dead.is_running
+        alive = net.node(0).height or 0
+        net.wait_for_block(alive + 3)
+        assert not dead.is_running
+        assert dead.height is None
+
+        dead.start()
+        wait_until(lambda: dead.is_running, within_s=30.0, what="the killed node runs")
+        net.wait_for_block((net.node(0).height or 0) + 1)
+        with pytest.raises(InvalidInput, match="node: found 4; expected 0 to 3"):
+            net.node(4)
+        with pytest.raises(InvalidInput, match="runs already"):
+            net.start()
+
+    assert not path.exists()
+    with pytest.raises(InvalidInput, match="does not run"):
+        _ = net.rpc_url
+    net.stop()
+
+
+def test_two_networks_beside_each_other_inside_an_event_loop_keep_their_directories(tmp_path: Path) -> None:
+    async def both() -> None:
+        with Testnet(1, block_time_s=1, directory=tmp_path / "one") as one, Testnet(1, block_time_s=1) as two:
+            assert one.rpc_url != two.rpc_url
+            one.wait_for_block(1)
+            two.node(0).kill()
+            with pytest.raises(Unavailable, match=r"block 1 was not finalized in 0.1 s: no node runs"):
+                two.wait_for_block(1, timeout_s=0.1)
+
+    asyncio.run(both())
+
+    assert (tmp_path / "one" / "genesis.json").exists()
+    assert (tmp_path / "one" / "logs" / "validator-1.log").exists()
+
+
+@pytest.mark.parametrize("validators", [0, 101])
+def test_an_impossible_network_is_refused_before_anything_is_made(validators: int) -> None:
+    with pytest.raises(InvalidInput, match="expected 1 to 100"):
+        Testnet(validators=validators)
