@@ -22,6 +22,7 @@ from metanode.chain.execution_header import (
 )
 from metanode.chain.forks import ForkId
 from metanode.chain.header import ConsensusHeader
+from metanode.chain.stakes import set_of_answer
 from metanode.chain.state import ConsensusState, OpenVote
 from metanode.chain.validators import ValidatorSet
 from metanode.chain.voting import Vote
@@ -267,6 +268,15 @@ def _chain() -> tuple[Decoder, ...]:
             decode=lambda data: ValidatorSet.from_item(rlp.decode(data)),
             encode=lambda validators: rlp.encode(validators.to_item()),
             samples=(rlp.encode(bench.state.validators.to_item()),),
+        ),
+        Decoder(
+            name="answer of the staking contract",
+            covers=("metanode.chain.stakes:set_of_answer",),
+            decode=lambda data: set_of_answer(data, bench.state.validators),
+            samples=(rlp.encode(bench.state.validators.to_item()), b""),
+            # What names no set that can decide keeps the one that is: nothing is refused, and nothing stops the chain.
+            takes_cut=True,
+            takes_more=True,
         ),
         Decoder(
             name="fork id",

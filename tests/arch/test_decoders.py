@@ -9,7 +9,7 @@ from tests.decoders import DECODERS
 SOURCE = Path(__file__).parents[2] / "src"
 
 NAMED = re.compile(
-    r"_?(decode|from_item|unpack|decompress|parse|read_watermark|load_point|open_prepared)(_|$)|_parse$"
+    r"_?(decode|from_item|unpack|decompress|parse|read_watermark|load_point|set_of_answer|open_prepared)(_|$)|_parse$"
 )
 """How functions are called that make objects of bytes."""
 
