@@ -27,7 +27,7 @@ def secure_root(entries: Mapping[bytes, bytes]) -> Hash32:
 
 
 def trie_root(entries: Iterable[tuple[bytes, bytes]]) -> Hash32:
-    """Return the root of a trie from distinct keys to non-empty values; no key is a prefix of another."""
+    """Return the root of a trie from distinct keys to non-empty values."""
     ordered = sorted((b"".join([_NIBBLES[byte] for byte in key]), value) for key, value in entries)
     return keccak256(_node(ordered, 0, len(ordered), 0)) if ordered else EMPTY_ROOT
 
@@ -39,7 +39,8 @@ def _node(entries: Sequence[tuple[bytes, bytes]], start: int, end: int, depth: i
         return rlp.encode([_path(first[depth:], leaf=True), entries[start][1]])
     last = entries[end - 1][0]
     shared = depth
-    while first[shared] == last[shared]:
+    # The first in order is the shortest that the others can begin with.
+    while shared < len(first) and first[shared] == last[shared]:
         shared += 1
     if shared > depth:
         child = _reference(_node(entries, start, end, shared))
@@ -47,6 +48,11 @@ def _node(entries: Sequence[tuple[bytes, bytes]], start: int, end: int, depth: i
         return rlp.list_of_encoded(path + child)
     children = []
     position = start
+    value = _EMPTY
+    if len(first) == depth:
+        # A key that the others begin with ends here.
+        value = rlp.encode(entries[start][1])
+        position += 1
     for nibble in range(16):
         begin = position
         while position < end and entries[position][0][depth] == nibble:
@@ -54,7 +60,7 @@ def _node(entries: Sequence[tuple[bytes, bytes]], start: int, end: int, depth: i
         children.append(
             _reference(_node(entries, begin, position, depth + 1)) if position > begin else _EMPTY
         )
-    return rlp.list_of_encoded(b"".join(children) + _EMPTY)
+    return rlp.list_of_encoded(b"".join(children) + value)
 
 
 def _reference(node: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 Source: the Web3 Secret Storage definition. Key derivation and cipher are pycryptodome's (OpenSSL's scrypt refuses the specification's own
 example, N = 2^18 with r = 1); tests open our files with eth-keyfile and the reverse. eth-keyfile itself is not imported here because that alone takes most of a second, which every start of
-a validator would pay.
+a validator would pay. Wallets of Ethereum's sale of 2014, which geth imports too, are read and never written.
 
 A file is written whole or not at all, readable by its owner only, and refused when others could read it. What a file asks for (memory,
 iterations) is bounded before it is computed.
@@ -39,6 +39,10 @@ _SCRYPT_P_MAX: Final = 16
 """Time is memory times p; files in the wild have 1, 6 and 8."""
 _PBKDF2_ITERATIONS_MAX: Final = 10_000_000
 """geth's and wallets' files have 10,240 to 1,000,000."""
+_PRESALE_ITERATIONS: Final = 2_000
+"""Of PBKDF2 in wallets of Ethereum's sale of 2014. Source: pyethsaletool."""
+_PRESALE_BYTES_MAX: Final = 1_024
+"""Of their encrypted seed, which has about 600 bytes."""
 _FILE_BYTES_MAX: Final = 64 * 1024
 """A key file has about 500 bytes."""
 
@@ -66,6 +70,8 @@ def encrypt_key(key: PrivateKey, password: str, *, scrypt_n: int = SCRYPT_N_DEFA
 def decrypt_key(content: object, password: str) -> PrivateKey:
     """Return the key of a key file's parsed JSON; raises InvalidKeystore for a wrong form, a wrong password or a costly request."""
     file = _object(content, "key file")
+    if "encseed" in file:
+        return _validate_owner(_decrypt_presale(file, password), file.get("ethaddr"), "ethaddr")
     if file.get("version") != 3:
         raise InvalidKeystore(f"version: expected 3, found {file.get('version')!r}")
     crypto = _object(file.get("crypto", file.get("Crypto")), "crypto")
@@ -86,12 +92,34 @@ def decrypt_key(content: object, password: str) -> PrivateKey:
         key = PrivateKey(_aes_ctr(derived[:16], iv, ciphertext).rjust(32, b"\0"))
     except InvalidSignature as error:
         raise InvalidKeystore("the file holds no key of secp256k1") from error
-    named = file.get("address")
+    return _validate_owner(key, file.get("address"), "address")
+
+
+def _validate_owner(key: PrivateKey, named: object, field: str) -> PrivateKey:
     if isinstance(named, str) and named.lower().removeprefix("0x") != key.address.hex():
         raise InvalidKeystore(
-            f"address: the key belongs to {format_address(key.address)}, the file names {named[:80]!r}"
+            f"{field}: the key belongs to {format_address(key.address)}, the file names {named[:80]!r}"
         )
     return key
+
+
+def _decrypt_presale(file: dict[str, Any], password: str) -> PrivateKey:
+    """Return the key of a wallet of Ethereum's sale of 2014: the hash of a seed in AES-128-CBC, as every client still reads it."""
+    if not isinstance(file.get("ethaddr"), str):
+        # Its padding alone tells a wrong password in 255 of 256 cases only.
+        raise InvalidKeystore(f"ethaddr: expected an address, found {file.get('ethaddr')!r}")
+    encrypted = _hex(file["encseed"], "encseed")
+    if not 32 <= len(encrypted) <= _PRESALE_BYTES_MAX or len(encrypted) % 16:
+        raise InvalidKeystore(
+            f"encseed: expected 32 to {_PRESALE_BYTES_MAX} bytes in blocks of 16, found {len(encrypted)}"
+        )
+    phrase = password.encode()
+    derived = hashlib.pbkdf2_hmac("sha256", phrase, phrase, _PRESALE_ITERATIONS, dklen=16)
+    seed = AES.new(derived, AES.MODE_CBC, iv=encrypted[:16]).decrypt(encrypted[16:])
+    padding = seed[-1]
+    if not 1 <= padding <= 16 or seed[-padding:] != bytes((padding,)) * padding:
+        raise InvalidKeystore("the password does not open the key file")
+    return PrivateKey(keccak256(seed[:-padding]))
 
 
 def save_key(path: Path, key: PrivateKey, password: str, *, scrypt_n: int = SCRYPT_N_DEFAULT) -> None:

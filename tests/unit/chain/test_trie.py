@@ -15,7 +15,6 @@ def test_the_empty_root_is_the_well_known_one() -> None:
     assert ordered_root([]) == EMPTY_ROOT
 
 
-# The example of the Ethereum wiki, with keys of one length here because no key may be a prefix of another.
 def test_a_branching_example() -> None:
     entries = [(b"doe", b"reindeer"), (b"dog", b"puppy")]
     assert trie_root(entries) == trie_root(reversed(entries))
@@ -63,6 +62,14 @@ def slow_root(pairs: dict[bytes, bytes]) -> bytes:
         return node if len(encoded) < 32 else keccak256(encoded)
 
     return keccak256(rlp.encode(build([(nibbles(key), value) for key, value in pairs.items()])))
+
+
+def test_a_key_may_be_the_beginning_of_another() -> None:
+    """The example of the Ethereum wiki; all official cases are in tests/conformance."""
+    entries = {b"do": b"verb", b"dog": b"puppy", b"doge": b"coin", b"horse": b"stallion"}
+    expected = "5991bb8c6514148a29db676a14ac506cd2cd5775ace63c30a4fe457715e9ac84"
+    assert trie_root(entries.items()).hex() == expected
+    assert trie_root(reversed(entries.items())).hex() == expected
 
 
 @pytest.mark.parametrize("file", ["hex_encoded_securetrie_test", "trieanyorder_secureTrie"])

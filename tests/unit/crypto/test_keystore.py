@@ -9,6 +9,7 @@ import eth_keyfile
 import pytest
 
 from metanode.crypto import keystore
+from metanode.crypto.addresses import format_address
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidKeystore
 
@@ -139,6 +140,35 @@ def test_an_absent_file_and_a_folder_name_the_path(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.json", tmp_path):
         with pytest.raises(InvalidKeystore, match=str(path)):
             keystore.load_key(path, "open")
+
+
+def presale_wallet(vector: Callable[[str], bytes]) -> tuple[dict[str, Any], str]:
+    """The one of ethers.js, and its address."""
+    wallets = json.loads(vector("vectors/ethers/wallets.json"))
+    found = next(wallet for wallet in wallets if wallet["type"] == "crowdsale")
+    return json.loads(found["content"]), found["address"]
+
+
+def test_a_wallet_of_the_sale_of_2014_opens(vector: Callable[[str], bytes]) -> None:
+    wallet, address = presale_wallet(vector)
+    assert format_address(keystore.decrypt_key(wallet, "").address) == address
+
+
+def test_a_wallet_of_the_sale_opens_with_its_password_and_whole_only(vector: Callable[[str], bytes]) -> None:
+    wallet, _ = presale_wallet(vector)
+    for password in ("x", "y", "z"):
+        with pytest.raises(InvalidKeystore, match=r"password|ethaddr"):
+            keystore.decrypt_key(wallet, password)
+    for changed in (
+        {"ethaddr": None},
+        {"ethaddr": "00" * 20},
+        {"encseed": wallet["encseed"][:-2]},
+        {"encseed": "00" * 16},
+        {"encseed": "00" * 2048},
+        {"encseed": 1},
+    ):
+        with pytest.raises(InvalidKeystore, match=next(iter(changed))):
+            keystore.decrypt_key({**wallet, **changed}, "")
 
 
 def test_real_keys_take_262144_and_local_ones_16384() -> None:

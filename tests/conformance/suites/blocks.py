@@ -1,0 +1,152 @@
+"""Blockchain tests: each block goes through `validate`, each decided one through `finalize`, as in a node.
+
+The chain has one head and never goes back, so blocks are decided along the path to the head that the test expects; those beside it are
+validated on undecided parents, as proposals are.
+"""
+
+import hashlib
+import json
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tests.conformance.chains import genesis_of, opened
+from tests.conformance.verdicts import Mismatch, Verdict, each, expect_equal
+
+from metanode import _engine
+from metanode.crypto.hashing import keccak256
+from metanode.errors import InvalidEncoding
+from metanode.primitives import rlp
+
+UNDECIDED_MAX: Final = 24
+"""Blocks that wait for their decision; the engine keeps 32 and forgets the oldest."""
+
+REFUSALS: Final[Mapping[str, tuple[str, ...]]] = {
+    "BlockException.GAS_USED_OVERFLOW": ("gas_used",),
+    "BlockException.IMPORT_IMPOSSIBLE_UNCLES_OVER_PARIS": ("ommers",),
+    "BlockException.INCORRECT_BLOCK_FORMAT": (
+        "rlp", "excess_blob_gas", "blob_gas_used", "parent_beacon_block_root",
+    ),
+    "BlockException.INVALID_BASEFEE_PER_GAS": ("base_fee",),
+    "BlockException.INVALID_BLOCK_TIMESTAMP_OLDER_THAN_PARENT": ("timestamp",),
+    "BlockException.INVALID_DEPOSIT_EVENT_LAYOUT": ("execution", "deposit_event"),
+    "BlockException.INVALID_WITHDRAWALS_ROOT": ("withdrawals_root",),
+    "BlockException.RLP_INVALID_FIELD_OVERFLOW_64": ("rlp",),
+    "BlockException.RLP_STRUCTURES_ENCODING": ("rlp",),
+    "BlockException.RLP_WITHDRAWALS_NOT_READ": ("rlp", "withdrawals_root"),
+    "TransactionException.GAS_ALLOWANCE_EXCEEDED": ("transaction_block_gas",),
+    "TransactionException.GAS_LIMIT_EXCEEDS_MAXIMUM": ("transaction_gas_limit",),
+    "TransactionException.INSUFFICIENT_ACCOUNT_FUNDS": ("transaction_funds",),
+    "TransactionException.INSUFFICIENT_MAX_FEE_PER_GAS": ("transaction_base_fee",),
+    "TransactionException.INTRINSIC_GAS_TOO_LOW": ("transaction_intrinsic_gas",),
+    "TransactionException.SENDER_NOT_EOA": ("transaction_sender_code",),
+}  # fmt: skip
+"""The engine's names for the reasons that the tests give. A reason that is not here fails the case."""
+
+HEADER_NAMES_NO_TRANSACTION: Final = "transactions_root"
+"""These blocks were made by leaving the invalid transaction out of the header's root and putting it into the body: two faults, of which the
+first that geth and we look for is the root."""
+
+NO_REQUESTS: Final = hashlib.sha256(b"").digest()
+REQUESTS_HASH_FIELD: Final = 20
+"""Place of `requestsHash` in a header."""
+_COMPUTED_REQUESTS: Final = re.compile(r"expected Requests\(\[(.*)\]\)$")
+
+
+def judge(file: Path) -> Iterator[Verdict]:
+    """The cases of a file of blockchain tests."""
+    return each(json.loads(file.read_bytes()).items(), judge_chain)
+
+
+def judge_chain(test: Mapping[str, Any]) -> None:
+    """Play one chain."""
+    blocks = [(bytes.fromhex(block["rlp"][2:]), block.get("expectException")) for block in test["blocks"]]
+    head = bytes.fromhex(test["lastblockhash"][2:])
+    path = path_to(head, [encoded for encoded, expected in blocks if expected is None])
+    with opened(genesis_of(test)) as engine:
+        expect_equal(
+            "hash of the genesis", engine.head().hash, bytes.fromhex(test["genesisBlockHeader"]["hash"][2:])
+        )
+        undecided: deque[bytes] = deque()
+        for number, (encoded, expected) in enumerate(blocks, 1):
+            refusal = validate(engine, encoded)
+            if expected is None and refusal is not None:
+                raise Mismatch(f"block {number} is valid, and refused: {refusal}")
+            if expected is not None:
+                expect_refusal(f"block {number}", refusal, expected)
+            elif header_of(encoded)[0] in path:
+                undecided.append(header_of(encoded)[0])
+                if len(undecided) > UNDECIDED_MAX:
+                    engine.finalize(undecided.popleft())
+        for block_hash in undecided:
+            engine.finalize(block_hash)
+        # The hash covers every field: the roots of state, receipts and withdrawals, the bloom, the hash of the requests.
+        expect_equal("hash of the head", engine.head().hash, head)
+
+
+def validate(engine: _engine.Engine, encoded: bytes) -> _engine.InvalidBlock | None:
+    """Check a block as a node does, and return why it is refused.
+
+    A node gets a block's requests beside it, and these tests do not give them.
+    """
+    refusal = refusal_of(engine, encoded, [])
+    if refusal is None or refusal.code != "requests_hash":
+        return refusal
+    return refusal_of(engine, encoded, computed_requests(engine, encoded))
+
+
+def refusal_of(engine: _engine.Engine, encoded: bytes, requests: list[bytes]) -> _engine.InvalidBlock | None:
+    """Why the engine refuses a block, if it does."""
+    try:
+        engine.validate(encoded, requests)
+    except _engine.InvalidBlock as refusal:
+        return refusal
+    return None
+
+
+def computed_requests(engine: _engine.Engine, encoded: bytes) -> list[bytes]:
+    """The requests that running a block gives: the engine names them when a block that makes some says that it makes none."""
+    _, start, stop = rlp.item_span(encoded, 0, len(encoded))
+    _, _, header_stop = rlp.item_span(encoded, start, stop)
+    header = rlp.decode(encoded[start:header_stop])
+    assert isinstance(header, list)
+    header[REQUESTS_HASH_FIELD] = NO_REQUESTS
+    silent = rlp.list_of_encoded(rlp.encode(header) + encoded[header_stop:stop])
+    refusal = refusal_of(engine, silent, [])
+    found = _COMPUTED_REQUESTS.search(refusal.detail) if refusal else None
+    return [bytes.fromhex(item.strip()[2:]) for item in found[1].split(",") if item.strip()] if found else []
+
+
+def expect_refusal(what: str, refusal: _engine.InvalidBlock | None, expected: str) -> None:
+    """Raise Mismatch unless the refusal is for one of the expected reasons, which are written with "|" between them."""
+    if refusal is None:
+        raise Mismatch(f"{what} is accepted, expected {expected}")
+    # What the header says about the transactions is looked at before they are.
+    if refusal.code == HEADER_NAMES_NO_TRANSACTION and "TransactionException." in expected:
+        return
+    codes = {code for reason in expected.split("|") for code in REFUSALS.get(reason, ())}
+    if refusal.code not in codes:
+        raise Mismatch(f"{what} is refused as {refusal.code} ({refusal.detail}), expected {expected}")
+
+
+def path_to(head: bytes, encoded: list[bytes]) -> set[bytes]:
+    """The hashes of the blocks from the genesis to the head."""
+    parents = dict(header_of(block) for block in encoded)
+    path = set()
+    while head in parents:
+        path.add(head)
+        head = parents[head]
+    return path
+
+
+def header_of(encoded: bytes) -> tuple[bytes, bytes]:
+    """Hash and parent hash of an encoded block."""
+    try:
+        _, start, _ = rlp.item_span(encoded, 0, len(encoded))
+        _, content, end = rlp.item_span(encoded, start, len(encoded))
+        _, parent, parent_end = rlp.item_span(encoded, content, end)
+    except InvalidEncoding as error:
+        raise Mismatch(f"a block without a header: {error}") from error
+    return keccak256(encoded[start:end]), encoded[parent:parent_end]
