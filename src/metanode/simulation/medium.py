@@ -71,7 +71,10 @@ class DatabaseMedium:
             self.before_commit()
 
     def _connect(self) -> _Connection:
-        return sqlite3.connect(self._name, uri=True, isolation_level=None, factory=_Connection)
+        # One thread uses them; any thread may be the one whose garbage collection closes what a finished simulation has left.
+        return sqlite3.connect(
+            self._name, uri=True, isolation_level=None, factory=_Connection, check_same_thread=False
+        )
 
 
 def _close(connections: list[_Connection]) -> None:
