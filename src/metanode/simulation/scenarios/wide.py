@@ -16,7 +16,7 @@ async def _five_continents(cluster: Cluster) -> None:
     Geography(cluster)
     Processors(cluster)
     witness = Witness(cluster)
-    heights = 20 if is_long(cluster.seed) else 3
+    heights = 20 if is_long(cluster.seed) else 2
     async with cluster.running():
         await cluster.wait_height(heights, within_s=60 + 3 * heights)
     proposed_at: dict[int, float] = {}
