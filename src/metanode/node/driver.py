@@ -441,7 +441,7 @@ class Driver:
     @property
     def silence(self) -> Silence | None:
         """Why this node's key signs nothing at the open height."""
-        return find_silence(self._running(), is_lost=self._is_silenced, is_shared=self.is_key_shared)
+        return find_silence(self._running(), self._signer, waits=self._is_silenced, shared=self.is_key_shared)
 
     @property
     def target(self) -> Height:

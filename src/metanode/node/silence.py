@@ -3,6 +3,7 @@
 from enum import Enum
 
 from metanode.consensus.machine import Consensus
+from metanode.node.ports import Signer
 
 
 class Silence(Enum):
@@ -16,20 +17,20 @@ class Silence(Enum):
     WATERMARK_LOST = "watermark lost"
     """Its key does not know what it has signed before."""
     OBSERVING = "observing"
-    """It waits for a height that it cannot have signed before."""
+    """It waits until nothing that its key may have signed before can matter."""
 
 
-def find_silence(core: Consensus, *, is_lost: bool, is_shared: bool) -> Silence | None:
+def find_silence(core: Consensus, signer: Signer | None, *, waits: bool, shared: bool) -> Silence | None:
     """Return why nothing is signed at the open height, whatever the mode; None when something is, or would be once the node is live.
 
-    `is_lost`: the key does not know what it has signed. `is_shared`: another process was seen to sign with it.
+    `waits`: until nothing that the key may have signed before can matter. `shared`: another process was seen to sign with it.
     """
     if core.own is None:
         return Silence.FOLLOWER
     if core.own not in core.electorate.validators:
         return Silence.NO_MEMBER
-    if is_shared:
+    if shared:
         return Silence.KEY_SHARED
-    if is_lost:
+    if waits and signer is not None and signer.is_watermark_lost:
         return Silence.WATERMARK_LOST
     return Silence.OBSERVING if core.snapshot.silent_until > core.height else None

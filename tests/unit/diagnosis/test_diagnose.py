@@ -382,7 +382,7 @@ CASES: list[tuple[str, NetworkFacts, str, str, str]] = [
         "a key that waits",
         only(view(signs=False, silence="observing")),
         "observing",
-        "signs nothing yet: it waits for a height that it cannot have signed before",
+        "signs nothing yet: it waits until nothing that its key may have signed before can matter",
         "",
     ),
     (

@@ -396,7 +396,7 @@ def _mute_keys(scene: Scene) -> Iterator[Finding]:
             yield Finding(
                 code="observing",
                 severity=Severity.WARNING,
-                text=f"{node.name} signs nothing yet: it waits for a height that it cannot have signed before",
+                text=f"{node.name} signs nothing yet: it waits until nothing that its key may have signed before can matter",
             )
 
 
