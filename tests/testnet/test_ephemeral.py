@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import httpx
@@ -11,6 +13,8 @@ from tests.acceptance.processes import wait_until
 
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet import Testnet
+from sdk.testnet.deployment.apply.layout import NetworkDirectory
+from sdk.testnet.deployment.apply.supervisor import running_node, running_supervisor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +72,37 @@ def test_two_networks_beside_each_other_inside_an_event_loop_keep_their_director
 
     assert (tmp_path / "one" / "genesis.json").exists()
     assert (tmp_path / "one" / "logs" / "validator-1.log").exists()
+
+
+def test_a_network_ends_with_its_process_also_when_that_is_killed(tmp_path: Path) -> None:
+    code = f"""
+import time
+from sdk.testnet import Testnet
+net = Testnet(1, directory={str(tmp_path / "net")!r})
+net.start()
+print("up", flush=True)
+time.sleep(600)
+"""
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    directory = NetworkDirectory(tmp_path / "net")
+    try:
+        assert owner.stdout is not None
+        with owner.stdout as output:
+            assert output.readline() == "up\n"
+        assert running_supervisor(directory) is not None
+        assert running_node(directory, "validator-1") is not None
+    finally:
+        owner.kill()
+        owner.wait()
+
+    wait_until(
+        lambda: running_supervisor(directory) is None and running_node(directory, "validator-1") is None,
+        within_s=30.0,
+        what="the supervisor and the node have ended",
+    )
+    assert (
+        f"the owner of this network, process {owner.pid}, has ended" in directory.supervisor_log.read_text()
+    )
 
 
 @pytest.mark.parametrize("validators", [0, 101])

@@ -1,8 +1,8 @@
 """`Testnet`: a real network inside a test, on ports of its own, gone when the test is over.
 
 The nodes are those of `metanode up`: processes below one supervisor (`deployment.apply.local`). Networks of processes that run beside each
-other share no port: each holds a lock on its offset. A process that is killed with -9 inside the `with` leaves its network behind; `down`
-with the directory that `repr` shows ends it.
+other share no port: each holds a lock on its offset. A network ends with the process that started it, also when that is killed; then only its
+temporary directory stays.
 """
 
 from __future__ import annotations
@@ -186,6 +186,8 @@ class Testnet:
         self._directory = NetworkDirectory(path.resolve())
         try:
             self._plan = local.create_network(self._directory, replace(self._spec, port_offset=offset))
+            self._directory.owner_file.parent.mkdir(exist_ok=True)
+            self._directory.owner_file.write_text(str(os.getpid()), encoding="utf-8")
             local.start_network(self._directory)
             _apart(lambda: local.wait_network_ready(self.directory))
         except BaseException:
@@ -200,6 +202,7 @@ class Testnet:
         try:
             if directory.exists():
                 local.stop_network(directory)
+                directory.owner_file.unlink(missing_ok=True)
         finally:
             if self._lock is not None:
                 os.close(self._lock)

@@ -6,6 +6,7 @@ DIR/nodes/NAME/             config.toml, validator.json (keystore), validator.pa
 DIR/logs/NAME.log           what the node printed
 DIR/run/supervisor.pid      locked by the running supervisor
 DIR/run/NAME.json           process id, start time and number of restarts
+DIR/run/owner               process id of whom the network must not outlive; without it, nobody
 DIR/run/NAME.held           there while the node is not to be started again
 """
 
@@ -76,6 +77,11 @@ class NetworkDirectory:
     def held_file(self, name: str) -> Path:
         """Where it stands, the supervisor lets the node lie."""
         return self.path / "run" / f"{name}.held"
+
+    @property
+    def owner_file(self) -> Path:
+        """Process id of the test that the network ends with, when it is of one."""
+        return self.path / "run" / "owner"
 
     def exists(self) -> bool:
         """Whether a network was made here."""

@@ -2,7 +2,7 @@
 
 One process a network. It starts every node of the plan, starts a node again when it ends unasked (after 0.2 s, then
 twice as long each time up to 10 s) unless it is held, keeps their output in bounded log files, reads plan and held nodes again on SIGHUP, and on
-SIGTERM stops all nodes and ends. A lock on its pid file keeps it single.
+SIGTERM, or when the network's owner has ended, stops all nodes and ends. A lock on its pid file keeps it single.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         self._end_orphans()
+        self._end_with_owner()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._bound_logs(), name="bound logs")
             while not self._stopping.is_set():
@@ -134,6 +135,29 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOG_CHECK_INTERVAL_S):
                     await self._stopping.wait()
+
+    def _end_with_owner(self) -> None:
+        """Stop when the process that `run/owner` names has ended, however it ends."""
+        try:
+            owner = int(self._directory.owner_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return
+        try:
+            descriptor = os.pidfd_open(owner)
+        except ProcessLookupError:
+            self._directory.owner_file.unlink()
+            self._stop()
+            return
+
+        def end() -> None:
+            asyncio.get_running_loop().remove_reader(descriptor)
+            # Who starts the network of this directory later does not inherit it.
+            self._directory.owner_file.unlink(missing_ok=True)
+            say(f"the owner of this network, process {owner}, has ended; stopping")
+            self._stop()
+
+        # A pidfd is readable once its process has ended.
+        asyncio.get_running_loop().add_reader(descriptor, end)
 
     def _end_orphans(self) -> None:
         """Stop nodes that a killed supervisor left behind, known by their state files and command lines."""
