@@ -100,6 +100,7 @@ time.sleep(600)
         within_s=30.0,
         what="the supervisor and the node have ended",
     )
+    assert not directory.owner_file.exists()
     assert (
         f"the owner of this network, process {owner.pid}, has ended" in directory.supervisor_log.read_text()
     )
