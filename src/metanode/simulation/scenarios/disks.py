@@ -59,9 +59,9 @@ async def _damaged_middle(cluster: Cluster) -> None:
 
 
 async def _old_backup(cluster: Cluster) -> None:
-    """A copy of the disk is put back when the chain has gone on: all of it, or the database without the signer's file."""
+    """A copy of the disk is put back when the chain has gone on by a height or more: without the signer's file, with an old one, or with none."""
     node = cluster.nodes[cluster.random.randrange(len(cluster.nodes))]
-    is_whole = cluster.seed % 2 == 0
+    part = ("database", "everything", "everything but signer.log")[cluster.seed % 3]
     async with cluster.running():
         await cluster.wait_height(cluster.random.randint(1, 4))
         await cluster.wait_s(cluster.random.randint(0, 2500) / 1000)
@@ -73,9 +73,8 @@ async def _old_backup(cluster: Cluster) -> None:
         await cluster.wait_s(cluster.random.randint(0, 2500) / 1000)
         cluster.crash(node.index)
         await cluster.wait_s(0.01)
-        node.disk.restore(backup, signer_log=is_whole)
-        if is_whole:
-            # An old signer's file says too little: who restores a copy leaves it out, and the node observes.
+        node.disk.restore(backup, signer_log=part == "everything", payloads=part != "database")
+        if part == "everything but signer.log":
             node.disk.has_watermark_file = False
         cluster.start(node.index)
         require(node.refusal is None, f"the node does not start: {node.refusal}")
