@@ -35,12 +35,16 @@ def _missing(disk: Disk, message: Message) -> str | None:
     if disk.tip >= message.height:
         return None
     record = disk.record
-    if record is None or message.signature not in record:
+    if record is None:
         return "the message itself"
     height, round_, prepared, _ = rlp.decode(record)
     assert isinstance(height, bytes)
     assert isinstance(round_, bytes)
     assert not isinstance(prepared, bytes)
+    # A record of a later round has taken its place while the message was on its way out: a new life enters that round.
+    is_surpassed = int.from_bytes(round_, "big") > message.round
+    if message.signature not in record and not is_surpassed:
+        return "the message itself"
     if int.from_bytes(height, "big") != message.height:
         return "its height"
     if isinstance(message, RoundChange):
