@@ -29,8 +29,7 @@ class Certificate:
     seals: tuple[bytes, ...]
     """65-byte commit signatures, one for each set bit, in that order."""
 
-    hash: Hash32 = field(init=False, compare=False, repr=False)
-    """keccak256 of the encoding."""
+    _hash: Hash32 | None = field(init=False, compare=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.signers) <= (VALIDATORS_MAX + 7) // 8:
@@ -44,7 +43,14 @@ class Certificate:
             )
         if any(len(seal) != SIGNATURE_BYTES for seal in self.seals):
             raise InvalidEncoding(f"certificate.seals: expected {SIGNATURE_BYTES} bytes each")
-        object.__setattr__(self, "hash", keccak256(self.encode()))
+
+    @property
+    def hash(self) -> Hash32:
+        """keccak256 of the encoding; taken when it is first asked for, since most certificates only pass through."""
+        if self._hash is None:
+            object.__setattr__(self, "_hash", keccak256(self.encode()))
+        assert self._hash is not None
+        return self._hash
 
     @classmethod
     def of(

@@ -111,24 +111,32 @@ class ConsensusState:
 
     def encode(self) -> bytes:
         """Return the canonical bytes."""
-        return rlp.encode(
-            [
-                rlp.integer(self.height),
-                self.last_validators.to_item(),
-                self.validators.to_item(),
-                self.next_validators.to_item(),
-                [[rlp.integer(s.registration), rlp.integer(s.last_active)] for s in self.standings],
-                [[vote.subject, vote.voter, rlp.integer(int(vote.add))] for vote in self.open_votes],
-                rlp.integer(self.next_registration),
-                rlp.integer(self.next_withdrawal_index),
-                [
-                    [rlp.integer(r.registration), r.address, rlp.integer(r.amount_gwei)]
-                    for r in self.pending_rewards
-                ],
-                rlp.integer(self.epoch_start),
-                self.last_proposer,
-                rlp.integer(self.gas_limit),
-            ]
+        standings: rlp.Item = [
+            [rlp.integer(s.registration), rlp.integer(s.last_active)] for s in self.standings
+        ]
+        votes: rlp.Item = [[vote.subject, vote.voter, rlp.integer(int(vote.add))] for vote in self.open_votes]
+        rewards: rlp.Item = [
+            [rlp.integer(r.registration), r.address, rlp.integer(r.amount_gwei)] for r in self.pending_rewards
+        ]
+        rest: tuple[rlp.Item, ...] = (
+            standings,
+            votes,
+            rlp.integer(self.next_registration),
+            rlp.integer(self.next_withdrawal_index),
+            rewards,
+            rlp.integer(self.epoch_start),
+            self.last_proposer,
+            rlp.integer(self.gas_limit),
+        )
+        sets = (self.last_validators, self.validators, self.next_validators)
+        return rlp.list_of_encoded(
+            b"".join(
+                (
+                    rlp.encode(rlp.integer(self.height)),
+                    *(validators.encoded for validators in sets),
+                    *(rlp.encode(item) for item in rest),
+                )
+            )
         )
 
     @classmethod

@@ -34,12 +34,15 @@ class ValidatorSet:
     """Sum of the powers, below 2^60."""
     hash: Hash32 = field(init=False, repr=False, compare=False)
     """keccak256 of the set's RLP: the header's `validators_hash`."""
+    encoded: bytes = field(init=False, repr=False, compare=False)
+    """The set's RLP, kept because every state holds three sets that seldom change."""
     _positions: dict[Address, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _validate(self.validators)
         object.__setattr__(self, "total_power", sum(validator.power for validator in self.validators))
-        object.__setattr__(self, "hash", keccak256(rlp.encode(self.to_item())))
+        object.__setattr__(self, "encoded", rlp.encode(self.to_item()))
+        object.__setattr__(self, "hash", keccak256(self.encoded))
         object.__setattr__(self, "_positions", {v.address: i for i, v in enumerate(self.validators)})
 
     @classmethod

@@ -163,6 +163,11 @@ class Consensus:
         return self._core.current.electorate
 
     @property
+    def view(self) -> tuple[Height, Round]:
+        """The height that is open, and its round."""
+        return self.height, self._core.current.round
+
+    @property
     def snapshot(self) -> Snapshot:
         """The state for people and metrics."""
         accepted = self._core.current.accepted

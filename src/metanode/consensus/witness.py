@@ -44,11 +44,21 @@ Heard = tuple[tuple[Address, Statement], ...]
 class _Book:
     """One height: of each author the first statement of each class and round."""
 
-    __slots__ = ("_proven", "statements")
+    __slots__ = ("_encoded", "_proven", "statements")
 
     def __init__(self) -> None:
         self.statements: dict[Address, dict[tuple[Step, Round], Statement]] = {}
         self._proven: set[tuple[Address, Step, Round]] = set()
+        self._encoded: dict[Address, bytes] = {}
+
+    def encode(self) -> bytes:
+        """Return the statements as bytes; those of an author are encoded again only when there are more."""
+        for author, own in self.statements.items():
+            if author not in self._encoded:
+                self._encoded[author] = rlp.encode(
+                    [author, [statement.to_item() for statement in own.values()]]
+                )
+        return rlp.list_of_encoded(b"".join(self._encoded[author] for author in sorted(self._encoded)))
 
     def hear(self, height: Height, author: Address, statement: Statement) -> Evidence | None:
         """Keep a statement; return the first pair that it completes, once for each place."""
@@ -59,6 +69,7 @@ class _Book:
             return None
         if known is None:
             own[place] = statement
+            self._encoded.pop(author, None)
             _make_room(own, statement.vote_class)
         if (author, *place) in self._proven or len(self._proven) >= PROVEN_MAX:
             return None
@@ -122,10 +133,7 @@ class Witness:
     def encode(self, height: Height) -> bytes:
         """Return a height as bytes, for the disk."""
         book = self._books.get(height)
-        found = sorted(book.statements.items()) if book is not None else []
-        return rlp.encode(
-            [[author, [statement.to_item() for statement in own.values()]] for author, own in found]
-        )
+        return rlp.encode([]) if book is None else book.encode()
 
     def restore(self, height: Height, heard: Heard) -> list[Evidence]:
         """Take back a height that a former life, or an earlier time, has given to the disk."""

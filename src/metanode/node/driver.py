@@ -78,7 +78,7 @@ from metanode.node.replay import replay
 from metanode.node.silence import Silence, find_silence
 from metanode.node.statistics import Statistics
 from metanode.node.timers import Timers
-from metanode.primitives.types import Address, Hash32, Height
+from metanode.primitives.types import Address, Hash32, Height, Round
 
 log = structlog.get_logger(__name__)
 
@@ -411,6 +411,11 @@ class Driver:
     def final_height(self) -> Height:
         """The latest height that is durable, executed and visible."""
         return self._final
+
+    @property
+    def view(self) -> tuple[Height, Round]:
+        """The height that is open, and its round."""
+        return self._running().view
 
     @property
     def snapshot(self) -> Snapshot:

@@ -40,7 +40,15 @@ def encode(item: Item) -> bytes:
         return (_SHORT_STRINGS[length] if length <= _SHORT_MAX else _prefix(length, _STRING)) + item
     if isinstance(item, (bytearray, memoryview)):
         return encode(bytes(item))
-    payload = b"".join([encode(child) for child in item])
+    parts = []
+    for child in item:
+        # Short strings, most of all items, without the call.
+        if type(child) is bytes and 1 < (length := len(child)) <= _SHORT_MAX:
+            parts.append(_SHORT_STRINGS[length])
+            parts.append(child)
+        else:
+            parts.append(encode(child))
+    payload = b"".join(parts)
     return _prefix(len(payload), _LIST) + payload
 
 
@@ -187,12 +195,6 @@ def _prefix(length: int, kind: int) -> bytes:
 
 
 def _decode_item(data: bytes, start: int, end: int, depth: int, budget: list[int]) -> tuple[Decoded, int]:
-    # Short strings, most of all items, without the call; item_span checks them in the same way.
-    if start < end and _STRING + 1 < (first := data[start]) <= _STRING + _SHORT_MAX and budget[0] > 0:
-        stop = start + 1 + first - _STRING
-        if stop <= end:
-            budget[0] -= 1
-            return data[start + 1 : stop], stop
     is_list, position, stop = item_span(data, start, end)
     budget[0] -= 1
     if budget[0] < 0:
@@ -203,6 +205,14 @@ def _decode_item(data: bytes, start: int, end: int, depth: int, budget: list[int
         raise InvalidEncoding("rlp: lists are nested too deeply")
     children: list[Decoded] = []
     while position < stop:
+        # Short strings, most of all items, without the call; item_span checks them in the same way.
+        if _STRING + 1 < (first := data[position]) <= _STRING + _SHORT_MAX and budget[0] > 0:
+            after = position + 1 + first - _STRING
+            if after <= stop:
+                budget[0] -= 1
+                children.append(data[position + 1 : after])
+                position = after
+                continue
         child, position = _decode_item(data, position, stop, depth - 1, budget)
         children.append(child)
     return children, stop

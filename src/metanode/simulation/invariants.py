@@ -235,8 +235,7 @@ class Checker:
 
     def _check_view(self, node: SimulatedNode) -> None:
         """Check that height and round never fall within a life; over lives signatures tell."""
-        driver, snapshot = node.driver, node.driver.snapshot
-        view = snapshot.height, snapshot.round
+        driver, view = node.driver, node.driver.view
         known = self._views.get(node.index)
         if known is not None and known[0] is driver and view < known[1]:
             raise InvariantBroken(f"node {node.index} goes from height and round {known[1]} back to {view}")

@@ -150,6 +150,8 @@ class SimulatedNode:
     @property
     def tip_certificate(self) -> Certificate | None:
         """What the node says of its tip when a connection begins."""
+        if self.is_running:
+            return self.driver.tip.certificate
         return self.disk.certificates[-1] if self.disk.certificates else None
 
     def own_messages(self) -> list[tuple[bytes, Message]]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -337,7 +336,5 @@ def test_a_missing_deadline_and_a_growing_memory_are_noticed(
 
 def test_a_round_that_falls_is_noticed(patched: Patch) -> None:
     count = iter(range(10**9))
-    patched.setattr(
-        Driver, "snapshot", property(lambda _self: SimpleNamespace(height=1, round=10**6 - next(count)))
-    )
+    patched.setattr(Driver, "view", property(lambda _self: (1, 10**6 - next(count))))
     breaks("goes from height and round")
