@@ -75,7 +75,7 @@ from metanode.node.liveness import LiveGate
 from metanode.node.past_heights import PastHeights
 from metanode.node.ports import Clock, ConsensusStore, Network, Reception, Signer, Synchroniser
 from metanode.node.replay import replay
-from metanode.node.silence import Silence, find_silence
+from metanode.node.silence import KeySilence, Silence
 from metanode.node.statistics import Statistics
 from metanode.node.timers import Timers
 from metanode.primitives.types import Address, Hash32, Height, Round
@@ -116,7 +116,6 @@ class Driver:
         self._network = network
         self._synchroniser = synchroniser
         self._clock = clock
-        self._may_sign_without_watermark = may_sign_without_watermark
         self._inputs: deque[Input] = deque()
         self._news = asyncio.Event()
         # Needs no bound: while the disk stands still nothing is released, so the core only adds one for each timeout.
@@ -150,15 +149,11 @@ class Driver:
         self._imports = ImportsAhead()
         self._mode = Mode.SYNCING
         self._halted: ConsensusHalted | None = None
-        self._is_silenced = False
-        """The key does not know what it has signed, and waits until that cannot matter."""
-        self._signs_after_engine = Height(0)
-        """First height above what the execution client held when this life began."""
+        self._silence = KeySilence(signer, may_sign_without_watermark=may_sign_without_watermark)
         self._final = Height(0)
         self._final_moved = asyncio.Event()
         self._upon_decided: list[Callable[[Decided], None]] = []
         self.statistics = Statistics()
-        self.is_key_shared = False  # With another process: this one signs nothing more then.
 
     async def run(self) -> None:
         """Recover, then take part until cancelled; once going on could contradict what is decided, only stay to show why."""
@@ -253,12 +248,6 @@ class Driver:
     def _make_core(self, stored: Stored, head: Height) -> Consensus:
         signer, domain = self._signer, self._rules.domain
         record = ConsensusRecord.decode(stored.record, domain) if stored.record is not None else None
-        silent_until = self._signs_after_engine = Height(head + 1)
-        if signer is not None and signer.watermark is None and not self._may_sign_without_watermark:
-            if signer.is_watermark_lost:
-                log.warning("watermark_lost", address="0x" + signer.address.hex())
-            self._is_silenced = True
-            silent_until = NEVER
         return Consensus(
             rules=self._rules,
             header=stored.header,
@@ -270,7 +259,7 @@ class Driver:
             record=record,
             bodies=[Block.decode(body) for body in stored.bodies],
             heard=stored.heard,
-            silent_until=silent_until,
+            silent_until=self._silence.begin(head),
         )
 
     async def _replay(self, head: Height, until: Height, found: Hash32 | None = None) -> None:
@@ -446,7 +435,12 @@ class Driver:
     @property
     def silence(self) -> Silence | None:
         """Why this node's key signs nothing at the open height."""
-        return find_silence(self._running(), self._signer, waits=self._is_silenced, shared=self.is_key_shared)
+        return self._silence.reason(self._running())
+
+    @property
+    def is_key_shared(self) -> bool:
+        """Tell whether another process was seen to sign with this node's key."""
+        return self._silence.is_key_shared
 
     @property
     def target(self) -> Height:
@@ -534,7 +528,7 @@ class Driver:
                 )
             case KeyInUse():
                 log.error("validator_key_in_use", height=effect.height, round=effect.round)
-                self.is_key_shared = True
+                self._silence.is_key_shared = True
             case Halt():
                 raise ConsensusHalted(effect.reason, effect.fork)
             case _:
@@ -653,7 +647,7 @@ class Driver:
             mode = Mode.CATCHING_UP
         else:
             mode = Mode.LIVE
-        silent_until = self._end_silence(core) if mode is Mode.LIVE else None
+        silent_until = self._silence.find_end(core, self._gate, now) if mode is Mode.LIVE else None
         if mode is not self._mode or silent_until is not None:
             if mode is not self._mode:
                 log.info("mode_changed", mode=mode.value, height=core.height)
@@ -663,28 +657,9 @@ class Driver:
     def _meet_own_key(self, peer: str) -> None:
         """A peer has proven to hold our key: of the two whoever came last signs nothing."""
         if asyncio.get_running_loop().time() < self._gate.waits_until and not self.is_key_shared:
-            self.is_key_shared = True
+            self._silence.is_key_shared = True
             log.error("validator_key_met", peer=peer)
             self._feed(ModeChanged(mode=self._mode, silent_until=NEVER))
-
-    def _end_silence(self, core: Consensus) -> Height | None:
-        """Return from which height a key signs that does not know what it has signed, once; None while that is not known.
-
-        What a former life signed was at or below the height that is open now, if nobody can be ahead: others decide that one, and the next is
-        only listened to, for another process with this key. Where nothing was decided, or we are no member, nothing can be contradicted. A
-        key that has signed nothing counts itself among those who are not ahead only where there are no others, or they had time to come.
-        """
-        if not self._is_silenced or self.is_key_shared:
-            return None
-        is_alone = len(core.electorate.validators) == 1
-        counts_own = is_alone or asyncio.get_running_loop().time() >= self._gate.waits_until
-        if not self._gate.is_certain(core.tip.header.height, core.electorate, counts_own=counts_own):
-            return None
-        self._is_silenced = False
-        may_have_signed = core.height > 1 and core.own in core.electorate.validators
-        first = max(Height(core.height + (2 if may_have_signed else 0)), self._signs_after_engine)
-        log.info("signing_begins", height=first)
-        return first
 
     def _wake_importers(self) -> None:
         self._final_moved.set()
