@@ -17,6 +17,7 @@ TEXT = "text of an operator or a caller, with tests of its own beside it"
 ELSEWHERE = {
     "metanode.crypto.addresses:parse_address": TEXT,
     "metanode.primitives.hexadecimal:decode_data": TEXT,
+    "metanode.primitives.json_text:parse_json": TEXT,
     "metanode.primitives.hexadecimal:decode_quantity": TEXT,
     "metanode.primitives.units:parse_tokens": TEXT,
     "metanode.p2p.rlpx.frames:FrameCodec.decode_header": "behind a MAC: tests/unit/p2p/rlpx/test_connection.py",

@@ -35,6 +35,7 @@ from metanode.crypto.addresses import format_address, parse_address
 from metanode.crypto.hashing import keccak256
 from metanode.errors import InvalidGenesis, InvalidInput
 from metanode.primitives import hexadecimal, rlp
+from metanode.primitives.json_text import parse_json
 from metanode.primitives.types import ZERO_ADDRESS, ZERO_HASH, Address, Hash32, Height, Round
 
 BASE_FEE_DEFAULT: Final = 10**9
@@ -115,7 +116,7 @@ def parse_genesis(text: bytes | str, *, state_root: Hash32 | None = None) -> Gen
     `state_root` spares the computation for an allocation of millions, when the engine has done it.
     """
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise InvalidGenesis(f"genesis: expected JSON: {error}") from error
     found = _Problems()
