@@ -61,14 +61,24 @@ def remove_namespace(name: str) -> None:
 
 
 def clean() -> list[str]:
-    """Remove what runs that are gone have left; what it was."""
+    """Remove what runs that are gone have left; what it was. Another run may be doing the same in this moment."""
     removed = []
     for name in owned_namespaces():
         if is_stale(name):
-            remove_namespace(name)
+            try:
+                remove_namespace(name)
+            except OSError:
+                if name in owned_namespaces():
+                    raise
+                continue
             removed.append(name)
     for name, place in owned_mounts():
         if is_stale(name):
-            run("umount", "--lazy", place)
+            try:
+                run("umount", "--lazy", place)
+            except OSError:
+                if (name, place) in owned_mounts():
+                    raise
+                continue
             removed.append(f"{name} at {place}")
     return removed
