@@ -363,7 +363,9 @@ def vote_twice(network: Doctored, index: int, key: PrivateKey, height: int) -> N
                 place = {"height": Height(height), "round": Round(0), "block_hash": Hash32(content * 32)}
                 message = Prepare(**place, author=key.address, signature=key.sign(domain.prepare(**place)))
                 stranger.broadcast(wire.encode(message), Priority.VOTE)
-            await asyncio.sleep(0.5)
+            async with asyncio.timeout(20 * slowness()):
+                while not await asyncio.to_thread(network.nodes[index].rpc.call, "ibft_getEvidence"):
+                    await asyncio.sleep(0.05)
             running.cancel()
 
     asyncio.run(talk())

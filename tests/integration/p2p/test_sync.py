@@ -73,7 +73,9 @@ def test_a_node_syncs_from_the_honest_whatever_the_others_do(run, until) -> None
                 original = honest.handlers.blocks
 
                 async def dawdle(first, count, bytes_max, original=original):
-                    await asyncio.sleep(3.0)
+                    await asyncio.sleep(
+                        3.0
+                    )  # What is slow about it: beyond the floor of `fetching`, on real sockets.
                     return await original(first, count, bytes_max)
 
                 honest.handlers.blocks = dawdle
