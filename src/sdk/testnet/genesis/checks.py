@@ -196,13 +196,7 @@ def _check_validators(found: _Problems, config: GenesisConfig) -> None:
         where = f"initial_validators[{index}]"
         if not found.is_one(validator, ValidatorConfig, where):
             continue
-        address = found.read_address(validator.address, f"{where}.address")
-        if address is not None:
-            if address in seen:
-                found.sentences.append(
-                    f"{where}.address: {format_address(address)} is the same as initial_validators[{seen[address]}].address"
-                )
-            seen.setdefault(address, index)
+        address = _read_distinct(found, validator.address, "initial_validators", index, seen)
         _check_public_key(found, validator.public_key, address, where)
         _check_name(found, validator.name, f"{where}.name")
         if found.is_number(validator.stake, 0, SUPPLY_TOKENS_MAX, f"{where}.stake", " of tokens"):
@@ -224,6 +218,18 @@ def _check_validators(found: _Problems, config: GenesisConfig) -> None:
         found.sentences.append(
             f"initial_validators: expected stakes below 2^60 tokens together, as their votes are counted in 64 bits, found {total}"
         )
+
+
+def _read_distinct(
+    found: _Problems, text: object, name: str, index: int, seen: dict[Address, int]
+) -> Address | None:
+    """Return the address of an entry of a list, and note it when another entry has it too."""
+    address = found.read_address(text, f"{name}[{index}].address")
+    if address is not None and (first := seen.setdefault(address, index)) != index:
+        found.sentences.append(
+            f"{name}[{index}].address: {format_address(address)} is the same as {name}[{first}].address"
+        )
+    return address
 
 
 def _check_public_key(found: _Problems, value: object, address: Address | None, where: str) -> None:
@@ -264,17 +270,11 @@ def _check_accounts(found: _Problems, config: GenesisConfig) -> None:
         where = f"initial_accounts[{index}]"
         if not found.is_one(account, AccountConfig, where):
             continue
-        address = found.read_address(account.address, f"{where}.address")
-        if address is not None:
-            if address in seen:
-                found.sentences.append(
-                    f"{where}.address: {format_address(address)} is the same as initial_accounts[{seen[address]}].address"
-                )
-            seen.setdefault(address, index)
-            if address in contracts:
-                found.sentences.append(
-                    f"{where}.address: {format_address(address)} belongs to a contract of every network, {contracts[address]}"
-                )
+        address = _read_distinct(found, account.address, "initial_accounts", index, seen)
+        if address in contracts:
+            found.sentences.append(
+                f"{where}.address: {format_address(address)} belongs to a contract of every network, {contracts[address]}"
+            )
         if found.is_number(account.balance, 0, BALANCE_GWEI_MAX, f"{where}.balance", " of gwei"):
             total_gwei += account.balance
         found.is_number(account.nonce, 0, 2**64 - 2, f"{where}.nonce")
