@@ -1,7 +1,7 @@
 """Writes the pages of docs/reference that say what the code says: `python tools/reference.py` (`make docs`).
 
 configuration.md from the configuration's model, metrics.md from the registry of metrics, logs.md from the catalogue of events, cli.md from the commands' own
-declarations. A test compares the files with what this would write.
+declarations, json-rpc.md and openrpc.json from those of the methods, in the compiled engine and here. A test compares the files with what this would write.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ import typer.main
 from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from pydantic import BaseModel, SecretStr
 
+from metanode import _engine
 from metanode.cli.program import app
 from metanode.node.config import AdvertisedAddress, HostPort, NodeConfig
 from metanode.p2p.enode import Enode
 from metanode.primitives.types import Address
+from metanode.rpc.admin import NodeAdministration, admin_methods
+from metanode.rpc.ibft import ChainReader, ibft_methods
+from metanode.rpc.method import declarations
 from metanode.telemetry.events import GROUPS
 from metanode.telemetry.metrics import node_metrics
 
@@ -71,15 +75,66 @@ What goes wrong is one sentence on stderr and exit code 1; a wrong option is exi
 nothing else; progress and warnings go to stderr. This page is generated from the code (`make docs`).
 """
 
+JSON_RPC_INTRODUCTION = """\
+# JSON-RPC methods
+
+Every method that a node answers, by namespace. Which listener offers which namespace, how blocks, calls, filters and subscriptions behave, limits
+and error codes: [json-rpc-server.md](json-rpc-server.md). The same as an OpenRPC document for programs: [openrpc.json](openrpc.json); `rpc_discover` gives
+the document of the listener that is asked. `?` marks a parameter that may be left out, `[]` an array. This page is generated from the code
+(`make docs`).
+"""
+
 
 def pages() -> dict[Path, str]:
     """Every generated page by its file."""
+    document = openrpc()
     return {
+        REFERENCE / "openrpc.json": json.dumps(document, indent=1) + "\n",
+        REFERENCE / "json-rpc.md": json_rpc_page(document),
         REFERENCE / "configuration.md": configuration_page(),
         REFERENCE / "metrics.md": metrics_page(),
         REFERENCE / "logs.md": logs_page(),
         REFERENCE / "cli.md": cli_page(),
     }
+
+
+def openrpc() -> dict[str, Any]:
+    """The OpenRPC document of all that a node answers."""
+    # The methods are only described here, not called.
+    chain, node = typing.cast("ChainReader", None), typing.cast("NodeAdministration", None)
+    ours = {**ibft_methods(chain), **admin_methods(node)}
+    document: dict[str, Any] = json.loads(_engine.openrpc_document(declarations(ours)))
+    return document
+
+
+def json_rpc_page(document: dict[str, Any]) -> str:
+    """The page of JSON-RPC methods."""
+    namespaces: dict[str, list[dict[str, Any]]] = {}
+    for method in document["methods"]:
+        namespaces.setdefault(method["tags"][0]["name"], []).append(method)
+    parts = [JSON_RPC_INTRODUCTION]
+    for namespace, methods in namespaces.items():
+        parts.append(f"## `{namespace}_`\n\n| method | parameters | result | |\n|---|---|---|---|")
+        parts.extend(_method_row(method) for method in methods)
+        parts.append("")
+    parts.append("## Types\n\n| type | |\n|---|---|")
+    parts.extend(_type_row(name, schema) for name, schema in document["components"]["schemas"].items())
+    return "\n".join(parts) + "\n"
+
+
+def _method_row(method: dict[str, Any]) -> str:
+    parameters, _, result = method["x-signature"].removeprefix("(").partition(") -> ")
+    shown = [f"`{text}`" if text else "" for text in (parameters, result)]
+    parameters, result = (text.replace("|", "\\|") for text in shown)
+    return f"| `{method['name']}` | {parameters} | {result} | {method['summary']} |"
+
+
+def _type_row(name: str, schema: dict[str, Any]) -> str:
+    required = schema.get("required", [])
+    fields = [f"`{key}`" if key in required else f"`{key}?`" for key in schema.get("properties", {})]
+    choices = [f"`{choice}`" for choice in schema.get("enum", [])]
+    description = schema.get("description", schema.get("type", ""))
+    return f"| `{name}` | {' '.join([description, ', '.join(fields or choices)]).strip()} |"
 
 
 def metrics_page() -> str:

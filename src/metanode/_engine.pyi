@@ -21,7 +21,10 @@ __all__ = [
     "RpcServer",
     "StorageError",
     "Transactions",
+    "openrpc_document",
 ]
+
+def openrpc_document(methods: list[tuple[str, str, str]]) -> bytes: ...
 
 class EngineError(Exception): ...
 class NotFound(EngineError): ...
@@ -142,7 +145,7 @@ class RpcServer:
     def start(
         config: bytes,
         engine: Engine | None,
-        methods: list[str],
+        methods: list[tuple[str, str, str]],
         callback: Callable[[int, str, str, str, bytes], object],
     ) -> RpcServer: ...
     def addresses(self) -> list[tuple[str, int]]: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -42,6 +43,21 @@ def test_the_generated_pages_are_what_the_code_says() -> None:
     ]
 
     assert stale == [], "run: make docs"
+
+
+def test_every_json_rpc_method_says_what_it_takes_and_gives() -> None:
+    document = json.loads((ROOT / "docs" / "reference" / "openrpc.json").read_text())
+    methods = {method["name"]: method for method in document["methods"]}
+    page = (ROOT / "docs" / "reference" / "json-rpc.md").read_text()
+
+    assert len(methods) == len(document["methods"]) > 70
+    assert {method["name"].partition("_")[0] for method in document["methods"]} >= {
+        "eth", "debug", "txpool", "net", "web3", "rpc", "ibft", "admin",
+    }  # fmt: skip
+    for name, method in methods.items():
+        assert method["summary"].endswith("."), name
+        assert method["result"]["schema"], name
+        assert f"| `{name}` |" in page
 
 
 def test_every_configuration_key_is_described() -> None:

@@ -7,6 +7,7 @@
 use pyo3::prelude::*;
 
 mod convert;
+mod declarations;
 mod engine;
 mod errors;
 mod events;
@@ -23,6 +24,7 @@ mod _engine {
 
     #[pymodule_export]
     use crate::{
+        declarations::openrpc_document,
         engine::{Built, Engine, Head},
         events::{Events, Transactions},
         restoration::Restoration,

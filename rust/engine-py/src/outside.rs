@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rpc::{Answer, Forwarded, Outside, Reply};
+use rpc::{Answer, Declaration, Forwarded, Outside, Reply};
 use std::collections::HashMap;
 
 /// Requests that wait for Python at once: each may be a task of the event loop, so not thousands.
@@ -31,7 +31,7 @@ struct Asked {
 
 /// Requests that Python has not answered yet.
 pub(crate) struct Unanswered {
-    methods: Vec<String>,
+    methods: Vec<Declaration>,
     replies: Mutex<HashMap<u64, Reply>>,
     next_id: AtomicU64,
     /// `None` once the server has stopped, which ends the thread that asks.
@@ -39,7 +39,7 @@ pub(crate) struct Unanswered {
 }
 
 impl Unanswered {
-    pub(crate) fn new(methods: Vec<String>) -> (Arc<Self>, Receiver<Question>) {
+    pub(crate) fn new(methods: Vec<Declaration>) -> (Arc<Self>, Receiver<Question>) {
         let (questions, asked) = bounded(UNANSWERED_MAX);
         let table = Self {
             methods,
@@ -71,7 +71,7 @@ impl Unanswered {
 pub(crate) struct ToPython(pub(crate) Arc<Unanswered>);
 
 impl Outside for ToPython {
-    fn names(&self) -> Vec<String> {
+    fn declarations(&self) -> Vec<Declaration> {
         self.0.methods.clone()
     }
 

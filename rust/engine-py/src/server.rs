@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use rpc::{Event, Head, Methods, NoMethods, Pending, RpcError, Server, StartError};
 use serde_json::value::RawValue;
 
+use crate::declarations::{Declared, declarations};
 use crate::engine::Engine;
 use crate::outside::{ToPython, Unanswered, ask_python};
 use crate::server_config::Settings;
@@ -29,20 +30,20 @@ pub(crate) struct RpcServer {
 
 #[pymethods]
 impl RpcServer {
-    /// Listens and serves. `callback(id, listener, peer, method, params)` is called for `methods` and must not block;
-    /// one that the engine has too goes to the callback.
+    /// Listens and serves. `callback(id, listener, peer, method, params)` is called for `methods`, each (name, signature,
+    /// summary), and must not block; one that the engine has too goes to the callback.
     #[staticmethod]
     #[pyo3(signature = (config, engine, methods, callback))]
     fn start(
         py: Python<'_>,
         config: &[u8],
         engine: Option<&Engine>,
-        methods: Vec<String>,
+        methods: Vec<Declared>,
         callback: Py<PyAny>,
     ) -> PyResult<Self> {
         let config = Settings::decode(config).map_err(to_python)?;
         let engine = engine.map(Engine::opened).transpose()?;
-        let (unanswered, questions) = Unanswered::new(methods);
+        let (unanswered, questions) = Unanswered::new(declarations(methods));
         let answering: Arc<dyn Methods> = match &engine {
             Some(engine) => Arc::new(EngineMethods(Arc::clone(&engine.api))),
             None => Arc::new(NoMethods),

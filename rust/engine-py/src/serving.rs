@@ -8,15 +8,15 @@ use engine::EngineEvent;
 use engine::api::Api;
 use engine::pool::PooledTransaction;
 use engine::store::StoredBlock;
-use rpc::{Answer, Cost, Event, Head, Methods, Pending, RpcError, Server};
+use rpc::{Answer, Cost, Declaration, Event, Head, Methods, Pending, RpcError, Server};
 use serde_json::value::{RawValue, to_raw_value};
 
 /// The engine's methods for the server.
 pub(crate) struct EngineMethods(pub(crate) Arc<Api>);
 
 impl Methods for EngineMethods {
-    fn names(&self) -> Vec<String> {
-        Api::methods().map(str::to_owned).collect()
+    fn declarations(&self) -> Vec<Declaration> {
+        Api::declarations().cloned().collect()
     }
 
     fn cost(&self, method: &str) -> Cost {

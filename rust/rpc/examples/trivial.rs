@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc::{
-    Answer, Cost, Limits, ListenerConfig, Methods, NoOutside, RpcError, Server, ServerConfig,
+    Answer, Cost, Declaration, Limits, ListenerConfig, Methods, NoOutside, RpcError, Server,
+    ServerConfig,
 };
 use serde_json::value::RawValue;
 
@@ -15,14 +16,14 @@ struct Trivial {
 }
 
 impl Methods for Trivial {
-    fn names(&self) -> Vec<String> {
+    fn declarations(&self) -> Vec<Declaration> {
         [
             "eth_getBalance",
             "eth_getBlockByNumber",
             "eth_call",
             "eth_sendRawTransaction",
         ]
-        .map(str::to_owned)
+        .map(|name| Declaration::new(name, "(argument?: Any) -> Any", "A trivial answer."))
         .to_vec()
     }
 

@@ -10,6 +10,7 @@ use alloy_primitives::map::HashSet;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde_json::value::RawValue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -17,6 +18,7 @@ use crate::access::{AllowList, namespace, namespaces};
 use crate::activity::{Activity, Watched};
 use crate::address::{Address, Addresses};
 use crate::config::{Limits, ListenerConfig, ListenerKind};
+use crate::error::StartError;
 use crate::ids::Identifiers;
 use crate::router::Router;
 use crate::statistics::Held;
@@ -54,18 +56,27 @@ pub(crate) struct Listener {
     pub(crate) websocket_origins: AllowList,
     /// The answer of `rpc_modules`.
     pub(crate) modules: BTreeMap<String, &'static str>,
+    /// The answer of `rpc_discover`.
+    pub(crate) document: Box<RawValue>,
     methods: HashSet<Arc<str>>,
     places: Arc<Semaphore>,
 }
 
 impl Listener {
-    pub(crate) fn new(config: &ListenerConfig, router: &Router, places: Arc<Semaphore>) -> Self {
+    pub(crate) fn new(
+        config: &ListenerConfig,
+        router: &Router,
+        places: Arc<Semaphore>,
+    ) -> Result<Self, StartError> {
         let methods = router.offered(config.kind, &namespaces(config));
         let modules = methods
             .iter()
             .map(|name| (namespace(name).to_owned(), "1.0"))
             .collect();
-        Self {
+        let document = router
+            .document(&methods)
+            .map_err(|error| StartError::Configuration(error.to_string()))?;
+        Ok(Self {
             kind: config.kind,
             http: config.http,
             websocket: config.websocket,
@@ -78,9 +89,10 @@ impl Listener {
                     .unwrap_or(&config.cors_origins),
             ),
             modules,
+            document,
             methods,
             places,
-        }
+        })
     }
 
     /// Whether `method`, a name the router knows, may be called here.

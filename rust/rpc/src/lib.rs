@@ -23,6 +23,7 @@ mod http;
 mod ids;
 mod lanes;
 mod methods;
+mod own;
 mod priority;
 mod router;
 mod server;
@@ -35,6 +36,8 @@ pub use config::{Limits, ListenerConfig, ListenerKind, Network, ServerConfig};
 pub use error::{RpcError, StartError};
 pub use event::{Event, Head, Interest, Pending};
 pub use methods::{Answer, Cost, Forwarded, Methods, NoMethods, NoOutside, Outside, Reply};
+pub use openrpc::Declaration;
+pub use own::own_declarations;
 pub use server::Server;
 pub use statistics::{
     BATCH_BOUNDS, BatchStatistics, DURATION_BOUNDS_US, ERROR_CODES, MethodStatistics,

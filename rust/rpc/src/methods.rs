@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use openrpc::Declaration;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
@@ -25,9 +26,9 @@ pub enum Cost {
 /// Stateless methods answered in this process without Python, such as the engine's `eth_` API.
 pub trait Methods: Send + Sync + 'static {
     /// Every method this side answers.
-    fn names(&self) -> Vec<String>;
+    fn declarations(&self) -> Vec<Declaration>;
 
-    /// Where `method`, one of `names`, runs.
+    /// Where `method`, one of those declared, runs.
     fn cost(&self, method: &str) -> Cost;
 
     /// Number of the newest block that `call` shows. Who subscribes or makes a filter now is told of later ones only,
@@ -49,7 +50,7 @@ pub trait Methods: Send + Sync + 'static {
 /// Methods whose handlers live outside the server, behind a bounded queue.
 pub trait Outside: Send + Sync + 'static {
     /// Every method this side answers; one that `Methods` has too is answered here.
-    fn names(&self) -> Vec<String>;
+    fn declarations(&self) -> Vec<Declaration>;
 
     /// Takes a request without waiting; gives it back when the queue is full.
     fn forward(&self, request: Forwarded) -> Result<(), Forwarded>;
@@ -58,7 +59,7 @@ pub trait Outside: Send + Sync + 'static {
 /// A request on its way to an outside handler.
 #[derive(Debug)]
 pub struct Forwarded {
-    /// The method's name, one of `Outside::names`.
+    /// The method's name, one of `Outside::declarations`.
     pub method: String,
     /// The parameters as they were sent.
     pub params: Option<Box<RawValue>>,
@@ -91,7 +92,7 @@ impl Reply {
 pub struct NoMethods;
 
 impl Methods for NoMethods {
-    fn names(&self) -> Vec<String> {
+    fn declarations(&self) -> Vec<Declaration> {
         Vec::new()
     }
 
@@ -114,7 +115,7 @@ impl Methods for NoMethods {
 pub struct NoOutside;
 
 impl Outside for NoOutside {
-    fn names(&self) -> Vec<String> {
+    fn declarations(&self) -> Vec<Declaration> {
         Vec::new()
     }
 

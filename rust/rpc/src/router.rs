@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use alloy_primitives::map::{HashMap, HashSet};
 use alloy_primitives::{Bytes, keccak256};
+use openrpc::{Declaration, Malformed};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -19,6 +20,7 @@ use crate::error::{LIMIT_EXCEEDED, METHOD_NOT_FOUND, RpcError};
 use crate::filters::Filters;
 use crate::lanes::{Lanes, call_guarded};
 use crate::methods::{Answer, Cost, Forwarded, Methods, Outside, Reply};
+use crate::own::{OWN_METHODS, Own};
 use crate::session::Session;
 use crate::statistics::{Counters, Failure, Held, MethodCounters, MethodStatistics, Transport};
 
@@ -37,45 +39,10 @@ enum Answerer {
     Outside,
 }
 
-/// What the server answers by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Own {
-    ClientVersion,
-    Sha3,
-    NetworkId,
-    Listening,
-    PeerCount,
-    Modules,
-    NewFilter,
-    NewBlockFilter,
-    NewPendingFilter,
-    FilterChanges,
-    FilterLogs,
-    UninstallFilter,
-    Subscribe,
-    Unsubscribe,
-}
-
-const OWN_METHODS: [(&str, Own); 14] = [
-    ("web3_clientVersion", Own::ClientVersion),
-    ("web3_sha3", Own::Sha3),
-    ("net_version", Own::NetworkId),
-    ("net_listening", Own::Listening),
-    ("net_peerCount", Own::PeerCount),
-    ("rpc_modules", Own::Modules),
-    ("eth_newFilter", Own::NewFilter),
-    ("eth_newBlockFilter", Own::NewBlockFilter),
-    ("eth_newPendingTransactionFilter", Own::NewPendingFilter),
-    ("eth_getFilterChanges", Own::FilterChanges),
-    ("eth_getFilterLogs", Own::FilterLogs),
-    ("eth_uninstallFilter", Own::UninstallFilter),
-    ("eth_subscribe", Own::Subscribe),
-    ("eth_unsubscribe", Own::Unsubscribe),
-];
-
 /// One method and its counters.
 struct Route {
     name: Arc<str>,
+    declaration: Declaration,
     answerer: Answerer,
     counters: MethodCounters,
 }
@@ -152,25 +119,27 @@ impl Router {
         filters: Filters,
     ) -> Self {
         let mut routes = HashMap::default();
-        let mut add = |name: &str, answerer| {
-            let name: Arc<str> = name.into();
+        let mut add = |declaration: Declaration, answerer| {
+            let name: Arc<str> = (*declaration.name).into();
             routes.insert(
                 Arc::clone(&name),
                 Route {
                     name,
+                    declaration,
                     answerer,
                     counters: MethodCounters::default(),
                 },
             );
         };
-        for name in methods.names() {
-            add(&name, Answerer::Methods(methods.cost(&name)));
+        for declaration in methods.declarations() {
+            let cost = methods.cost(&declaration.name);
+            add(declaration, Answerer::Methods(cost));
         }
-        for name in outside.names() {
-            add(&name, Answerer::Outside);
+        for declaration in outside.declarations() {
+            add(declaration, Answerer::Outside);
         }
-        for (name, own) in OWN_METHODS {
-            add(name, Answerer::Own(own));
+        for (own, declaration) in OWN_METHODS {
+            add(declaration, Answerer::Own(own));
         }
         let (unknown, counters) = (MethodCounters::default(), Counters::default());
         Self {
@@ -198,6 +167,17 @@ impl Router {
             .filter(|name| is_offered(name, kind, namespaces))
             .cloned()
             .collect()
+    }
+
+    /// The OpenRPC document of these methods.
+    pub(crate) fn document(&self, names: &HashSet<Arc<str>>) -> Result<Box<RawValue>, Malformed> {
+        let declarations: Vec<Declaration> = names
+            .iter()
+            .filter_map(|name| self.routes.get(name))
+            .map(|route| route.declaration.clone())
+            .collect();
+        let document = openrpc::document(&declarations)?;
+        Ok(to_raw_value(&document).unwrap_or_default())
     }
 
     pub(crate) fn method_statistics(&self) -> Vec<MethodStatistics> {
@@ -426,6 +406,7 @@ impl Router {
             Own::Listening => json(&facts.listening.load(Relaxed)),
             Own::PeerCount => json(&format!("0x{:x}", facts.peers.load(Relaxed))),
             Own::Modules => json(&caller.connection.listener.modules),
+            Own::Discover => Ok(caller.connection.listener.document.clone()),
             Own::NewFilter => self.new_filter(caller, call, now),
             Own::NewBlockFilter => self.add_filter(Topic::Heads, None, caller, now),
             Own::NewPendingFilter => Topic::of_pending_filter(call.params)

@@ -96,10 +96,8 @@ impl Server {
                 address: listener.address,
                 source,
             })?);
-            bound.push((
-                sockets,
-                Arc::new(Listener::new(listener, &shared.router, Arc::clone(places))),
-            ));
+            let listener = Listener::new(listener, &shared.router, Arc::clone(places))?;
+            bound.push((sockets, Arc::new(listener)));
         }
         let (events, incoming) = bounded(config.limits.events_queued_max);
         let teller = Arc::clone(&shared);

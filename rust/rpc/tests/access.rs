@@ -72,6 +72,24 @@ fn each_listener_offers_its_namespaces_and_hides_the_rest() {
     );
     assert_eq!(modules(2)["admin"], json!("1.0"));
     assert!(modules(1)["admin"].is_null());
+
+    let documented = |index: usize| -> Vec<String> {
+        let document = call(server.addresses()[index], "rpc_discover", &json!([]));
+        let methods = document["result"]["methods"].as_array().cloned();
+        let name = |method: &serde_json::Value| method["name"].as_str().unwrap().to_owned();
+        methods.unwrap().iter().map(name).collect()
+    };
+    for (index, (debug, admin)) in [(false, false), (true, false), (true, true)]
+        .into_iter()
+        .enumerate()
+    {
+        let names = documented(index);
+        let has = |name: &str| names.iter().any(|one| one == name);
+        assert!(has("eth_echo") && has("rpc_discover") && has("ibft_getPendingVotes"));
+        assert_eq!(has("debug_thing"), debug, "{names:?}");
+        assert_eq!(has("admin_peers"), admin, "{names:?}");
+        assert!(!has("personal_sign"));
+    }
 }
 
 /// Row 6, first half.

@@ -266,9 +266,9 @@ async def _run(inputs: _Inputs) -> None:
             tasks.create_task(_gossip(execution, network), name="gossip")
             tasks.create_task(services.run(), name="services")
             rpc_config = _rpc_config(inputs, client=client)
-            handlers = {**ibft_methods(chain), **admin_methods(administration)}
+            methods = {**ibft_methods(chain), **admin_methods(administration)}
             server = await stack.enter_async_context(
-                open_server(rpc_config, handlers, engine=execution.engine)
+                open_server(rpc_config, methods, engine=execution.engine)
             )
             measurements.rpc = server
             tasks.create_task(_watch(server, network, measurements), name="watch")

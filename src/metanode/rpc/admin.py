@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from metanode.rpc import parameters
 from metanode.rpc.errors import InvalidParams
+from metanode.rpc.method import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-
-    Handler = Callable[[Sequence[Any]], Awaitable[Any]]
+    from collections.abc import Mapping, Sequence
 
 
 class NodeAdministration(Protocol):
@@ -29,14 +28,32 @@ class NodeAdministration(Protocol):
         """Disconnect and forget a peer; False when it was not known. Raises InvalidInput."""
 
 
-def admin_methods(node: NodeAdministration) -> dict[str, Handler]:
+def admin_methods(node: NodeAdministration) -> dict[str, Method]:
     """Every method by its name."""
     methods = _AdminMethods(node)
     return {
-        "admin_nodeInfo": methods.node_info,
-        "admin_peers": methods.peers,
-        "admin_addPeer": methods.add_peer,
-        "admin_removePeer": methods.remove_peer,
+        "admin_nodeInfo": Method(
+            "() -> NodeInfo",
+            "This node as geth shows one, and `status` as in `/api/v1/status`.",
+            methods.node_info,
+        ),
+        "admin_peers": Method(
+            "() -> Peer[]",
+            "Connected peers as geth shows them; `protocols.mtn` has `height`, `validator` (proven, or `null`), "
+            "`clockSkewMs`, `roundTripMs`, `connectedSeconds`.",
+            methods.peers,
+        ),
+        "admin_addPeer": Method(
+            "(enode: Enode) -> Boolean",
+            "Connects to a peer, and again whenever the connection is lost.",
+            methods.add_peer,
+        ),
+        "admin_removePeer": Method(
+            "(enode: Enode) -> Boolean",
+            "Keeps a peer connected no longer; whether it was kept. Validators of the set connect to each other all "
+            "the same.",
+            methods.remove_peer,
+        ),
     }
 
 

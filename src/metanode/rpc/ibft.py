@@ -1,7 +1,7 @@
 """`ibft_*`: the six methods of Besu, and ours that explain what consensus is doing.
 
 Reading methods answer on every listener; the two that change this node's votes only on the private one. Besu's
-behaviour is described in its reference for the IBFT API; ours in docs/reference/json-rpc.md.
+behaviour is described in its reference for the IBFT API; ours in docs/reference/json-rpc.md and json-rpc-server.md.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from metanode.primitives.hexadecimal import encode_data, encode_quantity
 from metanode.rpc import parameters
 from metanode.rpc.errors import InvalidParams
+from metanode.rpc.method import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from metanode.chain.certificate import Certificate
     from metanode.chain.header import ConsensusHeader
     from metanode.chain.validators import ValidatorSet
     from metanode.primitives.types import Address, Hash32
-
-    Handler = Callable[[Sequence[Any]], Awaitable[Any]]
 
 SIGNER_METRICS_BLOCKS = 100
 """Besu's default range."""
@@ -82,20 +81,54 @@ class ChainReader(Protocol):
         """Where the head stands in its epoch."""
 
 
-def ibft_methods(chain: ChainReader) -> dict[str, Handler]:
+def ibft_methods(chain: ChainReader) -> dict[str, Method]:
     """Every method by its name."""
     methods = _IbftMethods(chain)
     return {
-        "ibft_proposeValidatorVote": methods.propose_validator_vote,
-        "ibft_discardValidatorVote": methods.discard_validator_vote,
-        "ibft_getPendingVotes": methods.get_pending_votes,
-        "ibft_getValidatorsByBlockNumber": methods.get_validators_by_block_number,
-        "ibft_getValidatorsByBlockHash": methods.get_validators_by_block_hash,
-        "ibft_getSignerMetrics": methods.get_signer_metrics,
-        "ibft_getCommitCertificate": methods.get_commit_certificate,
-        "ibft_getConsensusState": methods.get_consensus_state,
-        "ibft_getEvidence": methods.get_evidence,
-        "ibft_getEpochInfo": methods.get_epoch_info,
+        "ibft_proposeValidatorVote": Method(
+            "(validator: Address, add: Boolean, options?: VoteOptions) -> Boolean",
+            "Votes in the blocks that this node proposes. To add somebody is refused unless it is connected, has proved "
+            "its key and is at the head, or the vote is forced.",
+            methods.propose_validator_vote,
+        ),
+        "ibft_discardValidatorVote": Method(
+            "(validator: Address) -> Boolean", "Votes no longer.", methods.discard_validator_vote
+        ),
+        "ibft_getPendingVotes": Method(
+            "() -> Votes", "This node's own wishes only; `true` adds.", methods.get_pending_votes
+        ),
+        "ibft_getValidatorsByBlockNumber": Method(
+            "(block: BlockNumber) -> Address[] | null",
+            "The validators that decide a block.",
+            methods.get_validators_by_block_number,
+        ),
+        "ibft_getValidatorsByBlockHash": Method(
+            "(hash: Hash) -> Address[] | null",
+            "The validators that decided a block.",
+            methods.get_validators_by_block_hash,
+        ),
+        "ibft_getSignerMetrics": Method(
+            "(from?: BlockNumber, to?: BlockNumber) -> SignerMetric[]",
+            "Who proposed how many blocks, `to` exclusive; by default of the last 100 blocks, at most of 10,000. Validators "
+            "that proposed nothing have `0x0`.",
+            methods.get_signer_metrics,
+        ),
+        "ibft_getCommitCertificate": Method(
+            "(block: BlockNumber) -> CommitCertificate | null",
+            "The commit seals that decided a block.",
+            methods.get_commit_certificate,
+        ),
+        "ibft_getConsensusState": Method(
+            "() -> ConsensusState",
+            "Where the open height stands here, and what was heard of each validator. `metanode doctor` reads it.",
+            methods.get_consensus_state,
+        ),
+        "ibft_getEvidence": Method(
+            "() -> Evidence[]", "The newest 100 proofs that a validator lied.", methods.get_evidence
+        ),
+        "ibft_getEpochInfo": Method(
+            "() -> EpochInfo", "Where the head stands in its epoch.", methods.get_epoch_info
+        ),
     }
 
 

@@ -17,11 +17,12 @@ import structlog
 from metanode import _engine
 from metanode.errors import InvalidInput, Unavailable
 from metanode.rpc.errors import InternalError, InvalidParams, JSONRPCError, NodeFault, RequestTimedOut
+from metanode.rpc.method import declarations
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
-    Handler = Callable[[Sequence[Any]], Awaitable[Any]]
+    from metanode.rpc.method import Method
 
 HANDLER_TIMEOUT_S = 9.0
 """A second less than the caller's, so that the caller hears a reason."""
@@ -92,14 +93,14 @@ class RPCServer:
     """A running server. Belongs to the event loop that opened it; `open_server` makes it."""
 
     def __init__(
-        self, config: RPCServerConfig, handlers: Mapping[str, Handler], engine: _engine.Engine | None
+        self, config: RPCServerConfig, methods: Mapping[str, Method], engine: _engine.Engine | None
     ) -> None:
-        self._handlers = handlers
+        self._methods = methods
         self._tasks = asyncio.TaskGroup()
         self._loop = asyncio.get_running_loop()
         try:
             self._server = _engine.RpcServer.start(
-                config.encode(), engine, list(handlers), self._asked_from_thread
+                config.encode(), engine, declarations(methods), self._asked_from_thread
             )
         except ValueError as error:
             raise InvalidInput(str(error)) from None
@@ -183,7 +184,7 @@ class RPCServer:
             raise InvalidParams("parameters are not an array")
         try:
             async with asyncio.timeout(HANDLER_TIMEOUT_S):
-                result = await self._handlers[method](arguments)
+                result = await self._methods[method].handler(arguments)
         except TimeoutError:
             raise RequestTimedOut("request timed out") from None
         return orjson.dumps(result)
@@ -191,17 +192,17 @@ class RPCServer:
 
 @asynccontextmanager
 async def open_server(
-    config: RPCServerConfig, handlers: Mapping[str, Handler], *, engine: _engine.Engine | None = None
+    config: RPCServerConfig, methods: Mapping[str, Method], *, engine: _engine.Engine | None = None
 ) -> AsyncIterator[RPCServer]:
     """Serve JSON-RPC inside the block; at its end open requests get three seconds, then everything is closed.
 
-    The engine answers its own methods and feeds subscriptions and filters; a handler for one of its methods wins.
+    The engine answers its own methods and feeds subscriptions and filters; one of `methods` that it has too is answered by the handler.
     Without an engine all methods need handlers, and news comes through `publish_head` and `publish_pending`.
 
     Raises:
         InvalidInput: when the configuration cannot be served.
         Unavailable: when an address cannot be listened on.
     """
-    server = RPCServer(config, handlers, engine)
+    server = RPCServer(config, methods, engine)
     async with server._serving():  # noqa: SLF001 - the only door, kept out of the class's public face
         yield server

@@ -52,17 +52,17 @@ JSON = st.recursive(
 @pytest.mark.parametrize("method", ["ibft_getValidatorsByBlockNumber", "ibft_getCommitCertificate"])
 @pytest.mark.parametrize("number", ["0x9", "0x7fffffffffffffff", "0x8000000000000000", "0xffffffffffffffff"])
 def test_a_block_beyond_the_next_is_null(method: str, number: str) -> None:
-    assert asyncio.run(METHODS[method]([number])) is None  # type: ignore[arg-type] # handlers are coroutines
+    assert asyncio.run(METHODS[method].handler([number])) is None  # type: ignore[arg-type] # handlers are coroutines
 
 
 @pytest.mark.parametrize("method", BY_HEIGHT)
 @pytest.mark.parametrize("value", [[], {}, ["latest"], {"blockNumber": "0x1"}, 1, True, 1.5])
 def test_a_block_that_is_no_text_is_an_invalid_argument(method: str, value: Any) -> None:
     with pytest.raises(InvalidParams, match="invalid argument 0: expected text"):
-        asyncio.run(METHODS[method]([value]))  # type: ignore[arg-type] # handlers are coroutines
+        asyncio.run(METHODS[method].handler([value]))  # type: ignore[arg-type] # handlers are coroutines
 
 
 @given(method=st.sampled_from(BY_HEIGHT), params=st.lists(JSON, max_size=3))
 def test_whatever_is_asked_is_answered_or_refused_in_words(method: str, params: list[Any]) -> None:
     with contextlib.suppress(InvalidParams):
-        asyncio.run(METHODS[method](params))  # type: ignore[arg-type] # handlers are coroutines
+        asyncio.run(METHODS[method].handler(params))  # type: ignore[arg-type] # handlers are coroutines

@@ -23,12 +23,14 @@ from metanode.rpc.errors import (
     ServerBusy,
     ServerError,
 )
+from metanode.rpc.method import Method
 from metanode.rpc.server import Listener, RPCLimits, RPCServer, RPCServerConfig, open_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from metanode.rpc.client import JSONRPCClient
+    from metanode.rpc.method import Handler
 
 
 def config(*listeners: Listener, **changes: Any) -> RPCServerConfig:
@@ -65,7 +67,7 @@ async def unwritable(_: Sequence[Any]) -> Any:
     return object()
 
 
-HANDLERS = {
+HANDLERS: Mapping[str, Handler] = {
     "ibft_getPendingVotes": echo,
     "ibft_proposeValidatorVote": votes,
     "ibft_getEvidence": wrong,
@@ -76,12 +78,18 @@ HANDLERS = {
 }
 
 
+def declared(handlers: Mapping[str, Handler]) -> dict[str, Method]:
+    return {
+        name: Method("(argument?: Any) -> Any", "For a test.", handler) for name, handler in handlers.items()
+    }
+
+
 @asynccontextmanager
 async def running(
-    settings: RPCServerConfig | None = None, handlers: Mapping[str, Any] = HANDLERS
+    settings: RPCServerConfig | None = None, handlers: Mapping[str, Handler] = HANDLERS
 ) -> AsyncIterator[tuple[RPCServer, list[JSONRPCClient]]]:
     """A server, and a client for each of its listeners."""
-    async with open_server(settings or config(), handlers) as server:
+    async with open_server(settings or config(), declared(handlers)) as server:
         clients: list[JSONRPCClient] = []
         async with asyncio.timeout(20):
             async with open_clients(server, clients):
@@ -259,7 +267,10 @@ def test_closing_lets_open_requests_end_and_frees_the_port() -> None:
             await asyncio.sleep(0.2)
             return "done"
 
-        async with asyncio.TaskGroup() as tasks, open_server(config(), {"ibft_getEvidence": slow}) as server:
+        async with (
+            asyncio.TaskGroup() as tasks,
+            open_server(config(), declared({"ibft_getEvidence": slow})) as server,
+        ):
             (address, port), *_ = server.addresses
             task = tasks.create_task(ask(f"http://{address}:{port}", "ibft_getEvidence"))
             await begun.wait()

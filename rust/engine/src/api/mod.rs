@@ -1,7 +1,7 @@
 //! The JSON-RPC methods that the engine answers: everything of `eth_` that needs the chain, `txpool_`, `debug_getRaw*`
 //! and the two of `web3_`. Subscriptions, filters and `net_` belong to the server; namespaces of consensus to Python.
 //!
-//! One table names each method once, with its cost, its number of arguments and its handler. A handler reads its
+//! One table a namespace names each method once, with its signature, its cost and its handler. A handler reads its
 //! arguments strictly, looks at one consistent state and gives JSON; nothing here writes but `eth_sendRawTransaction`.
 //! Names and fields follow execution-apis, error texts follow geth. Tracing and simulation will be further rows of the
 //! table and further modules beside `call`.
@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 pub use alloy_rpc_types_eth::SyncInfo;
 use alloy_rpc_types_eth::{Log, SyncStatus};
+use openrpc::Declaration;
 use parking_lot::RwLock;
 use quick_cache::sync::Cache;
 use serde::Serialize;
@@ -108,9 +109,9 @@ impl Api {
             .collect()
     }
 
-    /// The names of all methods, sorted.
-    pub fn methods() -> impl ExactSizeIterator<Item = &'static str> {
-        methods::ALL.iter().map(|method| method.name)
+    /// What all methods take and give, sorted by name.
+    pub fn declarations() -> impl Iterator<Item = &'static Declaration> {
+        methods::all().map(|method| &method.declaration)
     }
 
     /// The cost of a method; `None` for one that is not the engine's.

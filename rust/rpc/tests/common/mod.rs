@@ -12,8 +12,8 @@ use alloy_primitives::{Address, B256, LogData};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use rpc::{
-    Answer, Cost, Event, Forwarded, Head, Limits, ListenerConfig, ListenerKind, Methods, NoOutside,
-    Outside, Pending, RpcError, Server, ServerConfig,
+    Answer, Cost, Declaration, Event, Forwarded, Head, Limits, ListenerConfig, ListenerKind,
+    Methods, NoOutside, Outside, Pending, RpcError, Server, ServerConfig,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub struct Fake {
 }
 
 impl Methods for Fake {
-    fn names(&self) -> Vec<String> {
+    fn declarations(&self) -> Vec<Declaration> {
         let names = [
             "eth_echo",
             "eth_large",
@@ -46,7 +46,7 @@ impl Methods for Fake {
             "personal_sign",
             "eth_both",
         ];
-        names.map(str::to_owned).to_vec()
+        names.map(declared).to_vec()
     }
 
     fn cost(&self, method: &str) -> Cost {
@@ -104,14 +104,14 @@ impl Queue {
 }
 
 impl Outside for Queue {
-    fn names(&self) -> Vec<String> {
+    fn declarations(&self) -> Vec<Declaration> {
         let names = [
             "ibft_getPendingVotes",
             "ibft_proposeValidatorVote",
             "admin_peers",
             "eth_both",
         ];
-        names.map(str::to_owned).to_vec()
+        names.map(declared).to_vec()
     }
 
     fn forward(&self, request: Forwarded) -> Result<(), Forwarded> {
@@ -119,6 +119,11 @@ impl Outside for Queue {
             .try_send(request)
             .map_err(crossbeam_channel::TrySendError::into_inner)
     }
+}
+
+/// A method of which no more is said.
+fn declared(name: &'static str) -> Declaration {
+    Declaration::new(name, "(argument?: Any) -> Any", "A method for tests.")
 }
 
 pub fn raw(json: &str) -> Box<RawValue> {

@@ -116,7 +116,7 @@ fn receipts_and_their_logs_have_the_fields_of_the_official_answers() {
 #[test]
 fn refusals_and_absences_are_those_of_the_official_answers() {
     let node = Node::new();
-    for case in Api::methods().flat_map(cases) {
+    for case in Api::declarations().flat_map(|one| cases(&one.name)) {
         let method = case.request["method"].as_str().expect("a method");
         let params = case.request.get("params").cloned().unwrap_or(json!([]));
         if case.answer["error"]["code"] == -32602 {

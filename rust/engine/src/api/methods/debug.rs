@@ -1,0 +1,31 @@
+//! `debug_`: What is read for debugging.
+
+use super::{Api, Method, read};
+
+/// Sorted by name, for the search.
+pub(super) static METHODS: &[Method] = &[
+    read(
+        "debug_getRawBlock",
+        "(block: BlockId) -> Data",
+        "A block as RLP.",
+        Api::get_raw_block,
+    ),
+    read(
+        "debug_getRawHeader",
+        "(block: BlockId) -> Data",
+        "A header as RLP.",
+        Api::get_raw_header,
+    ),
+    read(
+        "debug_getRawReceipts",
+        "(block: BlockId) -> Data[]",
+        "A block's receipts, each as EIP-2718 bytes.",
+        Api::get_raw_receipts,
+    ),
+    read(
+        "debug_getRawTransaction",
+        "(hash: Hash) -> Data",
+        "A transaction of a block or of the pool as EIP-2718 bytes; `0x` when it is not known.",
+        Api::get_raw_transaction_by_hash,
+    ),
+];
