@@ -56,11 +56,7 @@ def fork_config(network: str, *, chain_id: int = 1) -> dict[str, Any]:
 
 def genesis_of(test: Mapping[str, Any]) -> dict[str, Any]:
     """The genesis file of a blockchain test: the fields of its header, its accounts, its forks and their blob schedule."""
-    config = fork_config(test["network"])
-    for fork, blobs in test.get("config", {}).get("blobSchedule", {}).items():
-        if fork.lower() in _SCHEDULED:
-            entry = {key: int(blobs[key], 16) for key in ("target", "max", "baseFeeUpdateFraction")}
-            config.setdefault("blobSchedule", {})[fork.lower()] = entry
+    config = {**fork_config(test["network"]), "blobSchedule": blob_schedule(test.get("config", {}))}
     header = test["genesisBlockHeader"]
     fields = (
         "nonce", "timestamp", "extraData", "gasLimit", "difficulty", "mixHash", "coinbase",
@@ -70,6 +66,15 @@ def genesis_of(test: Mapping[str, Any]) -> dict[str, Any]:
         "config": config,
         "alloc": test["pre"],
         **{field: header[field] for field in fields if field in header},
+    }
+
+
+def blob_schedule(config: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """The `blobSchedule` of a genesis, from that of a test's `config`."""
+    return {
+        fork.lower(): {key: int(blobs[key], 16) for key in ("target", "max", "baseFeeUpdateFraction")}
+        for fork, blobs in config.get("blobSchedule", {}).items()
+        if fork.lower() in _SCHEDULED
     }
 
 
@@ -95,8 +100,8 @@ def plain_genesis(
 
 @contextmanager
 def opened(genesis: Mapping[str, Any]) -> Iterator[_engine.Engine]:
-    """The engine with a chain in memory."""
-    engine = _engine.Engine.open(json.dumps(genesis).encode(), threads=1)
+    """The engine with a chain in memory, which may begin before the merge."""
+    engine = _engine.Engine.open(json.dumps(genesis).encode(), threads=1, chain_import=True)
     try:
         yield engine
     finally:

@@ -17,9 +17,9 @@ REASON_CHARACTERS_MAX: Final = 160
 HEAD: Final = """# Conformance
 
 The official cases of `vectors.tar.xz` against this code, each through what a node runs: blocks through the engine's `validate` and `finalize`,
-calls through `eth_call`, requests through the JSON-RPC server, keys, RLP and tries through the modules that nodes use. A case is one entry of
-the archive's `MANIFEST.json`, and their number is checked file by file. Checks are beyond that: a chain of another client, and the examples
-in the texts of standards. Written by `make conformance REPORT=1`; `make conformance CASES='ethereum-tests/*'` runs a part.
+transactions on a given state through what runs them in blocks, calls through `eth_call`, requests through the JSON-RPC server, keys, RLP and
+tries through the modules that nodes use. A case is one entry of the archive's `MANIFEST.json`, and their number is checked file by file. Checks
+are beyond that: a chain of another client, and the examples in the texts of standards. Written by `make conformance REPORT=1`; `make conformance CASES='ethereum-tests/*'` runs a part.
 """
 
 

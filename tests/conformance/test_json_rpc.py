@@ -18,6 +18,8 @@ from tests.conformance.verdicts import Mismatch
         ({"a": 1}, {"a": 2}, True, None),
         ({"a": 1}, {"a": "2"}, True, 'a: found 1, expected "2"'),
         ({"a": {}}, {"a": {"b": 1}}, True, "a lacks b"),
+        ({"a": {}}, {"a": {"deleteStrategy": {}}}, True, None),
+        ({"a": {}}, {"a": {"deleteStrategy": {}}}, False, "a lacks deleteStrategy"),
         ({"a": 1, "b": 2}, {"a": 1}, False, "the answer has b too"),
         ({"a": [1]}, {"a": [1, 2]}, False, "a has 1 entries, expected 2"),
         ({"a": [1]}, {"a": [1, 2]}, True, None),

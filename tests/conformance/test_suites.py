@@ -8,11 +8,9 @@ from tests.conformance.running import Judged, Results, judge_work
 from tests.conformance.verdicts import Status
 
 GAPS = {
-    "state tests": 1895,  # no door for one transaction on a given state
-    "transaction tests": 105,  # rules before the merge; two with fees over 128 bits
-    "genesis blocks": 3,  # rules before the merge
-    "precompiles": 17,  # the gas of Byzantium
-    "JSON-RPC (execution-apis)": 122,  # a chain from before the merge
+    "state tests": 18,  # EIP-7610: a contract where storage is already
+    "transaction tests": 2,  # fees over 128 bits
+    "JSON-RPC (execution-apis)": 62,  # eth_simulateV1, debug_trace*, testing_buildBlockV1; a blob transaction for the pool
     "trie neighbours": 1,  # nothing walks the keys of a trie
 }
 """Cases that fail today, by suite. A number here may only go down, and must when cases begin to pass."""

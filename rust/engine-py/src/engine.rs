@@ -155,11 +155,12 @@ fn broken() -> EngineError {
 
 #[pymethods]
 impl Engine {
-    /// Open the chain of a geth-format genesis; `path` None keeps everything in memory.
+    /// Open the chain of a geth-format genesis; `path` None keeps everything in memory. `chain_import` is for chains of others
+    /// that begin before the merge: their blocks are only imported, and their proof of work is not checked.
     #[staticmethod]
     #[pyo3(signature = (genesis, *, path=None, cache_bytes=None, threads=None, history_blocks=None,
                         sync_every_blocks=1, gas_ceiling=None, pool_pending_max=None, pool_queued_max=None,
-                        pool_tip_min_wei=None, client_version="Metanode".to_owned()))]
+                        pool_tip_min_wei=None, client_version="Metanode".to_owned(), chain_import=false))]
     #[expect(
         clippy::too_many_arguments,
         reason = "they are keywords for the caller"
@@ -177,6 +178,7 @@ impl Engine {
         pool_queued_max: Option<usize>,
         pool_tip_min_wei: Option<u128>,
         client_version: String,
+        chain_import: bool,
     ) -> PyResult<Self> {
         let default = EngineConfig::default();
         let config = EngineConfig {
@@ -186,6 +188,7 @@ impl Engine {
             history_blocks,
             sync_every_blocks,
             gas_ceiling: gas_ceiling.unwrap_or(default.gas_ceiling),
+            chain_import,
             pool: PoolConfig {
                 pending_max: pool_pending_max.unwrap_or(default.pool.pending_max),
                 queued_max: pool_queued_max.unwrap_or(default.pool.queued_max),
@@ -283,10 +286,18 @@ impl Engine {
         })
     }
 
-    /// Check every rule of a block and keep it. Raises InvalidBlock, or NotFound when its parent is not known.
-    fn validate(&self, py: Python<'_>, rlp: &[u8], requests: ByteList<'_>) -> PyResult<()> {
-        let requests = byte_list(&requests);
-        self.run(py, |engine| engine.validate(rlp, &requests).map(drop))
+    /// Check every rule of a block and keep it. Raises InvalidBlock, or NotFound when its parent is not known. Without
+    /// `requests` they are those that running the block gives.
+    #[pyo3(signature = (rlp, requests))]
+    fn validate(&self, py: Python<'_>, rlp: &[u8], requests: Option<ByteList<'_>>) -> PyResult<()> {
+        let requests = requests.as_ref().map(byte_list);
+        self.run(py, |engine| {
+            match &requests {
+                Some(requests) => engine.validate(rlp, requests),
+                None => engine.validate_alone(rlp),
+            }
+            .map(drop)
+        })
     }
 
     /// Make a kept block the head.
@@ -307,6 +318,13 @@ impl Engine {
         };
         let blocks: Vec<_> = blocks.iter().map(block).collect();
         self.run(py, |engine| engine.import(&blocks))
+            .map(Head::from)
+    }
+
+    /// Validate and finalize blocks in order, without their requests beside them, as files of chains have them.
+    fn import_chain(&self, py: Python<'_>, blocks: ByteList<'_>) -> PyResult<Head> {
+        let blocks = byte_list(&blocks);
+        self.run(py, |engine| engine.import_alone(&blocks))
             .map(Head::from)
     }
 

@@ -16,6 +16,7 @@ mod restoration;
 mod server;
 mod server_config;
 mod serving;
+mod transition;
 
 /// The compiled part of Metanode.
 #[pymodule]
@@ -29,6 +30,7 @@ mod _engine {
         events::{Events, Transactions},
         restoration::Restoration,
         server::RpcServer,
+        transition::run_transition,
     };
 
     #[pymodule_init]

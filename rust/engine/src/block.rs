@@ -2,17 +2,18 @@
 //!
 //! The decoder is strict: it accepts exactly the bytes that the encoder gives, so a block has one encoding.
 
-use alloy_consensus::{
-    EthereumTxEnvelope, Header, ReceiptEnvelope, TxEip4844Variant, TxEnvelope,
-    transaction::SignerRecoverable,
-};
-use alloy_eips::{eip2718::Decodable2718, eip4895::Withdrawal, eip7685::Requests};
+use alloy_consensus::{Header, ReceiptEnvelope, TxEnvelope};
+use alloy_eips::{eip4895::Withdrawal, eip7685::Requests};
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable, Header as RlpHeader};
 use rayon::prelude::*;
 use revm::database::BundleState;
 
-use crate::{EngineError, Result, trie::StateTrie};
+use crate::{
+    ChainSpec, EngineError, Result,
+    transaction::{self, SenderRules},
+    trie::StateTrie,
+};
 
 /// Below this many transactions a hop to the thread pool costs more than it saves.
 const PARALLEL_TRANSACTIONS_MIN: usize = 8;
@@ -68,25 +69,23 @@ impl Block {
 
     /// Decode a block and recover its senders in parallel, except those that `known` gives by transaction hash.
     pub fn decode(
+        spec: &ChainSpec,
         rlp: &[u8],
         requests: &[Bytes],
         known: &(dyn Fn(&B256) -> Option<Address> + Sync),
         threads: &rayon::ThreadPool,
     ) -> Result<Self> {
         let parts = Parts::split(rlp)?;
+        let rules = SenderRules::at(spec, parts.header.number);
         let decode = |(index, item): (usize, &&[u8])| -> Result<(TxEnvelope, Address)> {
             let transaction = decode_transaction(index, item)?;
             // Asking for the hash here caches it, so that it is computed in parallel in any case.
             let hash = transaction.tx_hash();
             let sender = match known(hash) {
-                Some(sender) => sender,
-                None => transaction.recover_signer().map_err(|error| {
-                    invalid(
-                        "transaction_signature",
-                        format!("transaction {index} ({hash}): {error}"),
-                    )
-                })?,
+                Some(sender) => rules.validate(&transaction).map(|()| sender),
+                None => rules.recover(&transaction),
             };
+            let sender = sender.map_err(|refusal| refusal.of_transaction(index))?;
             Ok((transaction, sender))
         };
         let decoded: Vec<_> = if parts.transactions.len() < PARALLEL_TRANSACTIONS_MIN {
@@ -246,19 +245,12 @@ fn some_or_no(present: bool) -> &'static str {
 }
 
 fn decode_transaction(index: usize, item: &[u8]) -> Result<TxEnvelope> {
-    let fail = |error: String| malformed(format!("transaction {index}: {error}"));
     let mut rest = item;
-    let header = RlpHeader::decode(&mut rest).map_err(|error| fail(error.to_string()))?;
+    let header = RlpHeader::decode(&mut rest)
+        .map_err(|error| malformed(format!("transaction {index}: {error}")))?;
     // A typed transaction is a byte string in the list, a legacy one is a list itself.
     let encoded = if header.list { item } else { rest };
-    let transaction =
-        TxEnvelope::decode_2718_exact(encoded).map_err(|error| fail(error.to_string()))?;
-    if let EthereumTxEnvelope::Eip4844(signed) = &transaction
-        && matches!(signed.tx(), TxEip4844Variant::TxEip4844WithSidecar(_))
-    {
-        return Err(fail("a blob sidecar does not belong in a block".into()));
-    }
-    Ok(transaction)
+    transaction::decode(encoded).map_err(|refusal| refusal.of_transaction(index))
 }
 
 fn list_payload<'a>(buffer: &mut &'a [u8], what: &str) -> Result<&'a [u8]> {
@@ -297,12 +289,15 @@ pub(crate) fn invalid(code: &'static str, detail: String) -> EngineError {
 
 #[cfg(test)]
 mod tests {
-    use alloy_consensus::{TxEip2930, TxEip7702, TxLegacy};
+    use alloy_consensus::{EthereumTxEnvelope, TxEip2930, TxEip7702, TxLegacy};
     use alloy_eips::eip2718::Encodable2718;
     use alloy_primitives::{TxKind, U256};
 
     use super::*;
-    use crate::testing::{Account, CHAIN_ID};
+    use crate::{
+        genesis::GenesisBlock,
+        testing::{Account, CHAIN_ID, genesis_json},
+    };
 
     fn threads() -> rayon::ThreadPool {
         rayon::ThreadPoolBuilder::new()
@@ -367,8 +362,12 @@ mod tests {
         )
     }
 
+    fn spec() -> ChainSpec {
+        GenesisBlock::parse(&genesis_json([])).unwrap().spec
+    }
+
     fn decode(rlp: &[u8]) -> Result<Block> {
-        Block::decode(rlp, &[], &|_| None, &threads())
+        Block::decode(&spec(), rlp, &[], &|_| None, &threads())
     }
 
     #[test]
@@ -394,7 +393,7 @@ mod tests {
         let known = Address::repeat_byte(0x77);
         let first = *block.transactions[0].tx_hash();
         let lookup = |hash: &B256| (*hash == first).then_some(known);
-        let decoded = Block::decode(&block.encode(), &[], &lookup, &threads()).unwrap();
+        let decoded = Block::decode(&spec(), &block.encode(), &[], &lookup, &threads()).unwrap();
         assert_eq!(decoded.senders[0], known);
         assert_eq!(decoded.senders[1..], block.senders[1..]);
     }

@@ -8,16 +8,22 @@ use crate::{
     Block, ChainSpec, Result, block::invalid, header::expect_equal, spec::BLOCK_BYTES_MAX,
 };
 
-/// Check a block's body against its header. The hash of the requests is checked here, their content by execution.
-pub(crate) fn validate_body(spec: &ChainSpec, block: &Block) -> Result<()> {
+/// Check a block's body against its header. The hash of the requests is checked here, if they came with the block, their
+/// content by execution.
+pub(crate) fn validate_body(
+    spec: &ChainSpec,
+    block: &Block,
+    are_requests_given: bool,
+) -> Result<()> {
     validate_size(spec, block)?;
-    if !block.ommers.is_empty() {
-        return Err(invalid(
-            "ommers",
-            format!("the block has {} ommers, expected none", block.ommers.len()),
-        ));
+    expect_equal(
+        "ommers",
+        block.header.ommers_hash,
+        proofs::calculate_ommers_root(&block.ommers),
+    )?;
+    if are_requests_given {
+        validate_requests(block)?;
     }
-    validate_requests(block)?;
     validate_transactions(spec, block)?;
     if let Some(root) = block.header.withdrawals_root {
         expect_equal(

@@ -12,7 +12,7 @@ use alloy_rlp::Encodable;
 use crate::{
     Block, ChainSpec, EngineError, ExecutedBlock, Result,
     execute::{self, ExecutorFactory, Outcome, OutcomeRoots},
-    header::{next_base_fee, next_excess_blob_gas, validate_gas_limit},
+    header::{gas_limit_before, next_base_fee, next_excess_blob_gas, validate_gas_limit},
     overlay::Overlay,
     pool::{BestTransactions, PooledTransaction},
     spec::{BLOCK_BYTES_MAX, EXTRA_DATA_BYTES_MAX},
@@ -69,7 +69,17 @@ pub(crate) fn child_header(
 }
 
 /// Attributes that no valid block could have are the caller's mistake.
-pub(crate) fn validate_attributes(parent: &Header, attributes: &BuildAttributes) -> Result<()> {
+pub(crate) fn validate_attributes(
+    spec: &ChainSpec,
+    parent: &Header,
+    attributes: &BuildAttributes,
+) -> Result<()> {
+    if !spec.is_paris_active_at_block(parent.number.saturating_add(1)) {
+        return Err(EngineError::InvalidInput(format!(
+            "block {} is before the merge: such blocks are imported, not built",
+            parent.number.saturating_add(1)
+        )));
+    }
     if attributes.timestamp <= parent.timestamp {
         return Err(EngineError::InvalidInput(format!(
             "timestamp {} is not after the parent's {}",
@@ -82,7 +92,8 @@ pub(crate) fn validate_attributes(parent: &Header, attributes: &BuildAttributes)
             attributes.extra_data.len()
         )));
     }
-    validate_gas_limit(attributes.gas_limit, parent.gas_limit).map_err(|error| match error {
+    let before = gas_limit_before(spec, parent);
+    validate_gas_limit(attributes.gas_limit, before).map_err(|error| match error {
         EngineError::InvalidBlock { detail, .. } => EngineError::InvalidInput(detail),
         other => other,
     })

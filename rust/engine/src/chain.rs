@@ -55,9 +55,10 @@ pub(crate) struct Undecided {
 }
 
 impl Undecided {
-    fn is(&self, rlp: &[u8], requests: &[Bytes]) -> bool {
+    fn is(&self, rlp: &[u8], requests: Option<&[Bytes]>) -> bool {
         // The hash covers the header only: a body that does not belong to it must not pass for the block.
-        *self.rlp == *rlp && self.executed.block.requests.iter().eq(requests)
+        *self.rlp == *rlp
+            && requests.is_none_or(|requests| self.executed.block.requests.iter().eq(requests))
     }
 }
 
@@ -125,7 +126,7 @@ impl Chain {
         &self,
         hash: B256,
         rlp: &[u8],
-        requests: &[Bytes],
+        requests: Option<&[Bytes]>,
     ) -> Option<Arc<ExecutedBlock>> {
         self.get(hash)
             .filter(|kept| kept.is(rlp, requests))

@@ -22,11 +22,12 @@ use crate::{
     build,
     chain::{Chain, Parent, Tip, Undecided},
     events::{self, EventBus},
-    execute::{self, ExecutorFactory},
+    execute::{self, ExecutorFactory, PostStates},
     genesis::GenesisBlock,
-    header::{next_base_fee, validate_header},
+    header::{expect_equal, next_base_fee, validate_header},
     measure::{Work, WorkStatistics},
     pool::{PoolConfig, PoolHead, TransactionPool, changed_accounts},
+    proof_of_work::{Ancestor, OMMER_GENERATIONS, validate_ommers},
     spec::BLOCK_BYTES_MAX,
     store::{Head, StateChunk, Store, StoreOptions},
 };
@@ -54,6 +55,9 @@ pub struct EngineConfig {
     pub pool: PoolConfig,
     /// Upper bound of gas for a call or an estimate of the api.
     pub gas_ceiling: u64,
+    /// Whether the chain may begin before the merge. Such blocks can only be imported, and their proof of work is not checked:
+    /// never for a network of one's own.
+    pub chain_import: bool,
 }
 
 impl Default for EngineConfig {
@@ -66,6 +70,7 @@ impl Default for EngineConfig {
             sync_every_blocks: 1,
             pool: PoolConfig::default(),
             gas_ceiling: 50_000_000,
+            chain_import: false,
         }
     }
 }
@@ -92,7 +97,9 @@ impl Engine {
     /// Blocks that were durable but not yet applied when the process ended are executed again first.
     pub fn open(genesis_json: &[u8], config: EngineConfig) -> Result<Arc<Self>> {
         let genesis = GenesisBlock::parse(genesis_json)?;
-        if !genesis.spec.is_merged_from_genesis() {
+        if config.chain_import {
+            genesis.spec.validate_merge_block()?;
+        } else if !genesis.spec.is_merged_from_genesis() {
             return Err(EngineError::InvalidInput(
                 "genesis: the chain starts before the merge; expected config.terminalTotalDifficulty 0".into(),
             ));
@@ -178,7 +185,7 @@ impl Engine {
     ) -> Result<Arc<ExecutedBlock>> {
         let started = Instant::now();
         let parent = self.chain.read().parent(parent)?;
-        build::validate_attributes(&parent.header, attributes)?;
+        build::validate_attributes(&self.spec, &parent.header, attributes)?;
         let header = build::child_header(&self.spec, &parent.header, parent.hash, attributes);
         let best = self.pool.best(header.base_fee_per_gas.unwrap_or_default());
         let withdrawals = &attributes.withdrawals;
@@ -216,6 +223,15 @@ impl Engine {
     ///
     /// `InvalidBlock` is the block's fault for every node; `NotFound` means that its parent is not known here.
     pub fn validate(&self, rlp: &[u8], requests: &[Bytes]) -> Result<Arc<ExecutedBlock>> {
+        self.check(rlp, Some(requests))
+    }
+
+    /// The same for a block without its requests beside it: they are those that running it gives.
+    pub fn validate_alone(&self, rlp: &[u8]) -> Result<Arc<ExecutedBlock>> {
+        self.check(rlp, None)
+    }
+
+    fn check(&self, rlp: &[u8], requests: Option<&[Bytes]>) -> Result<Arc<ExecutedBlock>> {
         let started = Instant::now();
         let (header, hash) = Block::header_of(rlp)?;
         let parent = {
@@ -234,7 +250,7 @@ impl Engine {
             ));
         }
         let block = self.decode(rlp, requests)?;
-        let executed = self.run(block, &parent, started.elapsed())?;
+        let executed = self.run(block, requests.is_some(), &parent, started.elapsed())?;
         Ok(self.keep(Bytes::copy_from_slice(rlp), executed))
     }
 
@@ -252,6 +268,21 @@ impl Engine {
     /// Blocks that the chain already has are passed over; another block at a decided number is refused. After an error
     /// the blocks before the bad one are decided.
     pub fn import(&self, blocks: &[(Bytes, Vec<Bytes>)]) -> Result<Head> {
+        let given = blocks
+            .iter()
+            .map(|(rlp, requests)| (rlp, Some(&requests[..])));
+        self.import_each(given)
+    }
+
+    /// The same for blocks without their requests beside them, as files of chains have them.
+    pub fn import_alone(&self, blocks: &[Bytes]) -> Result<Head> {
+        self.import_each(blocks.iter().map(|rlp| (rlp, None)))
+    }
+
+    fn import_each<'a>(
+        &self,
+        blocks: impl Iterator<Item = (&'a Bytes, Option<&'a [Bytes]>)> + Send,
+    ) -> Result<Head> {
         let _deciding = self.deciding.lock();
         let (decoded, to_run) = crossbeam_channel::bounded(IMPORT_BLOCKS_AHEAD);
         let (valid, to_decide) = crossbeam_channel::bounded::<B256>(IMPORT_BLOCKS_AHEAD);
@@ -261,7 +292,7 @@ impl Engine {
                     let started = Instant::now();
                     let block = self.decode(rlp, requests);
                     let is_last = block.is_err();
-                    let block = block.map(|block| (block, rlp, started.elapsed()));
+                    let block = block.map(|block| (block, requests, rlp, started.elapsed()));
                     // The other side is gone after an error of its own.
                     if decoded.send(block).is_err() || is_last {
                         break;
@@ -275,7 +306,7 @@ impl Engine {
             });
             let run = || -> Result<()> {
                 for block in to_run {
-                    let (block, rlp, decoding) = block?;
+                    let (block, requests, rlp, decoding) = block?;
                     let started = Instant::now();
                     if self.is_decided(&block)? {
                         continue;
@@ -283,7 +314,8 @@ impl Engine {
                     let hash = block.hash;
                     let parent = self.chain.read().parent(block.header.parent_hash)?;
                     validate_header(&self.spec, &block.header, &parent.header, parent.hash)?;
-                    let executed = self.run(block, &parent, decoding + started.elapsed())?;
+                    let checked = decoding + started.elapsed();
+                    let executed = self.run(block, requests.is_some(), &parent, checked)?;
                     self.keep(rlp.clone(), executed);
                     if valid.send(hash).is_err() {
                         // Deciding has failed; its error is the one that counts.
@@ -372,10 +404,10 @@ impl Engine {
         let _deciding = self.deciding.lock();
         for (rlp, requests) in self.store.unapplied()? {
             let started = Instant::now();
-            let replayed = self.decode(&rlp, &requests).and_then(|block| {
+            let replayed = self.decode(&rlp, Some(&requests)).and_then(|block| {
                 let parent = self.chain.read().parent(block.header.parent_hash)?;
                 let hash = block.hash;
-                let executed = self.run(block, &parent, started.elapsed())?;
+                let executed = self.run(block, true, &parent, started.elapsed())?;
                 self.keep(rlp.clone(), executed);
                 self.decide(hash, Store::commit)
             });
@@ -392,18 +424,29 @@ impl Engine {
         Ok(())
     }
 
-    fn decode(&self, rlp: &[u8], requests: &[Bytes]) -> Result<Block> {
+    fn decode(&self, rlp: &[u8], requests: Option<&[Bytes]>) -> Result<Block> {
         let known = |hash: &B256| -> Option<Address> { self.pool.sender(hash) };
-        Block::decode(rlp, requests, &known, &self.threads)
+        let requests = requests.unwrap_or_default();
+        Block::decode(&self.spec, rlp, requests, &known, &self.threads)
     }
 
     /// Check body and outcome of a block whose header was checked, which took `checked` so far.
-    fn run(&self, block: Block, parent: &Parent, checked: Duration) -> Result<ExecutedBlock> {
+    fn run(
+        &self,
+        mut block: Block,
+        are_requests_given: bool,
+        parent: &Parent,
+        checked: Duration,
+    ) -> Result<ExecutedBlock> {
         let started = Instant::now();
+        if !block.ommers.is_empty() {
+            validate_ommers(&self.spec, &block, &self.ancestors(parent)?)?;
+        }
         let mut body = Ok(());
+        let post_states = PostStates::new(&self.store, &parent.trie);
         let (outcome, executing) = self.threads.in_place_scope(|scope| {
-            scope.spawn(|_| body = validate_body(&self.spec, &block));
-            let outcome = execute::execute(&self.factory, &parent.overlay, &block);
+            scope.spawn(|_| body = validate_body(&self.spec, &block, are_requests_given));
+            let outcome = execute::execute(&self.factory, &parent.overlay, &block, &post_states);
             (outcome, started.elapsed())
         });
         body?;
@@ -411,6 +454,12 @@ impl Engine {
         let rooting = Instant::now();
         let roots = execute::outcome_roots(&self.store, &self.threads, &parent.trie, &outcome)?;
         let rooted = rooting.elapsed();
+        if !are_requests_given {
+            if let Some(hash) = block.header.requests_hash {
+                expect_equal("requests_hash", hash, outcome.requests.requests_hash())?;
+            }
+            block.requests = outcome.requests.clone();
+        }
         execute::validate_outcome(&block, &outcome, &roots)?;
         let work = &self.work;
         work.record_gas(outcome.gas_used, executing);
@@ -424,6 +473,26 @@ impl Engine {
             bundle: outcome.bundle,
             trie: roots.trie,
         })
+    }
+
+    /// The blocks before a child of `parent` by which its ommers are judged, newest first.
+    fn ancestors(&self, parent: &Parent) -> Result<Vec<Ancestor>> {
+        let undecided = parent.overlay.ancestors();
+        let mut ancestors: Vec<Ancestor> = undecided
+            .iter()
+            .map(|executed| Ancestor::of(&executed.block))
+            .collect();
+        let first = (parent.header.number + 1).saturating_sub(OMMER_GENERATIONS);
+        let decided = first..(parent.header.number + 1).saturating_sub(undecided.len() as u64);
+        for number in decided.rev() {
+            let stored = self
+                .store
+                .block(number)?
+                .ok_or_else(|| EngineError::NotFound(format!("block {number}, for ommers")))?;
+            ancestors.push(Ancestor::of(&stored.block));
+        }
+        ancestors.truncate(OMMER_GENERATIONS as usize);
+        Ok(ancestors)
     }
 
     fn keep(&self, rlp: Bytes, executed: ExecutedBlock) -> Arc<ExecutedBlock> {

@@ -2,13 +2,15 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use alloy_consensus::{Header, ReceiptEnvelope, TxReceipt, proofs, transaction::Recovered};
+use alloy_consensus::{
+    Eip658Value, Header, ReceiptEnvelope, TxEnvelope, TxReceipt, proofs, transaction::Recovered,
+};
 use alloy_eips::{
     eip4895::Withdrawal, eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
     eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, eip7685::Requests,
 };
 use alloy_evm::{
-    EvmEnv, EvmFactory,
+    Evm, EvmEnv, EvmFactory,
     block::{
         BlockExecutionError, BlockExecutionResult, BlockExecutor, BlockExecutorFactory,
         BlockValidationError,
@@ -20,7 +22,7 @@ use alloy_evm::{
     precompiles::PrecompilesMap,
 };
 use alloy_hardforks::EthereumHardforks;
-use alloy_primitives::{B256, Bloom};
+use alloy_primitives::{Address, B256, Bloom};
 use revm::{
     DatabaseRef,
     context_interface::result::InvalidTransaction,
@@ -30,7 +32,8 @@ use revm::{
 
 use crate::{
     Block, ChainSpec, EngineError, Result, block::invalid, deposits::validate_deposit_events,
-    header::expect_equal, overlay::Overlay, store::Store, trie::StateTrie,
+    header::expect_equal, overlay::Overlay, proof_of_work::apply_dao_fork, store::Store,
+    trie::StateTrie,
 };
 
 pub(crate) type ExecutorFactory =
@@ -105,24 +108,51 @@ pub(crate) fn create_executor<'a, 'b: 'a>(
     factory.create_executor(factory.evm_factory().create_evm(state, env), context)
 }
 
+/// Where the state roots between transactions come from, which receipts have before Byzantium.
+#[derive(Debug)]
+pub(crate) struct PostStates<'a> {
+    store: &'a Store,
+    parent: &'a StateTrie,
+}
+
+impl<'a> PostStates<'a> {
+    pub(crate) fn new(store: &'a Store, parent: &'a StateTrie) -> Self {
+        Self { store, parent }
+    }
+
+    fn root_after(&self, bundle: &BundleState) -> Result<B256> {
+        Ok(self.store.root_after(self.parent, bundle)?.root())
+    }
+}
+
 /// Run a block whose header and body were checked.
 pub(crate) fn execute(
     factory: &ExecutorFactory,
     overlay: &Overlay,
     block: &Block,
+    post_states: &PostStates<'_>,
 ) -> Result<Outcome> {
     let spec = factory.spec();
     let mut state = overlay_state(overlay);
-    let context = execution_context(&block.header, &block.withdrawals, block.transactions.len());
+    apply_dao_fork(spec, overlay, &mut state, block.header.number)?;
+    let context = EthBlockExecutionCtx {
+        ommers: &block.ommers,
+        ..execution_context(&block.header, &block.withdrawals, block.transactions.len())
+    };
     let mut executor = create_executor(factory, &mut state, spec.evm_env(&block.header), context);
     executor
         .apply_pre_execution_changes()
         .map_err(|error| fault_or(overlay, error, None))?;
     for (index, (transaction, sender)) in block.transactions.iter().zip(&block.senders).enumerate()
     {
-        executor
-            .execute_transaction(Recovered::new_unchecked(transaction, *sender))
-            .map_err(|error| fault_or(overlay, error, Some(index)))?;
+        run_transaction(
+            &mut executor,
+            overlay,
+            post_states,
+            index,
+            transaction,
+            *sender,
+        )?;
     }
     let result = executor
         .finish()
@@ -131,16 +161,49 @@ pub(crate) fn execute(
     finish(spec, overlay, state, &block.header, result)
 }
 
+/// Run the next transaction of a block, or of a transition.
+pub(crate) fn run_transaction(
+    executor: &mut OverlayExecutor<'_, '_>,
+    overlay: &Overlay,
+    post_states: &PostStates<'_>,
+    index: usize,
+    transaction: &TxEnvelope,
+    sender: Address,
+) -> Result<()> {
+    executor
+        .execute_transaction(Recovered::new_unchecked(transaction, sender))
+        .map_err(|error| fault_or(overlay, error, Some(index)))?;
+    let number = executor.evm.block().number.saturating_to();
+    if !executor.spec.is_byzantium_active_at_block(number) {
+        let state = executor.evm_mut().db_mut();
+        state.merge_transitions(BundleRetention::PlainState);
+        let root = post_states.root_after(&state.bundle_state)?;
+        // EIP-658 put the status there; typed transactions, which have other receipts, are younger.
+        if let Some(ReceiptEnvelope::Legacy(receipt)) = executor.receipts.last_mut() {
+            receipt.receipt.status = Eip658Value::PostState(root);
+        }
+    }
+    Ok(())
+}
+
+/// Take the changes out of the state.
+pub(crate) fn take_changes(overlay: &Overlay, mut state: OverlayState<'_>) -> Result<BundleState> {
+    state.merge_transitions(BundleRetention::Reverts);
+    match overlay.fault() {
+        Some(fault) => Err(fault.clone()),
+        None => Ok(state.take_bundle()),
+    }
+}
+
 /// Take the changes out of the state after the executor has finished.
 pub(crate) fn finish(
     spec: &ChainSpec,
     overlay: &Overlay,
-    mut state: OverlayState<'_>,
+    state: OverlayState<'_>,
     header: &Header,
     result: BlockExecutionResult<ReceiptEnvelope>,
 ) -> Result<Outcome> {
-    state.merge_transitions(BundleRetention::Reverts);
-    let bundle = state.take_bundle();
+    let bundle = take_changes(overlay, state)?;
     if spec.is_prague_active_at_timestamp(header.timestamp) {
         validate_request_contracts(overlay, &bundle)?;
         validate_deposit_events(spec.deposit_contract, &result.receipts)?;
@@ -206,7 +269,7 @@ pub(crate) fn outcome_roots(
     })
 }
 
-fn logs_bloom(receipts: &[ReceiptEnvelope]) -> Bloom {
+pub(crate) fn logs_bloom(receipts: &[ReceiptEnvelope]) -> Bloom {
     receipts
         .iter()
         .fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom())

@@ -1,17 +1,21 @@
 //! The rules a header must obey on top of its parent, each with a stable error code.
 //!
 //! Only rules of the execution layer are here. What consensus decides (proposer, slot, withdrawals, randomness) is
-//! checked by consensus. Everything is for headers after the merge; the rules of proof of work belong to the import of
-//! foreign chains, which would stand beside this file.
+//! checked by consensus. Headers before the merge, which only imported chains have, differ in a few places; what is theirs
+//! alone is in `proof_of_work`.
 
 use alloy_consensus::{Header, constants::EMPTY_OMMER_ROOT_HASH};
-use alloy_eips::eip4844::DATA_GAS_PER_BLOB;
+use alloy_eips::{
+    eip1559::{DEFAULT_ELASTICITY_MULTIPLIER, INITIAL_BASE_FEE},
+    eip4844::DATA_GAS_PER_BLOB,
+};
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{B64, B256, U256};
 
 use crate::{
     ChainSpec, Result,
     block::invalid,
+    proof_of_work::validate_proof_of_work,
     spec::{EXTRA_DATA_BYTES_MAX, GAS_LIMIT_MAXIMUM, GAS_LIMIT_MINIMUM},
 };
 
@@ -27,7 +31,11 @@ pub fn validate_header(
 ) -> Result<()> {
     validate_position(header, parent, parent_hash)?;
     validate_gas(spec, header, parent)?;
-    validate_proof_of_stake_constants(header)?;
+    if spec.is_paris_active_at_block(header.number) {
+        validate_proof_of_stake_constants(header)?;
+    } else {
+        validate_proof_of_work(spec, header)?;
+    }
     validate_fork_fields(spec, header)?;
     validate_blob_gas(spec, header, parent)
 }
@@ -57,7 +65,7 @@ fn validate_position(header: &Header, parent: &Header, parent_hash: B256) -> Res
 }
 
 fn validate_gas(spec: &ChainSpec, header: &Header, parent: &Header) -> Result<()> {
-    validate_gas_limit(header.gas_limit, parent.gas_limit)?;
+    validate_gas_limit(header.gas_limit, gas_limit_before(spec, parent))?;
     if header.gas_used > header.gas_limit {
         return Err(invalid(
             "gas_used",
@@ -72,6 +80,21 @@ fn validate_gas(spec: &ChainSpec, header: &Header, parent: &Header) -> Result<()
         header.base_fee_per_gas,
         next_base_fee(spec, parent),
     )
+}
+
+/// The gas limit that a child of `parent` may differ little from: with London it doubles, as its target becomes half (EIP-1559).
+pub fn gas_limit_before(spec: &ChainSpec, parent: &Header) -> u64 {
+    if parent.base_fee_per_gas.is_none() && is_london_next(spec, parent) {
+        parent
+            .gas_limit
+            .saturating_mul(DEFAULT_ELASTICITY_MULTIPLIER)
+    } else {
+        parent.gas_limit
+    }
+}
+
+fn is_london_next(spec: &ChainSpec, parent: &Header) -> bool {
+    spec.is_london_active_at_block(parent.number.saturating_add(1))
 }
 
 /// A gas limit moves by less than 1/1024 of the parent's and keeps its bounds.
@@ -169,9 +192,13 @@ fn validate_blob_gas(spec: &ChainSpec, header: &Header, parent: &Header) -> Resu
     )
 }
 
-/// EIP-1559: the base fee that a child of `parent` must have.
+/// EIP-1559: the base fee that a child of `parent` must have; `None` before London.
 pub fn next_base_fee(spec: &ChainSpec, parent: &Header) -> Option<u64> {
-    parent.next_block_base_fee(spec.base_fee_params())
+    if !is_london_next(spec, parent) {
+        return None;
+    }
+    let next = parent.next_block_base_fee(spec.base_fee_params());
+    Some(next.unwrap_or(INITIAL_BASE_FEE))
 }
 
 /// EIP-4844 with the parameters of the child's fork (EIP-7892) and the reserve price of EIP-7918; `None` before Cancun.

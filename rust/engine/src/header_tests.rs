@@ -371,8 +371,8 @@ proptest! {
         rlp[index] ^= 1 << bit;
         if let Ok((_, hash)) = Block::header_of(&rlp) {
             let threads = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-            let decoded = Block::decode(&rlp, &block.requests, &|_| None, &threads);
-            prop_assert!(hash != block.hash || decoded.is_err() || code(validate_body(&spec, &decoded.unwrap())).is_some());
+            let decoded = Block::decode(&spec, &rlp, &block.requests, &|_| None, &threads);
+            prop_assert!(hash != block.hash || decoded.is_err() || code(validate_body(&spec, &decoded.unwrap(), true)).is_some());
         }
     }
 }
@@ -400,7 +400,7 @@ fn each_part_of_the_body_is_checked() {
     type Change = fn(&mut Block);
     let spec = spec();
     let valid = block(&spec);
-    assert_eq!(code(validate_body(&spec, &valid)), None);
+    assert_eq!(code(validate_body(&spec, &valid, true)), None);
     let table: &[(&str, &str, Change)] = &[
         ("a transaction less", "transactions_root", |b| {
             b.transactions.pop();
@@ -451,7 +451,7 @@ fn each_part_of_the_body_is_checked() {
         let mut block = valid.clone();
         change(&mut block);
         assert_eq!(
-            code(validate_body(&spec, &block)),
+            code(validate_body(&spec, &block, true)),
             Some(*expected),
             "{name}"
         );
@@ -469,5 +469,5 @@ fn the_caps_of_osaka_do_not_bind_before_it() {
         .push(testing::Account::of(1).sign_transaction(over));
     block.header.transactions_root =
         alloy_consensus::proofs::calculate_transaction_root(&block.transactions);
-    assert_eq!(code(validate_body(&spec, &block)), None);
+    assert_eq!(code(validate_body(&spec, &block, true)), None);
 }

@@ -16,12 +16,15 @@ pub mod header;
 mod measure;
 mod overlay;
 pub mod pool;
+mod proof_of_work;
 mod restore;
 pub mod spec;
 pub mod state;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod transaction;
+pub mod transition;
 pub mod trie;
 
 pub use block::{Block, ExecutedBlock};

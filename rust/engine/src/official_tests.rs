@@ -10,7 +10,7 @@ use std::{
 use alloy_primitives::{B256, Bytes};
 use serde_json::{Value, json};
 
-use crate::{Block, Engine, EngineConfig, EngineError, Result, execute};
+use crate::{Engine, EngineConfig, EngineError, Result};
 
 /// Forks in order, with the name of their time in a genesis.
 const FORKS: [(&str, &str); 4] = [
@@ -135,36 +135,10 @@ fn genesis(test: &Value) -> Value {
     })
 }
 
-/// The tests give no requests beside the blocks: run the block once to learn them, then check it as the node does.
+/// The tests give no requests beside the blocks: they are taken from running them.
 fn process(engine: &Engine, rlp: &[u8]) -> Result<()> {
-    let learned = learn_requests(engine, rlp);
-    let requests = learned.clone().unwrap_or_default();
-    let executed = engine
-        .validate(rlp, &requests)
-        .map_err(|error| match (learned, error) {
-            // Its requests could not be learned because it does not run.
-            (
-                Err(reason),
-                EngineError::InvalidBlock {
-                    code: "requests_hash",
-                    ..
-                },
-            ) => reason,
-            (_, error) => error,
-        })?;
+    let executed = engine.validate_alone(rlp)?;
     engine.finalize(executed.block.hash).map(drop)
-}
-
-fn learn_requests(engine: &Engine, rlp: &[u8]) -> Result<Vec<Bytes>> {
-    let block = Block::decode(rlp, &[], &|_| None, engine.threads())?;
-    let overlay =
-        crate::overlay::Overlay::new(std::sync::Arc::new(engine.store().latest()), vec![]);
-    let outcome = execute::execute(
-        &execute::executor_factory(engine.spec().clone()),
-        &overlay,
-        &block,
-    )?;
-    Ok(outcome.requests.take())
 }
 
 fn run(name: &str, test: &Value, refused: &mut BTreeMap<String, usize>) {

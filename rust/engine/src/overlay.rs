@@ -39,6 +39,11 @@ impl Overlay {
         }
     }
 
+    /// The undecided blocks under the block to run, newest first.
+    pub(crate) fn ancestors(&self) -> &[Arc<ExecutedBlock>] {
+        &self.ancestors
+    }
+
     /// The first storage fault of this execution.
     pub(crate) fn fault(&self) -> Option<&EngineError> {
         self.fault.get()

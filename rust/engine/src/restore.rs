@@ -62,8 +62,8 @@ impl Restoration {
         receipts_rlp: &[u8],
         ancestors: &[Bytes],
     ) -> Result<Head> {
-        let block = Block::decode(rlp, requests, &|_| None, &self.threads)?;
-        validate_body(&self.genesis.spec, &block)?;
+        let block = Block::decode(&self.genesis.spec, rlp, requests, &|_| None, &self.threads)?;
+        validate_body(&self.genesis.spec, &block, true)?;
         let receipts = decode_receipts(receipts_rlp, block.transactions.len())?;
         expect_equal(
             "receipts_root",

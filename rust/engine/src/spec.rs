@@ -8,6 +8,7 @@ use alloy_evm::{EvmEnv, eth::spec::EthExecutorSpec};
 use alloy_genesis::{ChainConfig, Genesis};
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, U256};
+use revm::primitives::hardfork::SpecId;
 
 use crate::{EngineError, Result};
 
@@ -87,14 +88,35 @@ impl ChainSpec {
         }
     }
 
+    /// Fails when the chain merges, but the genesis does not say at which block: the difficulties are not added up here.
+    pub fn validate_merge_block(&self) -> Result<()> {
+        match self.config.terminal_total_difficulty {
+            Some(total) if self.paris.is_none() => Err(EngineError::InvalidInput(format!(
+                "genesis: config.terminalTotalDifficulty is {total}, but config.mergeNetsplitBlock, the first block after it, is not set"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// The environment in which the transactions of `header` run.
     pub fn evm_env(&self, header: &alloy_consensus::Header) -> EvmEnv {
-        EvmEnv::for_eth_block(
+        let mut env = EvmEnv::for_eth_block(
             header,
             self,
             self.chain_id,
             self.blob_params_at(header.timestamp),
-        )
+        );
+        if self.is_constantinople_alone(header.number) {
+            env.cfg_env
+                .set_spec_and_mainnet_gas_params(SpecId::PETERSBURG);
+        }
+        env
+    }
+
+    /// Whether a block is under Constantinople before Petersburg took EIP-1283 back, which no public chain ever was for long.
+    pub(crate) fn is_constantinople_alone(&self, number: u64) -> bool {
+        self.is_constantinople_active_at_block(number)
+            && !self.is_petersburg_active_at_block(number)
     }
 }
 
@@ -107,13 +129,9 @@ impl EthereumHardforks for ChainSpec {
         match fork {
             F::Frontier => ForkCondition::ZERO_BLOCK,
             F::Homestead => block(config.homestead_block),
-            F::Dao => {
-                if config.dao_fork_support {
-                    block(config.dao_fork_block)
-                } else {
-                    ForkCondition::Never
-                }
-            }
+            // Its only rule is a change of state, which is made before the block's transactions: see `proof_of_work`. The
+            // executor would make it after them.
+            F::Dao => ForkCondition::Never,
             F::Tangerine => block(config.eip150_block),
             F::SpuriousDragon => block(config.eip155_block.max(config.eip158_block)),
             F::Byzantium => block(config.byzantium_block),

@@ -4,9 +4,7 @@ The chain has one head and never goes back, so blocks are decided along the path
 validated on undecided parents, as proposals are.
 """
 
-import hashlib
 import json
-import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -49,11 +47,6 @@ HEADER_NAMES_NO_TRANSACTION: Final = "transactions_root"
 """These blocks were made by leaving the invalid transaction out of the header's root and putting it into the body: two faults, of which the
 first that geth and we look for is the root."""
 
-NO_REQUESTS: Final = hashlib.sha256(b"").digest()
-REQUESTS_HASH_FIELD: Final = 20
-"""Place of `requestsHash` in a header."""
-_COMPUTED_REQUESTS: Final = re.compile(r"expected Requests\(\[(.*)\]\)$")
-
 
 def judge(file: Path) -> Iterator[Verdict]:
     """The cases of a file of blockchain tests."""
@@ -87,36 +80,12 @@ def judge_chain(test: Mapping[str, Any]) -> None:
 
 
 def validate(engine: _engine.Engine, encoded: bytes) -> _engine.InvalidBlock | None:
-    """Check a block as a node does, and return why it is refused.
-
-    A node gets a block's requests beside it, and these tests do not give them.
-    """
-    refusal = refusal_of(engine, encoded, [])
-    if refusal is None or refusal.code != "requests_hash":
-        return refusal
-    return refusal_of(engine, encoded, computed_requests(engine, encoded))
-
-
-def refusal_of(engine: _engine.Engine, encoded: bytes, requests: list[bytes]) -> _engine.InvalidBlock | None:
-    """Why the engine refuses a block, if it does."""
+    """Check a block as a node does, but that its requests are not beside it, and return why it is refused."""
     try:
-        engine.validate(encoded, requests)
+        engine.validate(encoded, None)
     except _engine.InvalidBlock as refusal:
         return refusal
     return None
-
-
-def computed_requests(engine: _engine.Engine, encoded: bytes) -> list[bytes]:
-    """The requests that running a block gives: the engine names them when a block that makes some says that it makes none."""
-    _, start, stop = rlp.item_span(encoded, 0, len(encoded))
-    _, _, header_stop = rlp.item_span(encoded, start, stop)
-    header = rlp.decode(encoded[start:header_stop])
-    assert isinstance(header, list)
-    header[REQUESTS_HASH_FIELD] = NO_REQUESTS
-    silent = rlp.list_of_encoded(rlp.encode(header) + encoded[header_stop:stop])
-    refusal = refusal_of(engine, silent, [])
-    found = _COMPUTED_REQUESTS.search(refusal.detail) if refusal else None
-    return [bytes.fromhex(item.strip()[2:]) for item in found[1].split(",") if item.strip()] if found else []
 
 
 def expect_refusal(what: str, refusal: _engine.InvalidBlock | None, expected: str) -> None:

@@ -41,7 +41,7 @@ def chain_of(network: str) -> _engine.Engine:
         genesis = plain_genesis(network, alloc=system_contracts())
     else:
         genesis = plain_genesis(network)
-    return _engine.Engine.open(json.dumps(genesis).encode(), threads=1)
+    return _engine.Engine.open(json.dumps(genesis).encode(), threads=1, chain_import=True)
 
 
 def system_contracts() -> dict[str, Any]:

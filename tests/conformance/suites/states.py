@@ -1,11 +1,26 @@
-"""State tests: one transaction on a given state. The engine has no door for that yet, so each case says so."""
+"""State tests: one transaction on a given state, by the code that runs the transactions of a block."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from tests.conformance.verdicts import Mismatch, Verdict, each
+from tests.conformance.chains import blob_schedule
+from tests.conformance.suites.blocks import REFUSALS
+from tests.conformance.transitions import run
+from tests.conformance.verdicts import Mismatch, Verdict, each, expect_equal
+
+ENVIRONMENT: Final = {
+    "currentCoinbase": "coinbase",
+    "currentNumber": "number",
+    "currentTimestamp": "timestamp",
+    "currentGasLimit": "gasLimit",
+    "currentDifficulty": "difficulty",
+    "currentRandom": "mixHash",
+    "currentBaseFee": "baseFeePerGas",
+    "currentExcessBlobGas": "excessBlobGas",
+}
+"""Their names of what surrounds a transaction, and a genesis's."""
 
 
 def judge(file: Path) -> Iterator[Verdict]:
@@ -13,6 +28,31 @@ def judge(file: Path) -> Iterator[Verdict]:
     return each(json.loads(file.read_bytes()).items(), judge_state)
 
 
-def judge_state(_: Any) -> None:
-    """One case."""
-    raise Mismatch("the engine runs whole blocks: it cannot run one transaction on a given state yet")
+def judge_state(test: Mapping[str, Any]) -> None:
+    """One state, under each fork and with each transaction that the test has for it."""
+    config = {
+        "chainId": int(test["config"]["chainid"], 16),
+        "blobSchedule": blob_schedule(test["config"]),
+    }
+    env = {name: test["env"][theirs] for theirs, name in ENVIRONMENT.items() if theirs in test["env"]}
+    for network, posts in test["post"].items():
+        for post in posts:
+            raw = bytes.fromhex(post["txbytes"][2:])
+            found = run(network, alloc=test["pre"], env=env, transactions=[raw], config=config)
+            expect_rejection(found["rejected"], post.get("expectException"))
+            expect_equal("state root", found["stateRoot"], post["hash"])
+            expect_equal("hash of the logs", found["logsHash"], post["logs"])
+
+
+def expect_rejection(rejected: list[dict[str, Any]], expected: str | None) -> None:
+    """Raise Mismatch unless the transaction ran, or was left out for one of the expected reasons."""
+    if not rejected:
+        if expected:
+            raise Mismatch(f"the transaction ran, expected {expected}")
+        return
+    why = f"the transaction is refused as {rejected[0]['code']} ({rejected[0]['message']})"
+    if not expected:
+        raise Mismatch(why)
+    codes = {code for reason in expected.split("|") for code in REFUSALS.get(reason, ())}
+    if rejected[0]["code"] not in codes:
+        raise Mismatch(f"{why}, expected {expected}")

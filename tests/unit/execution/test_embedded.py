@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import threading
@@ -475,3 +476,18 @@ def test_the_reason_of_an_end_is_not_replaced_by_a_close_that_fails(monkeypatch:
     # A node that is told to stop and can't write what it still had says so.
     with pytest.raises(StorageFailed, match="the last flush"):
         asyncio.run(end_by(asyncio.CancelledError()))
+
+
+def test_a_node_runs_no_chain_from_before_the_merge() -> None:
+    """The engine can import such chains; the way by which every node opens it cannot ask for that."""
+
+    async def scenario() -> None:
+        other = json.loads(genesis())
+        del other["config"]["terminalTotalDifficulty"]
+        other["difficulty"] = "0x20000"
+        with pytest.raises(InvalidInput, match="the chain starts before the merge"):
+            async with open_embedded(json.dumps(other).encode(), EmbeddedOptions(threads=1)):
+                raise AssertionError
+
+    asyncio.run(scenario())
+    assert "chain_import" not in {field.name for field in dataclasses.fields(EmbeddedOptions)}

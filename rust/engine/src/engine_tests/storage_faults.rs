@@ -106,13 +106,15 @@ fn a_storage_fault_is_never_the_blocks_fault() {
         ("a block hash", |read| matches!(read, Read::BlockHash)),
     ];
     let factory = execute::executor_factory(engine.spec().clone());
+    let trie = engine.store().trie();
+    let post_states = execute::PostStates::new(engine.store(), &trie);
     for (name, fails) in table {
         let base = Failing {
             state: engine.store().latest(),
             fails,
         };
         let overlay = Overlay::new(Arc::new(base), vec![]);
-        let error = execute::execute(&factory, &overlay, &built.block).unwrap_err();
+        let error = execute::execute(&factory, &overlay, &built.block, &post_states).unwrap_err();
         assert_eq!(
             error,
             EngineError::Storage("the disk is gone".into()),
@@ -127,7 +129,8 @@ fn a_storage_fault_is_never_the_blocks_fault() {
         execute::execute(
             &factory,
             &Overlay::new(Arc::new(base), vec![]),
-            &built.block
+            &built.block,
+            &post_states
         )
         .is_ok()
     );

@@ -37,11 +37,8 @@ pub struct StateChanges {
 pub(crate) fn changes_of_bundle(bundle: &BundleState) -> StateChanges {
     let touched: Vec<(&Address, &BundleAccount)> = bundle.state.iter().collect();
     let convert = |(address, account): &(&Address, &BundleAccount)| {
-        let present = account
-            .info
-            .as_ref()
-            .map(AccountRecord::from)
-            .filter(|record| !record.is_empty());
+        // An empty account is there only before EIP-161: after it, revm gives none.
+        let present = account.info.as_ref().map(AccountRecord::from);
         let mut slots: Vec<(B256, U256)> = match present {
             None => Vec::new(),
             Some(_) => account
