@@ -62,8 +62,8 @@ class HeightState:
     """The first proposal of each of the latest rounds, whether we accepted or refused it: a different one is evidence."""
     accepted: Proposal | None = None
     """The proposal that we vote for, when its body is here and valid."""
-    held: tuple[Round, Hash32] | None = None
-    """A proposal that waits until its timestamp is not too far ahead."""
+    held: set[Round] = field(default_factory=set)
+    """Rounds of which a proposal waits until its timestamp is not too far ahead; a later one is there only when a quorum asks for it."""
     basis: Justification | None = None
     """Why we may propose in this round; fixed when a quorum of round changes was there."""
     has_requested_payload: bool = False
@@ -99,7 +99,8 @@ class HeightState:
         self.round = round_
         self.has_begun = True
         self.phase = Phase.PROPOSAL
-        self.accepted = self.held = self.basis = None
+        self.accepted = self.basis = None
+        self.held = {later for later in self.held if later >= round_}
         self.has_requested_payload = False
         self.prepares.enter_round(round_)
         self.commits.enter_round(round_)
@@ -132,7 +133,9 @@ class HeightState:
             return False
         self.wanted[block_hash] = None
         while len(self.wanted) > BODIES_MAX:
-            del self.wanted[next(iter(self.wanted))]
+            # The body of the decision ends the height: it is never given up for those of proposals.
+            awaited = self.awaited.block_hash if self.awaited is not None else None
+            del self.wanted[next(wanted for wanted in self.wanted if wanted != awaited)]
         return True
 
     def keep_own(self, message: SignedMessage) -> None:

@@ -1,9 +1,33 @@
 """Which messages of others a node hands on."""
 
+from collections import Counter
+from typing import Final
+
 from metanode.consensus.early import HEIGHTS_AHEAD_MAX
 from metanode.consensus.messages import Commit, Decision, Message, Prepare, Proposal, RoundChange
 from metanode.consensus.votes import ROUNDS_AHEAD_MAX
-from metanode.primitives.types import Height, Round
+from metanode.primitives.types import Address, Height, Round
+
+RELAYED_MAX: Final = 64
+"""Messages of one author within one of our rounds. Who follows the rules has four a round, and one that is ten heights ahead has forty."""
+
+
+class RelayBudget:
+    """How much of each author may still be handed on: who signs thousands of different messages reaches its own connections with them, and no further."""
+
+    def __init__(self) -> None:
+        self._relayed: Counter[Address] = Counter()
+
+    def take(self, author: Address) -> bool:
+        """Tell whether one more message of this author may be handed on, and count it."""
+        if self._relayed[author] >= RELAYED_MAX:
+            return False
+        self._relayed[author] += 1
+        return True
+
+    def renew(self) -> None:
+        """Begin anew, with a height or a round of ours; an author can't make it come sooner."""
+        self._relayed.clear()
 
 
 def is_of_use(message: Message, *, height: Height, round: Round) -> bool:

@@ -33,7 +33,7 @@ HEIGHTS_AHEAD_MAX: Final = 10
 ROUNDS_MAX: Final = 64
 """Rounds of each class, of each validator: half an hour without a quorum. The newest stay."""
 PROVEN_MAX: Final = 64
-"""Pairs handed out for one height; a validator that lies more is guilty all the same."""
+"""Pairs handed out against one validator at one height: whoever lies more is guilty all the same, and hides nobody else's lie."""
 
 _STATEMENTS_MAX: Final = 3 * ROUNDS_MAX
 IsMember = Callable[[Address], bool]
@@ -48,7 +48,7 @@ class _Book:
 
     def __init__(self) -> None:
         self.statements: dict[Address, dict[tuple[Step, Round], Statement]] = {}
-        self._proven: set[tuple[Address, Step, Round]] = set()
+        self._proven: dict[Address, set[tuple[Step, Round]]] = {}
         self._encoded: dict[Address, bytes] = {}
 
     def encode(self) -> bytes:
@@ -71,11 +71,12 @@ class _Book:
             own[place] = statement
             self._encoded.pop(author, None)
             _make_room(own, statement.vote_class)
-        if (author, *place) in self._proven or len(self._proven) >= PROVEN_MAX:
+        proven = self._proven.get(author, ())
+        if place in proven or len(proven) >= PROVEN_MAX:
             return None
         for other in own.values():
             if find_rule(other, statement) is not None:
-                self._proven.add((author, *place))
+                self._proven.setdefault(author, set()).add(place)
                 return Evidence(height=height, author=author, first=other, second=statement)
         return None
 

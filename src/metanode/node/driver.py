@@ -62,7 +62,7 @@ from metanode.consensus.machine import Consensus
 from metanode.consensus.messages import Decision
 from metanode.consensus.phases.guarding import NEVER
 from metanode.consensus.record import ConsensusRecord
-from metanode.consensus.relay import is_of_use
+from metanode.consensus.relay import RelayBudget, is_of_use
 from metanode.consensus.stored import Stored
 from metanode.consensus.tip import Snapshot, Tip
 from metanode.errors import InvalidCertificate, InvalidInput, InvalidSignature
@@ -144,6 +144,7 @@ class Driver:
         self._tasks: asyncio.TaskGroup | None = None
         self._height_tasks: dict[asyncio.Task[None], None] = {}
         self._seen: set[bytes] = set()
+        self._relays = RelayBudget()
         self._wishes: dict[Address, bool] = {}
         self._is_behind = False
         self._imports = ImportsAhead()
@@ -301,7 +302,9 @@ class Driver:
             self._seen.clear()
         self._seen.add(key)
         self._feed(MessageReceived(message=message, peer=peer, now_ms=now_ms))
-        return Reception.RELAY if is_wanted else Reception.DROP
+        if not is_wanted or isinstance(message, Decision) or not self._relays.take(message.author):
+            return Reception.DROP
+        return Reception.RELAY
 
     def upon_peer_status(
         self,
@@ -543,6 +546,7 @@ class Driver:
         for task in list(self._height_tasks):
             task.cancel()
         self._seen.clear()
+        self._relays.renew()
         self._worker.enter_height(effect.height)
         self._timers.start_block(effect)
         self._update_mode()
@@ -550,6 +554,7 @@ class Driver:
     def _enter_round(self, effect: RoundEntered) -> None:
         # What was dropped for want of room in an earlier round may be what this one needs.
         self._seen.clear()
+        self._relays.renew()
         self.statistics.enter_round(effect)
         if effect.round > 0:
             log.info(

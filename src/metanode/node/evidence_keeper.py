@@ -14,7 +14,7 @@ from metanode.primitives.types import Height
 log = structlog.get_logger(__name__)
 
 UNSAVED_MAX: Final = 1_024
-"""Proofs that wait for the disk; the core hands out at most witness.PROVEN_MAX for each height, and the first ones convict."""
+"""Proofs that wait for the disk; beyond it the newest go, for the first ones convict."""
 
 
 class EvidenceKeeper:
@@ -25,7 +25,7 @@ class EvidenceKeeper:
     ) -> None:
         self._store = store
         self._spawn = spawn
-        self._unsaved: deque[Evidence] = deque(maxlen=UNSAVED_MAX)
+        self._unsaved: deque[Evidence] = deque()
         self._upon_evidence: list[Callable[[Evidence], None]] = []
 
     def subscribe(self, upon_evidence: Callable[[Evidence], None]) -> None:
@@ -45,8 +45,9 @@ class EvidenceKeeper:
         )
         for callback in self._upon_evidence:
             callback(evidence)
-        self._unsaved.append(evidence)
-        self._spawn(self.save())
+        if len(self._unsaved) < UNSAVED_MAX:
+            self._unsaved.append(evidence)
+            self._spawn(self.save())
 
     async def save(self) -> None:
         """Save the proofs that are not on the disk. A halt cancels this, and then calls it itself."""

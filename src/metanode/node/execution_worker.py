@@ -249,7 +249,8 @@ class ExecutionWorker:
         decided = self._decided[0]
         block = decided.block
         if block.height <= self._head:
-            await self._compare(block)
+            if not await self._compare(block):
+                return False
         else:
             payload = ExecutionPayload(execution_rlp=block.execution_rlp, requests=block.requests)
             if block.height != self._head + 1 or not await self._ask_until_finalized(payload, block.height):
@@ -287,6 +288,8 @@ class ExecutionWorker:
             log.debug("import_interrupted", height=batch[0].block.height, reason=str(error)[:200])
             try:
                 reached = (await self._client.head()).number
+            except StorageDamaged:
+                raise
             except UnavailableError:
                 return False
         taken = [decided for decided in batch if decided.block.height <= reached]
@@ -298,14 +301,18 @@ class ExecutionWorker:
             self._upon_finalized(decided)
         return bool(taken)
 
-    async def _compare(self, block: Block) -> None:
-        """Halt if the client, which was ahead, has another block at a height that is now decided."""
+    async def _compare(self, block: Block) -> bool:
+        """Halt if the client, which was ahead, has another block at a height that is now decided; tell whether it could be asked."""
         try:
             payload = await self._client.payload(block.height)
-        except UnavailableError:
-            payload = None
+        except StorageDamaged:
+            raise
+        except UnavailableError as error:
+            return self._note_unavailable(block.height, str(error))
         if payload is not None and payload.hash != block.header.execution_hash:
             raise _other_block(block.header, payload.hash)
+        self._trouble = None
+        return True
 
     async def _check_next(self) -> bool:
         block = self._to_check[0]

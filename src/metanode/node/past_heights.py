@@ -23,8 +23,11 @@ DECISION_REPEAT_S: Final = 1.0
 DECISIONS_REMEMBERED: Final = 4_096
 COMPARISONS_MAX: Final = 16
 """Certificates that are compared at once; more are dropped, and an honest sender repeats them."""
+ANSWERS_MAX: Final = 64
+"""Certificates that are on their way from the disk to peers at once; more questions are dropped, and a straggler asks again."""
 STORE_RETRY_S: Final = 0.1
-"""Between two looks for a height that was decided a moment ago and is on its way to the disk."""
+STORE_LOOKS_MAX: Final = 50
+"""Looks for a height that was decided a moment ago and is on its way to the disk. One that is not there then never comes: this node began after it."""
 
 
 class PastHeights:
@@ -46,6 +49,7 @@ class PastHeights:
         self._spawn = spawn
         self._told: dict[tuple[str, Height], float] = {}
         self._comparisons = 0
+        self._answers = 0
 
     def send_decision(self, peer: str, height: Height) -> None:
         """Send a peer the certificate of a past height, unless it has just had it."""
@@ -55,13 +59,19 @@ class PastHeights:
         key = (peer, height)
         if now - self._told.get(key, -DECISION_REPEAT_S) < DECISION_REPEAT_S:
             return
+        if self._answers >= ANSWERS_MAX:
+            return
         if len(self._told) >= DECISIONS_REMEMBERED:
             self._told.clear()
         self._told[key] = now
+        self._answers += 1
         self._spawn(self._answer(peer, height))
 
     async def _answer(self, peer: str, height: Height) -> None:
-        certificate = await self._store.certificate(height)
+        try:
+            certificate = await self._store.certificate(height)
+        finally:
+            self._answers -= 1
         if certificate is not None:
             decision = Decision(certificate=certificate)
             self._network.send(peer, wire.encode(decision), decision)
@@ -84,11 +94,18 @@ class PastHeights:
             self._comparisons -= 1
 
     async def find_fork(self, certificate: Certificate) -> Fork | None:
-        """Return the fork that a certificate of a decided height proves; raises InvalidCertificate when it proves nothing at all."""
+        """Return the fork that a certificate of a decided height proves; raises InvalidCertificate when it proves nothing at all.
+
+        Of heights before a snapshot that came without headers nothing is known here: nothing is proven, and nobody is to blame.
+        """
         height = certificate.height
-        while (header := await self._store.header(height)) is None:  # noqa: ASYNC110 - the store tells nobody
+        header = await self._store.header(height)
+        for _ in range(STORE_LOOKS_MAX):
+            if header is not None:
+                break
             await asyncio.sleep(STORE_RETRY_S)
-        if header.hash == certificate.block_hash:
+            header = await self._store.header(height)
+        if header is None or header.hash == certificate.block_hash:
             return None
         ours, validators = await self._store.certificate(height), await self._store.validators(height)
         if ours is None or validators is None:

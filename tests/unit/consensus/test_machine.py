@@ -28,7 +28,7 @@ from metanode.consensus.effects import (
     StartRoundTimer,
 )
 from metanode.consensus.evidence import Evidence
-from metanode.consensus.height import Phase
+from metanode.consensus.height import BODIES_MAX, Phase
 from metanode.consensus.inputs import (
     BlockImported,
     BlockTimeout,
@@ -529,6 +529,17 @@ def test_a_certificate_without_its_body_waits_for_it_and_ends_the_changing_of_ro
     assert set(request.holders) == {bench.keys[i].address for i in range(3)}
     assert sent(node.give(RoundTimeout(height=Height(1), round=Round(0)))) == []
     assert of(node.give(BodyReceived(block=block)), Finalize)
+
+
+def test_the_body_of_a_decision_is_awaited_whatever_else_is_asked_for_meanwhile(bench):
+    """Others who have not heard of the decision go on to later rounds, and propose blocks whose bodies we miss as well."""
+    node = begin(bench, 3)
+    decided = bench.block()
+    node.hear(Decision(certificate=bench.certificate(decided.hash)))
+    for round_ in range(1, 2 * BODIES_MAX):
+        fresh = bench.proposal(bench.block(round_), round_, justification=bench.justification(round_))
+        assert of(node.hear(replace(fresh, block=None)), RequestBody) or round_ % 4 == 3
+    assert of(node.give(BodyReceived(block=decided)), Finalize)
 
 
 @pytest.mark.parametrize("by", [(0, 1), (0,), ()])

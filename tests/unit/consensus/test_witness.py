@@ -105,6 +105,8 @@ def test_the_proofs_of_a_height_are_bounded(bench, witness):
     for round_ in range(2 * PROVEN_MAX):
         found += hear(witness, bench.prepare(1, X, round_), bench.prepare(1, Y, round_))
     assert len(found) == PROVEN_MAX
+    (other,) = hear(witness, bench.commit(2, X), bench.commit(2, Y))
+    assert other.author == bench.keys[2].address, "one that lies much hides nobody"
 
 
 def test_heights_are_bounded(bench):

@@ -13,6 +13,7 @@ from metanode.consensus import wire
 from metanode.consensus.inputs import Mode
 from metanode.consensus.justification import Electorate
 from metanode.consensus.messages import Commit, Decision, Prepare, RoundChange
+from metanode.consensus.relay import RELAYED_MAX
 from metanode.errors import InvalidCertificate, InvalidInput, SigningRefused
 from metanode.execution.client import ExecutionPayload, Invalid, Valid
 from metanode.execution.fake import FakeExecution
@@ -116,6 +117,34 @@ def test_peers_relay_what_is_of_use_and_drop_the_rest(kind, height, round_, rece
             await cluster.wait_height(1)
             raw = vote_of(cluster, 1, kind, OTHER, height=height, round_=round_)
             assert cluster.nodes[0].driver.receive(raw, "peer") is reception
+
+    play(scenario)
+
+
+def test_of_one_author_only_so_much_is_handed_on_until_a_round_or_a_height_begins():
+    """A validator that signs thousands of different votes reaches those whom it is connected with, and not the whole network through them."""
+
+    async def scenario(cluster: Cluster) -> None:
+        # Its key is used behind its back.
+        cluster.checker.checks_keys = cluster.checker.expects_evidence = False
+        async with cluster.running():
+            await cluster.wait_height(1)
+            driver = cluster.nodes[0].driver
+
+            def flood(first: int) -> list[Reception]:
+                hashes = [
+                    Hash32(number.to_bytes(32, "big")) for number in range(first, first + 2 * RELAYED_MAX)
+                ]
+                height = driver.view[0]
+                return [
+                    driver.receive(vote_of(cluster, 1, Commit, one, height=height), "peer") for one in hashes
+                ]
+
+            assert flood(1).count(Reception.RELAY) == RELAYED_MAX
+            other = vote_of(cluster, 2, Commit, OTHER, height=driver.view[0])
+            assert driver.receive(other, "peer") is Reception.RELAY, "nobody else pays for it"
+            await cluster.wait_height(2)
+            assert flood(10_000).count(Reception.RELAY) > 0
 
     play(scenario)
 

@@ -221,3 +221,38 @@ def test_an_invalid_block_in_a_batch_halts_after_those_before_it_are_final() -> 
     with pytest.raises(ConsensusHalted, match=r"height 5.*I do not like it"):
         asyncio.run(scenario())
     assert [one.block.height for one in finalized] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("has_other", [False, True])
+def test_a_client_that_is_ahead_is_compared_once_it_answers(has_other: bool) -> None:
+    """A fork must not pass because the client was busy in the one moment in which it was asked."""
+    finalized: list[Any] = []
+    faults = iter([UnavailableError("busy"), UnavailableError("busy")])
+
+    async def scenario() -> None:
+        (first,) = await chain_of(1)
+
+        async def disturb(name: str) -> None:
+            if name == "payload" and (fault := next(faults, None)) is not None:
+                raise fault
+
+        held = worker(disturb, finalized)
+        payload = ExecutionPayload(execution_rlp=first.block.execution_rlp, requests=())
+        await held._client.validate(payload)
+        await held._client.finalize(payload.hash)
+        held._head = Height(1)
+        if has_other:
+            first.block.header.execution_hash = Hash32(b"\x0f" * 32)
+            first.block.header.height, first.block.header.hash = 1, Hash32(bytes(32))
+        held.finalize(first)
+        await run_until(held, lambda: bool(finalized))
+        assert held.trouble is None
+
+    if has_other:
+        with pytest.raises(ExceptionGroup) as caught:
+            asyncio.run(scenario())
+        assert caught.group_contains(ConsensusHalted, match="the execution client has 0x")
+        assert finalized == []
+    else:
+        asyncio.run(scenario())
+        assert next(faults, None) is None

@@ -68,10 +68,13 @@ def accept(core: Core, proposal: Proposal) -> None:
 
 
 def _hold(core: Core, proposal: Proposal, peer: str, hold_ms: int) -> None:
-    """Come back to a proposal from a clock that is ahead of ours, once a round."""
-    if core.current.held == (proposal.round, proposal.block_hash):
+    """Come back to a proposal from a clock that is ahead of ours: one a round, for a proposer may make any number, and none whose round ends before."""
+    if proposal.round in core.current.held:
         return
-    core.current.held = (proposal.round, proposal.block_hash)
+    if hold_ms > core.current.timeouts.round_ms(proposal.round):
+        core.refuse(proposal.round, proposal.block_hash, f"its timestamp is {hold_ms} ms too far ahead")
+        return
+    core.current.held.add(proposal.round)
     core.emit(HoldProposal(proposal=proposal, peer=peer, after_ms=hold_ms))
 
 
