@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ from metanode.cli.output import print_json, print_warning
 from metanode.consensus.evidence import InvalidEvidence, Statement, verify_evidence
 from metanode.crypto.addresses import format_address
 from metanode.errors import InvalidInput
+from metanode.primitives.json_text import parse_json
 from metanode.rpc.evidence import evidence_from_json
 
 FILE_BYTES_MAX = 1 << 20
@@ -64,12 +64,13 @@ def _genesis(file: Path) -> Genesis:
 
 
 def _entries(file: Path) -> list[Any]:
-    data = file.read_bytes()
+    with file.open("rb") as opened:
+        data = opened.read(FILE_BYTES_MAX + 1)
     if len(data) > FILE_BYTES_MAX:
-        raise InvalidInput(f"{file}: expected at most {FILE_BYTES_MAX} bytes, found {len(data)}")
+        raise InvalidInput(f"{file}: expected at most {FILE_BYTES_MAX} bytes, found more")
     try:
-        document = json_format.loads(data)
-    except ValueError as error:
+        document = parse_json(data)
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{file}: expected JSON: {error}") from None
     if isinstance(document, dict) and "result" in document:
         document = document["result"]

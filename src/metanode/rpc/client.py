@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 10.0
 """Longer than the node's own limit for a call (5 s), so that its reason arrives."""
+RESPONSE_BYTES_MAX = 256 * 1024 * 1024
+"""Over the longest trace of a block; who answers without end does not fill the memory."""
 
 
 class JSONRPCClient:
     """Asks one node. `open_client` makes it."""
 
-    def __init__(self, url: str, http: httpx.AsyncClient) -> None:
+    def __init__(self, url: str, http: httpx.AsyncClient, *, bytes_max: int = RESPONSE_BYTES_MAX) -> None:
         self._url = url
         self._http = http
+        self._bytes_max = bytes_max
         self._last_id = 0
 
     async def call(self, method: str, *params: Any) -> Any:
@@ -57,7 +60,11 @@ class JSONRPCClient:
             raise NodeUnreachable(
                 f"{self._url}: a batch was answered with a single response", has_answered=True
             )
-        by_id = {entry.get("id"): entry for entry in answer if isinstance(entry, dict)}
+        by_id = {
+            entry["id"]: entry
+            for entry in answer
+            if isinstance(entry, dict) and isinstance(entry.get("id"), int)
+        }
         return [_result(by_id.get(request["id"]), request["id"]) for request in requests]
 
     def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
@@ -66,20 +73,30 @@ class JSONRPCClient:
 
     async def _exchange(self, body: Any) -> Any:
         try:
-            response = await self._http.post(
-                self._url, content=orjson.dumps(body), headers={"content-type": "application/json"}
-            )
-        except httpx.HTTPError as error:
+            status, content = await self._post(orjson.dumps(body))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NodeUnreachable(
                 f"{self._url} does not answer: {str(error) or type(error).__name__}"
             ) from None
         try:
-            return orjson.loads(response.content)
+            return orjson.loads(content)
         except ValueError:
-            text = response.text.strip()[:200]
-            raise NodeUnreachable(
-                f"{self._url} answers {response.status_code}: {text!r}", has_answered=True
-            ) from None
+            text = content[:1_000].decode(errors="replace").strip()[:200]
+            raise NodeUnreachable(f"{self._url} answers {status}: {text!r}", has_answered=True) from None
+
+    async def _post(self, body: bytes) -> tuple[int, bytes]:
+        """The status and the body of the answer, which is read no further than to its limit."""
+        headers = {"content-type": "application/json", "accept-encoding": "identity"}
+        async with self._http.stream("POST", self._url, content=body, headers=headers) as response:
+            content = bytearray()
+            async for piece in response.aiter_bytes():
+                content += piece
+                if len(content) > self._bytes_max:
+                    raise NodeUnreachable(
+                        f"{self._url} answers {response.status_code}: more than {self._bytes_max} bytes",
+                        has_answered=True,
+                    )
+        return response.status_code, bytes(content)
 
 
 def _result(answer: Any, request_id: int | None) -> Any:
@@ -94,9 +111,11 @@ def _result(answer: Any, request_id: int | None) -> Any:
 
 
 @asynccontextmanager
-async def open_client(url: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator[JSONRPCClient]:
+async def open_client(
+    url: str, *, timeout_s: float = TIMEOUT_S, bytes_max: int = RESPONSE_BYTES_MAX
+) -> AsyncIterator[JSONRPCClient]:
     """A client whose connections are closed at the end of the block."""
     # The authorities' certificates take tens of milliseconds to read, and plain HTTP needs none.
     verify = not url.startswith("http:")
     async with httpx.AsyncClient(timeout=timeout_s, trust_env=False, verify=verify) as http:
-        yield JSONRPCClient(url, http)
+        yield JSONRPCClient(url, http, bytes_max=bytes_max)

@@ -16,6 +16,7 @@ from metanode.consensus.evidence import Evidence, Rule, Statement
 from metanode.consensus.messages import Step
 from metanode.crypto.addresses import format_address
 from metanode.crypto.secp256k1 import PrivateKey
+from metanode.errors import InvalidInput
 from metanode.primitives.types import ZERO_HASH, Hash32, Height, Round
 from metanode.rpc.evidence import evidence_to_json
 
@@ -98,3 +99,25 @@ def test_a_proof_that_does_not_hold_is_refused_with_the_reason(
 @pytest.mark.parametrize(("document", "reason"), [([], "holds no proof"), ("x", "expected an object")])
 def test_a_file_without_proofs_is_refused(tmp_path: Path, document: object, reason: str) -> None:
     assert reason in str(verify(tmp_path, document).exception)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"[" * 500_000, "expected JSON"),
+        (b'{"result":' * 100_000, "expected JSON"),
+        (b"\xff\xfe", "expected JSON"),
+        (b"", "expected JSON"),
+        (b"[1e400]", "expected an object"),
+        (b" " * (1 << 21), "expected at most 1048576 bytes"),
+        (b'[{"height":"0x' + b"f" * 1_000_000 + b'"}]', "expected an object"),
+    ],
+    ids=["deep", "deep objects", "no text", "empty", "a number", "long", "a long number"],
+)
+def test_garbage_is_refused_in_a_sentence(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "proof.json").write_bytes(content)
+    result = CliRunner().invoke(app, ["evidence", "verify", str(tmp_path / "proof.json")])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, InvalidInput), result.exception
+    assert reason in str(result.exception)
+    assert len(str(result.exception)) < 1_000

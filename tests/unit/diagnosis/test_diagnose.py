@@ -499,6 +499,80 @@ def test_a_node_that_has_just_begun_to_listen_accuses_nobody_of_silence() -> Non
     assert "quorum-missing" not in codes(diagnosis)
 
 
+def young(index: int, **changes: Any) -> NodeFacts:
+    return node(
+        index,
+        view(index, **{"signs": False, "silence": "observing", "up_s": 4.0, **changes}),
+    )
+
+
+def test_a_validator_that_has_just_started_is_a_note_and_nothing_to_do() -> None:
+    """The last one of a new network observes two heights: nobody has to act."""
+    diagnosis = diagnose(network(*(node(index, view(index, up_s=5.0)) for index in range(3)), young(3)))
+    assert diagnosis.is_healthy
+    assert codes(diagnosis) == ["starting"]
+    assert diagnosis.headline == (
+        "height 812 moves: block 811 came 1.2 s ago; validator-4 has started 4.0 s ago and will take part in a few seconds: nothing to do"
+    )
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{}, {"mode": "syncing", "silence": None, "height": 1, "head": 0}, {"mode": "catching up"}],
+    ids=["observing", "listening", "catching up"],
+)
+def test_a_whole_network_that_has_just_started_is_well(state: dict[str, Any]) -> None:
+    diagnosis = diagnose(network(*(young(index, **state) for index in range(4))))
+    assert diagnosis.is_healthy, diagnosis.findings
+    assert codes(diagnosis) == ["starting"]
+    assert "validator-1, validator-2, validator-3 and validator-4 have started" in diagnosis.headline
+
+
+@pytest.mark.parametrize(
+    ("desc", "facts", "code"),
+    [
+        ("it should sign by now", [young(3, up_s=21.0)], "observing"),
+        ("it should follow by now", [young(3, up_s=21.0, mode="syncing", silence=None)], "behind"),
+        ("it has lost its watermark", [young(3, silence="watermark lost")], "watermark-lost"),
+        ("another process has its key", [young(3, silence="key in use elsewhere")], "key-shared"),
+        (
+            "its supervisor starts it again and again",
+            [replace(young(3), process=ProcessFacts(pid=103, restarts=9, last_words=None))],
+            "observing",
+        ),
+        ("it is not enough", [stopped(1), stopped(2), young(3)], "quorum-missing"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_start_excuses_nothing_else(desc: str, facts: list[NodeFacts], code: str) -> None:
+    others = [node(index, view(index)) for index in range(4 - len(facts))]
+    diagnosis = diagnose(network(*others, *facts))
+    assert not diagnosis.is_healthy, desc
+    assert code in codes(diagnosis), (desc, codes(diagnosis))
+
+
+def test_a_height_that_waits_for_a_start_does_not_move() -> None:
+    late = {"since_decision_s": 60.0, "round": 2}
+    diagnosis = diagnose(
+        network(*(node(index, view(index, **late)) for index in range(2)), young(2), stopped(3))
+    )
+    assert not diagnosis.is_healthy
+    assert "quorum-missing" not in codes(diagnosis), "it comes by itself"
+
+
+def test_validators_without_a_past_that_nobody_can_do_without_are_shown_the_page() -> None:
+    lost = [young(index, up_s=100.0) for index in (2, 3)]
+    diagnosis = diagnose(
+        network(*(node(index, view(index, since_decision_s=90.0)) for index in (0, 1)), *lost)
+    )
+    finding = diagnosis.findings[0]
+    assert finding.code == "quorum-missing"
+    assert "missing: validator-3 (observing) and validator-4 (observing)" in finding.text
+    assert "validator-3 and validator-4 can't know what they have signed: docs/guide/lost-disks.md" in (
+        finding.action or ""
+    )
+
+
 def test_a_candidate_s_key_is_no_fault() -> None:
     candidate = node(
         3, view(None, validator=STRANGER, silence="not in the validator set"), key=STRANGER, role="candidate", name="candidate-1"

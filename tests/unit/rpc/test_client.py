@@ -137,3 +137,40 @@ def test_an_error_without_a_class_keeps_its_code() -> None:
     error = error_of(-38013, "intrinsic gas too low")
     assert isinstance(error, JSONRPCError)
     assert error.code == -38013
+
+
+@pytest.mark.parametrize("strange", [[], {}, None, 1.5, "1", True])
+def test_an_answer_with_a_strange_id_is_no_answer(strange: Any) -> None:
+    entry = {"jsonrpc": "2.0", "id": strange, "result": "0x1"}
+    with pytest.raises(NodeUnreachable, match="not a JSON-RPC response"):
+        ask(orjson.dumps([entry, entry]), batch=2)
+
+
+def test_who_answers_without_end_is_read_no_further_than_to_the_limit() -> None:
+    sent = 0
+
+    async def endless() -> Any:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield bytes(1_000)
+
+    async def scenario() -> None:
+        transport = httpx.MockTransport(lambda _: httpx.Response(200, content=endless()))
+        async with httpx.AsyncClient(transport=transport) as http:
+            await JSONRPCClient("http://node", http, bytes_max=10_000).call("a")
+
+    with pytest.raises(NodeUnreachable, match="more than 10000 bytes") as caught:
+        asyncio.run(scenario())
+    assert caught.value.has_answered
+    assert sent == 11
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://host:99999", "http://a..b:80", "http://%zz"])
+def test_an_address_that_is_none_is_told(url: str) -> None:
+    async def scenario() -> None:
+        async with httpx.AsyncClient() as http:
+            await JSONRPCClient(url, http).call("a")
+
+    with pytest.raises(NodeUnreachable, match="does not answer"):
+        asyncio.run(scenario())

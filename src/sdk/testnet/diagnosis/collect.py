@@ -15,7 +15,7 @@ from metanode.rpc.client import open_client
 from metanode.rpc.errors import MethodNotFound, NodeUnreachable
 from sdk.testnet.deployment.apply.supervisor import running_node, running_supervisor
 from sdk.testnet.diagnosis.facts import LocalNetwork, NetworkFacts, NodeFacts, ProcessFacts, Trouble
-from sdk.testnet.diagnosis.reading import read_accusations, read_consensus
+from sdk.testnet.diagnosis.reading import printable, read_accusations, read_consensus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_S: Final = 4.0
 """A node answers from memory; one that takes longer is no less in trouble than one that does not."""
+ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
+"""The consensus state of 500 validators and 100 proofs have half a megabyte."""
 LOG_TAIL_BYTES: Final = 8_192
 WORDS_MAX: Final = 300
 """Characters of a log's end that are repeated."""
@@ -41,12 +43,19 @@ def collect_urls(urls: Iterable[str]) -> NetworkFacts:
     """Ask nodes by their RPC addresses; raises InvalidInput for what is no http URL."""
     found = list(dict.fromkeys(urls))
     for url in found:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _is_http(url):
             raise InvalidInput(
                 f"found {url[:200]!r}; expected the URL of a node's RPC, such as http://127.0.0.1:8545"
             )
     return NetworkFacts(nodes=asyncio.run(_ask_all([NodeFacts(name=url, url=url) for url in found])))
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def collect_local(directory: NetworkDirectory, *, command: str) -> NetworkFacts:
@@ -97,7 +106,10 @@ async def _ask(node: NodeFacts) -> NodeFacts:
     if node.trouble is not None:
         return node
     try:
-        async with asyncio.timeout(TIMEOUT_S), open_client(node.url, timeout_s=TIMEOUT_S) as client:
+        async with (
+            asyncio.timeout(TIMEOUT_S),
+            open_client(node.url, timeout_s=TIMEOUT_S, bytes_max=ANSWER_BYTES_MAX) as client,
+        ):
             version, state, evidence = await client.batch(_CALLS)
     except TimeoutError:
         return _troubled(node, Trouble.MUTE, f"no answer within {TIMEOUT_S:g} s")
@@ -127,7 +139,7 @@ async def _ask(node: NodeFacts) -> NodeFacts:
 def _troubled(node: NodeFacts, trouble: Trouble, detail: str) -> NodeFacts:
     return NodeFacts(
         name=node.name, url=node.url, role=node.role, key=node.key, home=node.home, process=node.process, trouble=trouble,
-        detail=detail[:WORDS_MAX],
+        detail=printable(detail, WORDS_MAX),
     )  # fmt: skip
 
 
@@ -143,7 +155,7 @@ def _key(home: Path) -> str | None:
 def _restarts(directory: NetworkDirectory, name: str) -> int:
     try:
         return int(json.loads(directory.state_file(name).read_text(encoding="utf-8"))["restarts"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return 0
 
 
@@ -158,4 +170,4 @@ def _last_words(log: Path) -> str | None:
     if not lines:
         return None
     errors = [line for line in lines[-8:] if "error" in line.lower()]
-    return (errors or lines)[-1].strip()[:WORDS_MAX]
+    return printable((errors or lines)[-1].strip(), WORDS_MAX)

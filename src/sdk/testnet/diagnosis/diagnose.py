@@ -42,6 +42,7 @@ def diagnose(facts: NetworkFacts) -> Diagnosis:
         *_halts(scene),
         *quorum,
         *_partition(scene),
+        *_starting(scene),
         *_nodes(scene),
         *_chains(scene),
         *_keys(scene),
@@ -76,8 +77,13 @@ def _headline(scene: Scene, findings: list[Finding]) -> str:
         cause = causes[0].text if causes else "nothing that is seen from here keeps it"
         return f"height {view.height} has not moved for {lasting(view.since_decision_s)}: {cause}{_next_round(view)}"
     moves = f"height {view.height} moves: block {view.head} came {lasting(view.since_decision_s)} ago"
+    if view.head == 0:
+        moves = f"height {view.height} is open, no block has come yet"
     if serious:
         return f"{moves}; but {serious[0].text}"
+    starting = [finding for finding in findings if finding.code == "starting"]
+    if starting:
+        return f"{moves}; {starting[0].text}"
     return f"{moves}, and all {len(scene.members)} validators take part"
 
 
@@ -148,9 +154,10 @@ def _quorum(scene: Scene) -> Iterator[Finding]:
     groups = [scene.together(viewer) for viewer in scene.viewers if _view(viewer).mode == "live"]
     together = max(groups, key=lambda group: sum(member.power for member in group), default=[])
     weight = sum(member.power for member in together)
-    if weight >= view.quorum_weight:
-        return
     here = {member.address for member in together}
+    coming = {_view(node).validator for node in scene.starting} - here
+    if weight + sum(m.power for m in scene.members if m.address in coming) >= view.quorum_weight:
+        return
     missing = [member.address for member in scene.members if member.address not in here]
     named = listed(f"{scene.name(address)} ({scene.why_missing(address)})" for address in missing)
     yield Finding(
@@ -164,6 +171,12 @@ def _quorum(scene: Scene) -> Iterator[Finding]:
 def _bring_back(scene: Scene, missing: list[str]) -> str:
     """The one command that starts them, where there is one."""
     local = scene.facts.local
+    forgetful = [node for node in scene.forgetful if _view(node).validator in missing]
+    if forgetful:
+        return (
+            f"{listed(node.name for node in forgetful)} can't know what they have signed: docs/guide/lost-disks.md says how many of them may be "
+            "started with --sign-without-watermark"
+        )
     nodes = [scene.holders[address] for address in missing if address in scene.holders]
     suspended = [
         str(node.process.pid) for node in nodes if node.trouble is Trouble.SUSPENDED and node.process
@@ -196,6 +209,19 @@ def _partition(scene: Scene) -> Iterator[Finding]:
         else f"validators that run do not hear each other, these groups are apart: {'; '.join(sides)}",
         action="look at firewalls and routes between their p2p ports; `admin_peers` shows whom each of them reaches",
     )
+
+
+def _starting(scene: Scene) -> Iterator[Finding]:
+    """Nodes that take part by themselves in a few seconds."""
+    if scene.starting:
+        oldest_s = max(_view(node).up_s for node in scene.starting)
+        names = listed(node.name for node in scene.starting)
+        begin = "has" if len(scene.starting) == 1 else "have"
+        yield Finding(
+            code="starting",
+            severity=Severity.NOTE,
+            text=f"{names} {begin} started {lasting(oldest_s)} ago and will take part in a few seconds: nothing to do",
+        )
 
 
 # --- one node after the other ------------------------------------------------------------------------------------------------------------
@@ -389,14 +415,19 @@ def _mute_keys(scene: Scene) -> Iterator[Finding]:
                 text=f"{node.name} signs nothing: its signer.log was lost, and it does not know what its key has signed",
                 action=(
                     "it signs again by itself once the height that was open has passed. If the network cannot go on without it, and no other process "
-                    f"can have used the key: stop it and run it once with `metanode node {node.home or 'DIRECTORY'} --sign-without-watermark`"
+                    f"can have used the key: stop it and run it once with `metanode node {node.home or 'DIRECTORY'} --sign-without-watermark`; "
+                    "docs/guide/lost-disks.md says when that is safe"
                 ),
             )
-        elif view.silence == "observing":
+        elif view.silence == "observing" and node not in scene.starting:
             yield Finding(
                 code="observing",
                 severity=Severity.WARNING,
                 text=f"{node.name} signs nothing yet: it waits until nothing that its key may have signed before can matter",
+                action=(
+                    "it signs by itself two blocks after it has come to the head. If the others make no block without it, docs/guide/lost-disks.md "
+                    "says when it may sign at once"
+                ),
             )
 
 
@@ -425,7 +456,7 @@ def _behind(scene: Scene) -> Iterator[Finding]:
     for node in scene.viewers:
         view = _view(node)
         top = max(scene.head, view.sync_target)
-        if view.mode == "live" and top - view.head <= BEHIND_MAX:
+        if (view.mode == "live" and top - view.head <= BEHIND_MAX) or node in scene.starting:
             continue
         if view.mode == "live":
             text = f"{node.name} is {top - view.head} blocks behind, at {view.head} of {top}"

@@ -18,6 +18,10 @@ SILENT_AFTER_S: Final = 10.0
 """And a period: in round 0 something new of everybody comes that often."""
 ROUND_S_MAX: Final = 32.0
 """The longest round. Repeated messages are not counted as heard, and in a later round there may be no other ones."""
+STARTING_S: Final = 20.0
+"""A validator that has just started listens for peers (5 s), and a key that has no past on a chain that has one for two heights more."""
+RESTARTS_MAX: Final = 2
+"""A node that its supervisor has started more often is not starting: it can't stay up."""
 GONE: Final = (Trouble.NOT_RUNNING, Trouble.SUSPENDED)
 """What is certain without asking the others."""
 
@@ -82,6 +86,28 @@ class Scene:
                     found.pop(node.key, None)
                 found[own] = node
         return found
+
+    @cached_property
+    def starting(self) -> list[NodeFacts]:
+        """Nodes that do not sign, or follow, yet because they have just been started: nobody has to do anything."""
+        return [
+            node
+            for node in self.chain
+            if (view := _view(node)).up_s < STARTING_S
+            and view.halted is None
+            and view.silence not in {"key in use elsewhere", "watermark lost"}
+            and (view.mode != "live" or view.silence == "observing")
+            and (node.process is None or node.process.restarts <= RESTARTS_MAX)
+        ]
+
+    @cached_property
+    def forgetful(self) -> list[NodeFacts]:
+        """Nodes of validators that would sign, and do not know what they have signed: their disks, or their signer.log, are new."""
+        return [
+            node
+            for node in self.viewers
+            if _view(node).silence in {"watermark lost", "observing"} and node not in self.starting
+        ]
 
     @property
     def silent_after_s(self) -> float:

@@ -179,7 +179,7 @@ def running_node(directory: NetworkDirectory, name: str) -> psutil.Process | Non
         process = psutil.Process(pid)
         if process.status() != psutil.STATUS_ZOMBIE and str(directory.node(name)) in process.cmdline():
             return process
-    except (OSError, ValueError, KeyError, psutil.Error):
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         pass
     return None
 
