@@ -6,7 +6,7 @@ NPM_TESTS := tests/acceptance/javascript
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down reset status doctor logs test unit sim sim-long mutants conformance acceptance integration faults rust-test lint fmt docs types bench clean
+.PHONY: help setup setup-dev up down reset status doctor logs test unit sim sim-long mutants conformance fuzz-evm acceptance integration faults rust-test lint fmt docs types bench clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +56,7 @@ types: setup-dev ## mypy strict; the stub of the Rust engine against the binary
 	$(BIN)/python -m mypy.stubtest metanode._engine
 
 test: setup-dev rust-test ## every test: Rust, unit, simulation, integration, toolkit, acceptance
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/model tests/simulation tests/arch tests/conformance
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/model tests/simulation tests/arch tests/conformance tests/fuzz
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/integration tests/interop tests/testnet tests/acceptance
 
 rust-test: ## tests of the Rust crates
@@ -90,6 +90,12 @@ mutants: setup-dev ## take rules out of the protocol and see that a scenario not
 CASES ?= *
 conformance: setup-dev ## the official cases of Ethereum, suite by suite: make conformance [VECTORS=DIR] [CASES='*RLP*'] [REPORT=1]
 	PYTHONPATH=src $(BIN)/python -m tests.conformance --cases '$(CASES)' $(if $(VECTORS),--vectors '$(VECTORS)') $(if $(REPORT),--report)
+
+fuzz-evm: RUNS = 600
+fuzz-evm: setup-dev ## random chains on our engine and on Ethereum's executable specification: make fuzz-evm SEED=7 RUNS=100 [REPLAY=FILE]
+	PYTHONPATH=src $(BIN)/python -m tests.fuzz $(if $(REPLAY),--replay '$(REPLAY)',--seed $(SEED) --runs $(RUNS) \
+	  $(if $(filter file,$(origin RUNS)),--transitions 2000)) \
+	  $(if $(REPORT),--report docs/evidence/fuzz-evm.md --commit "$$(git rev-parse --short=12 HEAD)")
 
 bench: setup-dev ## every benchmark, with geth and anvil beside ours; prints the ratios
 	$(BIN)/python -m benchmarks $(ARGS)
