@@ -1,7 +1,6 @@
 # Everything a person does with Metanode, one line each: `make help`.
 PYTHON ?= python3
 BIN := .venv/bin
-NPM_TESTS := tests/acceptance/javascript
 # One place for compiled Rust; CI keeps it outside the clone (see .ci/run).
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
@@ -71,7 +70,7 @@ integration: setup-dev ## real sockets, real processes
 faults: setup-dev ## the whole table of real faults on real processes, docs/evidence/faults.md: 45 minutes, goes on where it stopped
 	PYTHONPATH=src $(BIN)/python -m tests.integration.faults $(ARGS)
 
-acceptance: setup-dev ## a real network and users' own tools: web3.py, ethers, viem
+acceptance: setup-dev ## a real network and users' own tools: web3.py, ethers, viem, Foundry, Hardhat, devp2p
 	$(BIN)/python -m pytest -q tests/acceptance
 
 SEED ?= 1

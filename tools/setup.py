@@ -1,7 +1,9 @@
 """Set up this checkout: a virtual environment, the locked packages, the Rust engine.
 
 Standard library only, because it runs before anything is installed. Each step is skipped when what it depends on has
-not changed, so that a second `make up` is quick. `--dev` adds the JavaScript clients that acceptance tests drive.
+not changed, so that a second `make up` is quick. `--dev` adds the programs of others that acceptance tests drive: clients,
+Foundry and Hardhat from npm, and go-ethereum's devp2p. They are kept in the user's cache, once for each lock and version,
+so that a fresh clone does not install them again.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 from pathlib import Path
@@ -20,7 +23,15 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 RUST_INPUTS = ("Cargo.toml", "Cargo.lock", "pyproject.toml", "rust")
-JAVASCRIPT = ROOT / "tests" / "acceptance" / "javascript"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "metanode"
+ACCEPTANCE = ROOT / "tests" / "acceptance"
+NPM_PROJECTS = ("node", "javascript", "foundry", "hardhat")
+"""Folders of ACCEPTANCE with a package-lock.json. Hardhat needs the node of the first one, and leaves out what an older one can't run."""
+NPM_VERSIONS_KEPT = 2
+"""Of each project: what this checkout needs, and what an older one beside it does."""
+GO_ETHEREUM_VERSION = "v1.17.8"
+DEVP2P = CACHE / "go" / f"devp2p-{GO_ETHEREUM_VERSION}"
+"""go-ethereum's tool for peer-to-peer protocols."""
 
 
 class StepFailedError(Exception):
@@ -38,7 +49,9 @@ def main() -> int:
         install_packages()
         build_engine()
         if arguments.dev:
-            install_javascript()
+            for name in NPM_PROJECTS:
+                install_npm_packages(name)
+            build_devp2p()
     except StepFailedError as error:
         print(f"set-up stopped: {error}", file=sys.stderr)
         return 1
@@ -130,20 +143,70 @@ def install_checkout() -> None:
     command.chmod(0o755)
 
 
-def install_javascript() -> None:
-    """Install the locked JavaScript clients that the acceptance tests drive, when npm is there."""
-    lock = JAVASCRIPT / "package-lock.json"
-    if not lock.exists() or shutil.which("npm") is None:
+def install_npm_packages(name: str) -> None:
+    """Install exactly what a project's package-lock.json lists into the cache, when npm is there, and link it as node_modules.
+
+    No package's own scripts are run: the programs among them are files of the packages.
+    """
+    folder = ACCEPTANCE / name
+    if shutil.which("npm") is None:
         return
-    stamp = Stamp("javascript", digest([lock]))
-    if stamp.is_current() and (JAVASCRIPT / "node_modules").exists():
+    files = [folder / "package.json", folder / "package-lock.json"]
+    home = CACHE / "npm"
+    installed = home / f"{name}-{digest(files)[:16]}"
+    if not installed.exists():
+        with progress(f"installing the npm packages of {folder.relative_to(ROOT)}"):
+            home.mkdir(parents=True, exist_ok=True)
+            unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=home))
+            for file in files:
+                shutil.copy(file, unfinished)
+            newer_node = ACCEPTANCE / "node" / "node_modules" / ".bin"
+            run(
+                ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(unfinished)],
+                name,
+                {**os.environ, "PATH": f"{newer_node}{os.pathsep}{os.environ['PATH']}"},
+            )
+            rename(unfinished, installed)
+    installed.touch()
+    for old in sorted(home.glob(f"{name}-*"), key=lambda path: path.stat().st_mtime)[:-NPM_VERSIONS_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    link(folder / "node_modules", installed / "node_modules")
+
+
+def build_devp2p() -> None:
+    """Build go-ethereum's devp2p from its Go module into the cache, when Go is there."""
+    if DEVP2P.exists() or shutil.which("go") is None:
         return
-    with progress("installing ethers and viem for the acceptance tests"):
-        run(
-            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(JAVASCRIPT)],
-            "javascript",
-        )
-    stamp.write()
+    with progress(f"building go-ethereum's devp2p {GO_ETHEREUM_VERSION} (two minutes, once)"):
+        DEVP2P.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=DEVP2P.parent) as unfinished:
+            run(
+                ["go", "install", f"github.com/ethereum/go-ethereum/cmd/devp2p@{GO_ETHEREUM_VERSION}"],
+                "devp2p",
+                {**os.environ, "GOBIN": unfinished},
+            )
+            (Path(unfinished) / "devp2p").replace(DEVP2P)
+
+
+def rename(unfinished: Path, finished: Path) -> None:
+    """Give a folder its name; somebody else may just have made the same."""
+    try:
+        unfinished.rename(finished)
+    except OSError:
+        if not finished.exists():
+            raise
+        shutil.rmtree(unfinished)
+
+
+def link(path: Path, target: Path) -> None:
+    """Make `path` a link to `target`, whatever it was."""
+    if path.is_symlink():
+        if path.readlink() == target:
+            return
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+    path.symlink_to(target)
 
 
 class Stamp:

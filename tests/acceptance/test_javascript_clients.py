@@ -63,5 +63,8 @@ def test_a_client_runs_its_whole_flow_without_middleware(
         "logged_value": 21,
         "revert_reason": "amount too large",
         "estimate_revert_reason": "amount too large",
+        "fees_cover_base": True,
+        "types": [[1, 0, 0], [1, 1, 1], [1, 2, 2]],
+        "delegation": [1, True, 14, True],
         "parallel": 20,
     }

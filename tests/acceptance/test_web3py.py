@@ -120,6 +120,57 @@ def test_logs_and_heads_arrive_by_subscription(
     assert number >= 1
 
 
+def test_fees_are_estimated_from_history(web3: Web3) -> None:
+    history = web3.eth.fee_history(2, "latest", [25, 75])
+
+    assert len(history["baseFeePerGas"]) == 3
+    assert all(len(reward) == 2 for reward in history["reward"])
+    assert web3.eth.gas_price >= history["baseFeePerGas"][-1] > 0
+    assert web3.eth.max_priority_fee > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (0, {}),
+        (1, {"accessList": [{"address": RECIPIENT, "storageKeys": ["0x" + "00" * 32]}]}),
+        (2, {"accessList": [{"address": RECIPIENT, "storageKeys": ["0x" + "00" * 32]}]}),
+    ],
+)
+def test_each_kind_of_transaction_is_included(
+    web3: Web3, sender: Any, kind: int, fields: dict[str, Any]
+) -> None:
+    fees = {"type": 2, "maxFeePerGas": 2 * web3.eth.gas_price, "maxPriorityFeePerGas": 1}
+    price = {"gasPrice": web3.eth.gas_price} | ({"type": 1} if kind == 1 else {})
+    filled = {
+        "chainId": web3.eth.chain_id, "nonce": web3.eth.get_transaction_count(sender.address, "pending"),
+        "to": RECIPIENT, "value": 1, "gas": 50_000, **(fees if kind == 2 else price), **fields,
+    }  # fmt: skip
+
+    sent = web3.eth.send_raw_transaction(sender.sign_transaction(filled).raw_transaction)
+    receipt = web3.eth.wait_for_transaction_receipt(sent, timeout=30)
+
+    assert (receipt["status"], receipt["type"]) == (1, kind)
+    assert web3.eth.get_transaction(sent)["type"] == kind
+
+
+def test_an_account_is_delegated(web3: Web3, sender: Any, counter) -> None:
+    """EIP-7702: somebody else pays for it, and calls the code in the same transaction."""
+    contract = deploy(web3, sender, counter)
+    authority = Account.create()
+    authorization = authority.sign_authorization({"chainId": 1337, "address": contract.address, "nonce": 0})
+    data = contract.functions.add(7)._encode_transaction_data()
+
+    receipt = transact(
+        web3, sender,
+        {"type": 4, "to": authority.address, "value": 0, "data": data, "gas": 200_000, "authorizationList": [authorization]},
+    )  # fmt: skip
+
+    assert (receipt["status"], receipt["type"]) == (1, 4)
+    assert web3.eth.get_code(authority.address) == bytes.fromhex("ef0100" + contract.address[2:])
+    assert web3.eth.contract(address=authority.address, abi=counter["abi"]).functions.doubled().call() == 14
+
+
 def test_twenty_transactions_in_parallel_are_all_included(web3: Web3, sender: Any) -> None:
     nonce = web3.eth.get_transaction_count(sender.address, "pending")
     fees = {"maxFeePerGas": 2 * web3.eth.gas_price, "maxPriorityFeePerGas": web3.eth.max_priority_fee}

@@ -1,5 +1,5 @@
-// What an application does with ethers v6: connect, transfer, deploy, call, read logs, subscribe, decode a revert,
-// send twenty transactions at once. Usage: node ethers_flow.mjs SETTINGS.json; prints one JSON document.
+// What an application does with ethers v6: connect, transfer, deploy, call, read logs, subscribe, decode a revert, estimate
+// fees, send each kind of transaction, delegate an account (EIP-7702), send twenty transactions at once. Usage: node ethers_flow.mjs SETTINGS.json; prints one JSON document.
 import { readFileSync } from "node:fs";
 import { ContractFactory, JsonRpcProvider, NonceManager, WebSocketProvider, Wallet, parseEther } from "ethers";
 import WebSocket from "ws";
@@ -55,6 +55,32 @@ try {
 } catch (error) {
   results.estimate_revert_reason = error.reason;
 }
+
+const { baseFeePerGas } = await provider.getBlock("latest");
+const fees = await provider.getFeeData();
+results.fees_cover_base = fees.maxFeePerGas > baseFeePerGas && fees.maxPriorityFeePerGas > 0n && fees.gasPrice > 0n;
+results.types = [];
+const accessList = [{ address, storageKeys: ["0x" + "00".repeat(32)] }];
+for (const kind of [{ type: 0 }, { type: 1, accessList }, { type: 2, accessList }]) {
+  const sent = await wallet.sendTransaction({ to: address, data: contract.interface.encodeFunctionData("add", [0n]), ...kind });
+  const receipt = await sent.wait(1);
+  results.types.push([receipt.status, receipt.type, (await provider.getTransaction(sent.hash)).type]);
+}
+
+const authority = new Wallet(Wallet.createRandom().privateKey, provider);
+const authorization = await authority.authorize({ address, nonce: 0n });
+const delegated = await wallet.sendTransaction({
+  type: 4,
+  to: authority.address,
+  data: contract.interface.encodeFunctionData("add", [7n]),
+  authorizationList: [authorization],
+});
+results.delegation = [
+  (await delegated.wait(1)).status,
+  (await provider.getCode(authority.address)) === "0xef0100" + address.slice(2).toLowerCase(),
+  Number(await contract.attach(authority.address).doubled()),
+  (await provider.getTransaction(delegated.hash)).authorizationList[0].address === address,
+];
 
 const managed = new NonceManager(wallet);
 const sent = await Promise.all(

@@ -6,12 +6,13 @@ import {
   createPublicClient,
   createWalletClient,
   defineChain,
+  encodeFunctionData,
   http,
   nonceManager,
   parseEther,
   webSocket,
 } from "viem";
-import { privateKeyToAccount } from "viem/accounts";
+import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import WebSocket from "ws";
 
 globalThis.WebSocket ??= WebSocket; // Node 20 has none of its own
@@ -80,6 +81,36 @@ try {
 } catch (error) {
   results.estimate_revert_reason = reason(error);
 }
+
+const { baseFeePerGas } = await reader.getBlock();
+const fees = await reader.estimateFeesPerGas();
+const history = await reader.getFeeHistory({ blockCount: 2, rewardPercentiles: [50] });
+results.fees_cover_base =
+  fees.maxFeePerGas > baseFeePerGas && (await reader.getGasPrice()) > 0n && history.baseFeePerGas.length === 3;
+const KINDS = { legacy: 0, eip2930: 1, eip1559: 2, eip7702: 4 };
+results.types = [];
+const accessList = [{ address, storageKeys: [`0x${"00".repeat(32)}`] }];
+for (const kind of [{ type: "legacy" }, { type: "eip2930", accessList }, { type: "eip1559", accessList }]) {
+  const data = encodeFunctionData({ abi, functionName: "add", args: [0n] });
+  const hash = await writer.sendTransaction({ to: address, data, ...kind });
+  const receipt = await reader.waitForTransactionReceipt({ hash });
+  const found = await reader.getTransaction({ hash });
+  results.types.push([receipt.status === "success" ? 1 : 0, KINDS[receipt.type], KINDS[found.type]]);
+}
+
+const authority = privateKeyToAccount(generatePrivateKey());
+const authorization = await authority.signAuthorization({ contractAddress: address, chainId: chain.id, nonce: 0 });
+const delegated = await reader.waitForTransactionReceipt({
+  hash: await writer.writeContract({
+    address: authority.address, abi, functionName: "add", args: [7n], authorizationList: [authorization],
+  }),
+});
+results.delegation = [
+  delegated.status === "success" ? 1 : 0,
+  (await reader.getCode({ address: authority.address })) === "0xef0100" + address.slice(2).toLowerCase(),
+  Number(await reader.readContract({ address: authority.address, abi, functionName: "doubled" })),
+  (await reader.getTransaction({ hash: delegated.transactionHash })).authorizationList[0].address.toLowerCase() === address.toLowerCase(),
+];
 
 const hashes = await Promise.all(
   Array.from({ length: 20 }, () => writer.sendTransaction({ to: settings.recipient, value: 1n, gas: 21_000n })),
