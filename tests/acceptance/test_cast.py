@@ -247,6 +247,14 @@ def test_the_same_is_answered_over_a_websocket(cast: Cast, network: RunningNetwo
     assert int(cast("block-number", "--rpc-url", network.ws_url)) >= 1
 
 
+def test_blobs_are_refused_for_what_they_are(cast: Cast) -> None:
+    (cast.project.path / "blob.txt").write_text("hello")
+
+    refused = cast.refused("send", "--private-key", cast.key, RECIPIENT, "--blob", "--path", "blob.txt")
+
+    assert "transaction type not supported" in refused
+
+
 @pytest.mark.parametrize(
     ("command", "answer"),
     [

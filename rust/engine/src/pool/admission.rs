@@ -56,6 +56,10 @@ impl Admission {
 
     pub(super) fn hash(&self, raw: &[u8]) -> Result<B256, PoolError> {
         if raw.len() > self.transaction_bytes_max {
+            // Blobs travel with their transaction: its size is not what is wrong with it.
+            if raw.first() == Some(&3) {
+                return Err(PoolError::UnsupportedType(3));
+            }
             return Err(PoolError::Oversized {
                 size: raw.len(),
                 limit: self.transaction_bytes_max,

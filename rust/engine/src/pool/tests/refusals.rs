@@ -254,6 +254,11 @@ fn a_refused_transaction_gets_the_text_of_geth() {
             Bytes::from_static(&[3, 0xc0]),
             "transaction type not supported: tx type 3 not supported by this pool",
         ),
+        (
+            "with blobs beside it",
+            Bytes::from([&[3][..], &[0xc0; 137_547]].concat()),
+            "transaction type not supported: tx type 3 not supported by this pool",
+        ),
         ("of no bytes", Bytes::new(), "typed transaction too short"),
         (
             "of one byte",
