@@ -19,15 +19,17 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import wrk
-from metanode.cli.transfers import Sender, signed_transfer
 from metanode.crypto.secp256k1 import PrivateKey
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.accounts import funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 from sdk.testnet.deployment.plan import PRESETS
+from sdk.testnet.transfers import signed_transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from metanode.cli.transfers import Sender
 
 GETH_VERSION = "v1.17.8"
 """The newest that its module proxy can build here."""

@@ -28,7 +28,6 @@ from metanode.chain.proposal import make_block
 from metanode.chain.state import next_state
 from metanode.chain.timing import calculate_due
 from metanode.chain.validators import ValidatorSet
-from metanode.cli.transfers import signed_transfer
 from metanode.consensus.effects import Decided
 from metanode.consensus.messages import Commit, Prepare, PreparedCertificate, Seal, Step
 from metanode.consensus.record import ConsensusRecord
@@ -40,6 +39,7 @@ from metanode.primitives.types import Height, Round
 from metanode.storage.node_store import NodeStore
 from metanode.storage.signer import FileSigner
 from metanode.storage.signer_log import make_signer_log
+from sdk.testnet.transfers import signed_transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,6 @@ from metanode.chain.genesis import make_genesis, parse_genesis
 from metanode.chain.header_chain import HeaderChain
 from metanode.chain.validators import ValidatorSet
 from metanode.chain.voting import Vote
-from metanode.cli.transfers import signed_transfer
 from metanode.crypto.hashing import keccak256
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidInput, MetanodeError
@@ -34,6 +33,7 @@ from metanode.node.snapshots.importing import import_snapshot
 from metanode.primitives.types import Hash32, Height
 from metanode.storage.node_store import NodeStore
 from metanode.storage.snapshot_file import Frame, SnapshotReader, SnapshotWriter
+from sdk.testnet.transfers import signed_transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

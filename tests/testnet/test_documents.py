@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
+import inspect
 import json
 import re
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 
 from metanode.crypto.addresses import format_address
 from metanode.crypto.secp256k1 import PrivateKey
+from sdk.testnet.faucet import FaucetConfig
 from sdk.testnet.genesis import GenesisConfig, GenesisGenerator, GenesisWarning
 
 HERE = Path(__file__).parent
@@ -26,9 +30,13 @@ def snippet(language: str, containing: str, text: str = DOCUMENT) -> str:
 
 
 def run(code: str) -> dict[str, Any]:
-    """Run it, and return its names."""
+    """Run it, and return its names; an `await` that stands alone runs as in a notebook."""
     names: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(code, "toolkit-module.md", "exec"), names)  # noqa: S102 - the document is ours
+    compiled = compile(code, "toolkit-module.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    if compiled.co_flags & inspect.CO_COROUTINE:
+        asyncio.run(eval(compiled, names))  # noqa: S307 - the document is ours
+    else:
+        exec(compiled, names)  # noqa: S102 - the same
     return names
 
 
@@ -93,6 +101,36 @@ def test_the_snippet_of_the_reference_page_runs(tmp_path: Path, monkeypatch: pyt
 
     assert (tmp_path / "genesis" / "chain_specification.json").exists()
     assert names["block"].hash == names["generator"].generate_genesis_block().hash
+
+
+@pytest.mark.timeout(300)
+def test_the_faucet_snippet_pays(capsys: pytest.CaptureFixture[str]) -> None:
+    names = run(snippet("python", "faucet = Faucet(config)"))
+
+    asyncio.run(names["faucet"].close())
+    assert re.fullmatch(
+        r"Sent 100000000000 tokens\nTX Hash: 0x[0-9a-f]{64}\nTotal requests: 1\nTokens distributed: 100000000000\n",
+        capsys.readouterr().out,
+    )
+
+
+@pytest.mark.timeout(300)
+def test_the_snippets_of_the_faucets_page_run(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (HERE.parents[1] / "docs" / "reference" / "toolkit-faucet.md").read_text()
+
+    run(snippet("python", "async with Faucet()", page))
+    names = run(snippet("python", "rpc_url=", page))
+
+    assert capsys.readouterr().out == "True 100000000000 None\n100000000000\n"
+    assert names["config"].keystore == Path("genesis/keys/faucet/faucet.json")
+
+
+def test_the_faucet_configuration_of_the_document_is_the_default() -> None:
+    block = snippet("python", "daily_limit=1000")
+
+    made = eval(block.strip(), {"FaucetConfig": FaucetConfig})  # noqa: S307 - the document is ours
+
+    assert made == FaucetConfig()
 
 
 @pytest.mark.timeout(300)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import secrets
+import urllib.request
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.acceptance.processes import NodeProcess, free_ports, running, wait_height, wait_until
@@ -14,7 +17,7 @@ from metanode.chain.quorum import QuorumRule
 from metanode.crypto.addresses import format_address
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidGenesis
-from sdk.testnet import GenesisConfig, GenesisGenerator
+from sdk.testnet import Faucet, FaucetConfig, GenesisConfig, GenesisGenerator
 from sdk.testnet.genesis import (
     AccountConfig,
     ConsensusConfig,
@@ -24,11 +27,24 @@ from sdk.testnet.genesis import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 KEY = PrivateKey(b"\x07" * 32)
 ADDRESS = format_address(KEY.address)
 PUBLIC_KEY = "0x" + KEY.public_key.hex()
+
+
+def rpc(url: str, method: str, *params: Any) -> Any:
+    """One JSON-RPC call."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})  # noqa: S310 - our own node
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+        return json.load(response)["result"]
+
+
+def random_address() -> str:
+    return format_address(secrets.token_bytes(20))
 
 
 class TestGenesis:
@@ -182,3 +198,130 @@ class TestGenesis:
         assert node.wait_end(within_s=1.0) != 0
         assert "nodes start from its chain specification" in node.log
         node.close()
+
+
+@pytest.fixture(scope="module")
+def faucet() -> Iterator[Faucet]:
+    faucet = Faucet(FaucetConfig(max_requests_per_network=1000))
+    yield faucet
+    asyncio.run(faucet.close())
+
+
+class TestFaucet:
+    """On a chain of its own: a real validator, real transfers."""
+
+    @staticmethod
+    def balance_of(faucet: Faucet, address: str) -> int:
+        assert faucet.rpc_url is not None
+        return int(rpc(faucet.rpc_url, "eth_getBalance", address, "latest"), 16)
+
+    def test_faucet_config(self) -> None:
+        config = FaucetConfig()
+
+        assert (config.tokens_per_request, config.cooldown_period) == (100_000_000_000, 3600)
+        assert (config.max_requests_per_address, config.max_requests_per_ip, config.daily_limit) == (
+            3,
+            5,
+            1000,
+        )
+
+    def test_token_request(self, faucet: Faucet) -> None:
+        address = random_address()
+
+        result = asyncio.run(faucet.request_tokens(address, "192.168.1.1"))
+
+        assert result["success"], result
+        assert result["amount"] == 100_000_000_000
+        assert result["error"] is None
+        wait_until(lambda: self.balance_of(faucet, address) == 100 * 10**18, within_s=20, what="the coins")
+        assert faucet.rpc_url is not None
+        assert rpc(faucet.rpc_url, "eth_getTransactionReceipt", result["tx_hash"])["status"] == "0x1"
+
+    def test_two_hundred_parallel_requests_for_one_address_pay_its_limit(self, faucet: Faucet) -> None:
+        address = random_address()
+
+        async def ask() -> list[dict[str, Any]]:
+            async with asyncio.TaskGroup() as tasks:
+                asked = [
+                    tasks.create_task(faucet.request_tokens(address, f"10.0.{number}.1"))
+                    for number in range(200)
+                ]
+            return [task.result() for task in asked]
+
+        results = asyncio.run(ask())
+
+        assert sum(result["success"] for result in results) == 3
+        (reason,) = {result["error"].split(";")[0] for result in results if not result["success"]}
+        assert reason == "Too many requests for this address: 3 in 1 h at most"
+        wait_until(lambda: self.balance_of(faucet, address) == 300 * 10**18, within_s=20, what="the coins")
+
+    def test_address_rate_limit(self, faucet: Faucet) -> None:
+        address = random_address()
+        for number in range(3):
+            assert asyncio.run(faucet.request_tokens(address, f"10.1.{number}.1"))["success"]
+
+        allowed, reason = faucet.can_request(address, "10.1.9.1")
+
+        assert not allowed
+        assert "Too many requests" in reason
+        info = faucet.get_address_info(address)
+        assert (info["address"], info["total_requests"], info["can_request"]) == (address, 3, False)
+
+    def test_ip_rate_limit(self, faucet: Faucet) -> None:
+        results = [asyncio.run(faucet.request_tokens(random_address(), "10.2.0.1")) for _ in range(6)]
+
+        assert [result["success"] for result in results] == [True] * 5 + [False]
+        assert "Too many requests from this IP address" in results[5]["error"]
+        assert 0 < results[5]["retry_after_s"] <= 3600
+
+    def test_blocking(self, faucet: Faucet) -> None:
+        address = random_address()
+        faucet.block_address(address)
+        faucet.block_ip("10.3.0.1")
+        try:
+            assert address in faucet.blocked_addresses
+            assert address.lower() in faucet.blocked_addresses
+            assert "blocked" in faucet.can_request(address, "10.3.0.2")[1]
+            assert "blocked" in faucet.can_request(random_address(), "10.3.0.1")[1]
+            assert not asyncio.run(faucet.request_tokens(address, "10.3.0.2"))["success"]
+        finally:
+            assert faucet.unblock_address(address)
+            assert faucet.unblock_ip("10.3.0.1")
+        assert faucet.can_request(address, "10.3.0.1") == (True, "")
+
+    def test_statistics(self, faucet: Faucet) -> None:
+        before = faucet.get_stats()
+
+        asyncio.run(faucet.request_tokens(random_address(), "10.4.0.1"))
+        asyncio.run(faucet.request_tokens("0xnonsense", "10.4.0.1"))
+        after = faucet.get_stats()
+
+        grown = {name: after[name] - before[name] for name in ("total_requests", "successful_requests")}
+        assert grown == {"total_requests": 2, "successful_requests": 1}
+        assert after["rejected_requests"] - before["rejected_requests"] == 1
+        assert after["total_tokens_distributed"] - before["total_tokens_distributed"] == 100_000_000_000
+        assert (faucet.request_count, faucet.total_distributed) == (
+            after["total_requests"],
+            after["total_tokens_distributed"],
+        )
+
+    @pytest.mark.parametrize(
+        ("address", "ip_address", "text"),
+        [
+            ("", "10.5.0.1", "address: "),
+            ("0x12", "10.5.0.1", "address: expected 20 bytes"),
+            (
+                "0xF39fd6e51aad88F6F4ce6aB8827279cffFb92266",
+                "10.5.0.1",
+                "write 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
+            ),
+            ("0x" + 40 * "0", "10.5.0.1", "zero address"),
+            ("0x" + 39 * "0" + "a", "10.5.0.1", "the recipient does not take coins"),
+            ("0x" + 40 * "7", "localhost", "ip_address: expected an IPv4 or IPv6 address, found 'localhost'"),
+        ],
+    )
+    def test_bad_requests(self, faucet: Faucet, address: str, ip_address: str, text: str) -> None:
+        result = asyncio.run(faucet.request_tokens(address, ip_address))
+
+        assert (result["success"], result["amount"], result["tx_hash"]) == (False, 0, None)
+        assert text in result["error"]

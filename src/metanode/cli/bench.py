@@ -11,13 +11,14 @@ import typer
 
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
 from metanode.cli.output import print_json
-from metanode.cli.transfers import MAX_FEE_WEI, TRANSFER_GAS, senders, signed_transfer, spread
+from metanode.cli.transfers import senders, spread
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidInput, Unavailable
 from metanode.primitives.hexadecimal import decode_quantity, encode_data
 from metanode.rpc.client import open_client
 from sdk.testnet.deployment.apply.accounts import funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
+from sdk.testnet.transfers import MAX_FEE_WEI, TRANSFER_GAS, signed_transfer
 
 if TYPE_CHECKING:
     from metanode.rpc.client import JSONRPCClient

@@ -1,4 +1,4 @@
-"""Pre-signed transfers for `metanode bench` and the benchmarks: our own RLP and libsecp256k1, so that signing is not what is measured."""
+"""Pre-signed transfers for `metanode bench` and the benchmarks."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 
 from metanode.crypto.hashing import keccak256
 from metanode.crypto.secp256k1 import PrivateKey
-from metanode.primitives import rlp
+from sdk.testnet.transfers import signed_transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-TRANSFER_GAS = 21_000
-MAX_FEE_WEI = 100_000_000_000
-TIP_WEI = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -30,17 +26,6 @@ class Sender:
 def senders(count: int, *, seed: str) -> list[Sender]:
     """Accounts that only this benchmark knows."""
     return [Sender(PrivateKey(keccak256(f"{seed} {n}".encode()))) for n in range(count)]
-
-
-def signed_transfer(key: PrivateKey, *, chain_id: int, nonce: int, to: bytes, value_wei: int) -> bytes:
-    """One EIP-1559 transfer, signed and encoded."""
-    fields: list[rlp.Item] = [
-        rlp.integer(chain_id), rlp.integer(nonce), rlp.integer(TIP_WEI), rlp.integer(MAX_FEE_WEI),
-        rlp.integer(TRANSFER_GAS), to, rlp.integer(value_wei), b"", [],
-    ]  # fmt: skip
-    signature = key.sign(keccak256(b"\x02" + rlp.encode(fields)))
-    parts = (signature[64], int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big"))
-    return b"\x02" + rlp.encode([*fields, *(rlp.integer(part) for part in parts)])
 
 
 def spread(accounts: Sequence[Sender], count: int, chain_id: int) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sdk.testnet.ephemeral import Testnet
+    from sdk.testnet.faucet import Faucet, FaucetConfig
     from sdk.testnet.genesis import (
         AccountConfig,
         ConsensusConfig,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AccountConfig",
     "ConsensusConfig",
+    "Faucet",
+    "FaucetConfig",
     "GenesisBlock",
     "GenesisConfig",
     "GenesisGenerator",
@@ -33,7 +36,11 @@ __all__ = [
     "ValidatorConfig",
 ]
 
-_MODULES = dict.fromkeys(__all__, "sdk.testnet.genesis") | {"Testnet": "sdk.testnet.ephemeral"}
+_MODULES = dict.fromkeys(__all__, "sdk.testnet.genesis") | {
+    "Testnet": "sdk.testnet.ephemeral",
+    "Faucet": "sdk.testnet.faucet",
+    "FaucetConfig": "sdk.testnet.faucet",
+}
 """Where each public name lives."""
 
 

@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
+from metanode.crypto.addresses import parse_address
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.accounts import funded_accounts
@@ -27,7 +28,7 @@ from sdk.testnet.deployment.apply.supervisor import running_node
 from sdk.testnet.deployment.plan import NetworkPlan, NetworkSpec, plan_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from sdk.testnet.deployment.apply.accounts import FundedAccount
@@ -38,6 +39,8 @@ OFFSETS: Final = range(130, 2_365, 65)
 """All ports stay below those that the system gives to outgoing connections, and no two networks of up to 30 nodes have one in common."""
 BLOCK_TIMEOUT_S: Final = 60.0
 POLL_INTERVAL_S: Final = 0.05
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it
+"""Where Linux has a file system in memory."""
 
 _Answer = TypeVar("_Answer")
 
@@ -96,6 +99,8 @@ class Testnet:
         block_time_s: Whole seconds from block to block.
         chain_id: EIP-155 chain id.
         directory: Where to keep its files; by default a temporary one, deleted at the end.
+        in_memory: Whether the temporary directory is on a file system in memory, where the machine has one.
+        balances: Further accounts of the first block: address, and how many wei.
     """
 
     __test__ = False  # pytest collects no tests here
@@ -107,6 +112,8 @@ class Testnet:
         block_time_s: int = 2,
         chain_id: int = 1337,
         directory: str | os.PathLike[str] | None = None,
+        in_memory: bool = False,
+        balances: Mapping[str, int] | None = None,
     ) -> None:
         self._spec = NetworkSpec(
             network_name="metanode-testnet",
@@ -116,7 +123,9 @@ class Testnet:
         )
         # Wrong arguments are told before anything is made.
         plan_network(self._spec)
+        self._balances = {parse_address(address): wei for address, wei in (balances or {}).items()}
         self._chosen = None if directory is None else Path(directory)
+        self._in_memory = in_memory
         self._directory: NetworkDirectory | None = None
         self._plan: NetworkPlan | None = None
         self._lock: int | None = None
@@ -182,10 +191,12 @@ class Testnet:
         if self._directory is not None:
             raise InvalidInput("this Testnet runs already")
         self._lock, offset = _take_offset(self._spec)
-        path = self._chosen or Path(tempfile.mkdtemp(prefix="metanode-testnet-"))
+        path = self._chosen or _temporary_directory(in_memory=self._in_memory)
         self._directory = NetworkDirectory(path.resolve())
         try:
-            self._plan = local.create_network(self._directory, replace(self._spec, port_offset=offset))
+            self._plan = local.create_network(
+                self._directory, replace(self._spec, port_offset=offset), balances=self._balances
+            )
             self._directory.owner_file.parent.mkdir(exist_ok=True)
             self._directory.owner_file.write_text(str(os.getpid()), encoding="utf-8")
             local.start_network(self._directory)
@@ -232,6 +243,11 @@ class Testnet:
                 seen = ", ".join(f"{name} at {height}" for name, height in heights.items()) or "no node runs"
                 raise Unavailable(f"block {number} was not finalized in {timeout_s:g} s: {seen}")
             time.sleep(POLL_INTERVAL_S)
+
+
+def _temporary_directory(*, in_memory: bool) -> Path:
+    folder = MEMORY if in_memory and os.access(MEMORY, os.W_OK | os.X_OK) else None
+    return Path(tempfile.mkdtemp(prefix="metanode-testnet-", dir=folder))
 
 
 def _take_offset(spec: NetworkSpec) -> tuple[int, int]:

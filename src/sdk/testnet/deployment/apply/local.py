@@ -44,7 +44,7 @@ from sdk.testnet.deployment.plan import NetworkPlan, NodePlan, plan_network
 from sdk.testnet.deployment.render import render_node_config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from metanode.primitives.types import Address
@@ -104,8 +104,10 @@ class NetworkStatus:
         return min(heights) if heights and None not in heights else None  # type: ignore[type-var]
 
 
-def create_network(directory: NetworkDirectory, spec: NetworkSpec) -> NetworkPlan:
-    """Write keys, genesis and configurations of a new network.
+def create_network(
+    directory: NetworkDirectory, spec: NetworkSpec, *, balances: Mapping[Address, int] | None = None
+) -> NetworkPlan:
+    """Write keys, genesis and configurations of a new network. `balances` in wei stand beside those of the ten well-known accounts.
 
     Raises:
         InvalidInput: when the directory holds a network already, or `spec` is not possible.
@@ -121,7 +123,8 @@ def create_network(directory: NetworkDirectory, spec: NetworkSpec) -> NetworkPla
         chain_id=spec.chain_id,
         genesis_time=int(time.time()),
         validators=ValidatorSet.of_addresses(key.validator.address for key in keys.values() if key.validator),
-        balances={parse_address(account.address): BALANCE_WEI for account in funded_accounts()},
+        balances={parse_address(account.address): BALANCE_WEI for account in funded_accounts()}
+        | dict(balances or {}),
         period_s=spec.block_time_s,
         gas_limit=spec.gas_limit,
         reward_gwei=spec.block_reward_gwei,

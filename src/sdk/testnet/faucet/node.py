@@ -1,0 +1,140 @@
+"""The chain that a faucet pays on, by JSON-RPC: what it needs to know before it pays, and where it sends."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from metanode.crypto.hashing import keccak256
+from metanode.errors import InvalidInput, Unavailable
+from metanode.primitives.hexadecimal import decode_data, decode_quantity, encode_data, encode_quantity
+from metanode.rpc.client import open_client
+from metanode.rpc.errors import JSONRPCError, NodeFault
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from metanode.primitives.types import Address
+    from metanode.rpc.client import JSONRPCClient
+
+TIMEOUT_S: Final = 5.0
+TIP_WEI: Final = 1_000_000_000
+GAS_MAX: Final = 100_000
+"""A recipient that wants more than this for its coins is not a wallet."""
+DELEGATION: Final = bytes.fromhex("ef0100")
+"""What the code of an account begins with that only delegates. Source: EIP-7702."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The paying account and the chain's head, all in one finalized state."""
+
+    head: int
+    base_fee_wei: int
+    nonce: int
+    balance_wei: int
+
+    @property
+    def max_fee_wei(self) -> int:
+        """A fee that six full blocks in a row do not outgrow."""
+        return 2 * self.base_fee_wei + TIP_WEI
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of a transaction in a finalized block."""
+
+    transaction_hash: bytes
+    succeeded: bool
+
+
+class PayingNode:
+    """One connection to the node; `open_node` makes it."""
+
+    def __init__(self, rpc: JSONRPCClient) -> None:
+        self._rpc = rpc
+
+    async def identity(self) -> tuple[int, bytes]:
+        """Return the chain's id and the hash of its first block."""
+        chain_id, genesis = await self._ask(("eth_chainId", ()), ("eth_getBlockByNumber", ("0x0", False)))
+        return decode_quantity(chain_id), decode_data(genesis["hash"], length=32)
+
+    async def standing(self, payer: Address) -> Standing:
+        """Return where the chain and the account are."""
+        block = (await self._ask(("eth_getBlockByNumber", ("latest", False))))[0]
+        # The same state for both, whatever is decided between two questions.
+        nonce, balance = await self._ask(
+            ("eth_getTransactionCount", (encode_data(payer), block["number"])),
+            ("eth_getBalance", (encode_data(payer), block["number"])),
+        )
+        return Standing(
+            head=decode_quantity(block["number"]),
+            base_fee_wei=decode_quantity(block["baseFeePerGas"]),
+            nonce=decode_quantity(nonce),
+            balance_wei=decode_quantity(balance),
+        )
+
+    async def recipient(self, address: Address) -> tuple[int, bytes]:
+        """Return balance in wei and code of an account."""
+        balance, code = await self._ask(
+            ("eth_getBalance", (encode_data(address), "latest")),
+            ("eth_getCode", (encode_data(address), "latest")),
+        )
+        return decode_quantity(balance), decode_data(code)
+
+    async def gas_of_transfer(self, payer: Address, to: Address, value_wei: int) -> int:
+        """Return the gas limit for a transfer: a quarter more than it takes now.
+
+        Raises:
+            InvalidInput: when the recipient refuses coins, or wants more gas than any wallet.
+        """
+        call = {"from": encode_data(payer), "to": encode_data(to), "value": encode_quantity(value_wei)}
+        try:
+            estimate = decode_quantity(await self._rpc.call("eth_estimateGas", call))
+        except JSONRPCError as error:
+            raise InvalidInput(f"the recipient does not take coins: {error.message}") from None
+        if estimate > GAS_MAX:
+            raise InvalidInput(
+                f"the recipient wants {estimate:,} gas for its coins; {GAS_MAX:,} at most are paid"
+            )
+        return min(estimate if estimate == 21_000 else estimate * 5 // 4, GAS_MAX)
+
+    async def send(self, raw: bytes) -> str | None:
+        """Give the node a transaction; None when it has it now, else why it refused it. Raises Unavailable."""
+        try:
+            await self._rpc.call("eth_sendRawTransaction", encode_data(raw))
+        except JSONRPCError as error:
+            known = "already known" in error.message.lower()
+            return None if known else error.message
+        return None
+
+    async def receipts(self, hashes: Sequence[bytes]) -> dict[bytes, Receipt]:
+        """Return the receipts of those that are in finalized blocks."""
+        found = await self._ask(*(("eth_getTransactionReceipt", (encode_data(one),)) for one in hashes))
+        return {
+            one: Receipt(transaction_hash=one, succeeded=receipt["status"] == "0x1")
+            for one, receipt in zip(hashes, found, strict=True)
+            if receipt is not None
+        }
+
+    async def _ask(self, *calls: tuple[str, Sequence[Any]]) -> list[Any]:
+        answers = await self._rpc.batch(calls) if calls else []
+        for answer in answers:
+            if isinstance(answer, JSONRPCError):
+                raise Unavailable(f"the node refuses what a faucet has to know: {answer.message}")
+            if isinstance(answer, NodeFault):
+                raise answer
+        return answers
+
+
+def transaction_hash(raw: bytes) -> bytes:
+    """Return the hash by which nodes know a transaction."""
+    return keccak256(raw)
+
+
+@asynccontextmanager
+async def open_node(url: str) -> AsyncIterator[PayingNode]:
+    """Open a connection for the length of the block."""
+    async with open_client(url, timeout_s=TIMEOUT_S) as rpc:
+        yield PayingNode(rpc)

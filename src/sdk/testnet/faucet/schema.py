@@ -1,0 +1,98 @@
+"""The tables of the faucet. Amounts in gwei, times in milliseconds since 1970, hashes and addresses as bytes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION: Final = 1
+
+_metadata = MetaData()
+_ID: Final = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only where the type is INTEGER."""
+
+facts = Table(
+    "faucet_facts",
+    _metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""One row each: the schema's version, the chain that this faucet pays on, its next nonce, the keys that hide IP addresses, counters."""
+
+payouts = Table(
+    "faucet_payouts",
+    _metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("address", LargeBinary(20), nullable=False),
+    Column("amount_gwei", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("requested_ms", BigInteger, nullable=False),
+    Column("settled_ms", BigInteger),
+    Column("nonce", BigInteger),
+    Column("signed_at_number", BigInteger),
+    Column("sent_at_number", BigInteger),
+    Column("transaction_hash", LargeBinary(32)),
+    Column("lost", Integer, nullable=False, default=0),
+    Column("error", Text),
+    Index("faucet_payouts_by_address", "address", "requested_ms"),
+    Index("faucet_payouts_by_state", "state"),
+)
+"""What was promised to whom, and how far it is. `nonce` and the hash are those of the newest signature."""
+
+transactions = Table(
+    "faucet_transactions",
+    _metadata,
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("payout_id", _ID, ForeignKey("faucet_payouts.id"), nullable=False),
+    Column("nonce", BigInteger, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("gas", BigInteger, nullable=False),
+    Column("max_fee_wei", Text, nullable=False),
+    Column("tip_wei", Text, nullable=False),
+    Index("faucet_transactions_by_payout", "payout_id"),
+)
+"""Every signature that was ever made: each may still be on its way, so each is asked for. Fees in wei as text: they may pass 64 bits."""
+
+requests = Table(
+    "faucet_requests",
+    _metadata,
+    Column("payout_id", _ID, ForeignKey("faucet_payouts.id"), primary_key=True),
+    Column("address", LargeBinary(20), nullable=False),
+    Column("narrow", LargeBinary(16), nullable=False),
+    Column("wide", LargeBinary(16), nullable=False),
+    Column("requested_ms", BigInteger, nullable=False),
+    Column("counts", Boolean, nullable=False),
+    Index("faucet_requests_by_address", "address", "requested_ms"),
+    Index("faucet_requests_by_narrow", "narrow", "requested_ms"),
+    Index("faucet_requests_by_wide", "wide", "requested_ms"),
+    Index("faucet_requests_by_time", "requested_ms"),
+)
+"""What the limits count; rows that are too old to count are deleted. Networks stand as keyed hashes: no IP address is kept."""
+
+blocked = Table(
+    "faucet_blocked",
+    _metadata,
+    Column("kind", String(8), nullable=False),
+    Column("value", String(64), nullable=False),
+    UniqueConstraint("kind", "value"),
+)
+"""Addresses (`address`, 40 digits) and IP networks (`ip`) that an operator has shut out."""
+
+
+def metadata() -> MetaData:
+    """All tables."""
+    return _metadata
