@@ -32,6 +32,7 @@ from metanode.consensus.effects import Decided
 from metanode.consensus.messages import Commit, Prepare, PreparedCertificate, Seal, Step
 from metanode.consensus.record import ConsensusRecord
 from metanode.consensus.watermark import SignedStep
+from metanode.consensus.witness import Witness
 from metanode.crypto.hashing import keccak256
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.node.config import StorageSection
@@ -178,6 +179,7 @@ class StoredNode:
         self._parent: ConsensusHeader = self._genesis.header
         self._state: ConsensusState = self._genesis.state
         self._certificate: Certificate | None = None
+        self._witness = Witness()
 
     @property
     def height(self) -> int:
@@ -258,7 +260,7 @@ class StoredNode:
         self._engine.finalize(block.header.execution_hash)
 
     async def _vote(self, block: Block, proposer: Address) -> None:
-        """What the driver writes for a height that others propose: PREPARE and body, COMMIT and prepared certificate, the decision.
+        """What the driver writes for a height that others propose: PREPARE and body, COMMIT and prepared certificate, the decision, and what all have signed.
 
         It decides with a quorum of seals; all four are in the next block, and take the place of those.
         """
@@ -292,7 +294,7 @@ class StoredNode:
         )
         state = next_state(self._state, block, parameters)
         quorum = {address: seals[address] for address in sorted(seals)[: len(seals) - 1]}
-        certificate, self._certificate = (
+        certificate, full = (
             Certificate.of(**at, seals=held, validators=self._state.validators) for held in (quorum, seals)
         )
         following = ConsensusRecord(
@@ -300,7 +302,12 @@ class StoredNode:
         )
         decided = Decided(block=block, certificate=certificate, state=state)
         await self._store.save(record=following.encode(), bodies=[], decided=decided)
-        self._state, self._parent = state, block.header
+        self._witness.enter_height(block.height)
+        self._witness.hear_prepared(block.height, prepared, self._state.validators.__contains__)
+        self._witness.hear_certificate(full, self._state.validators)
+        heights = [height for height in (Height(block.height - 1), block.height) if height > 0]
+        await self._store.save_heard([(height, self._witness.encode(height)) for height in heights])
+        self._state, self._parent, self._certificate = state, block.header, full
 
     async def _advance(self, step: Step, height: Height, digest: Hash32) -> None:
         signature = self._signer.sign(digest)
