@@ -116,7 +116,8 @@ fn ommers_are_at_most_two_and_none_twice_nor_an_ancestor() {
 fn an_ommer_obeys_the_rules_of_a_header() {
     let chain = chain();
     let good = child(&chain[7], 1);
-    let changes: [(&str, fn(&mut Header)); 6] = [
+    type Change = fn(&mut Header);
+    let changes: [(&str, Change); 6] = [
         ("number", |header| header.number += 1),
         ("timestamp", |header| header.timestamp -= 10),
         ("gas_limit", |header| header.gas_limit += 98),
