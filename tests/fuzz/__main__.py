@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.fuzz.campaign import UNDECIDED_MAX, Tally, lines, run_campaign
-from tests.fuzz.drawing import BLOCKS_MAX, FORK_WEIGHTS, TRANSACTIONS_MAX, draw_scenario
+from tests.fuzz.drawing import BLOCKS_MAX, TRANSACTIONS_MAX, WAY_WEIGHTS, draw_scenario
 from tests.fuzz.playing import play
 from tests.fuzz.reference import LOCK, Reference, ReferenceAbsent, install
 from tests.fuzz.scenario import load
@@ -58,9 +58,9 @@ def _replay(options: argparse.Namespace, python: Path) -> int:
 
 
 def _campaign(options: argparse.Namespace, python: Path) -> int:
-    weights = ",".join(f"{fork}:{weight}" for fork, weight in FORK_WEIGHTS.items())
+    weights = ",".join(f"{way}:{weight}" for way, weight in WAY_WEIGHTS.items())
     print(
-        f"seed={options.seed} runs={options.first}..{options.first + options.runs - 1} jobs={options.jobs} forks={weights} "
+        f"seed={options.seed} runs={options.first}..{options.first + options.runs - 1} jobs={options.jobs} ways={weights} "
         f"blocks<={BLOCKS_MAX} transactions<={TRANSACTIONS_MAX} each",
         flush=True,
     )
@@ -117,14 +117,15 @@ types 0, 1, 2 and 4 that call, create, use precompiles and system contracts, del
 (`{_version()}` from PyPI) in an environment of its own. Either it makes the blocks and our engine judges them, or our engine builds
 them from its pool and the specification has to come to the same bytes: state root, receipts root, logs bloom, gas used, base fee, blob
 gas and requests hash are in these bytes. Each transaction that the specification refuses also goes into a block of its own that our engine
-has to refuse, for the transaction's sake.
+has to refuse, for the transaction's sake. Or there is no chain: transactions run on a state under the rules of any fork from Frontier on,
+and roots, logs bloom and gas are compared.
 
 ```
 {table}
 ```
 
-What is not in it: blob transactions (our networks carry none), pre-merge rules and changes of rules in the middle of a chain (the official
-cases of [conformance.md](conformance.md) have these). This release of the specification checks the chain id of legacy transactions only; the
+What is not in it: blob transactions (our networks carry none), rewards and ommers of proof of work, and changes of rules in the middle of a
+chain (the official cases of [conformance.md](conformance.md) have these). This release of the specification checks the chain id of legacy transactions only; the
 fuzzer adds that check for the other types, and changes nothing else in it.
 
 That the fuzzer can fail is tested (`pytest tests/fuzz`): with our engine under the rules of Prague it finds the difference and makes it small;

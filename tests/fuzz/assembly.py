@@ -23,10 +23,44 @@ OPCODES: Final = {
 }
 """Every instruction of Osaka by its name."""
 NAMES: Final = {code: name for name, code in OPCODES.items()}
-SINCE: Final = {
-    "CLZ": "Osaka", "TLOAD": "Cancun", "TSTORE": "Cancun", "MCOPY": "Cancun", "BLOBHASH": "Cancun", "BLOBBASEFEE": "Cancun",
+FORKS: Final = (
+    "Frontier", "Homestead", "EIP150", "EIP158", "Byzantium", "ConstantinopleFix", "Istanbul", "Berlin", "London", "Paris", "Shanghai",
+    "Cancun", "Prague", "Osaka", "BPO1", "BPO2",
+)  # fmt: skip
+"""The rules that can be fuzzed, oldest first, as the official tests write them."""
+_NEWER: Final = {
+    "Homestead": {"DELEGATECALL": ("POP", "POP", "POP", "POP", "POP")},
+    "Byzantium": {
+        "RETURNDATASIZE": ("MSIZE",), "RETURNDATACOPY": ("CALLDATACOPY",), "STATICCALL": ("DELEGATECALL",), "REVERT": ("RETURN",),
+    },
+    "ConstantinopleFix": {
+        "SHL": ("ADD",), "SHR": ("DIV",), "SAR": ("SDIV",), "EXTCODEHASH": ("BALANCE",), "CREATE2": ("CREATE", "SWAP1", "POP"),
+    },
+    "Istanbul": {"CHAINID": ("PC",), "SELFBALANCE": ("CALLVALUE",)},
+    "London": {"BASEFEE": ("GASPRICE",)},
+    "Shanghai": {"PUSH0": ("PC",)},
+    "Cancun": {
+        "TLOAD": ("SLOAD",), "TSTORE": ("SSTORE",), "MCOPY": ("CALLDATACOPY",), "BLOBHASH": ("BLOCKHASH",), "BLOBBASEFEE": ("TIMESTAMP",),
+    },
+    "Osaka": {"CLZ": ("NOT",)},
 }  # fmt: skip
-"""Instructions that came after Shanghai, the oldest rules that are fuzzed."""
+"""By fork the instructions that came with it, and older ones that do the same to the height of the stack."""
+
+
+def is_since(fork: str, first: str) -> bool:
+    """Whether the rules of `fork` are those of `first` or newer ones."""
+    return FORKS.index(fork) >= FORKS.index(first)
+
+
+def substitutes(fork: str) -> dict[str, tuple[str, ...]]:
+    """What stands for the instructions that `fork` does not know yet."""
+    return {
+        name: older
+        for since, names in _NEWER.items()
+        if not is_since(fork, since)
+        for name, older in names.items()
+    }
+
 
 PUSH1: Final = OPCODES["PUSH1"]
 PUSH32: Final = OPCODES["PUSH32"]
@@ -36,7 +70,8 @@ JUMPDEST: Final = OPCODES["JUMPDEST"]
 class Assembly:
     """A program that grows at its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, fork: str = FORKS[-1]) -> None:
+        self._substitutes = substitutes(fork)
         self._code = bytearray()
         self._labels: list[int | None] = []
         self._references: list[tuple[int, int]] = []
@@ -46,8 +81,14 @@ class Assembly:
         return len(self._code)
 
     def op(self, *names: str) -> None:
-        """Append instructions."""
-        self._code += bytes(OPCODES[name] for name in names)
+        """Append instructions, or what stands for them under the program's fork."""
+        for name in names:
+            if name == "PUSH0" in self._substitutes:
+                self.push(0)
+            elif name in self._substitutes:
+                self.op(*self._substitutes[name])
+            else:
+                self._code.append(OPCODES[name])
 
     def raw(self, data: bytes) -> None:
         """Append bytes as they are."""
@@ -55,7 +96,7 @@ class Assembly:
 
     def push(self, value: int, width: int = 0) -> None:
         """Append a push of at least `width` bytes; zero in no bytes is PUSH0."""
-        width = max(width, (value.bit_length() + 7) // 8)
+        width = max(width, (value.bit_length() + 7) // 8, "PUSH0" in self._substitutes)
         self._code.append(OPCODES["PUSH0"] + width)
         self._code += value.to_bytes(width, "big")
 

@@ -7,6 +7,7 @@ import dataclasses
 from random import Random
 from typing import Final
 
+from tests.fuzz.assembly import FORKS, is_since
 from tests.fuzz.precompiles import draw_input, draw_precompile
 from tests.fuzz.programs import INITCODE_BYTES_MAX, Surroundings, draw_initcode, draw_program
 from tests.fuzz.scenario import Account, Block, Scenario, Way, Withdrawal
@@ -28,7 +29,9 @@ from metanode.crypto.hashing import keccak256
 
 FORK_WEIGHTS: Final = {"Osaka": 10, "BPO2": 1, "Prague": 3, "Cancun": 1, "Shanghai": 1}
 """Osaka is what our networks run; the others are in the code too."""
-BUILT_SHARE: Final = 0.3
+TRANSITION_FORK_WEIGHTS: Final = dict.fromkeys(FORKS, 1) | {"Osaka": 12}
+"""Without a chain even the oldest rules need nothing but a state."""
+WAY_WEIGHTS: Final = {Way.GIVEN: 5, Way.BUILT: 3, Way.TRANSITION: 3}
 KEYS: Final = 6
 CONTRACTS_MAX: Final = 6
 BLOCKS_MAX: Final = 3
@@ -50,9 +53,9 @@ _DEPOSIT_FIELDS: Final = ((160, 48), (256, 32), (320, 8), (384, 96), (512, 8))
 def draw_scenario(seed: int, run: int) -> Scenario:
     """Run number `run` of a seed."""
     random = Random(f"{seed}/{run}")
-    forks = list(FORK_WEIGHTS)
-    fork = random.choices(forks, [FORK_WEIGHTS[name] for name in forks])[0]
-    way = Way.BUILT if random.uniform(0, 1) < BUILT_SHARE else Way.GIVEN
+    way = random.choices(list(WAY_WEIGHTS), list(WAY_WEIGHTS.values()))[0]
+    weights = TRANSITION_FORK_WEIGHTS if way is Way.TRANSITION else FORK_WEIGHTS
+    fork = random.choices(list(weights), list(weights.values()))[0]
     return _Drawer(random, seed, run, fork, way).scenario()
 
 
@@ -82,7 +85,8 @@ class _Drawer:
         random = self._random
         gas_limit = self._gas_limit
         accounts = (*self._wallets(), *self._coded(), *self._system_accounts())
-        blocks = tuple(self._block() for _ in range(random.choice((1, 1, 2, BLOCKS_MAX))))
+        is_chain = self._way is not Way.TRANSITION
+        blocks = tuple(self._block() for _ in range(random.choice((1, 1, 2, BLOCKS_MAX)) if is_chain else 1))
         return Scenario(
             **self._head,  # type: ignore[arg-type]
             chain_id=self._chain_id,
@@ -92,6 +96,8 @@ class _Drawer:
             excess_blob_gas=random.choice((0, 0, 131_072, 10_000_000, 50_000_000)),
             accounts=accounts,
             blocks=blocks,
+            number=0 if is_chain else random.choice((1, 2, 255, 256, 257, 2**32)),
+            difficulty=0 if is_chain else random.choice((0, 1, 131_072, 2**70)),
         )
 
     # Accounts
@@ -143,7 +149,7 @@ class _Drawer:
         ]
 
     def _has_set_code(self) -> bool:
-        return self._fork not in ("Shanghai", "Cancun")
+        return is_since(self._fork, "Prague")
 
     # Blocks
 
@@ -199,13 +205,19 @@ class _Drawer:
         random = self._random
         secret = random.choice((*self._secrets[:3] * 3, *self._secrets))
         sender = key_of(secret).address
-        kinds = [LEGACY, ACCESS_LIST, FEE_MARKET, FEE_MARKET]
+        kinds = [LEGACY]
+        if is_since(self._fork, "Berlin"):
+            kinds.append(ACCESS_LIST)
+        if is_since(self._fork, "London"):
+            kinds += [FEE_MARKET, FEE_MARKET]
         if self._has_set_code() and to is not None:
             kinds.append(SET_CODE)
         kind = random.choice(kinds)
         max_fee = 2 * self._base_fee + random.choice((0, 1, 10**9))
         chain_id: int | None = self._chain_id
-        if kind == LEGACY and random.randrange(3) == 0 and self._way is Way.GIVEN:
+        if kind == LEGACY and random.randrange(3) == 0 and self._way is not Way.BUILT:
+            chain_id = None
+        if not is_since(self._fork, "EIP158"):
             chain_id = None
         transaction = Transaction(
             label=label,

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from tests.conformance.chains import fork_config
+from tests.conformance.transitions import run
+from tests.fuzz.assembly import is_since
 from tests.fuzz.scenario import Account, Block, Scenario, Way
 from tests.fuzz.transactions import encode
 
@@ -24,6 +26,8 @@ BUILD_S: Final = 30.0
 """More than any block of a scenario takes, so that the clock decides nothing."""
 TRANSACTIONS_ROOT: Final = 4
 """Its place in a header."""
+HASHES: Final = 256
+"""Blocks before a transition's that BLOCKHASH can be asked for."""
 WHOLE_BLOCK_CODES: Final = ("deposit_event", "system_contract", "execution")
 """Of blocks that no transaction makes invalid: deposits of another layout, and system contracts that are missing or fail."""
 
@@ -78,7 +82,13 @@ class Played:
 def play(scenario: Scenario, specification: Specification, *, our_fork: str | None = None) -> Played:
     """Run a scenario on both. `our_fork` puts our engine under other rules, to see that a difference is found."""
     played = Played()
-    with _opened(scenario, our_fork or scenario.fork) as engine:
+    if scenario.way is Way.TRANSITION:
+        try:
+            _play_transition(scenario, our_fork or scenario.fork, specification, played)
+        except _Differs as difference:
+            played.finding = difference.finding
+        return played
+    with opened(scenario, our_fork or scenario.fork) as engine:
         try:
             if scenario.way is Way.BUILT:
                 _play_built(scenario, engine, specification, played)
@@ -98,7 +108,8 @@ class _Differs(Exception):
 
 
 @contextmanager
-def _opened(scenario: Scenario, fork: str) -> Iterator[_engine.Engine]:
+def opened(scenario: Scenario, fork: str) -> Iterator[_engine.Engine]:
+    """Our engine with the genesis of a scenario, in memory."""
     engine = _engine.Engine.open(_genesis(scenario, fork), threads=1, pool_tip_min_wei=0)
     try:
         yield engine
@@ -117,9 +128,13 @@ def _genesis(scenario: Scenario, fork: str) -> bytes:
         "baseFeePerGas": hex(scenario.base_fee),
         "excessBlobGas": hex(scenario.excess_blob_gas),
         "blobGasUsed": "0x0",
-        "alloc": {"0x" + account.address.hex(): _allocated(account) for account in scenario.accounts},
+        "alloc": _alloc(scenario),
     }
     return json.dumps(content).encode()
+
+
+def _alloc(scenario: Scenario) -> dict[str, Any]:
+    return {"0x" + account.address.hex(): _allocated(account) for account in scenario.accounts}
 
 
 def _allocated(account: Account) -> dict[str, Any]:
@@ -144,6 +159,14 @@ def _request(scenario: Scenario, transactions: Sequence[Sequence[bytes]]) -> dic
             "transactions": [raw.hex() for raw in raws],
         }  # fmt: skip
         blocks.append(wanted)
+    genesis = {
+        "gas_limit": scenario.gas_limit, "timestamp": scenario.timestamp, "base_fee": scenario.base_fee,
+        "excess_blob_gas": scenario.excess_blob_gas,
+    }  # fmt: skip
+    return {**_rules_and_state(scenario), "genesis": genesis, "blocks": blocks}
+
+
+def _rules_and_state(scenario: Scenario) -> dict[str, Any]:
     accounts = [
         {
             "address": account.address.hex(), "nonce": account.nonce, "balance": account.balance, "code": account.code.hex(),
@@ -151,22 +174,72 @@ def _request(scenario: Scenario, transactions: Sequence[Sequence[bytes]]) -> dic
         }
         for account in scenario.accounts
     ]  # fmt: skip
-    genesis = {
-        "gas_limit": scenario.gas_limit, "timestamp": scenario.timestamp, "base_fee": scenario.base_fee,
-        "excess_blob_gas": scenario.excess_blob_gas,
-    }  # fmt: skip
-    return {
-        "fork": scenario.fork, "chain_id": scenario.chain_id, "genesis": genesis, "accounts": accounts, "blocks": blocks,
-    }  # fmt: skip
+    return {"fork": scenario.fork, "chain_id": scenario.chain_id, "accounts": accounts}
 
 
 def _take(answer: dict[str, Any], engine: _engine.Engine, played: Played) -> None:
     """Look at the genesis of an answer and count what ran."""
-    played.operations.update({int(code): count for code, count in answer["operations"].items()})
-    played.precompiles.update({int(number): count for number, count in answer["precompiles"].items()})
+    _count(answer, played)
     ours = engine.head().hash.hex()
     if engine.head().number == 0 and ours != answer["genesis"]:
         raise _Differs("genesis", f"ours {ours}, theirs {answer['genesis']}")
+
+
+def _count(answer: dict[str, Any], played: Played) -> None:
+    played.operations.update({int(code): count for code, count in answer["operations"].items()})
+    played.precompiles.update({int(number): count for number, count in answer["precompiles"].items()})
+
+
+# There are no blocks.
+
+
+def _play_transition(scenario: Scenario, fork: str, specification: Specification, played: Played) -> None:
+    block = scenario.blocks[0]
+    raws = [encode(transaction) for transaction in block.transactions]
+    timestamp = scenario.timestamp + block.seconds_after
+    numbers = range(max(0, scenario.number - HASHES), scenario.number)
+    hashes = {number: keccak256(str(number).encode()).hex() for number in numbers}
+    wanted = {
+        "number": scenario.number, "timestamp": timestamp, "gas_limit": scenario.gas_limit, "difficulty": scenario.difficulty,
+        "coinbase": block.coinbase.hex(), "prev_randao": block.prev_randao.hex(), "base_fee": scenario.base_fee,
+        "excess_blob_gas": scenario.excess_blob_gas, "block_hashes": list(hashes.values()), "transactions": [raw.hex() for raw in raws],
+    }  # fmt: skip
+    theirs = specification.ask({**_rules_and_state(scenario), "transition": wanted})
+    _count(theirs, played)
+    env = {
+        "number": hex(scenario.number), "timestamp": hex(timestamp), "gasLimit": hex(scenario.gas_limit),
+        "difficulty": hex(scenario.difficulty), "coinbase": "0x" + block.coinbase.hex(), "mixHash": "0x" + block.prev_randao.hex(),
+        "blockHashes": {str(number): "0x" + digest for number, digest in hashes.items()},
+    }  # fmt: skip
+    if is_since(fork, "London"):
+        env["baseFeePerGas"] = hex(scenario.base_fee)
+    if is_since(fork, "Cancun"):
+        env["excessBlobGas"] = hex(scenario.excess_blob_gas)
+    config = {"chainId": scenario.chain_id}
+    ours = run(fork, alloc=_alloc(scenario), env=env, transactions=raws, config=config)
+    refused = {each["index"]: each["code"] for each in ours["rejected"]}
+    for index, (transaction, verdict) in enumerate(zip(block.transactions, theirs["verdicts"], strict=True)):
+        where = f"{transaction.label} transaction {index} {raws[index].hex()[:40]}"
+        if verdict is None:
+            if index in refused:
+                raise _Differs(f"we refuse a good transaction as {refused[index]}", where)
+            played.accepted[transaction.label] += 1
+            played.types[transaction.kind] += 1
+        else:
+            if index not in refused:
+                raise _Differs("we take a bad transaction", f"{where}, refused there as {verdict}")
+            played.refused[verdict] += 1
+            played.codes[refused[index]] += 1
+    for ours_name, theirs_name in _TRANSITION_RESULTS.items():
+        left, right = ours[ours_name].removeprefix("0x"), theirs[theirs_name]
+        if left != (f"{right:x}" if isinstance(right, int) else right):
+            raise _Differs(f"another {theirs_name}", f"{left} here, {right} there")
+
+
+_TRANSITION_RESULTS: Final = {
+    "gasUsed": "gas_used", "receiptsRoot": "receipts_root", "logsBloom": "logs_bloom", "stateRoot": "state_root",
+}  # fmt: skip
+"""Our names and theirs, in the order in which a difference tells most."""
 
 
 # The specification makes the blocks.
@@ -328,8 +401,7 @@ def _compare_built(
     request = _request(scenario, [*transactions, *[[]] * (len(scenario.blocks) - len(built))])
     request["blocks"] = request["blocks"][: len(built)]
     answer = specification.ask(request)
-    played.operations.update({int(code): count for code, count in answer["operations"].items()})
-    played.precompiles.update({int(number): count for number, count in answer["precompiles"].items()})
+    _count(answer, played)
     if answer["genesis"] != genesis.hex():
         raise _Differs("genesis", f"ours {genesis.hex()}, theirs {answer['genesis']}")
     for index, (made, theirs) in enumerate(zip(built, answer["blocks"], strict=False)):

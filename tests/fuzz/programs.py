@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from tests.fuzz.assembly import NAMES, OPCODES, SINCE, Assembly
+from tests.fuzz.assembly import NAMES, Assembly, is_since
 from tests.fuzz.precompiles import draw_input, draw_precompile
 
 CODE_BYTES_MAX: Final = 24_576
 """EIP-170."""
 INITCODE_BYTES_MAX: Final = 49_152
 """EIP-3860."""
-FORKS: Final = ("Shanghai", "Cancun", "Prague", "Osaka", "BPO1", "BPO2")
-"""The rules that can be fuzzed, oldest first."""
 EXPRESSION_DEPTH_MAX: Final = 3
 NESTING_MAX: Final = 2
 """Programs inside of programs: what a created contract creates."""
@@ -64,7 +62,7 @@ class _Drawer:
         self._random = random
         self._surroundings = surroundings
         self._nesting = nesting
-        self._code = Assembly()
+        self._code = Assembly(surroundings.fork)
         self._height = 0
         """Words on the stack that belong to statements around the one that is being drawn."""
         self._static = 0
@@ -138,7 +136,7 @@ class _Drawer:
         self._code.op("POP")
 
     def _store(self) -> None:
-        transient = self._knows("TSTORE") and self._random.randrange(3) == 0
+        transient = self._random.randrange(3) == 0
         self._expression(1)
         self._height += 1
         self._slot()
@@ -175,8 +173,7 @@ class _Drawer:
                 self._code.push(self._random.choice((0, 0, 1, 31, 32, 33, 64, 100)))
 
     def _copy(self) -> None:
-        kinds = ["CALLDATACOPY", "CODECOPY", "EXTCODECOPY", *(["MCOPY"] if self._knows("MCOPY") else [])]
-        kind = self._random.choice(kinds)
+        kind = self._random.choice(("CALLDATACOPY", "CODECOPY", "EXTCODECOPY", "MCOPY"))
         self._size()
         self._offset()
         self._offset()
@@ -271,7 +268,7 @@ class _Drawer:
         if kind in ("CALL", "CALLCODE"):
             code.push(random.choice((0, 0, 0, 0, 1)))
         code.push(number)
-        if random.randrange(8):
+        if random.randrange(8) and is_since(self._surroundings.fork, "EIP150"):
             code.op("GAS")
         else:
             code.push(random.choice((0, 100, 375, 500, 3_000, 6_900, 50_000)))
@@ -303,7 +300,7 @@ class _Drawer:
             case 0:
                 code.raw(random.randbytes(random.randint(1, 24)))
             case 1:
-                code.op(*random.choices(list(OPCODES), k=random.randint(1, 6)))
+                code.raw(bytes(random.choices(list(NAMES), k=random.randint(1, 6))))
             case 2:
                 code.op(*["POP"] * (self._height + 1))
             case 3:
@@ -348,8 +345,7 @@ class _Drawer:
         if depth >= EXPRESSION_DEPTH_MAX or choice < 22:
             self._word()
         elif choice < 40:
-            name = random.choice(_NULLARY)
-            code.op(name if self._knows(name) else "PUSH0")
+            code.op(random.choice(_NULLARY))
         elif choice < 65:
             self._operands(2, depth)
             code.op(random.choice(_BINARY))
@@ -358,7 +354,7 @@ class _Drawer:
             code.op(random.choice(("ADDMOD", "MULMOD")))
         elif choice < 73:
             self._expression(depth + 1)
-            code.op(random.choice(("ISZERO", "NOT", "CLZ")) if self._knows("CLZ") else "NOT")
+            code.op(random.choice(("ISZERO", "NOT", "CLZ")))
         elif choice < 77:
             self._address()
             code.op(random.choice(_ACCOUNT))
@@ -367,7 +363,7 @@ class _Drawer:
             code.op("SLOAD")
         elif choice < 84:
             self._slot()
-            code.op("TLOAD" if self._knows("TLOAD") else "SLOAD")
+            code.op("TLOAD")
         elif choice < 87:
             self._offset()
             code.op("MLOAD")
@@ -384,7 +380,7 @@ class _Drawer:
                 code.op("NUMBER", "SUB", "BLOCKHASH")
             else:
                 self._expression(depth + 1)
-                code.op(random.choice(("BLOCKHASH", "BLOBHASH")) if self._knows("BLOBHASH") else "BLOCKHASH")
+                code.op(random.choice(("BLOCKHASH", "BLOBHASH")))
         elif choice < 97 and self._height:
             code.op(f"DUP{random.randint(1, min(16, self._height))}")
         else:
@@ -440,7 +436,8 @@ class _Drawer:
             else:
                 code.push(random.choice((0, 0, 0, 0, 1, 1, 10**9, 2**255)))
         self._address()
-        match random.randrange(8):
+        # Before EIP-150 nobody can give away more than there is.
+        match random.randrange(8) if is_since(self._surroundings.fork, "EIP150") else random.randrange(2):
             case 0:
                 code.push(random.choice((0, 1, 100, 2_300, 2_600, 9_000, 30_000, 2**64, 2**256 - 1)))
             case 1:
@@ -465,9 +462,3 @@ class _Drawer:
         code.op("PUSH0")
         code.push(random.choice((0, 0, 0, 1, 10**18, 2**255)))
         code.op("CREATE2" if is_salted else "CREATE")
-
-    def _knows(self, name: str) -> bool:
-        """Whether the instruction exists under the scenario's rules. Now and then it is used all the same."""
-        order = FORKS
-        since = SINCE.get(name, "Shanghai")
-        return order.index(self._surroundings.fork) >= order.index(since) or self._random.randrange(50) == 0

@@ -19,6 +19,8 @@ class Way(StrEnum):
     """The specification makes them, and our engine judges them."""
     BUILT = "built"
     """Our engine builds them from its pool, and the specification must come to the same bytes."""
+    TRANSITION = "transition"
+    """There are none: transactions run on a state, in surroundings that no chain need have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A chain from its genesis on."""
+    """A chain from its genesis on; or, without a chain, what surrounds the transactions of its only block."""
 
     seed: int
     run: int
@@ -72,6 +74,10 @@ class Scenario:
     gas_limit: int
     base_fee: int
     excess_blob_gas: int
+    number: int = 0
+    """Of the block, where there is no chain."""
+    difficulty: int = 0
+    """The same."""
     accounts: tuple[Account, ...]
     blocks: tuple[Block, ...]
 
