@@ -1,8 +1,8 @@
 """Asks the execution client, one question at a time: finalize before validate, in order of height.
 
 Verdicts are kept by hash, also those of abandoned rounds. "Unavailable" is no verdict: the question is asked again while it matters. A
-client that has damaged data, or stopped in the middle of a call, mends by no question: that ends the node, to be started again. A
-decided block that the client calls invalid stops the node.
+client that has damaged data, or stopped in the middle of a call, mends by no question, nor does one whose disk goes on failing: after a
+failed fsync nobody knows what is on the disk. That ends the node, to be started again, and to look at what is there. A decided block that the client calls invalid stops the node.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from metanode.chain.timing import calculate_due, calculate_timestamp
 from metanode.consensus.effects import Decided
 from metanode.consensus.inputs import Input, PayloadBuilt, PayloadMissed, VerdictGiven
 from metanode.consensus.tip import Tip
-from metanode.errors import InvalidInput, StorageDamaged
+from metanode.errors import InvalidInput, StorageDamaged, StorageFailed
 from metanode.errors import Unavailable as UnavailableError
 from metanode.execution.client import (
     BuildId,
@@ -44,6 +44,8 @@ VERDICTS_MAX: Final = 256
 RETRY_FIRST_S: Final = 0.05
 RETRY_MAX_S: Final = 1.0
 """Between two questions to a client that is unavailable: soon at first, so that a hiccup costs no round."""
+STORAGE_PATIENCE_S: Final = 15.0
+"""How long a client's own disk may fail before the node ends and says so: a hiccup passes, a lost page does not come back."""
 REBUILD_BEFORE_DUE_S: Final = 0.4
 """An early build is made again this long before its slot, with the transactions that have come."""
 TAKE_AT_SLOT_S: Final = 0.2
@@ -92,6 +94,7 @@ class ExecutionWorker:
         self._head = Height(0)
         self._is_behind = False
         self._trouble: str | None = None
+        self._disk_fails_since: float | None = None
         self._height = Height(0)
         self._early: tuple[Height, int, BuildId] | None = None
 
@@ -212,9 +215,15 @@ class ExecutionWorker:
                     return self._note_unavailable(height, verdict.reason)
         except StorageDamaged:
             raise
+        except StorageFailed as error:
+            now = asyncio.get_running_loop().time()
+            self._disk_fails_since = self._disk_fails_since or now
+            if now - self._disk_fails_since > STORAGE_PATIENCE_S:
+                raise
+            return self._note_unavailable(height, str(error))
         except UnavailableError as error:
             return self._note_unavailable(height, str(error))
-        self._trouble = None
+        self._trouble = self._disk_fails_since = None
         return True
 
     def _note_unavailable(self, height: Height, reason: str) -> bool:

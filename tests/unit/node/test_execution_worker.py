@@ -10,13 +10,14 @@ import pytest
 import structlog
 
 from metanode.chain.attributes import PayloadAttributes
-from metanode.errors import StorageDamaged
+from metanode.errors import StorageDamaged, StorageFailed
 from metanode.errors import Unavailable as UnavailableError
 from metanode.execution.client import ExecutionPayload, Invalid, Verdict
 from metanode.execution.fake import FakeExecution, fake_genesis
-from metanode.node.execution_worker import BACKLOG_LIMIT, ExecutionWorker
+from metanode.node.execution_worker import BACKLOG_LIMIT, STORAGE_PATIENCE_S, ExecutionWorker
 from metanode.node.halt import ConsensusHalted
 from metanode.primitives.types import Address, Hash32, Height
+from metanode.simulation.virtual_time import VirtualTimeLoop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -256,3 +257,36 @@ def test_a_client_that_is_ahead_is_compared_once_it_answers(has_other: bool) -> 
     else:
         asyncio.run(scenario())
         assert next(faults, None) is None
+
+
+@pytest.mark.parametrize("seconds", [STORAGE_PATIENCE_S / 2, 2 * STORAGE_PATIENCE_S])
+def test_a_disk_of_the_client_may_have_a_hiccup_and_one_that_goes_on_failing_ends_the_node(
+    seconds: float,
+) -> None:
+    """An engine that has lost a page in a failed fsync refuses for the rest of its life: the next life looks at what is there."""
+    finalized: list[Any] = []
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + seconds
+
+        async def disturb(name: str) -> None:
+            if name == "finalize" and loop.time() < ends:
+                raise StorageFailed("finalize: storage: sync (block log): Input/output error (os error 5)")
+
+        held = worker(disturb, finalized)
+        held.finalize(decided())
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(held.run())
+            while not finalized:
+                await asyncio.sleep(0.1)
+            running.cancel()
+        assert held.trouble is None
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        if seconds < STORAGE_PATIENCE_S:
+            runner.run(scenario())
+        else:
+            with pytest.raises(ExceptionGroup) as caught:
+                runner.run(scenario())
+            assert caught.group_contains(StorageFailed, match="Input/output error")
