@@ -1,7 +1,7 @@
 """`metanode doctor` on real processes: each condition is caused, and the finding that names it with its cure has to come.
 
 One network of four validators is hurt in one way after the other, and is well again after each. Clocks are set by a module that Python loads at
-its start. Partitions, forks and faulty execution clients are in the table of tests/unit/diagnosis.
+its start. Partitions, failing engines and forks are in tests/integration/test_doctor_faults.py.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from metanode.consensus.messages import Prepare
 from metanode.crypto.addresses import format_address
 from metanode.crypto.keystore import load_key, save_key
 from metanode.crypto.secp256k1 import PrivateKey
-from metanode.p2p.enode import parse_enode
+from metanode.p2p.enode import Enode, parse_enode
 from metanode.p2p.network import Network, NetworkConfig
 from metanode.p2p.ports import ForkId, OpeningMessages, Priority, Tip, Verdict
 from metanode.p2p.rlpx.handshake import NodeKey
@@ -341,9 +341,27 @@ class Foreign:
 def vote_twice(network: Doctored, index: int, key: PrivateKey, height: int) -> None:
     """Connect with a validator as a stranger, and push two prepares of one key for one place."""
     genesis = network.genesis
-    chain = Foreign(genesis)
     enode = parse_enode(network.nodes[index].rpc.call("net_version") and enode_of(network, index))
     domain: SigningDomain = genesis.rules.domain
+
+    def votes() -> Iterator[bytes]:
+        for content in (b"\x01", b"\x02"):
+            place = {"height": Height(height), "round": Round(0), "block_hash": Hash32(content * 32)}
+            yield wire.encode(
+                Prepare(**place, author=key.address, signature=key.sign(domain.prepare(**place)))
+            )
+
+    say(
+        genesis,
+        enode,
+        list(votes()),
+        until=lambda: bool(network.nodes[index].rpc.call("ibft_getEvidence")),
+    )
+
+
+def say(genesis: Genesis, enode: Enode, messages: list[bytes], *, until: Callable[[], bool]) -> None:
+    """Connect with a node as a stranger, and push messages until it has understood."""
+    chain = Foreign(genesis)
 
     async def talk() -> None:
         config = NetworkConfig(
@@ -359,12 +377,10 @@ def vote_twice(network: Doctored, index: int, key: PrivateKey, height: int) -> N
             async with asyncio.timeout(20 * slowness()):
                 while not stranger.peers():
                     await asyncio.sleep(0.05)
-            for content in (b"\x01", b"\x02"):
-                place = {"height": Height(height), "round": Round(0), "block_hash": Hash32(content * 32)}
-                message = Prepare(**place, author=key.address, signature=key.sign(domain.prepare(**place)))
-                stranger.broadcast(wire.encode(message), Priority.VOTE)
+            for raw in messages:
+                stranger.broadcast(raw, Priority.VOTE)
             async with asyncio.timeout(20 * slowness()):
-                while not await asyncio.to_thread(network.nodes[index].rpc.call, "ibft_getEvidence"):
+                while not await asyncio.to_thread(until):
                     await asyncio.sleep(0.05)
             running.cancel()
 

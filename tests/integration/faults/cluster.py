@@ -124,14 +124,14 @@ class Node:
         """Whether the process lives."""
         return self.process is not None and self.process.poll() is None
 
-    def start(self, **environment: str) -> None:
-        """Begin a life."""
+    def start(self, *options: str, **environment: str) -> None:
+        """Begin a life, with options of `metanode node` and more variables."""
         assert not self.is_running, f"{self.name} runs already"
         log = self._output
         self.log_begins = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [*leftovers.DIES_WITH_US, *self.command, sys.executable, "-m", "metanode", "node", str(self.home)],
+                [*leftovers.DIES_WITH_US, *self.command, sys.executable, "-m", "metanode", "node", str(self.home), *options],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.home,
                 env={**os.environ, **self.environment, **environment, "NO_COLOR": "1", "COLUMNS": "400"},
             )  # fmt: skip

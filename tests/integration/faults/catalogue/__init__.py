@@ -4,6 +4,7 @@ from tests.integration.faults.catalogue import (
     clocks,
     damage,
     disks,
+    failing_disks,
     kills,
     members,
     packets,
@@ -23,6 +24,7 @@ GROUPS: dict[str, Group] = {
         damage.GROUP,
         clocks.GROUP,
         disks.GROUP,
+        failing_disks.GROUP,
         packets.RELAYED,
     )
 }

@@ -63,7 +63,7 @@ def full(cluster: Cluster, chance: random.Random, *, leave_bytes: int) -> Figure
     victim.wait_end(within_s=ENDS_WITHIN_S)
     check_told(victim, "is full", "Make room")
     ballast.unlink()
-    return {"ends after_s": ends_s, "back at the head_s": _start_again(cluster, victim)}
+    return {"ends after_s": ends_s, "back at the head_s": start_again(cluster, victim)}
 
 
 def full_with_log(cluster: Cluster, _chance: random.Random) -> Figures:
@@ -72,14 +72,14 @@ def full_with_log(cluster: Cluster, _chance: random.Random) -> Figures:
     victim.kill()
     victim.log_file = victim.data / "node.log"
     try:
-        back_s = _start_again(cluster, victim)
+        back_s = start_again(cluster, victim)
         ballast = fill(victim.data)
         ends_s = timed(lambda: victim.wait_end(within_s=ENDS_WITHIN_S))
         assert (victim.exit_code() or 0) > 0, f"{victim.name} ended with {victim.exit_code()}"
         ballast.unlink()
     finally:
         victim.log_file = None
-    return {"ends after_s": ends_s, "back at the head_s": max(back_s, _start_again(cluster, victim))}
+    return {"ends after_s": ends_s, "back at the head_s": max(back_s, start_again(cluster, victim))}
 
 
 def read_only(cluster: Cluster, _chance: random.Random) -> Figures:
@@ -93,10 +93,11 @@ def read_only(cluster: Cluster, _chance: random.Random) -> Figures:
         check_told(victim, "read-only")
     finally:
         leftovers.run("mount", "-o", "remount,rw", str(victim.data))
-    return {"back at the head_s": _start_again(cluster, victim)}
+    return {"back at the head_s": start_again(cluster, victim)}
 
 
-def _start_again(cluster: Cluster, victim: Node) -> float:
+def start_again(cluster: Cluster, victim: Node) -> float:
+    """Start the node on a disk that is whole, and wait until it is at the head; how long that took."""
     begun = time.monotonic()
     victim.start()
     victim.wait_answers()

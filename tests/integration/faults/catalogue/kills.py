@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import TYPE_CHECKING
 
 from tests.acceptance.processes import wait_until
 from tests.integration.faults.catalogue.case import Figures, Group, check_within, repeat
+from tests.integration.faults.catalogue.partitions import heal_within_s
 from tests.integration.faults.cluster import FAULTY_MAX, PERIOD_S, Cluster, timed
 
 from metanode.consensus.messages import Step
@@ -122,6 +124,55 @@ def kill_all(cluster: Cluster, chance: random.Random) -> Figures:
     return {"block after they are started_s": resumed_s, "killed after": steps}
 
 
+def lose_disks(cluster: Cluster, chance: random.Random) -> Figures:
+    """All data of F + 1 within a second, between two blocks; the chain stands until F of them are started on an operator's word (docs/guide/lost-disks.md)."""
+    victims = chance.sample(cluster.nodes, FAULTY_MAX + 1)
+    survivors = [node for node in cluster.nodes if node not in victims]
+    # Right after a block nobody has signed anything at the next height, so that nothing can be contradicted.
+    cluster.wait_height(cluster.top() + 1, within_s=30.0)
+    for node in victims:
+        node.signal(9)
+    for node in victims:
+        node.wait_end(within_s=10.0)
+        shutil.rmtree(node.data)
+    before = cluster.top(survivors)
+    for node in victims:
+        node.start()
+    for node in victims:
+        wait_until(
+            lambda node=node: (
+                node.height() is not None
+                and node.consensus()["silence"] == "observing"
+                and node.height() == cluster.top(survivors)
+            ),
+            within_s=60.0,
+            what=f"{node.name} follows and observes",
+        )
+    for node in survivors:
+        wait_until(
+            lambda node=node: int(node.consensus()["round"], 16) >= 2,
+            within_s=60.0,
+            what=f"{node.name} has gone through two rounds without a decision",
+        )
+    assert cluster.top() <= before + 1, (
+        f"half of the validators decided: {before} at the loss, now {cluster.top()}"
+    )
+    speaker, limit_s = victims[0], heal_within_s(survivors)
+    speaker.kill()
+    begun = time.monotonic()
+    speaker.start("--sign-without-watermark")
+    speaker.wait_answers()
+    cluster.wait_height(cluster.top() + 1, within_s=2 * limit_s)
+    resumed_s = time.monotonic() - begun
+    check_within("a block after one was started with the option", resumed_s, limit_s)
+    # The other one, which nobody has told anything, signs by itself, and then the first one needs the option no more.
+    cluster.wait_settled()
+    speaker.kill()
+    speaker.start()
+    speaker.wait_answers()
+    return {"block after the start with the option_s": resumed_s}
+
+
 GROUP = Group(
     name="kills",
     cases=(
@@ -136,6 +187,10 @@ GROUP = Group(
         *repeat(
             20, kill_all, fault="kill -9 all", dose="any moment", in_ci=2,
             must_hold="nothing final is lost; a block within 30 s of the start",
+        ),
+        *repeat(
+            3, lose_disks, fault="disks of F + 1 lost", dose="all data, within a second", in_ci=1,
+            must_hold="no block until one of them is started with --sign-without-watermark; then the other signs by itself",
         ),
     ),
 )  # fmt: skip
