@@ -581,7 +581,7 @@ def _rlpx() -> tuple[Decoder, ...]:
 def _primitives() -> Decoder:
     return Decoder(
         name="rlp",
-        covers=("metanode.primitives.rlp:decode", "metanode.primitives.rlp:_decode_item"),
+        covers=(),
         decode=rlp.decode,
         encode=rlp.encode,
         samples=(rlp.encode([b"one", [b"", [b"\x80"]], b"x" * 60]), b"\x80", b"\xc0", b"\x05"),

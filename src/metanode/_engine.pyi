@@ -1,9 +1,18 @@
-"""The engine in Rust: see rust/engine-py. Hashes, addresses, transactions and blocks are bytes; the GIL is released."""
+"""The engine in Rust: see rust/engine-py. Hashes, addresses, transactions and blocks are bytes; the GIL is released.
 
+The functions at the end are pure, and for the layers below the engine too (ADR 22).
+"""
+
+import builtins
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import Any, Final, Self, final
+
+from metanode.primitives.rlp import Decoded, Item
+from metanode.primitives.types import Address, Hash32
 
 __all__ = [
+    "RLP_DEPTH_MAX",
+    "RLP_ITEMS_MAX",
     "Built",
     "Cancelled",
     "Corruption",
@@ -18,11 +27,22 @@ __all__ = [
     "NotFound",
     "PrunedState",
     "Restoration",
+    "RlpReader",
     "RpcServer",
     "StorageError",
     "Transactions",
     "openrpc_document",
     "run_transition",
+    "encoding_digest",
+    "keccak256",
+    "ordered_root",
+    "rlp_decode",
+    "rlp_encode",
+    "rlp_integer",
+    "rlp_item_span",
+    "rlp_list_of_encoded",
+    "rlp_parse_integer",
+    "trie_root",
 ]
 
 def openrpc_document(methods: list[tuple[str, str, str]]) -> bytes: ...
@@ -163,3 +183,33 @@ class RpcServer:
     def stop(self) -> None: ...
 
 def run_transition(transition: bytes) -> bytes: ...
+# --- pure functions of bytes ------------------------------------------------------------------------------------------------------------
+
+RLP_DEPTH_MAX: Final[int]
+RLP_ITEMS_MAX: Final[int]
+
+@final
+class RlpReader:
+    def __new__(cls, item: Decoded, name: str) -> Self: ...
+    def __len__(self) -> int: ...
+    def item(self, field: str) -> Decoded: ...
+    def bytes(
+        self, field: str, *, length: int | None = None, length_max: int | None = None
+    ) -> builtins.bytes: ...
+    def hash32(self, field: str) -> Hash32: ...
+    def address(self, field: str) -> Address: ...
+    def integer(self, field: str, *, bits: int = 64) -> int: ...
+    def list(self, field: str, *, length_max: int) -> builtins.list[Decoded]: ...
+    def reader(self, field: str) -> RlpReader: ...
+    def end(self) -> None: ...
+
+def encoding_digest() -> bytes: ...
+def keccak256(data: bytes, /) -> Hash32: ...
+def ordered_root(items: Sequence[bytes], /) -> Hash32: ...
+def rlp_decode(data: bytes, /, *, items_max: int = ..., depth_max: int = ...) -> Decoded: ...
+def rlp_encode(item: Item, /) -> bytes: ...
+def rlp_integer(value: int, /) -> bytes: ...
+def rlp_item_span(data: bytes, start: int, end: int, /) -> tuple[bool, int, int]: ...
+def rlp_list_of_encoded(payload: bytes, /) -> bytes: ...
+def rlp_parse_integer(value: bytes, /, *, bits: int = 64, field: str = "integer") -> int: ...
+def trie_root(entries: Sequence[tuple[bytes, bytes]], /) -> Hash32: ...

@@ -24,7 +24,6 @@ ELSEWHERE = {
     "metanode.p2p.rlpx.frames:FrameCodec.decode_body": "behind a MAC: tests/unit/p2p/rlpx/test_connection.py",
     "metanode.p2p.rlpx.connection:_decode_farewell": "decode_disconnect, behind a MAC",
     "metanode.p2p.rlpx.reasons:DisconnectReason.parse": "a number of decode_disconnect",
-    "metanode.primitives.rlp:parse_integer": "a field of every decoder",
     "metanode.consensus.wire:_open_prepared": "a part of the consensus message",
 }
 FOREIGN = (

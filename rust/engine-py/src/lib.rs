@@ -8,10 +8,12 @@ use pyo3::prelude::*;
 
 mod convert;
 mod declarations;
+mod encoding;
 mod engine;
 mod errors;
 mod events;
 mod outside;
+mod reader;
 mod restoration;
 mod server;
 mod server_config;
@@ -26,12 +28,24 @@ mod _engine {
     #[pymodule_export]
     use crate::{
         declarations::openrpc_document,
+        encoding::{
+            encoding_digest, keccak256, ordered_root, rlp_decode, rlp_encode, rlp_integer,
+            rlp_item_span, rlp_list_of_encoded, rlp_parse_integer, trie_root,
+        },
         engine::{Built, Engine, Head},
         events::{Events, Transactions},
+        reader::RlpReader,
         restoration::Restoration,
         server::RpcServer,
         transition::run_transition,
     };
+
+    /// Nesting of lists in one decoded value.
+    #[pymodule_export]
+    const RLP_DEPTH_MAX: usize = crate::encoding::DEPTH_MAX;
+    /// Strings and lists in one decoded value.
+    #[pymodule_export]
+    const RLP_ITEMS_MAX: usize = crate::encoding::ITEMS_MAX;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

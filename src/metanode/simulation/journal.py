@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 
+from metanode._engine import encoding_digest
 from metanode.simulation.run import Outcome, Run
 
 
@@ -38,8 +39,11 @@ class Journal:
 
 
 def code_digest() -> str:
-    """Return a digest of the source of every metanode module that this process has loaded, which is what simulations run."""
-    found = hashlib.sha256()
+    """Return a digest of the source of every metanode module that this process has loaded, which is what simulations run.
+
+    Of the compiled engine it has what simulations use, so that a journal outlives changes of the rest.
+    """
+    found = hashlib.sha256(encoding_digest())
     for name, module in sorted(sys.modules.items()):
         path = getattr(module, "__file__", None)
         if name.startswith("metanode") and path and path.endswith(".py"):

@@ -27,6 +27,13 @@ def test_roots_of_lists_agree_with_an_independent_implementation(count: int) -> 
     assert ordered_root(items) == slow_root(pairs)
 
 
+def test_what_has_no_root_is_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        trie_root([(b"a", b"1"), (b"a", b"2")])
+    with pytest.raises(ValueError, match="at most 256 bytes"):
+        trie_root([(bytes(257), b"1")])
+
+
 def slow_root(pairs: dict[bytes, bytes]) -> bytes:
     """The definition, by inserting into nested dictionaries instead of by sorted ranges."""
 

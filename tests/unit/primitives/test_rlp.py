@@ -89,11 +89,37 @@ def test_non_canonical_and_impossible_lengths_are_refused(data: str, reason: str
 def test_depth_and_items_are_bounded() -> None:
     deep = b"\xc0"
     for _ in range(5000):
-        deep = rlp._prefix(len(deep), 0xC0) + deep
+        deep = rlp.list_of_encoded(deep)
     with pytest.raises(InvalidEncoding, match="nested"):
         rlp.decode(deep)
+    with pytest.raises(InvalidEncoding, match="nested"):
+        rlp.decode(deep, depth_max=10**9)
     with pytest.raises(InvalidEncoding, match="too many items"):
         rlp.decode(rlp.encode([b""] * 11), items_max=11)
+    assert rlp.decode(rlp.encode([b""] * 11), items_max=12, depth_max=1) == [b""] * 11
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(RecursionError):
+        rlp.encode(endless)
+
+
+def test_only_bytes_and_sequences_of_them_are_encoded() -> None:
+    assert rlp.encode((b"a", [bytearray(b"bc"), memoryview(b"")])) == rlp.encode([b"a", [b"bc", b""]])
+    for item in (5, [None], "text", [b"", "text"]):
+        with pytest.raises((TypeError, RecursionError)):
+            rlp.encode(item)  # type: ignore[arg-type]
+    with pytest.raises(OverflowError):
+        rlp.integer(-1)
+
+
+@given(st.binary(max_size=40), st.integers(min_value=0, max_value=50), st.integers(min_value=0, max_value=50))
+def test_a_span_lies_within_what_was_asked(data: bytes, start: int, end: int) -> None:
+    try:
+        is_list, content, stop = rlp.item_span(data, start, end)
+    except InvalidEncoding:
+        return
+    assert start <= content <= stop <= min(end, len(data))
+    assert is_list == (data[start] >= 0xC0)
 
 
 def test_a_reader_names_the_field() -> None:
@@ -113,6 +139,17 @@ def test_a_reader_names_the_field() -> None:
         reader().end()
     with pytest.raises(InvalidEncoding, match="expected a list"):
         rlp.Reader(b"", "thing")
+
+
+@given(st.integers(min_value=0, max_value=2**300), st.integers(min_value=0, max_value=300))
+def test_numbers_of_any_size_keep_to_their_bits(value: int, bits: int) -> None:
+    text = rlp.integer(value)
+    assert text == value.to_bytes((value.bit_length() + 7) // 8, "big")
+    if value.bit_length() <= bits:
+        assert rlp.parse_integer(text, bits=bits) == value
+        return
+    with pytest.raises(InvalidEncoding, match=f"number: expected at most {bits} bits, found"):
+        rlp.parse_integer(text, bits=bits, field="number")
 
 
 @given(st.integers(min_value=0, max_value=2**64 - 1))
