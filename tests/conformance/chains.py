@@ -32,25 +32,36 @@ FORKS_BY_TIME: Final = (
 )
 """The same from the merge on."""
 DEPOSIT_CONTRACT: Final = "0x00000000219ab540356cbb839cbe05303d7705fa"
-_TRANSITION: Final = re.compile(r"(\w+)To(\w+)AtTime15k")
+_TRANSITION: Final = re.compile(r"(\w+?)To(\w+?)At(Time15k|5)")
+_OTHER_NAMES: Final = {
+    "TangerineWhistle": "EIP150", "SpuriousDragon": "EIP158", "Petersburg": "ConstantinopleFix", "MuirGlacier": "Istanbul",
+    "ArrowGlacier": "London", "GrayGlacier": "London", "Merge": "Paris",
+}  # fmt: skip
+"""Names of the same rules; the glaciers only move what is not checked."""
 _SCHEDULED: Final = ("cancun", "prague", "osaka", "bpo1", "bpo2")
 
 
 def fork_config(network: str, *, chain_id: int = 1) -> dict[str, Any]:
     """The `config` of a genesis whose chain follows the rules of `network`, such as "Berlin" or "CancunToPragueAtTime15k"."""
     transition = _TRANSITION.fullmatch(network)
-    first, last = transition.groups() if transition else (network, network)
+    first, last = transition.group(1, 2) if transition else (network, network)
+    first, last = _OTHER_NAMES.get(first, first), _OTHER_NAMES.get(last, last)
     by_block = [name for name, _ in FORKS_BY_BLOCK]
     by_time = [name for name, _ in FORKS_BY_TIME]
     config: dict[str, Any] = {"chainId": chain_id, "depositContractAddress": DEPOSIT_CONTRACT}
-    reached = by_block.index(first) if first in by_block else len(by_block) - 1
-    for _, fields in FORKS_BY_BLOCK[: reached + 1]:
-        config.update(dict.fromkeys(fields, 0))
+    if "Dao" in (first, last):
+        config.update(daoForkBlock=0 if first == "Dao" else 5, daoForkSupport=True)
+        first, last = ("Homestead" if name == "Dao" else name for name in (first, last))
+    start, end = (by_block.index(name) if name in by_block else len(by_block) - 1 for name in (first, last))
+    for index, (_, fields) in enumerate(FORKS_BY_BLOCK[: end + 1]):
+        config.update(dict.fromkeys(fields, 0 if index <= start else 5))
     if first in by_time:
         config["terminalTotalDifficulty"] = 0
         for index, (_, fields) in enumerate(FORKS_BY_TIME):
             if index <= by_time.index(last):
                 config.update(dict.fromkeys(fields, 0 if index <= by_time.index(first) else 15_000))
+    elif last not in by_block or first not in by_block:
+        raise ValueError(f"the rules of {network!r} have no genesis here")
     return config
 
 

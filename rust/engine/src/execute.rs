@@ -10,7 +10,7 @@ use alloy_eips::{
     eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, eip7685::Requests,
 };
 use alloy_evm::{
-    Evm, EvmEnv, EvmFactory,
+    Evm, EvmEnv,
     block::{
         BlockExecutionError, BlockExecutionResult, BlockExecutor, BlockExecutorFactory,
         BlockValidationError,
@@ -32,8 +32,8 @@ use revm::{
 
 use crate::{
     Block, ChainSpec, EngineError, Result, block::invalid, deposits::validate_deposit_events,
-    header::expect_equal, overlay::Overlay, proof_of_work::apply_dao_fork, store::Store,
-    trie::StateTrie,
+    header::expect_equal, instructions, overlay::Overlay, proof_of_work::apply_dao_fork,
+    store::Store, trie::StateTrie,
 };
 
 pub(crate) type ExecutorFactory =
@@ -105,7 +105,10 @@ pub(crate) fn create_executor<'a, 'b: 'a>(
     env: EvmEnv,
     context: EthBlockExecutionCtx<'a>,
 ) -> OverlayExecutor<'a, 'b> {
-    factory.create_executor(factory.evm_factory().create_evm(state, env), context)
+    factory.create_executor(
+        instructions::create_evm(factory.spec(), state, env),
+        context,
+    )
 }
 
 /// Where the state roots between transactions come from, which receipts have before Byzantium.
@@ -170,9 +173,18 @@ pub(crate) fn run_transaction(
     transaction: &TxEnvelope,
     sender: Address,
 ) -> Result<()> {
-    executor
-        .execute_transaction(Recovered::new_unchecked(transaction, sender))
-        .map_err(|error| fault_or(overlay, error, Some(index)))?;
+    let state = executor.evm.db_mut();
+    let reserved = instructions::reserve(executor.spec, state, transaction, sender);
+    let ran =
+        executor.execute_transaction_without_commit(Recovered::new_unchecked(transaction, sender));
+    if let Some(reserved) = reserved {
+        instructions::release(executor.evm.db_mut(), reserved);
+    }
+    let mut output = ran.map_err(|error| fault_or(overlay, error, Some(index)))?;
+    if let Some(account) = reserved.and_then(|address| output.result.state.get_mut(&address)) {
+        account.info.nonce = 0;
+    }
+    executor.commit_transaction(output);
     let number = executor.evm.block().number.saturating_to();
     if !executor.spec.is_byzantium_active_at_block(number) {
         let state = executor.evm_mut().db_mut();
@@ -322,15 +334,35 @@ fn transaction_error(error: &BlockValidationError) -> Option<&'static str> {
         BlockValidationError::InvalidTx { error, .. } => Some(match error.as_invalid_tx_err()? {
             InvalidTransaction::NonceTooLow { .. } => "transaction_nonce_too_low",
             InvalidTransaction::NonceTooHigh { .. } => "transaction_nonce_too_high",
-            InvalidTransaction::LackOfFundForMaxFee { .. } => "transaction_funds",
+            InvalidTransaction::LackOfFundForMaxFee { .. }
+            | InvalidTransaction::OverflowPaymentInTransaction => "transaction_funds",
+            InvalidTransaction::NonceOverflowInTransaction => "transaction_nonce_max",
             InvalidTransaction::GasPriceLessThanBasefee => "transaction_base_fee",
+            InvalidTransaction::PriorityFeeGreaterThanMaxFee => "transaction_priority_fee",
             InvalidTransaction::InvalidChainId | InvalidTransaction::MissingChainId => {
                 "transaction_chain_id"
             }
             InvalidTransaction::RejectCallerWithCode => "transaction_sender_code",
             InvalidTransaction::TxGasLimitGreaterThanCap { .. } => "transaction_gas_limit",
+            InvalidTransaction::CallerGasLimitMoreThanBlock => "transaction_block_gas",
             InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
             | InvalidTransaction::GasFloorMoreThanGasLimit { .. } => "transaction_intrinsic_gas",
+            InvalidTransaction::CreateInitCodeSizeLimit => "transaction_initcode",
+            InvalidTransaction::BlobGasPriceGreaterThanMax { .. } => "transaction_blob_fee",
+            InvalidTransaction::EmptyBlobs
+            | InvalidTransaction::BlobCreateTransaction
+            | InvalidTransaction::TooManyBlobs { .. }
+            | InvalidTransaction::BlobVersionNotSupported => "transaction_blobs",
+            InvalidTransaction::EmptyAuthorizationList
+            | InvalidTransaction::AuthorizationListInvalidFields => "transaction_authorizations",
+            InvalidTransaction::AccessListNotSupported
+            | InvalidTransaction::MaxFeePerBlobGasNotSupported
+            | InvalidTransaction::BlobVersionedHashesNotSupported
+            | InvalidTransaction::AuthorizationListNotSupported
+            | InvalidTransaction::Eip2930NotSupported
+            | InvalidTransaction::Eip1559NotSupported
+            | InvalidTransaction::Eip4844NotSupported
+            | InvalidTransaction::Eip7702NotSupported => "transaction_type",
             _ => "transaction",
         }),
         _ => None,

@@ -13,6 +13,7 @@ mod events;
 mod execute;
 pub mod genesis;
 pub mod header;
+mod instructions;
 mod measure;
 mod overlay;
 pub mod pool;

@@ -16,9 +16,9 @@ use crate::{EngineError, ExecutedBlock, Result};
 pub(crate) trait BaseState:
     DatabaseRef<Error = EngineError> + std::fmt::Debug + Send + Sync
 {
+    /// Whether any slot of an account is set.
+    fn has_storage(&self, address: Address) -> Result<bool>;
 }
-
-impl<T> BaseState for T where T: DatabaseRef<Error = EngineError> + std::fmt::Debug + Send + Sync {}
 
 /// A read-only state for one execution. It remembers the first storage fault it met, because the layers above turn some
 /// faults into plain text and would make a bad disk look like a bad block.
@@ -42,6 +42,19 @@ impl Overlay {
     /// The undecided blocks under the block to run, newest first.
     pub(crate) fn ancestors(&self) -> &[Arc<ExecutedBlock>] {
         &self.ancestors
+    }
+
+    /// Whether any slot of an account is set.
+    pub(crate) fn has_storage(&self, address: Address) -> Result<bool> {
+        for ancestor in &self.ancestors {
+            if let Some(account) = ancestor.bundle.account(&address)
+                && account.status.is_storage_known()
+            {
+                let mut slots = account.storage.values();
+                return Ok(slots.any(|slot| !slot.present_value.is_zero()));
+            }
+        }
+        self.base(self.base.has_storage(address))
     }
 
     /// The first storage fault of this execution.

@@ -5,12 +5,11 @@
 
 use alloy_eips::{eip1559::BaseFeeParams, eip7594::MAX_BLOBS_PER_TX_FUSAKA, eip7840::BlobParams};
 use alloy_evm::{EvmEnv, eth::spec::EthExecutorSpec};
-use alloy_genesis::{ChainConfig, Genesis};
+use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, U256};
-use revm::primitives::hardfork::SpecId;
 
-use crate::{EngineError, Result};
+use crate::{EngineError, Result, instructions::set_constantinople};
 
 /// The least gas limit of a block; source: `GAS_LIMIT_MINIMUM`, execution-specs.
 pub const GAS_LIMIT_MINIMUM: u64 = 5_000;
@@ -27,6 +26,8 @@ pub struct ChainSpec {
     pub chain_id: u64,
     /// Where EIP-6110 deposits are read from; the zero address, where the genesis names none, as geth has it.
     pub deposit_contract: Address,
+    /// Whether the genesis has an account with storage but neither code nor nonce: only then EIP-7610 needs a look.
+    pub(crate) has_storage_without_code: bool,
     config: ChainConfig,
     paris: Option<u64>,
     cancun_blobs: BlobParams,
@@ -46,6 +47,7 @@ impl ChainSpec {
         Ok(Self {
             chain_id: config.chain_id,
             deposit_contract: config.deposit_contract_address.unwrap_or_default(),
+            has_storage_without_code: genesis.alloc.values().any(is_storage_without_code),
             paris: paris_block(genesis),
             cancun_blobs: blobs("cancun", BlobParams::cancun())?,
             prague_blobs: blobs("prague", BlobParams::prague())?,
@@ -107,8 +109,7 @@ impl ChainSpec {
             self.blob_params_at(header.timestamp),
         );
         if self.is_constantinople_alone(header.number) {
-            env.cfg_env
-                .set_spec_and_mainnet_gas_params(SpecId::PETERSBURG);
+            set_constantinople(&mut env);
         }
         env
     }
@@ -166,6 +167,15 @@ impl EthExecutorSpec for ChainSpec {
     fn deposit_contract_address(&self) -> Option<Address> {
         Some(self.deposit_contract)
     }
+}
+
+fn is_storage_without_code(account: &GenesisAccount) -> bool {
+    let has_storage = account
+        .storage
+        .as_ref()
+        .is_some_and(|slots| slots.values().any(|value| !value.is_zero()));
+    let has_code = account.code.as_ref().is_some_and(|code| !code.is_empty());
+    has_storage && !has_code && account.nonce.unwrap_or_default() == 0
 }
 
 /// The first block under proof of stake rules, where the genesis says it.

@@ -6,7 +6,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use alloy_consensus::{Header, ReceiptEnvelope, constants::EMPTY_OMMER_ROOT_HASH};
+use alloy_consensus::{
+    Header, ReceiptEnvelope, Transaction, TxEnvelope, constants::EMPTY_OMMER_ROOT_HASH,
+};
 use alloy_eips::{eip4895::Withdrawal, eip7685::Requests};
 use alloy_evm::block::BlockExecutor;
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
@@ -15,6 +17,7 @@ use alloy_primitives::{Address, B256, Bloom, Bytes, Log, U64, U256, keccak256};
 use revm::{
     DatabaseRef,
     bytecode::Bytecode,
+    context_interface::cfg::gas_params::GasParams,
     database::BundleState,
     primitives::{StorageKey, StorageValue},
     state::AccountInfo,
@@ -24,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Block, ChainSpec, EngineError, Result,
     execute::{self, Outcome, PostStates},
-    overlay::Overlay,
+    overlay::{BaseState, Overlay},
     proof_of_work::apply_dao_fork,
     store::{StateView, Store, StoreOptions},
     transaction::{self, SenderRules},
@@ -92,8 +95,22 @@ pub struct Transitioned {
     /// Of the transactions that were not left out.
     pub receipts: Vec<ReceiptEnvelope>,
     pub rejected: Vec<Rejected>,
+    /// The others, in order.
+    pub accepted: Vec<Accepted>,
     /// The accounts that differ from before; `None` is gone.
     pub accounts: BTreeMap<Address, Option<AccountAfter>>,
+}
+
+/// A transaction that ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    /// Its place in the input.
+    pub index: usize,
+    pub hash: B256,
+    pub sender: Address,
+    /// What it costs before it does anything.
+    pub intrinsic_gas: U64,
 }
 
 /// A transaction that is not valid.
@@ -121,6 +138,7 @@ pub struct AccountAfter {
 pub fn run_transition(transition: &Transition) -> Result<Transitioned> {
     let genesis = Genesis {
         config: transition.config.clone(),
+        alloc: transition.alloc.clone(),
         ..Genesis::default()
     };
     let spec = Arc::new(ChainSpec::from_genesis(&genesis)?);
@@ -139,7 +157,7 @@ pub fn run_transition(transition: &Transition) -> Result<Transitioned> {
     let overlay = Overlay::new(Arc::new(given), Vec::new());
     let parent = store.trie();
     let post_states = PostStates::new(&store, &parent);
-    let (outcome, rejected) = run(&spec, &overlay, &header, transition, &post_states)?;
+    let (outcome, accepted, rejected) = run(&spec, &overlay, &header, transition, &post_states)?;
     let trie = store.root_after(&parent, &outcome.bundle)?;
     let logs: Vec<&Log> = outcome.receipts.iter().flat_map(|one| one.logs()).collect();
     let mut logs_rlp = Vec::new();
@@ -154,6 +172,7 @@ pub fn run_transition(transition: &Transition) -> Result<Transitioned> {
         requests: outcome.requests.take(),
         receipts: outcome.receipts,
         rejected,
+        accepted,
         accounts: accounts_after(&outcome.bundle),
     })
 }
@@ -164,18 +183,19 @@ fn run(
     header: &Header,
     transition: &Transition,
     post_states: &PostStates<'_>,
-) -> Result<(Outcome, Vec<Rejected>)> {
+) -> Result<(Outcome, Vec<Accepted>, Vec<Rejected>)> {
     let factory = execute::executor_factory(spec.clone());
     let rules = SenderRules::at(spec, header.number);
-    let mut rejected = Vec::new();
+    let (mut accepted, mut rejected) = (Vec::new(), Vec::new());
+    let env = spec.evm_env(header);
+    let prices = env.cfg_env.gas_params.clone();
     let mut state = execute::overlay_state(overlay);
     if transition.is_block {
         apply_dao_fork(spec, overlay, &mut state, header.number)?;
     }
     let withdrawals = &transition.env.withdrawals;
     let context = execute::execution_context(header, withdrawals, transition.transactions.len());
-    let mut executor =
-        execute::create_executor(&factory, &mut state, spec.evm_env(header), context);
+    let mut executor = execute::create_executor(&factory, &mut state, env, context);
     if transition.is_block {
         executor
             .apply_pre_execution_changes()
@@ -193,15 +213,22 @@ fn run(
                     index,
                     &decoded,
                     sender,
-                )
+                )?;
+                Ok(Accepted {
+                    index,
+                    hash: *decoded.tx_hash(),
+                    sender,
+                    intrinsic_gas: U64::from(intrinsic_gas(&prices, &decoded)),
+                })
             });
         match ran {
+            Ok(one) => accepted.push(one),
             Err(EngineError::InvalidBlock { code, detail }) => rejected.push(Rejected {
                 index,
                 code,
                 message: detail,
             }),
-            other => other?,
+            Err(fault) => return Err(fault),
         }
     }
     let outcome = if transition.is_block {
@@ -222,7 +249,24 @@ fn run(
             bundle: execute::take_changes(overlay, state)?,
         }
     };
-    Ok((outcome, rejected))
+    Ok((outcome, accepted, rejected))
+}
+
+fn intrinsic_gas(prices: &GasParams, transaction: &TxEnvelope) -> u64 {
+    let list = transaction.access_list();
+    let slots: usize = list.map_or(0, |list| {
+        list.iter().map(|entry| entry.storage_keys.len()).sum()
+    });
+    prices
+        .initial_tx_gas(
+            transaction.input(),
+            transaction.is_create(),
+            list.map_or(0, |list| list.len()) as u64,
+            slots as u64,
+            transaction.authorization_count().unwrap_or_default(),
+            None,
+        )
+        .initial_regular_gas()
 }
 
 impl Environment {
@@ -319,6 +363,12 @@ impl DatabaseRef for GivenState {
 
     fn block_hash_ref(&self, number: u64) -> Result<B256> {
         Ok(self.hashes.get(&number).copied().unwrap_or_default())
+    }
+}
+
+impl BaseState for GivenState {
+    fn has_storage(&self, address: Address) -> Result<bool> {
+        self.view.has_storage(address)
     }
 }
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.conformance.verdicts import Mismatch, Verdict, each, expect_equal
+from tests.conformance.verdicts import Verdict, each, expect_equal
 
-from metanode.chain.trie import secure_root, trie_root
+from metanode.chain.trie import neighbours, secure_root, trie_root
 
 
 def judge(file: Path) -> Iterator[Verdict]:
@@ -25,8 +25,12 @@ def judge(file: Path) -> Iterator[Verdict]:
 def judge_neighbours(file: Path) -> Iterator[Verdict]:
     """`trietestnextprev.json`: the keys before and after a key."""
 
-    def judge_walk(_: Mapping[str, Any]) -> None:
-        raise Mismatch("no code here walks the keys of a trie in order")
+    def judge_walk(case: Mapping[str, Any]) -> None:
+        keys = [plain(key) for key in case["in"]]
+        for key, before, after in case["tests"]:
+            found = neighbours(keys, plain(key))
+            # No neighbour is written as an empty key.
+            expect_equal(f"beside {key!r}", tuple(one or b"" for one in found), (plain(before), plain(after)))
 
     return each(json.loads(file.read_bytes()).items(), judge_walk)
 

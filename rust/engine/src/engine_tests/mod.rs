@@ -33,6 +33,7 @@ mod genesis;
 mod opening;
 mod snapshots;
 mod storage_faults;
+mod transitions;
 mod validity;
 
 fn accounts() -> Vec<Account> {

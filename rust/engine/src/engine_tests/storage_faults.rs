@@ -47,6 +47,12 @@ impl DatabaseRef for Failing {
     }
 }
 
+impl crate::overlay::BaseState for Failing {
+    fn has_storage(&self, address: Address) -> crate::Result<bool> {
+        self.state.has_storage(address)
+    }
+}
+
 #[test]
 fn a_storage_fault_is_never_the_blocks_fault() {
     let engine = open(None);

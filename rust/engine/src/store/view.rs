@@ -11,7 +11,7 @@ use revm::{
 };
 
 use super::{Inner, keys::SlotKey};
-use crate::{EngineError, Result, state::AccountRecord};
+use crate::{EngineError, Result, overlay::BaseState, state::AccountRecord};
 
 /// The state after one block. It stays the same when later blocks commit, for as long as the block is within the history.
 #[derive(Clone)]
@@ -106,6 +106,14 @@ impl DatabaseRef for StateView {
             return Ok(B256::ZERO);
         }
         Ok(self.store.block_hash(number)?.unwrap_or_default())
+    }
+}
+
+impl BaseState for StateView {
+    /// At the head, which is the view's block for whoever runs a block on it.
+    fn has_storage(&self, address: Address) -> Result<bool> {
+        let trie = self.store.published.read().trie.clone();
+        trie.has_storage(keccak256(address), &self.store.nodes)
     }
 }
 

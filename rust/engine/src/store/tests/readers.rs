@@ -13,7 +13,10 @@ const BLOCKS: u64 = 150;
 fn read_along(store: &Store, states: &RwLock<Vec<State>>, done: &AtomicBool, seed: u64) -> u64 {
     let mut turns = seed;
     let mut held = store.latest();
-    while !done.load(Ordering::Relaxed) {
+    // A reader that is first scheduled after the last commit takes its turn then.
+    let mut is_last = false;
+    while !is_last {
+        is_last = done.load(Ordering::Relaxed);
         turns += 1;
         let view = match turns % 4 {
             0 => store.latest(),
