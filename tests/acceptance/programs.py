@@ -23,9 +23,9 @@ class Project:
     path: Path
     environment: dict[str, str] = field(default_factory=dict)
 
-    def run(self, *command: str, within_s: float = RUN_WITHIN_S, **environment: str) -> str:
-        """What a command prints; it succeeds."""
-        finished = self.finish(*command, within_s=within_s, **environment)
+    def run(self, *command: str, typed: str = "", within_s: float = RUN_WITHIN_S, **environment: str) -> str:
+        """What a command prints, that gets these words on its standard input; it succeeds."""
+        finished = self.finish(*command, typed=typed, within_s=within_s, **environment)
         assert finished.returncode == 0, f"{' '.join(command)}\n{finished.stdout}\n{finished.stderr}"
         return finished.stdout.strip()
 
@@ -36,14 +36,14 @@ class Project:
         return finished.stdout + finished.stderr
 
     def finish(
-        self, *command: str, within_s: float = RUN_WITHIN_S, **environment: str
+        self, *command: str, typed: str = "", within_s: float = RUN_WITHIN_S, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the project to its end."""
         surroundings = self.surroundings(**environment)
         return subprocess.run(
             [self.program(command[0], surroundings), *command[1:]],
             cwd=self.path, env=surroundings,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within_s, check=False,
+            input=typed, capture_output=True, text=True, timeout=within_s, check=False,
         )  # fmt: skip
 
     def start(self, *command: str, output: IO[bytes], **environment: str) -> subprocess.Popen[bytes]:

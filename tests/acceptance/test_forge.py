@@ -41,11 +41,16 @@ def created(forge: Project, key: str, *arguments: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def deployed(forge: Project, key: str, network: RunningNetwork) -> dict[str, Any]:
-    """A Counter that holds 21: its address and the number of its block."""
+    """A Counter that holds 21: its address, the number of its block, and what added 21."""
     made = created(forge, key, "src/Counter.sol:Counter")
-    forge.run("cast", "send", "--private-key", key, made["deployedTo"], "add(uint256)", "21")
+    sent = ("cast", "send", "--private-key", key, made["deployedTo"], "add(uint256)", "21", "--json")
+    added = json.loads(forge.run(*sent))
     receipt = Endpoint(network.http_url).call("eth_getTransactionReceipt", made["transactionHash"])
-    return {"address": made["deployedTo"], "number": int(receipt["blockNumber"], 16)}
+    return {
+        "address": made["deployedTo"],
+        "number": int(receipt["blockNumber"], 16),
+        "added": added["transactionHash"],
+    }
 
 
 def test_solidity_and_vyper_are_built(forge: Project) -> None:
@@ -90,14 +95,14 @@ def test_tests_pass_on_a_fork_of_the_network(
     told = json.loads(
         forge.run(
             "forge", "test", "--use", "./solc", "--fork-url", network.http_url, "--json",
-            COUNTER=deployed["address"], DEPLOYED=str(deployed["number"]), CHAIN_ID="1337",
+            COUNTER=deployed["address"], DEPLOYED=str(deployed["number"]), ADDED=deployed["added"], CHAIN_ID="1337",
         )
     )  # fmt: skip
 
     results = {
         name: result["status"] for suite in told.values() for name, result in suite["test_results"].items()
     }
-    assert len(results) == 10, results
+    assert len(results) == 12, results
     assert set(results.values()) == {"Success"}, results
 
 
@@ -151,7 +156,7 @@ def test_anvil_serves_the_history_of_the_network(
     assert anvil.block_hash(number) == node.block_hash(number)
     [ours, theirs] = [end.call("eth_getBlockByNumber", hex(number), True) for end in (node, anvil)]
     assert [t["hash"] for t in theirs["transactions"]] == [t["hash"] for t in ours["transactions"]]
-    at = {"fromBlock": hex(number), "toBlock": hex(number + 3), "address": deployed["address"]}
+    at = {"fromBlock": hex(number), "toBlock": "latest", "address": deployed["address"]}
     assert [log["data"] for log in anvil.call("eth_getLogs", at)] == [
         log["data"] for log in node.call("eth_getLogs", at)
     ]
@@ -160,4 +165,8 @@ def test_anvil_serves_the_history_of_the_network(
 
 
 def test_a_compiler_is_not_fetched(forge: Project) -> None:
-    assert "no compiler versions are available for it" in forge.refused("forge", "build", "--force")
+    elsewhere = ("--out", "elsewhere", "--cache-path", "elsewhere")
+
+    refused = forge.refused("forge", "build", "--force", *elsewhere)
+
+    assert "no compiler versions are available for it" in refused

@@ -69,6 +69,18 @@ def test_a_script_reads_writes_and_reverts(hardhat: Project) -> None:
     }
 
 
+def test_the_console_reads(hardhat: Project) -> None:
+    asked = '(await (await network.create()).provider.request({ method: "eth_chainId" }))\n'
+
+    assert "'0x539'" in hardhat.run("hardhat", "console", "--network", "metanode", typed=asked)
+
+
+def test_hardhats_own_chain_forks_the_network(hardhat: Project) -> None:
+    told = hardhat.run("hardhat", "run", "scripts/fork.ts")
+
+    assert json.loads(told.splitlines()[-1]) == {"chain_id": 1337, "mined": 4, "fork": 5, "network": 0}
+
+
 def test_tests_run_on_the_live_network(hardhat: Project) -> None:
     told = hardhat.run("hardhat", "test", "nodejs", "--network", "metanode")
 

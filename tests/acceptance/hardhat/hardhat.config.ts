@@ -9,7 +9,16 @@ export default defineConfig({
     settings: { evmVersion: "osaka" },
   },
   ignition: { requiredConfirmations: 1, blockPollingInterval: 500 }, // a block is final
+  chainDescriptors: {
+    1337: { name: "Metanode", chainType: "l1", hardforkHistory: { osaka: { blockNumber: 0 } } },
+  },
   networks: {
+    fork: {
+      type: "edr-simulated",
+      chainType: "l1",
+      chainId: 1337,
+      forking: { url: configVariable("METANODE_URL") },
+    },
     metanode: {
       type: "http",
       chainType: "l1",

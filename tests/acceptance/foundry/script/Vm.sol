@@ -9,6 +9,10 @@ interface Vm {
     function prank(address sender) external;
     function deal(address account, uint256 balance) external;
     function rollFork(uint256 number) external;
+    function rollFork(bytes32 transaction) external;
+    function createSelectFork(string calldata url) external returns (uint256);
+    function envBytes32(string calldata name) external view returns (bytes32);
+    function envString(string calldata name) external view returns (string memory);
     function envAddress(string calldata name) external view returns (address);
     function envUint(string calldata name) external view returns (uint256);
     function rpc(string calldata method, string calldata params) external returns (bytes memory);

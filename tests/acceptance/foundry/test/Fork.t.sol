@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {vm} from "../script/Vm.sol";
 import {Counter} from "../src/Counter.sol";
 
-/// Runs on a fork of the network, where COUNTER was deployed in block DEPLOYED and holds 21.
+/// Runs on a fork of the network, where COUNTER was deployed in block DEPLOYED, and holds 21 since the transaction ADDED.
 contract ForkTest {
     Counter private counter = Counter(vm.envAddress("COUNTER"));
     uint256 private deployed = vm.envUint("DEPLOYED");
@@ -38,6 +38,17 @@ contract ForkTest {
         assert(address(counter).code.length == 0);
         vm.rollFork(deployed);
         assert(address(counter).code.length > 0);
+    }
+
+    function test_a_block_is_replayed_up_to_a_transaction() external {
+        vm.rollFork(vm.envBytes32("ADDED"));
+        assert(counter.value() == 0);
+    }
+
+    function test_another_fork_is_made() external {
+        counter.add(4);
+        vm.createSelectFork(vm.envString("ETH_RPC_URL"));
+        assert(counter.value() == 21);
     }
 
     function test_the_beacon_root_contract_answers() external view {
