@@ -34,8 +34,9 @@ pub(crate) struct Activity {
 
 impl Activity {
     pub(crate) fn new() -> Arc<Self> {
+        // Who connects and says nothing is as slow as who says half a head: only who has asked before may be idle.
         let (phase, since, stalled) = (
-            AtomicU8::new(IDLE),
+            AtomicU8::new(READING_HEAD),
             AtomicU64::new(0),
             AtomicU64::new(NEVER),
         );

@@ -108,6 +108,9 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// One response, or the sum of a batch. geth allows 25 MB a batch.
     pub response_bytes_max: usize,
+    /// Large responses (over 64 KiB) that are made and not yet taken by their callers, all together: what callers who do not
+    /// read can make the node keep. Two of the largest, and some.
+    pub responses_held_bytes_max: usize,
     /// Requests in one batch.
     pub batch_items_max: usize,
     /// From the first byte of a request's head to its last.
@@ -136,6 +139,9 @@ pub struct Limits {
     pub filter_timeout: Duration,
     /// Addresses, and alternatives of each topic, in one log filter (geth: 1,000).
     pub filter_criteria_max: usize,
+    /// Memory of all log filters and subscriptions with large criteria (over 4 KiB of JSON), at twice their JSON: two
+    /// dozen of the largest that make sense.
+    pub filter_criteria_bytes_max: usize,
     /// Heavy calls that wait for a thread.
     pub heavy_queued_max: usize,
     /// How long a caller waits for a heavy call. The engine stops it after 5 s by itself.
@@ -158,6 +164,7 @@ impl Default for Limits {
             trusted_proxies: Vec::new(),
             body_bytes_max: 1 << 20,
             response_bytes_max: 10 << 20,
+            responses_held_bytes_max: 24 << 20,
             batch_items_max: 100,
             head_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(10),
@@ -172,6 +179,7 @@ impl Default for Limits {
             filter_entries_max: 10_000,
             filter_timeout: Duration::from_secs(300),
             filter_criteria_max: 1_000,
+            filter_criteria_bytes_max: 16 << 20,
             heavy_queued_max: 256,
             heavy_timeout: Duration::from_secs(30),
             writes_queued_max: 4_096,

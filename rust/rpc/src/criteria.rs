@@ -1,16 +1,49 @@
 //! What a subscriber or a filter wants to hear of.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use alloy_rpc_types_eth::{BlockNumberOrTag, Filter};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::error::{METHOD_NOT_FOUND, RpcError, echo};
+use crate::budget::{Budget, Permit};
+use crate::error::{LIMIT_EXCEEDED, METHOD_NOT_FOUND, RpcError, brief, echo};
+
+/// Criteria up to this many bytes of JSON, a dozen addresses and topics each, are free: their number is limited anyway.
+const SMALL_BYTES: usize = 4 << 10;
+/// What criteria take for each byte of their JSON: the text of a filter is kept beside what was read of it.
+const KEPT_FOR_A_BYTE: usize = 2;
+
+/// What log criteria may cost.
+#[derive(Debug, Clone)]
+pub(crate) struct CriteriaLimits {
+    /// Addresses, and alternatives of each topic.
+    pub(crate) alternatives_max: usize,
+    /// Memory for the large ones of all callers.
+    pub(crate) memory: Arc<Budget>,
+}
+
+/// Which logs somebody wants, and the memory that this takes.
+#[derive(Debug, Default)]
+pub(crate) struct Criteria {
+    filter: Filter,
+    _memory: Option<Permit>,
+}
+
+impl Deref for Criteria {
+    type Target = Filter;
+
+    fn deref(&self) -> &Filter {
+        &self.filter
+    }
+}
 
 /// The subject of a subscription or filter.
 #[derive(Debug)]
 pub(crate) enum Topic {
     Heads,
-    Logs(Box<Filter>),
+    Logs(Arc<Criteria>),
     PendingHashes,
     PendingFull,
 }
@@ -34,7 +67,7 @@ impl Topic {
     /// Reads the parameters of `eth_subscribe`.
     pub(crate) fn of_subscription(
         params: Option<&RawValue>,
-        criteria_max: usize,
+        limits: &CriteriaLimits,
     ) -> Result<Self, RpcError> {
         let wrong = || {
             RpcError::invalid_params(
@@ -51,9 +84,10 @@ impl Topic {
         match &*name {
             "newHeads" => Ok(Self::Heads),
             "logs" => match option {
-                Some(criteria) => parse_criteria(criteria, criteria_max)
-                    .map(|filter| Self::Logs(Box::new(filter))),
-                None => Ok(Self::Logs(Box::default())),
+                Some(criteria) => {
+                    parse_criteria(criteria, limits).map(|found| Self::Logs(Arc::new(found)))
+                }
+                None => Ok(Self::Logs(Arc::default())),
             },
             "newPendingTransactions" => Self::pending(option),
             other => {
@@ -88,9 +122,13 @@ impl Topic {
 }
 
 /// Reads the object of a log filter.
-pub(crate) fn parse_criteria(criteria: &RawValue, criteria_max: usize) -> Result<Filter, RpcError> {
+pub(crate) fn parse_criteria(
+    criteria: &RawValue,
+    limits: &CriteriaLimits,
+) -> Result<Criteria, RpcError> {
+    let criteria_max = limits.alternatives_max;
     let filter: Filter = serde_json::from_str(criteria.get()).map_err(|error| {
-        RpcError::invalid_params(format!("invalid argument: log filter: {error}"))
+        RpcError::invalid_params(format!("invalid argument: log filter: {}", brief(&error)))
     })?;
     if filter.address.len() > criteria_max
         || filter.topics.iter().any(|topic| topic.len() > criteria_max)
@@ -109,5 +147,17 @@ pub(crate) fn parse_criteria(criteria: &RawValue, criteria_max: usize) -> Result
         .block_option
         .ensure_valid_block_range()
         .map_err(|_| RpcError::invalid_params("invalid block range params"))?;
-    Ok(filter)
+    let bytes = criteria.get().len();
+    let memory = if bytes <= SMALL_BYTES {
+        None
+    } else {
+        let taken = limits.memory.take(KEPT_FOR_A_BYTE * bytes);
+        Some(taken.ok_or_else(|| {
+            RpcError::new(LIMIT_EXCEEDED, "too many large log filters on this server")
+        })?)
+    };
+    Ok(Criteria {
+        filter,
+        _memory: memory,
+    })
 }

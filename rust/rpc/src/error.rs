@@ -88,6 +88,17 @@ pub(crate) fn echo(text: &str) -> &str {
     }
 }
 
+/// What a decoder says, without the megabytes that it may repeat of what it was given.
+pub(crate) fn brief(error: &serde_json::Error) -> String {
+    const BRIEF_CHARS_MAX: usize = 200;
+    let mut text = error.to_string();
+    if let Some((end, _)) = text.char_indices().nth(BRIEF_CHARS_MAX) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
+}
+
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

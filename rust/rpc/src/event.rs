@@ -1,8 +1,7 @@
 //! What happened in the node, as subscribers and filters see it.
 
-use std::cell::OnceCell;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use alloy_primitives::B256;
 use alloy_rpc_types_eth::{Filter, Log};
@@ -58,30 +57,45 @@ pub struct Interest {
     pub pending: bool,
 }
 
-/// The JSON of a block's logs, each made when the first listener wants it and shared by all.
-pub(crate) struct LogTexts<'a> {
-    logs: &'a [Log],
-    texts: Vec<OnceCell<Arc<str>>>,
+/// A block's logs as they are told: the JSON of each is made when the first listener wants it, and shared by all.
+#[derive(Debug)]
+pub(crate) struct LogTexts {
+    head: Arc<Head>,
+    texts: Vec<OnceLock<Arc<str>>>,
 }
 
-impl<'a> LogTexts<'a> {
-    pub(crate) fn new(logs: &'a [Log]) -> Self {
+impl LogTexts {
+    pub(crate) fn new(head: &Arc<Head>) -> Self {
         Self {
-            logs,
-            texts: logs.iter().map(|_| OnceCell::new()).collect(),
+            head: Arc::clone(head),
+            texts: head.logs.iter().map(|_| OnceLock::new()).collect(),
         }
+    }
+
+    /// Whether `filter` wants any.
+    pub(crate) fn any(&self, filter: &Filter) -> bool {
+        self.head.logs.iter().any(|log| filter.rpc_matches(log))
+    }
+
+    /// The text of the first log from `place` on that `filter` wants, and the place after it.
+    pub(crate) fn next(&self, filter: &Filter, place: usize) -> Option<(&Arc<str>, usize)> {
+        let logs = self.head.logs.iter().enumerate().skip(place);
+        let (found, log) = logs.into_iter().find(|(_, log)| filter.rpc_matches(log))?;
+        // Plain fields into a string: there is nothing that could fail.
+        let text = self
+            .texts
+            .get(found)?
+            .get_or_init(|| serde_json::to_string(log).unwrap_or_default().into());
+        Some((text, found + 1))
     }
 
     /// The texts of the logs that `filter` wants, in order.
     pub(crate) fn matching(&self, filter: &Filter) -> impl Iterator<Item = &Arc<str>> {
-        let wanted = self
-            .logs
-            .iter()
-            .zip(&self.texts)
-            .filter(|(log, _)| filter.rpc_matches(log));
-        // Plain fields into a string: there is nothing that could fail.
-        wanted.map(|(log, text)| {
-            text.get_or_init(|| serde_json::to_string(log).unwrap_or_default().into())
+        let mut place = 0;
+        std::iter::from_fn(move || {
+            let (text, after) = self.next(filter, place)?;
+            place = after;
+            Some(text)
         })
     }
 }

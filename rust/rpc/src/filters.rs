@@ -134,7 +134,7 @@ impl Filters {
     }
 
     /// Keeps a block and its logs for those who wait for them.
-    pub(crate) fn keep_head(&self, head: &Head, logs: &LogTexts<'_>) {
+    pub(crate) fn keep_head(&self, head: &Head, logs: &LogTexts) {
         let hash: Arc<str> = format!("\"{}\"", head.hash).into();
         self.keep(|topic, after, entries| match topic {
             _ if head.number <= after => {}
@@ -185,6 +185,8 @@ fn not_found() -> RpcError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
+    use crate::criteria::CriteriaLimits;
 
     fn filters() -> Filters {
         Filters::new(3, 2, 2, Duration::from_secs(300))
@@ -208,11 +210,15 @@ mod tests {
         let (filters, owner, now) = (filters(), Arc::default(), Instant::now());
         let add = |topic| filters.add(topic, None, &owner, true, || 7, now).unwrap();
         let all = RawValue::from_string("{}".to_owned()).unwrap();
-        let all = crate::criteria::parse_criteria(&all, 1).unwrap();
-        let (heads, logs) = (add(Topic::Heads), add(Topic::Logs(Box::new(all))));
+        let limits = CriteriaLimits {
+            alternatives_max: 1,
+            memory: Budget::new(0),
+        };
+        let all = crate::criteria::parse_criteria(&all, &limits).unwrap();
+        let (heads, logs) = (add(Topic::Heads), add(Topic::Logs(Arc::new(all))));
         for number in [6, 7, 8] {
-            let head = head(number);
-            filters.keep_head(&head, &LogTexts::new(&head.logs));
+            let head = Arc::new(head(number));
+            filters.keep_head(&head, &LogTexts::new(&head));
         }
         let eighth = format!("\"0x{}\"", "08".repeat(32));
         assert_eq!(filters.take_changes(&heads, now).unwrap(), [entry(&eighth)]);

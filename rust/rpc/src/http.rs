@@ -220,7 +220,13 @@ async fn post(connection: &Arc<Connection>, request: Request<Incoming>) -> Reply
         session: None,
     };
     let answer = connection.shared.router.answer(&caller, &body).await;
-    let mut reply = Response::new(Full::new(answer.map_or_else(Bytes::new, Bytes::from)));
+    let body = match answer {
+        None => Bytes::new(),
+        // Keeps its place in the budget until the last byte is written.
+        Some(answer) if answer.is_large() => Bytes::from_owner(answer),
+        Some(answer) => Bytes::from(answer.bytes),
+    };
+    let mut reply = Response::new(Full::new(body));
     reply
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

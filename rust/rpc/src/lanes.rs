@@ -11,9 +11,11 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
+use crate::budget::Budget;
 use crate::error::RpcError;
 use crate::methods::{Answer, Methods};
 use crate::priority::give_way;
+use crate::response::Made;
 
 /// Calls that are handed to the engine together at most: enough to keep its recovery threads busy, and a few
 /// milliseconds of work.
@@ -22,7 +24,7 @@ const WRITES_TOGETHER_MAX: usize = 512;
 struct Job {
     method: Arc<str>,
     params: Option<Box<RawValue>>,
-    reply: oneshot::Sender<Answer>,
+    reply: oneshot::Sender<Made>,
 }
 
 /// The queues to the threads. The threads end when this is dropped.
@@ -37,13 +39,15 @@ impl Lanes {
         heavy_threads: usize,
         heavy_queued_max: usize,
         writes_queued_max: usize,
+        answers: &Arc<Budget>,
     ) -> std::io::Result<Self> {
         let (heavy, heavy_jobs) = bounded(heavy_queued_max);
         for number in 0..heavy_threads.max(1) {
-            let (methods, jobs) = (Arc::clone(methods), heavy_jobs.clone());
+            let (methods, jobs, answers) =
+                (Arc::clone(methods), heavy_jobs.clone(), Arc::clone(answers));
             thread::Builder::new()
                 .name(format!("rpc-heavy-{number}"))
-                .spawn(move || run_heavy(&*methods, &jobs))?;
+                .spawn(move || run_heavy(&*methods, &jobs, &answers))?;
         }
         let (writes, write_jobs) = bounded(writes_queued_max);
         let methods = Arc::clone(methods);
@@ -58,7 +62,7 @@ impl Lanes {
         &self,
         method: &Arc<str>,
         params: Option<&RawValue>,
-    ) -> Result<oneshot::Receiver<Answer>, RpcError> {
+    ) -> Result<oneshot::Receiver<Made>, RpcError> {
         push(&self.heavy, method, params)
     }
 
@@ -67,7 +71,7 @@ impl Lanes {
         &self,
         method: &Arc<str>,
         params: Option<&RawValue>,
-    ) -> Result<oneshot::Receiver<Answer>, RpcError> {
+    ) -> Result<oneshot::Receiver<Made>, RpcError> {
         push(&self.writes, method, params)
     }
 }
@@ -76,7 +80,7 @@ fn push(
     lane: &Sender<Job>,
     method: &Arc<str>,
     params: Option<&RawValue>,
-) -> Result<oneshot::Receiver<Answer>, RpcError> {
+) -> Result<oneshot::Receiver<Made>, RpcError> {
     let (reply, answer) = oneshot::channel();
     let job = Job {
         method: Arc::clone(method),
@@ -90,12 +94,12 @@ fn push(
     }
 }
 
-fn run_heavy(methods: &dyn Methods, jobs: &Receiver<Job>) {
+fn run_heavy(methods: &dyn Methods, jobs: &Receiver<Job>, answers: &Arc<Budget>) {
     give_way();
     for job in jobs {
         if !job.reply.is_closed() {
             let answer = call_guarded(methods, &job.method, job.params.as_deref());
-            let _ = job.reply.send(answer);
+            let _ = job.reply.send(Made::new(answer, answers));
         }
     }
 }
@@ -130,7 +134,7 @@ fn hand_over(methods: &dyn Methods, jobs: Vec<Job>) {
         catch_unwind(AssertUnwindSafe(|| methods.call_many(&method, &params))).unwrap_or_default();
     // A reply without an answer is dropped, which its caller reads as an internal error.
     for (reply, answer) in replies.into_iter().zip(answers) {
-        let _ = reply.send(answer);
+        let _ = reply.send(Made::free(answer));
     }
 }
 

@@ -12,6 +12,7 @@
 mod access;
 mod activity;
 mod address;
+mod budget;
 mod config;
 mod connection;
 mod criteria;
@@ -25,6 +26,7 @@ mod lanes;
 mod methods;
 mod own;
 mod priority;
+mod response;
 mod router;
 mod server;
 mod session;

@@ -12,15 +12,17 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::access::is_offered;
+use crate::budget::Budget;
 use crate::config::ListenerKind;
 use crate::connection::Connection;
-use crate::criteria::{Topic, parse_criteria};
+use crate::criteria::{CriteriaLimits, Topic, parse_criteria};
 use crate::envelope::{Call, Message, Refusal, encode_answer};
-use crate::error::{LIMIT_EXCEEDED, METHOD_NOT_FOUND, RpcError};
+use crate::error::{LIMIT_EXCEEDED, METHOD_NOT_FOUND, RpcError, brief};
 use crate::filters::Filters;
 use crate::lanes::{Lanes, call_guarded};
 use crate::methods::{Answer, Cost, Forwarded, Methods, Outside, Reply};
 use crate::own::{OWN_METHODS, Own};
+use crate::response::{Made, Response, length};
 use crate::session::Session;
 use crate::statistics::{Counters, Failure, Held, MethodCounters, MethodStatistics, Transport};
 
@@ -64,7 +66,7 @@ pub(crate) struct RouterLimits {
     pub(crate) response_bytes_max: usize,
     pub(crate) batch_items_max: usize,
     pub(crate) requests_per_address_per_second: Option<u32>,
-    pub(crate) filter_criteria_max: usize,
+    pub(crate) criteria: CriteriaLimits,
     pub(crate) heavy_timeout: Duration,
     pub(crate) outside_timeout: Duration,
 }
@@ -77,6 +79,8 @@ pub(crate) struct Router {
     outside: Arc<dyn Outside>,
     lanes: Lanes,
     limits: RouterLimits,
+    /// Where large responses find room until their callers have taken them.
+    responses: Arc<Budget>,
     pub(crate) facts: Facts,
     pub(crate) filters: Filters,
     pub(crate) counters: Counters,
@@ -92,13 +96,22 @@ pub(crate) struct Caller<'a> {
 /// The start of an answer.
 enum Started {
     Ready(Answer),
-    Waiting(oneshot::Receiver<Answer>, Duration),
+    /// In a lane of ours.
+    Waiting(oneshot::Receiver<Made>, Duration),
+    /// Outside.
+    Forwarded(oneshot::Receiver<Answer>, Duration),
     /// Not tried.
     Refused(RpcError, Failure),
 }
 
 /// The end of an answer, and how it failed if it did.
-type Finished = (Answer, Option<Failure>);
+type Finished = (Made, Option<Failure>);
+
+impl Started {
+    fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting(..) | Self::Forwarded(..))
+    }
+}
 
 impl Caller<'_> {
     fn transport(&self) -> Transport {
@@ -115,6 +128,7 @@ impl Router {
         outside: Arc<dyn Outside>,
         lanes: Lanes,
         limits: RouterLimits,
+        responses: Arc<Budget>,
         facts: Facts,
         filters: Filters,
     ) -> Self {
@@ -149,6 +163,7 @@ impl Router {
             outside,
             lanes,
             limits,
+            responses,
             facts,
             filters,
             counters,
@@ -194,20 +209,21 @@ impl Router {
     }
 
     /// Answers a body. `None` when it holds notifications only.
-    pub(crate) async fn answer(&self, caller: &Caller<'_>, body: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) async fn answer(&self, caller: &Caller<'_>, body: &[u8]) -> Option<Response> {
         let _held = Held::new(&self.counters.in_flight);
         match Message::decode(body, self.limits.batch_items_max) {
             Message::Single(item) => {
-                let mut out = Vec::new();
+                let mut out = Response::default();
                 self.answer_one(caller, item, &mut out).await;
-                (!out.is_empty()).then_some(out)
+                (!out.bytes.is_empty()).then_some(out)
             }
             Message::Batch(items) => {
                 self.counters.batches.record(items.len());
-                let mut out = vec![b'['];
+                let mut out = Response::default();
+                out.bytes.push(b'[');
                 self.answer_batch(caller, items, &mut out).await;
-                let answered = out.len() > 1;
-                out.push(b']');
+                let answered = out.bytes.len() > 1;
+                out.bytes.push(b']');
                 answered.then_some(out)
             }
         }
@@ -217,11 +233,11 @@ impl Router {
         &self,
         caller: &Caller<'_>,
         item: Result<Call<'_>, Refusal<'_>>,
-        out: &mut Vec<u8>,
+        out: &mut Response,
     ) {
         let call = match item {
             Ok(call) => call,
-            Err(refusal) => return self.refuse(caller, &refusal, out),
+            Err(refusal) => return self.refuse(caller, &refusal, &mut out.bytes),
         };
         let begun = Instant::now();
         let (counters, started) = self.start(caller, &call, begun);
@@ -235,7 +251,7 @@ impl Router {
         &self,
         caller: &Caller<'_>,
         items: Vec<Result<Call<'_>, Refusal<'_>>>,
-        out: &mut Vec<u8>,
+        out: &mut Response,
     ) {
         let mut waiting: Vec<(&MethodCounters, Instant, Option<&str>, Started)> = Vec::new();
         let mut waiting_for = None;
@@ -255,17 +271,14 @@ impl Router {
             }
             match item {
                 Err(refusal) => {
-                    separate(out);
-                    self.refuse(caller, refusal, out);
+                    separate(&mut out.bytes);
+                    self.refuse(caller, refusal, &mut out.bytes);
                 }
                 Ok(call) => {
                     let begun = Instant::now();
                     let (counters, started) = self.start(caller, call, begun);
                     waiting.push((counters, begun, call.id, started));
-                    if waiting
-                        .iter()
-                        .any(|(.., started)| !matches!(started, Started::Waiting(..)))
-                    {
+                    if waiting.iter().any(|(.., started)| !started.is_waiting()) {
                         self.settle(caller, &mut waiting, out).await;
                     }
                 }
@@ -281,12 +294,12 @@ impl Router {
         &self,
         caller: &Caller<'_>,
         waiting: &mut Vec<(&MethodCounters, Instant, Option<&str>, Started)>,
-        out: &mut Vec<u8>,
+        out: &mut Response,
     ) {
         for (counters, begun, id, started) in waiting.drain(..) {
             let finished = finish(started).await;
             if id.is_some() {
-                separate(out);
+                separate(&mut out.bytes);
             }
             self.conclude(caller, counters, begun, id, finished, out);
         }
@@ -306,23 +319,27 @@ impl Router {
         counters: &MethodCounters,
         begun: Instant,
         id: Option<&str>,
-        (answer, failure): Finished,
-        out: &mut Vec<u8>,
+        (mut made, mut failure): Finished,
+        out: &mut Response,
     ) {
-        let answer = match answer {
-            Ok(result) if out.len() + result.get().len() > self.limits.response_bytes_max => {
-                Err(RpcError::response_too_large())
-            }
-            answer => answer,
-        };
-        let failed = answer
+        // An error counts too: what a contract reverts with is its caller's choice.
+        if out.bytes.len() + length(&made.answer) > self.limits.response_bytes_max {
+            made = Made::free(Err(RpcError::response_too_large()));
+        }
+        if let Some(id) = id
+            && let Err(refused) = out.append(id, &mut made, &self.responses)
+        {
+            self.counters.shed.fetch_add(1, Relaxed);
+            failure = Some(Failure::Limited);
+            made = Made::free(Err(refused));
+            encode_answer(&mut out.bytes, id, &made.answer);
+        }
+        let failed = made
+            .answer
             .as_ref()
             .err()
             .map(|error| (failure.unwrap_or(Failure::Error), error.code));
         counters.record(caller.transport(), begun.elapsed(), failed);
-        if let Some(id) = id {
-            encode_answer(out, id, &answer);
-        }
     }
 
     fn start(
@@ -379,16 +396,13 @@ impl Router {
                     peer: caller.connection.peer,
                     reply: Reply(reply),
                 };
-                self.outside
-                    .forward(request)
-                    .map(|()| answer)
-                    .map_err(|_| RpcError::busy())
+                match self.outside.forward(request) {
+                    Ok(()) => return Started::Forwarded(answer, self.limits.outside_timeout),
+                    Err(_) => Err(RpcError::busy()),
+                }
             }
         };
         match queued {
-            Ok(answer) if route.answerer == Answerer::Outside => {
-                Started::Waiting(answer, self.limits.outside_timeout)
-            }
             Ok(answer) => Started::Waiting(answer, self.limits.heavy_timeout),
             Err(error) => {
                 self.counters.shed.fetch_add(1, Relaxed);
@@ -427,11 +441,9 @@ impl Router {
                 one_param(call).and_then(|id: String| json(&self.filters.remove(&normal_id(&id))))
             }
             Own::Subscribe => match caller.session {
-                Some(session) => {
-                    Topic::of_subscription(call.params, self.limits.filter_criteria_max)
-                        .and_then(|topic| session.subscribe(topic))
-                        .and_then(|id| json(&*id))
-                }
+                Some(session) => Topic::of_subscription(call.params, &self.limits.criteria)
+                    .and_then(|topic| session.subscribe(topic))
+                    .and_then(|id| json(&*id)),
                 None => Err(notifications_not_supported()),
             },
             Own::Unsubscribe => match caller.session {
@@ -445,10 +457,10 @@ impl Router {
 
     fn new_filter(&self, caller: &Caller<'_>, call: &Call<'_>, now: Instant) -> Answer {
         let criteria: Box<RawValue> = one_param(call)?;
-        let filter = parse_criteria(&criteria, self.limits.filter_criteria_max)?;
+        let filter = parse_criteria(&criteria, &self.limits.criteria)?;
         let past = RawValue::from_string(format!("[{}]", criteria.get()))
             .map_err(|_| RpcError::internal())?;
-        self.add_filter(Topic::Logs(Box::new(filter)), Some(past), caller, now)
+        self.add_filter(Topic::Logs(Arc::new(filter)), Some(past), caller, now)
     }
 
     fn add_filter(
@@ -473,17 +485,22 @@ impl Router {
 }
 
 async fn finish(started: Started) -> Finished {
-    let answer = match started {
-        Started::Ready(answer) => answer,
-        Started::Waiting(answer, limit) => match timeout(limit, answer).await {
+    // Whoever had the call and dropped it gave it up without a word.
+    let made = match started {
+        Started::Ready(answer) => Made::free(answer),
+        Started::Waiting(made, limit) => match timeout(limit, made).await {
+            Ok(Ok(made)) => made,
+            Ok(Err(_)) => Made::free(Err(RpcError::internal())),
+            Err(_) => Made::free(Err(RpcError::timed_out())),
+        },
+        Started::Forwarded(answer, limit) => Made::free(match timeout(limit, answer).await {
             Ok(Ok(answer)) => answer,
-            // Whoever had the call gave it up without a word.
             Ok(Err(_)) => Err(RpcError::internal()),
             Err(_) => Err(RpcError::timed_out()),
-        },
-        Started::Refused(error, failure) => return (Err(error), Some(failure)),
+        }),
+        Started::Refused(error, failure) => return (Made::free(Err(error)), Some(failure)),
     };
-    (answer, None)
+    (made, None)
 }
 
 /// A comma between the objects of a batch.
@@ -510,8 +527,9 @@ fn one_param<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T, RpcEr
         [] => Err(RpcError::invalid_params(
             "missing value for required argument 0",
         )),
-        [param] => serde_json::from_str(param.get())
-            .map_err(|error| RpcError::invalid_params(format!("invalid argument 0: {error}"))),
+        [param] => serde_json::from_str(param.get()).map_err(|error| {
+            RpcError::invalid_params(format!("invalid argument 0: {}", brief(&error)))
+        }),
         _ => Err(RpcError::invalid_params(
             "too many arguments, want at most 1",
         )),

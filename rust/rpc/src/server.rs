@@ -14,9 +14,10 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::access::validate_listener;
 use crate::address::Addresses;
+use crate::budget::Budget;
 use crate::config::{ListenerKind, ServerConfig};
 use crate::connection::{Listener, Shared, accept};
-use crate::criteria::Topic;
+use crate::criteria::{CriteriaLimits, Topic};
 use crate::error::StartError;
 use crate::event::{Event, Head, Interest, LogTexts, Pending};
 use crate::filters::Filters;
@@ -222,11 +223,13 @@ fn share(
     stopping: watch::Receiver<bool>,
 ) -> Result<Arc<Shared>, StartError> {
     let limits = config.limits.clone();
+    let responses = Budget::new(limits.responses_held_bytes_max);
     let lanes = Lanes::start(
         &methods,
         config.heavy_threads,
         limits.heavy_queued_max,
         limits.writes_queued_max,
+        &responses,
     )
     .map_err(StartError::Threads)?;
     let facts = Facts {
@@ -246,7 +249,10 @@ fn share(
         response_bytes_max: limits.response_bytes_max,
         batch_items_max: limits.batch_items_max,
         requests_per_address_per_second: limits.requests_per_address_per_second,
-        filter_criteria_max: limits.filter_criteria_max,
+        criteria: CriteriaLimits {
+            alternatives_max: limits.filter_criteria_max,
+            memory: Budget::new(limits.filter_criteria_bytes_max),
+        },
         heavy_timeout: limits.heavy_timeout,
         outside_timeout: limits.outside_timeout,
     };
@@ -256,6 +262,7 @@ fn share(
             outside,
             lanes,
             router_limits,
+            responses,
             facts,
             filters,
         )),
@@ -300,8 +307,8 @@ fn tell_all(shared: &Shared, events: &Receiver<Event>) {
     }
 }
 
-fn tell_head(shared: &Shared, head: &Head) {
-    let logs = LogTexts::new(&head.logs);
+fn tell_head(shared: &Shared, head: &Arc<Head>) {
+    let logs = Arc::new(LogTexts::new(head));
     shared.subscriptions.tell_head(head, &logs);
     shared.router.filters.keep_head(head, &logs);
 }

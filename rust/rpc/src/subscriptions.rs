@@ -1,7 +1,8 @@
 //! Subscriptions of WebSocket connections: who is told what.
 //!
 //! Each connection has one bounded queue. Telling never waits: a connection whose queue is full is marked and
-//! closes itself.
+//! closes itself. A block takes one place in it for each subscription, however many logs it has: they are shared, and
+//! written out when their turn comes. So nobody loses a connection to a transaction with many logs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -10,14 +11,44 @@ use alloy_primitives::map::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
-use crate::criteria::Topic;
+use crate::criteria::{Criteria, Topic};
 use crate::event::{Head, LogTexts, Pending};
 
-/// One message for one subscription. The result is shared by all that get it.
+/// News for one subscription. What is told is shared by all that get it.
 #[derive(Debug)]
 pub(crate) struct Notification {
     pub(crate) subscription: Arc<str>,
-    pub(crate) result: Arc<str>,
+    news: News,
+}
+
+#[derive(Debug)]
+enum News {
+    /// One message.
+    One(Option<Arc<str>>),
+    /// A message for each log of a block that the criteria want, from a place on.
+    Logs {
+        logs: Arc<LogTexts>,
+        criteria: Arc<Criteria>,
+        place: usize,
+    },
+}
+
+impl Notification {
+    /// The result of the next message; `None` when all is told.
+    pub(crate) fn next(&mut self) -> Option<Arc<str>> {
+        match &mut self.news {
+            News::One(result) => result.take(),
+            News::Logs {
+                logs,
+                criteria,
+                place,
+            } => {
+                let (text, after) = logs.next(criteria, *place)?;
+                *place = after;
+                Some(Arc::clone(text))
+            }
+        }
+    }
 }
 
 /// The sending end of a connection's queue.
@@ -59,10 +90,10 @@ impl Outlet {
     }
 
     /// Queues a notification; `false` when the connection has to go.
-    fn tell(&self, subscription: &Arc<str>, result: &Arc<str>) -> bool {
+    fn tell(&self, subscription: &Arc<str>, news: News) -> bool {
         let notification = Notification {
             subscription: Arc::clone(subscription),
-            result: Arc::clone(result),
+            news,
         };
         if self.queue.try_send(notification).is_ok() {
             return true;
@@ -122,17 +153,24 @@ impl Subscriptions {
     }
 
     /// Tells of a block: everybody its header first, then each matching log by itself, in order.
-    pub(crate) fn tell_head(&self, head: &Head, logs: &LogTexts<'_>) {
+    pub(crate) fn tell_head(&self, head: &Head, logs: &Arc<LogTexts>) {
         let header: Arc<str> = head.header.get().into();
         let mut by_id = self.by_id.lock();
         by_id.retain(|id, subscriber| match &subscriber.topic {
-            Topic::Heads if head.number > subscriber.after => subscriber.outlet.tell(id, &header),
+            Topic::Heads if head.number > subscriber.after => {
+                subscriber.outlet.tell(id, one(&header))
+            }
             Topic::Heads | Topic::Logs(_) | Topic::PendingHashes | Topic::PendingFull => true,
         });
         by_id.retain(|id, subscriber| match &subscriber.topic {
-            Topic::Logs(filter) if head.number > subscriber.after => logs
-                .matching(filter)
-                .all(|log| subscriber.outlet.tell(id, log)),
+            Topic::Logs(criteria) if head.number > subscriber.after => {
+                let news = || News::Logs {
+                    logs: Arc::clone(logs),
+                    criteria: Arc::clone(criteria),
+                    place: 0,
+                };
+                !logs.any(criteria) || subscriber.outlet.tell(id, news())
+            }
             Topic::Heads | Topic::Logs(_) | Topic::PendingHashes | Topic::PendingFull => true,
         });
     }
@@ -142,13 +180,19 @@ impl Subscriptions {
         self.by_id
             .lock()
             .retain(|id, subscriber| match &subscriber.topic {
-                Topic::PendingHashes => hashes.iter().all(|hash| subscriber.outlet.tell(id, hash)),
+                Topic::PendingHashes => hashes
+                    .iter()
+                    .all(|hash| subscriber.outlet.tell(id, one(hash))),
                 Topic::PendingFull => full
                     .iter()
-                    .all(|transaction| subscriber.outlet.tell(id, transaction)),
+                    .all(|transaction| subscriber.outlet.tell(id, one(transaction))),
                 Topic::Heads | Topic::Logs(_) => true,
             });
     }
+}
+
+fn one(result: &Arc<str>) -> News {
+    News::One(Some(Arc::clone(result)))
 }
 
 /// The JSON strings of hashes.

@@ -26,6 +26,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use crate::connection::{Connection, stopped};
 use crate::envelope::encode_notification;
 use crate::http::{Reply, text};
+use crate::response::Response as Answered;
 use crate::router::Caller;
 use crate::session::{Session, Subscribed};
 use crate::statistics::Held;
@@ -165,6 +166,7 @@ async fn talk(
     ping.reset();
     let mut heard = Instant::now();
     let mut control_frames = 0;
+    let mut telling: Option<Notification> = None;
     let mut writer = Writer {
         write_timeout: limits.write_timeout,
         overflow,
@@ -174,21 +176,20 @@ async fn talk(
             () = stopped(&mut stopping) => return Some((CloseCode::Away, "the node stops")),
             () = overflow.happened() => return TOO_SLOW,
             Some((answer, session)) = answers.next(), if !answers.is_empty() => {
-                let (answer, session): (Option<Vec<u8>>, Session) = (answer, session);
+                let (mut answer, session): (Option<Answered>, Session) = (answer, session);
                 session.activate();
-                if let Some(message) = answer.and_then(into_message)
+                // It keeps its place in the budget until it is written.
+                if let Some(answer) = &mut answer
+                    && let Some(message) = into_message(std::mem::take(&mut answer.bytes))
                     && let Err(ending) = writer.write(socket, [message]).await
                 {
                     return ending;
                 }
             }
-            Some(first) = notifications.recv() => {
-                let mut messages = vec![notify(&first)];
-                while messages.len() < NOTIFICATIONS_TOGETHER
-                    && let Ok(next) = notifications.try_recv()
-                {
-                    messages.push(notify(&next));
-                }
+            // What is left of a block's logs comes before everything newer, and after whatever else is ready by then.
+            more = next_notification(&mut telling, &mut notifications) => {
+                telling = Some(more?);
+                let messages = some_of(&mut telling, &mut notifications);
                 if let Err(ending) = writer.write(socket, messages).await {
                     return ending;
                 }
@@ -229,7 +230,7 @@ async fn answer(
     connection: &Connection,
     subscribed: &Arc<Subscribed>,
     body: Bytes,
-) -> (Option<Vec<u8>>, Session) {
+) -> (Option<Answered>, Session) {
     let session = Session::new(Arc::clone(subscribed));
     let caller = Caller {
         connection,
@@ -243,11 +244,40 @@ fn into_message(answer: Vec<u8>) -> Option<Message> {
     String::from_utf8(answer).ok().map(Message::text)
 }
 
-fn notify(notification: &Notification) -> Message {
-    Message::text(encode_notification(
-        &notification.subscription,
-        &notification.result,
-    ))
+/// The notification that is being told, or the next one. Ready at once while there is one.
+async fn next_notification(
+    telling: &mut Option<Notification>,
+    notifications: &mut mpsc::Receiver<Notification>,
+) -> Option<Notification> {
+    match telling.take() {
+        Some(rest) => Some(rest),
+        None => notifications.recv().await,
+    }
+}
+
+/// The next messages, at most `NOTIFICATIONS_TOGETHER`; what is left of a notification stays.
+fn some_of(
+    telling: &mut Option<Notification>,
+    notifications: &mut mpsc::Receiver<Notification>,
+) -> Vec<Message> {
+    let mut messages = Vec::new();
+    while messages.len() < NOTIFICATIONS_TOGETHER {
+        let Some(notification) = telling else {
+            *telling = notifications.try_recv().ok();
+            if telling.is_none() {
+                break;
+            }
+            continue;
+        };
+        match notification.next() {
+            Some(result) => {
+                let text = encode_notification(&notification.subscription, &result);
+                messages.push(Message::text(text));
+            }
+            None => *telling = None,
+        }
+    }
+    messages
 }
 
 /// What the peer is told about an error of its own making.

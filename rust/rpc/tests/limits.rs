@@ -131,6 +131,59 @@ fn slow_peers_are_closed_and_others_served() {
     drop(unread);
 }
 
+/// Row 5: who connects and says nothing has the time of a head, not that of a kept connection.
+#[test]
+fn who_never_asks_anything_is_closed_like_a_slow_head() {
+    let (_server, address) = start_one(Limits {
+        head_timeout: Duration::from_millis(300),
+        idle_timeout: Duration::from_secs(60),
+        ..Limits::default()
+    });
+    let (mut silent, mut asked) = (connect(address), connect(address));
+    asked
+        .write_all(&post_bytes("", echo_body().as_bytes()))
+        .unwrap();
+    assert_eq!(read_reply(&mut asked).status, 200);
+    assert!(time_to_close(&mut silent) < Duration::from_secs(10));
+    asked
+        .write_all(&post_bytes("", echo_body().as_bytes()))
+        .unwrap();
+    assert_eq!(
+        read_reply(&mut asked).status,
+        200,
+        "it may be idle for long"
+    );
+}
+
+/// Row 12.
+#[test]
+fn large_log_filters_share_a_bounded_memory_and_small_ones_are_always_there() {
+    let (_server, address) = start_one(Limits {
+        filter_criteria_bytes_max: 100_000,
+        ..Limits::default()
+    });
+    let large =
+        json!([{"fromBlock": "latest", "address": vec![format!("0x{}", "11".repeat(20)); 900]}]);
+    let first = call(address, "eth_newFilter", &large)["result"].clone();
+    assert!(first.is_string());
+    let refused = call(address, "eth_newFilter", &large);
+    assert_eq!(
+        error_of(&refused),
+        (-32005, "too many large log filters on this server")
+    );
+    let mut socket = open_websocket(address);
+    let over_websocket = ask(&mut socket, "eth_subscribe", &json!(["logs", large[0]]));
+    assert_eq!(error_of(&over_websocket).0, -32005);
+    assert!(call(address, "eth_newFilter", &json!([{}]))["result"].is_string());
+    call(address, "eth_uninstallFilter", &json!([first]));
+    let subscribed = ask(&mut socket, "eth_subscribe", &json!(["logs", large[0]]));
+    assert!(subscribed["result"].is_string(), "{subscribed}");
+    drop(socket);
+    wait_until("the connection's memory is free again", || {
+        call(address, "eth_newFilter", &large)["result"].is_string()
+    });
+}
+
 #[test]
 fn heads_have_a_size() {
     let (_server, address) = start_one(Limits::default());

@@ -377,12 +377,34 @@ fn a_subscriber_that_reads_too_slowly_is_told_why() {
     subscribe(&mut socket, &json!(["logs"]));
     settle(&server, 1);
     let mut number = 0;
-    wait_until("a burst overtakes the connection", || {
-        number += 1;
-        server.publish(head(number, &[1; 100]));
+    wait_until("blocks overtake the connection", || {
+        for _ in 0..100 {
+            number += 1;
+            server.publish(head(number, &[1; 100]));
+        }
         server.statistics().slow_subscribers == 1
     });
     assert_eq!(close_code(&mut socket), Some(1013));
+}
+
+/// Row 13: nobody's transaction takes a listener's connection away.
+#[test]
+fn a_block_with_more_logs_than_the_queue_has_places_is_told_whole() {
+    let (server, address) = start_one(Limits {
+        notifications_queued_max: 2,
+        ..Limits::default()
+    });
+    let mut socket = open_websocket(address);
+    let logs = subscribe(&mut socket, &json!(["logs"]));
+    settle(&server, 1);
+    server.publish(head(1, &[1; 5_000]));
+    let told = results(&mut socket, &logs, 5_000);
+    assert!(
+        told.iter()
+            .zip(0..)
+            .all(|(log, place)| { log["logIndex"] == json!(format!("0x{place:x}")) })
+    );
+    assert_eq!(server.statistics().slow_subscribers, 0);
 }
 
 /// Row 14.
