@@ -9,7 +9,8 @@ use engine::api::Api;
 use engine::pool::PooledTransaction;
 use engine::store::StoredBlock;
 use rpc::{Answer, Cost, Declaration, Event, Head, Methods, Pending, RpcError, Server};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// The engine's methods for the server.
 pub(crate) struct EngineMethods(pub(crate) Arc<Api>);
@@ -45,12 +46,20 @@ impl Methods for EngineMethods {
 }
 
 fn to_rpc(error: engine::api::RpcError) -> RpcError {
-    let data = error.data.and_then(|data| to_raw_value(&data).ok());
+    let data = error.data.and_then(raw_json);
     RpcError {
         code: error.code,
         message: error.message,
         data,
     }
+}
+
+/// A value as JSON, in one piece from the start: what a contract reverts with can be megabytes.
+fn raw_json(data: Value) -> Option<Box<RawValue>> {
+    let mut text = Vec::with_capacity(data.as_str().map_or(0, str::len) + 2);
+    serde_json::to_writer(&mut text, &data).ok()?;
+    drop(data);
+    RawValue::from_string(String::from_utf8(text).ok()?).ok()
 }
 
 /// Passes the engine's news to the server on a thread of its own, which never holds the GIL. Ends when dropped.

@@ -34,6 +34,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use alloy_primitives::hex;
 pub use alloy_rpc_types_eth::SyncInfo;
 use alloy_rpc_types_eth::{Log, SyncStatus};
 use openrpc::Declaration;
@@ -156,6 +157,18 @@ impl Api {
 /// Write a value as JSON.
 fn json<T: Serialize + ?Sized>(value: &T) -> Answer {
     to_raw_value(value).map_err(|error| RpcError::internal(error.to_string()))
+}
+
+/// Write bytes as DATA, without a copy more than needed: what code returns can be megabytes.
+fn data_json(bytes: &[u8]) -> Answer {
+    let mut text = vec![b'"'; 2 * bytes.len() + 4];
+    let end = text.len() - 1;
+    text[1..3].copy_from_slice(b"0x");
+    let written = hex::encode_to_slice(bytes, &mut text[3..end]).map_err(|error| error.to_string());
+    let text = written.and_then(|()| String::from_utf8(text).map_err(|error| error.to_string()));
+    text.map_err(RpcError::internal).and_then(|text| {
+        RawValue::from_string(text).map_err(|error| RpcError::internal(error.to_string()))
+    })
 }
 
 /// The answer for what does not exist.

@@ -133,11 +133,18 @@ fn shown(json: &str) -> String {
     format!("{kept}...")
 }
 
-/// serde's text without the position, which would be one inside the argument.
+/// serde's text without the position, which would be one inside the argument, and without the megabytes that it may
+/// repeat of what it was given.
 pub(super) fn plain(error: &serde_json::Error) -> String {
+    const PLAIN_CHARS_MAX: usize = 200;
     let text = error.to_string();
-    text.rsplit_once(" at line ")
-        .map_or(text.clone(), |(head, _)| head.to_owned())
+    let text = text
+        .rsplit_once(" at line ")
+        .map_or(&*text, |(head, _)| head);
+    match text.char_indices().nth(PLAIN_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn digits(text: &str) -> Result<&str, &'static str> {
@@ -454,6 +461,9 @@ mod tests {
         let long = format!("[[{}]]", vec!["1"; 100_000].join(","));
         let text = error::<Address>(&long);
         assert!(text.len() < 120, "{text}");
+        let long = format!(r#"[{{"accessList":"{}"}}]"#, "x".repeat(100_000));
+        let text = error::<super::super::call::CallRequest>(&long);
+        assert!(text.len() < 300, "{text}");
     }
 
     #[test]

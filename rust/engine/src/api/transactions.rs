@@ -36,20 +36,16 @@ impl Api {
         json_or_null(at.map(|(stored, index)| objects::transaction(&stored.block, index)))
     }
 
+    /// geth answers `0x`, not `null`, for what does not exist; so do we, here and below.
     pub(super) fn get_raw_transaction_by_hash(&self, params: &Params<'_>) -> Answer {
         let hash = params.required::<B256>(0)?;
         if let Some(at) = self.find_transaction(hash)? {
             return json(&encoded(&at));
         }
-        json_or_null(
-            self.engine
-                .pool()
-                .get(&hash)
-                .map(|pooled| pooled.raw.clone()),
-        )
+        let pooled = self.engine.pool().get(&hash);
+        json(&pooled.map(|pooled| pooled.raw.clone()).unwrap_or_default())
     }
 
-    /// geth answers `0x`, not `null`, for an index that does not exist; so do we.
     pub(super) fn get_raw_transaction_by_block_number_and_index(
         &self,
         params: &Params<'_>,

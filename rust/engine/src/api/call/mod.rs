@@ -29,7 +29,7 @@ pub(super) use self::{
 use super::{
     Answer, Api, RpcError,
     block_id::BlockId,
-    json,
+    data_json,
     overrides::{BlockOverrides, StateOverrides},
     params::Params,
 };
@@ -50,7 +50,7 @@ impl Api {
         let result = session.run(transaction).map_err(|failure| {
             failure.into_error(|text| format!("err: {text} (supplied gas {gas})"))
         })?;
-        json(&output(result)?)
+        data_json(&output(result)?)
     }
 
     /// The state and environment that the arguments after the call name: block, state overrides, block overrides.
