@@ -2,10 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from metanode.consensus.effects import ExtendRoundTimer, StartBlockTimer, StartResendTimer, StartRoundTimer
 from metanode.consensus.inputs import BlockTimeout, Input, ResendTimeout, RoundTimeout
 from metanode.node.ports import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Timer:
+    """One that runs. Its time is kept beside the handle: the handle of what is due at once has none in uvloop."""
+
+    handle: asyncio.Handle
+    at: float
 
 
 class Timers:
@@ -15,25 +24,23 @@ class Timers:
         self._clock = clock
         self._period_s = period_s
         self._feed = feed
-        self._block: asyncio.TimerHandle | None = None
-        self._round: asyncio.TimerHandle | None = None
-        self._resend: asyncio.TimerHandle | None = None
+        self._block: _Timer | None = None
+        self._round: _Timer | None = None
+        self._resend: _Timer | None = None
         self._round_started_at = 0.0
 
     @property
     def is_armed(self) -> bool:
         """Tell whether the slot or the round's deadline will come."""
         now = asyncio.get_running_loop().time()
-        return any(timer is not None and timer.when() >= now for timer in (self._block, self._round))
+        return any(timer is not None and timer.at >= now for timer in (self._block, self._round))
 
     def left_ms(self) -> dict[str, int | None]:
         """Return how long until the slot, the round's deadline and the next resending; None for a timer that does not run."""
         now = asyncio.get_running_loop().time()
         timers = {"slot": self._block, "round": self._round, "resend": self._resend}
         return {
-            name: None
-            if timer is None or timer.cancelled() or timer.when() < now
-            else round((timer.when() - now) * 1000)
+            name: None if timer is None or timer.at < now else round((timer.at - now) * 1000)
             for name, timer in timers.items()
         }
 
@@ -69,14 +76,16 @@ class Timers:
 
     def _set_round(self, effect: StartRoundTimer | ExtendRoundTimer) -> None:
         _cancel(self._round)
-        loop = asyncio.get_running_loop()
         timeout = RoundTimeout(height=effect.height, round=effect.round)
-        self._round = loop.call_at(self._round_started_at + effect.after_ms / 1000, self._feed, timeout)
+        self._round = self._arm_at(self._round_started_at + effect.after_ms / 1000, timeout)
 
-    def _arm(self, after_s: float, event: Input) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(after_s, self._feed, event)
+    def _arm(self, after_s: float, event: Input) -> _Timer:
+        return self._arm_at(asyncio.get_running_loop().time() + after_s, event)
+
+    def _arm_at(self, at: float, event: Input) -> _Timer:
+        return _Timer(handle=asyncio.get_running_loop().call_at(at, self._feed, event), at=at)
 
 
-def _cancel(timer: asyncio.TimerHandle | None) -> None:
+def _cancel(timer: _Timer | None) -> None:
     if timer is not None:
-        timer.cancel()
+        timer.handle.cancel()
