@@ -167,7 +167,8 @@ def write_secret_file(path: Path, content: bytes) -> None:
 def read_secret_file(path: Path) -> bytes:
     """Return the content of a file that only its owner can read; raises InvalidKeystore with the command that repairs the mode."""
     try:
-        with path.open("rb") as file:
+        # A pipe in its place would otherwise be waited for, and nothing could end that.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123 - a descriptor
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise InvalidKeystore(f"{path}: expected a regular file")

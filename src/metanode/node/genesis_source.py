@@ -40,7 +40,8 @@ def find_genesis(
         InvalidInput: when there is none, it can't be used, or the configuration contradicts it; every problem is a line.
     """
     path = genesis_file or home / "genesis.json"
-    if genesis_file is not None or path.exists():
+    # A link that leads nowhere is a file that has not come yet, not the wish for a network of one's own.
+    if genesis_file is not None or path.exists() or path.is_symlink():
         return _from_file(config, path)
     validators = config.consensus.validators
     warnings: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """Key files are those of every wallet, and safe on disk."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,12 @@ def test_a_key_file_is_never_overwritten(tmp_path: Path) -> None:
         keystore.save_key(path, PrivateKey(b"\x08" * 32), "open", scrypt_n=LIGHT)
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_pipe_in_the_place_of_a_key_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key.json", 0o600)
+    with pytest.raises(InvalidKeystore, match="expected a regular file"):
+        keystore.load_key(tmp_path / "key.json", "password")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620])

@@ -106,3 +106,11 @@ def test_a_named_file_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
         find_genesis(
             configuration(tmp_path, ""), home=tmp_path, genesis_file=tmp_path / "absent.json", own_address=OWN
         )
+
+
+def test_a_link_that_leads_nowhere_is_no_wish_for_a_network_of_ones_own(tmp_path: Path) -> None:
+    """So it is with a volume that is not mounted yet: a validator that began its own network would sign there with its key."""
+    (tmp_path / "genesis.json").symlink_to(tmp_path / "not-mounted" / "genesis.json")
+    config = configuration(tmp_path, "[network]\nchain_id = 7\n")
+    with pytest.raises(InvalidInput, match=r"genesis.json: can't be read: No such file"):
+        find_genesis(config, home=tmp_path, genesis_file=None, own_address=Address(b"\x01" * 20))
