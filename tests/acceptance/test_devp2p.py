@@ -15,6 +15,8 @@ from tests.acceptance.processes import Endpoint
 from tools.setup import DEVP2P
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import RunningNetwork
 
 pytestmark = [
@@ -61,3 +63,19 @@ def test_an_rlpx_handshake_is_made(node: dict[str, str]) -> None:
     assert finished.returncode == 0, finished.stderr
     assert "metanode/" in finished.stdout
     assert re.search(r"mtn/1|\{mtn 1\}|Name:mtn Version:1", finished.stdout), finished.stdout
+
+
+def test_what_a_node_does_not_speak_is_said(
+    node: dict[str, str], network: RunningNetwork, tmp_path: Path
+) -> None:
+    """The suite of eth wants files of a chain; our genesis and no blocks bring it as far as the handshake."""
+    shutil.copy(network.directory.genesis_file, tmp_path / "genesis.json")
+    for name, content in {
+        "chain.rlp": "", "accounts.json": "{}", "txinfo.json": "{}", "headstate.json": '{"accounts": {}}',
+    }.items():  # fmt: skip
+        (tmp_path / name).write_text(content)
+    suite = ("rlpx", "eth-test", "--run", "Status", "--chain", str(tmp_path), "--node", node["enode"])
+    engine = ("--engineapi", "http://127.0.0.1:1", "--jwtsecret", "0x" + "00" * 32)
+
+    assert "could not negotiate eth protocol (remote caps: [mtn/1]" in devp2p(*suite, *engine).stdout
+    assert "RPC timeout" in devp2p("discv5", "ping", node["enode"]).stdout
