@@ -37,6 +37,7 @@ class ValidatorSet:
     encoded: bytes = field(init=False, repr=False, compare=False)
     """The set's RLP, kept because every state holds three sets that seldom change."""
     _positions: dict[Address, int] = field(init=False, repr=False, compare=False)
+    _powers: dict[Address, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _validate(self.validators)
@@ -44,6 +45,7 @@ class ValidatorSet:
         object.__setattr__(self, "encoded", rlp.encode(self.to_item()))
         object.__setattr__(self, "hash", keccak256(self.encoded))
         object.__setattr__(self, "_positions", {v.address: i for i, v in enumerate(self.validators)})
+        object.__setattr__(self, "_powers", {v.address: v.power for v in self.validators})
 
     @classmethod
     def of(cls, validators: Iterable[Validator]) -> "ValidatorSet":
@@ -96,12 +98,12 @@ class ValidatorSet:
 
     def power(self, address: Address) -> int:
         """Return the validator's power, 0 for a stranger."""
-        position = self._positions.get(address)
-        return 0 if position is None else self.validators[position].power
+        return self._powers.get(address, 0)
 
     def weight(self, addresses: Iterable[Address]) -> int:
         """Return the power of the distinct addresses together; strangers count nothing."""
-        return sum(self.power(address) for address in set(addresses))
+        powers = self._powers
+        return sum(map(powers.__getitem__, powers.keys() & addresses))
 
     def is_quorum(self, addresses: Iterable[Address], rule: QuorumRule) -> bool:
         """Tell whether these signers decide."""

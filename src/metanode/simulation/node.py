@@ -125,8 +125,15 @@ class SimulatedNode:
     @property
     def is_running(self) -> bool:
         """Tell whether the node is up and has recovered."""
-        is_alive = self.is_up and not self._life.has_ended
-        return is_alive and self._driver is not None and self._driver.is_running
+        # Asked for every link and every message: the cheapest question first, and none through another property.
+        running, driver = self._running, self._driver
+        return (
+            running is not None
+            and driver is not None
+            and not self._life.has_ended
+            and not running.done()
+            and driver.is_running
+        )
 
     @property
     def is_halted(self) -> bool:

@@ -103,9 +103,9 @@ class SimulatedPeers:
     # --- inside -------------------------------------------------------------------------------------------------------------------------
 
     def _is_asked(self, index: int) -> bool:
-        now = asyncio.get_running_loop().time()
-        is_banned = self._reputation.is_banned(node_id_of(index), now)
-        return self._network.is_linked(self._node.index, index) and not is_banned
+        if not self._network.is_linked(self._node.index, index):
+            return False
+        return not self._reputation.is_banned(node_id_of(index), asyncio.get_running_loop().time())
 
     def _is_heard(self, other: "SimulatedNode") -> bool:
         """Whether the scenario would let a decision of the other's tip come here: then its status and its blocks do too."""
