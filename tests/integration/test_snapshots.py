@@ -29,7 +29,7 @@ from metanode.node.data_directory import IMPORT_MARKER, check_no_import
 from metanode.node.snapshots import exporting
 from metanode.node.snapshots.contents import ExecutionFrame, NetworkFrame, TipFrame, ValidatorsFrame
 from metanode.node.snapshots.exporting import export_snapshot
-from metanode.node.snapshots.importing import import_snapshot
+from metanode.node.snapshots.importing import import_snapshot, read_summary
 from metanode.primitives.types import Hash32, Height
 from metanode.storage.node_store import NodeStore
 from metanode.storage.snapshot_file import Frame, SnapshotReader, SnapshotWriter
@@ -334,6 +334,16 @@ def test_what_is_not_proven_is_refused_by_name_and_leaves_nothing(
         import_snapshot(file, home)
 
     assert is_untouched(home)
+
+
+def test_a_name_that_would_command_a_terminal_is_refused_before_it_is_shown(
+    snapshot: Path, tmp_path: Path
+) -> None:
+    frames = frames_of(snapshot)
+    network = replace(NetworkFrame.decode(frames[0][1]), network_name="net\x1b[2J\nblock_hash: 0x00")
+    file = forge([(Frame.NETWORK, network.encode()), *frames[1:]], tmp_path / "forged.snapshot")
+    with pytest.raises(InvalidInput, match="network_name: holds characters that cannot be shown"):
+        read_summary(file)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.6, 0.999])

@@ -68,9 +68,13 @@ class NetworkFrame:
 
 def _text(data: bytes) -> str:
     try:
-        return data.decode()
+        text = data.decode()
     except UnicodeDecodeError as error:
         raise InvalidInput(f"snapshot.network_name: {error}") from None
+    if not text.isprintable():
+        # It is shown before anything is proven, and a terminal obeys some characters.
+        raise InvalidInput("snapshot.network_name: holds characters that cannot be shown")
+    return text
 
 
 def encode_headers(headers: Sequence[ConsensusHeader]) -> bytes:
