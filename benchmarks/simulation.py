@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 HEIGHTS = 200
 SEED = 1
 GROUPS = {
+    "RLP, roots and keccak in Rust": ("metanode._engine", "RlpReader", "metanode/primitives/"),
     "consensus core, driver, chain": ("metanode/consensus/", "metanode/node/", "metanode/chain/"),
-    "RLP": ("metanode/primitives/",),
-    "signatures, keccak": ("metanode/crypto/", "Crypto/", "coincurve", "_libsecp256k1", "cffi"),
+    "signatures, other keccak": ("metanode/crypto/", "Crypto/", "coincurve", "_libsecp256k1", "cffi"),
     "storage, SQLite": ("metanode/storage/", "sqlite", "_Connection", "simulation/disk", "simulation/medium",
                         "simulation/stores", "simulation/files"),
     "invariants": ("simulation/invariants", "simulation/durability", "simulation/key_history", "simulation/verifier",
