@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from metanode.chain.trie import EMPTY_ROOT, ordered_root, secure_root, trie_root
+from metanode.chain.trie import EMPTY_ROOT, neighbours, ordered_root, secure_root, trie_root
 from metanode.crypto.hashing import keccak256
 from metanode.primitives import rlp
 
@@ -13,6 +13,22 @@ from metanode.primitives import rlp
 def test_the_empty_root_is_the_well_known_one() -> None:
     assert EMPTY_ROOT.hex() == "56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
     assert ordered_root([]) == EMPTY_ROOT
+
+
+@pytest.mark.parametrize(
+    ("key", "before", "after"),
+    [
+        (b"", None, b"do"),
+        (b"do", None, b"dog"),
+        (b"doe", b"do", b"dog"),
+        (b"dog", b"do", b"horse"),
+        (b"dogs", b"dog", b"horse"),
+        (b"horse", b"dog", None),
+        (b"z", b"horse", None),
+    ],
+)
+def test_a_key_has_the_neighbours_of_its_place(key: bytes, before: bytes | None, after: bytes | None) -> None:
+    assert neighbours([b"horse", b"do", b"dog"], key) == (before, after)
 
 
 def test_a_branching_example() -> None:
