@@ -3,13 +3,19 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tests.conformance.verdicts import Mismatch, Verdict, each, expect_equal, named
 
-from metanode.chain import trie
+from metanode.chain.trie import trie_root
+from metanode.crypto.hashing import keccak256
 from metanode.errors import InvalidEncoding
 from metanode.primitives import rlp
+
+VALUE: Final = bytes(40)
+"""Long enough that no node stands inside another."""
+LAST_NIBBLE: Final = b"\x30"
+"""The path of a leaf with the one nibble 0 left."""
 
 
 def judge_valid(file: Path) -> Iterator[Verdict]:
@@ -51,12 +57,37 @@ def judge_extra_data(file: Path) -> Iterator[Verdict]:
 
 
 def judge_paths(file: Path) -> Iterator[Verdict]:
-    """`hexencodetest.json`: the paths in the nodes of a trie."""
+    """`hexencodetest.json`: the paths in the nodes of a trie. The root of a small trie with such a path must be that of nodes which have it."""
 
     def judge(case: Mapping[str, Any]) -> None:
-        expect_equal("path", trie._path(bytes(case["seq"]), leaf=case["term"]).hex(), case["out"])
+        seq, path = tuple(case["seq"]), bytes.fromhex(case["out"])
+        # A leaf ends at its path; an extension leads to two leaves, whose keys differ after it.
+        ends: list[tuple[int, ...]] = [()] if case["term"] else [(0, 0), (1, 0)]
+        node: list[rlp.Item] = (
+            [path, VALUE] if case["term"] else [path, reference(branch_of([LAST_NIBBLE, VALUE]))]
+        )
+        # An even number of nibbles makes a key, so an odd path stands under a branch.
+        starts: list[tuple[int, ...]] = [(0,), (1,)] if len(seq) % 2 else [()]
+        keys = [start + seq + end for start in starts for end in ends]
+        expected = branch_of(node) if len(seq) % 2 else node
+        expect_equal("root", trie_root((packed(key), VALUE) for key in keys), keccak256(rlp.encode(expected)))
 
     return each(json.loads(file.read_bytes()).items(), judge)
+
+
+def branch_of(node: list[rlp.Item]) -> list[rlp.Item]:
+    """A branch with the same node under its first two nibbles."""
+    return [reference(node), reference(node), *([b""] * 15)]
+
+
+def reference(node: list[rlp.Item]) -> bytes:
+    """What a parent holds of a node."""
+    return keccak256(rlp.encode(node))
+
+
+def packed(nibbles: tuple[int, ...]) -> bytes:
+    """A key of nibbles, two in a byte."""
+    return bytes(high << 4 | low for high, low in zip(nibbles[::2], nibbles[1::2], strict=True))
 
 
 def judge_value(case: Mapping[str, Any]) -> None:
