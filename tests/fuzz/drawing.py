@@ -126,6 +126,11 @@ class _Drawer:
         random, found = self._random, []
         for address in self._contracts:
             code = draw_program(random, self._surroundings, statements_max=random.choice((4, 12, 24)))
+            if random.randrange(25) == 0:
+                # Almost a delegation, as only a genesis can hold it.
+                code = random.choice(
+                    (DELEGATION, DELEGATION + bytes(19), DELEGATION + bytes(21), b"\xef\x01\x01" + bytes(20))
+                )
             nonce = random.choice((1, 1, 1, 1, 0, 5, NONCE_MAX - 1, NONCE_MAX))
             balance = random.choice((0, 0, 1, ETHER, 3 * ETHER + 7))
             found.append(

@@ -115,3 +115,31 @@ fn the_predeployed_contracts_are_the_published_ones() {
         );
     }
 }
+
+#[test]
+fn code_of_a_genesis_that_is_almost_a_delegation_is_plain_code() {
+    let almost = Address::repeat_byte(0x77);
+    let sender = Account::of(1);
+    let mut genesis = testing::genesis([sender.address]);
+    genesis["alloc"][almost.to_string()] =
+        serde_json::json!({ "balance": "0x0", "code": "0xef010001" });
+    let config = EngineConfig {
+        threads: 1,
+        ..EngineConfig::default()
+    };
+    let engine = Engine::open(genesis.to_string().as_bytes(), config).unwrap();
+    let call = sender.sign_transaction(TxLegacy {
+        chain_id: Some(testing::CHAIN_ID),
+        gas_price: 100_000_000_000,
+        gas_limit: 50_000,
+        to: TxKind::Call(almost),
+        ..TxLegacy::default()
+    });
+    submit(&engine, &[call]);
+
+    let block = produce(&engine);
+
+    // Its first byte is no instruction, so the call takes all gas.
+    assert_eq!(block.block.header.gas_used, 50_000);
+    assert!(!block.receipts[0].is_success());
+}

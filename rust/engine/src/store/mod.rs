@@ -395,8 +395,9 @@ impl Inner {
                 bytes.ok_or_else(lost)?.into()
             }
         };
-        let code = Bytecode::new_raw_checked(bytes)
-            .map_err(|error| EngineError::Corruption(format!("the code {hash}: {error}")))?;
+        // What begins like a delegation of EIP-7702 and is none is plain code, which only a genesis can hold (EIP-3541).
+        let code = Bytecode::new_raw_checked(bytes.clone())
+            .unwrap_or_else(|_| Bytecode::new_legacy(bytes));
         self.codes.insert(hash, code.clone());
         Ok(code)
     }
