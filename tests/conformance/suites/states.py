@@ -30,10 +30,8 @@ def judge(file: Path) -> Iterator[Verdict]:
 
 def judge_state(test: Mapping[str, Any]) -> None:
     """One state, under each fork and with each transaction that the test has for it."""
-    config = {
-        "chainId": int(test["config"]["chainid"], 16),
-        "blobSchedule": blob_schedule(test["config"]),
-    }
+    given = test.get("config", {})
+    config = {"chainId": int(given.get("chainid", "0x1"), 16), "blobSchedule": blob_schedule(given)}
     env = {name: test["env"][theirs] for theirs, name in ENVIRONMENT.items() if theirs in test["env"]}
     for network, posts in test["post"].items():
         for post in posts:
