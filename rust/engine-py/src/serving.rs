@@ -5,10 +5,12 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use engine::EngineEvent;
-use engine::api::Api;
+use engine::api::{Abandonment, Api};
 use engine::pool::PooledTransaction;
 use engine::store::StoredBlock;
-use rpc::{Answer, Cost, Declaration, Event, Head, Methods, Pending, RpcError, Server};
+use rpc::{
+    Answer, Cost, Declaration, Event, Head, IsAbandoned, Methods, Pending, RpcError, Server,
+};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -34,6 +36,18 @@ impl Methods for EngineMethods {
 
     fn call(&self, method: &str, params: Option<&RawValue>) -> Answer {
         self.0.call(method, params).map_err(to_rpc)
+    }
+
+    fn call_unless(
+        &self,
+        method: &str,
+        params: Option<&RawValue>,
+        is_abandoned: IsAbandoned,
+    ) -> Answer {
+        let abandonment = Abandonment::told_by(is_abandoned);
+        self.0
+            .call_unless(method, params, abandonment)
+            .map_err(to_rpc)
     }
 
     fn call_many(&self, method: &str, params: &[Option<Box<RawValue>>]) -> Vec<Answer> {

@@ -27,6 +27,10 @@ const TOKEN_CODE: [u8; 22] = hex!("6004355f525f60205260405f20545f5260205ff3fefe"
 const BUSY: Address = address!("0x00000000000000000000000000000000000e0002");
 const BUSY_CODE: [u8; 7] = hex!("5f5b6001015f55");
 
+/// Ten steps a hundred times, and two more.
+const STEPS: Address = address!("0x00000000000000000000000000000000000e0003");
+const STEPS_CODE: [u8; 17] = hex!("60645b6001900380801515508060025700");
+
 fn main() {
     let (engine, api) = open();
     let someone = Account::of(1).address;
@@ -38,6 +42,30 @@ fn main() {
     measure(&api, "eth_estimateGas", "balanceOf", call);
     let busy = json!([{"to": BUSY, "gas": "0x2faf080"}, "latest"]);
     measure(&api, "eth_call", "50 M gas of a tight loop", busy);
+    let steps = json!([{"to": STEPS, "gas": "0x186a0"}, "latest", {}]);
+    measure(&api, "debug_traceCall", "1,002 steps", steps.clone());
+    for (what, tracer) in [
+        ("calls of it", "callTracer"),
+        ("accounts of it", "prestateTracer"),
+    ] {
+        let mut params = steps.clone();
+        params[2] = json!({ "tracer": tracer });
+        measure(&api, "debug_traceCall", what, params);
+    }
+    let traced = trace_steps(&engine);
+    measure(
+        &api,
+        "debug_traceTransaction",
+        "1,002 steps",
+        json!([traced, {}]),
+    );
+    let all = json!({"enableMemory": true, "enableReturnData": true});
+    measure(
+        &api,
+        "debug_traceTransaction",
+        "with memory",
+        json!([traced, all]),
+    );
     measure(
         &api,
         "eth_getBlockByNumber",
@@ -82,12 +110,13 @@ fn main() {
 }
 
 fn open() -> (std::sync::Arc<Engine>, Api) {
-    let mut genesis = genesis((0..SENDERS).map(|seed| Account::of(seed).address));
+    let mut genesis = genesis((0..=SENDERS).map(|seed| Account::of(seed).address));
     let mut place = |address: Address, code: &[u8]| {
         genesis["alloc"][address.to_string()] =
             json!({"balance": "0x0", "code": hex::encode_prefixed(code)});
     };
     place(TOKEN, &TOKEN_CODE);
+    place(STEPS, &STEPS_CODE);
     place(BUSY, &[&BUSY_CODE[..5], &hex!("600156")].concat());
     let engine = Engine::open(genesis.to_string().as_bytes(), EngineConfig::default());
     let engine = engine.expect("a chain in memory");
@@ -98,6 +127,21 @@ fn open() -> (std::sync::Arc<Engine>, Api) {
     );
     mine(&engine);
     (engine, api)
+}
+
+/// Put a call of a thousand steps into a block.
+fn trace_steps(engine: &Engine) -> B256 {
+    let sender = Account::of(SENDERS);
+    let call = sender.sign_transaction(TxEip1559 {
+        to: TxKind::Call(STEPS),
+        ..sender.call(0, 100_000)
+    });
+    let mut answers = engine
+        .pool()
+        .add(&[raw(&call)], engine::pool::Origin::Local);
+    answers.remove(0).expect("a valid call");
+    mine(engine);
+    *call.hash()
 }
 
 /// Put a block's worth of transfers into the pool.

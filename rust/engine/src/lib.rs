@@ -24,6 +24,9 @@ pub mod state;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod trace_cases;
+mod tracing;
 mod transaction;
 pub mod transition;
 pub mod trie;

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::budget::Budget;
 use crate::error::RpcError;
-use crate::methods::{Answer, Methods};
+use crate::methods::{Answer, IsAbandoned, Methods};
 use crate::priority::give_way;
 use crate::response::Made;
 
@@ -98,8 +98,17 @@ fn run_heavy(methods: &dyn Methods, jobs: &Receiver<Job>, answers: &Arc<Budget>)
     give_way();
     for job in jobs {
         if !job.reply.is_closed() {
-            let answer = call_guarded(methods, &job.method, job.params.as_deref());
-            let _ = job.reply.send(Made::new(answer, answers));
+            let reply = Arc::new(job.reply);
+            let waited_for = Arc::clone(&reply);
+            let is_abandoned: IsAbandoned = Arc::new(move || waited_for.is_closed());
+            let answer = catch_unwind(AssertUnwindSafe(|| {
+                methods.call_unless(&job.method, job.params.as_deref(), is_abandoned)
+            }))
+            .unwrap_or_else(|_| Err(RpcError::internal()));
+            // Whoever watched the caller is done with it; were it not so, the caller would read an internal error.
+            if let Some(reply) = Arc::into_inner(reply) {
+                let _ = reply.send(Made::new(answer, answers));
+            }
         }
     }
 }

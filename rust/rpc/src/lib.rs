@@ -37,7 +37,9 @@ mod websocket;
 pub use config::{Limits, ListenerConfig, ListenerKind, Network, ServerConfig};
 pub use error::{RpcError, StartError};
 pub use event::{Event, Head, Interest, Pending};
-pub use methods::{Answer, Cost, Forwarded, Methods, NoMethods, NoOutside, Outside, Reply};
+pub use methods::{
+    Answer, Cost, Forwarded, IsAbandoned, Methods, NoMethods, NoOutside, Outside, Reply,
+};
 pub use openrpc::Declaration;
 pub use own::own_declarations;
 pub use server::Server;

@@ -1,6 +1,7 @@
 //! The two sides that answer requests: the engine in this process, and handlers outside the server.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use openrpc::Declaration;
 use serde_json::value::RawValue;
@@ -11,6 +12,9 @@ use crate::error::RpcError;
 
 /// The result of one call: JSON as it goes into the response, or an error object.
 pub type Answer = Result<Box<RawValue>, RpcError>;
+
+/// Tells whether nobody waits for an answer any more: the caller has gone, or was told that it took too long.
+pub type IsAbandoned = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Where a method runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +41,17 @@ pub trait Methods: Send + Sync + 'static {
 
     /// Answers one call.
     fn call(&self, method: &str, params: Option<&RawValue>) -> Answer;
+
+    /// As `call`, for a call on the heavy lane: its work may stop as soon as it `is_abandoned`.
+    fn call_unless(
+        &self,
+        method: &str,
+        params: Option<&RawValue>,
+        is_abandoned: IsAbandoned,
+    ) -> Answer {
+        drop(is_abandoned);
+        self.call(method, params)
+    }
 
     /// Answers gathered calls of one `Cost::Write` method, in order.
     fn call_many(&self, method: &str, params: &[Option<Box<RawValue>>]) -> Vec<Answer> {

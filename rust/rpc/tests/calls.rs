@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::Write;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -361,6 +362,31 @@ fn a_heavy_call_that_takes_too_long_is_answered_with_a_timeout() {
     assert_eq!(
         error_of(&call(address, "eth_slow", &json!([500]))),
         (-32002, "request timed out")
+    );
+}
+
+#[test]
+fn the_work_for_a_heavy_call_stops_when_its_caller_has_gone_or_was_answered() {
+    let (_server, address) = start_one(Limits {
+        heavy_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    });
+    // More than there are threads: each endless call has to give its own back.
+    for _ in 0..8 {
+        let answer = call(address, "eth_endless", &json!([]));
+        assert_eq!(error_of(&answer), (-32002, "request timed out"));
+    }
+    let (_server, address) = start_one(Limits::default());
+    for _ in 0..8 {
+        let body = request("eth_endless", &json!([])).to_string();
+        let mut stream = connect(address);
+        stream.write_all(&post_bytes("", body.as_bytes())).unwrap();
+        // Gone before the answer.
+        drop(stream);
+    }
+    assert_eq!(
+        call(address, "eth_slow", &json!([1]))["result"],
+        json!(true)
     );
 }
 

@@ -18,6 +18,8 @@ pub struct RpcError {
 pub(crate) const SERVER_ERROR: i32 = -32000;
 const REQUEST_TIMED_OUT: i32 = -32002;
 const LIMIT_EXCEEDED: i32 = -32005;
+/// As the server answers a result of too many bytes.
+const TOO_LARGE: i32 = -32003;
 const METHOD_NOT_FOUND: i32 = -32601;
 const INVALID_PARAMS: i32 = -32602;
 const INTERNAL: i32 = -32603;
@@ -58,6 +60,10 @@ impl RpcError {
 
     pub fn timed_out(message: impl Into<String>) -> Self {
         Self::new(REQUEST_TIMED_OUT, message)
+    }
+
+    pub fn too_large() -> Self {
+        Self::new(TOO_LARGE, "response too large")
     }
 
     pub fn internal(message: impl Into<String>) -> Self {

@@ -27,6 +27,16 @@ pub struct ApiLimits {
     pub storage_values_max: usize,
     /// Most that a submitted transaction may pay for gas, in wei; a guard against slips (geth: 1 ether).
     pub fee_cap_wei: U256,
+    /// Wall time for the trace of one transaction, unless the caller says otherwise (geth: 5 s).
+    pub trace_timeout: Duration,
+    /// The most that a caller can ask for, and the most for all traces of one request: less than a caller waits.
+    pub trace_timeout_max: Duration,
+    /// Bytes of all traces of one request; an answer cannot be larger.
+    pub trace_bytes_max: usize,
+    /// Blocks of one trace_filter (reth: 100).
+    pub trace_filter_blocks_max: u64,
+    /// Calls of one trace_callMany.
+    pub trace_calls_max: usize,
     /// JSON of recent blocks to keep, in bytes.
     pub block_cache_bytes: u64,
 }
@@ -44,6 +54,11 @@ impl Default for ApiLimits {
             proof_keys_max: 1_024,
             storage_values_max: 1_024,
             fee_cap_wei: U256::from(1_000_000_000_000_000_000_u128),
+            trace_timeout: Duration::from_secs(5),
+            trace_timeout_max: Duration::from_secs(25),
+            trace_bytes_max: 10 << 20,
+            trace_filter_blocks_max: 100,
+            trace_calls_max: 100,
             block_cache_bytes: 32 << 20,
         }
     }

@@ -1,16 +1,17 @@
-//! The JSON-RPC methods that the engine answers: everything of `eth_` that needs the chain, `txpool_`, `debug_getRaw*`
-//! and the two of `web3_`. Subscriptions, filters and `net_` belong to the server; namespaces of consensus to Python.
+//! The JSON-RPC methods that the engine answers: everything of `eth_` that needs the chain, `txpool_`, `debug_getRaw*`,
+//! `debug_trace*` and the two of `web3_`. Subscriptions, filters and `net_` belong to the server; namespaces of consensus to Python.
 //!
 //! One table a namespace names each method once, with its signature, its cost and its handler. A handler reads its
 //! arguments strictly, looks at one consistent state and gives JSON; nothing here writes but `eth_sendRawTransaction`.
-//! Names and fields follow execution-apis, error texts follow geth. Tracing and simulation will be further rows of the
-//! table and further modules beside `call`.
+//! Names and fields follow execution-apis, error texts follow geth. Simulation will be further rows of the table and
+//! a further module beside `call`.
 
 mod access_list;
 mod block_id;
 mod blocks;
 mod call;
 mod chain;
+mod debug;
 mod error;
 mod estimate;
 mod fees;
@@ -43,8 +44,9 @@ use quick_cache::sync::Cache;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+pub(crate) use self::revert_reason::decode as revert_text;
 use self::{blocks::BlockKey, fees::TipOracle, methods::Method, params::Params};
-pub use self::{error::RpcError, limits::ApiLimits};
+pub use self::{call::Abandonment, error::RpcError, limits::ApiLimits};
 use crate::{Engine, pool::PooledTransaction, store::StoredBlock};
 
 /// What a handler gives: the `result` of the answer, or its `error`.
@@ -88,6 +90,16 @@ impl Api {
 
     /// Answer one request. `params` is the request's `params`, if it had one.
     pub fn call(&self, method: &str, params: Option<&RawValue>) -> Answer {
+        self.call_unless(method, params, Abandonment::default())
+    }
+
+    /// As [`Api::call`], but code that runs for the answer is stopped when nobody waits for it any more.
+    pub fn call_unless(
+        &self,
+        method: &str,
+        params: Option<&RawValue>,
+        abandonment: Abandonment,
+    ) -> Answer {
         let Some(Method {
             arguments_max,
             handler,
@@ -96,7 +108,8 @@ impl Api {
         else {
             return Err(RpcError::method_not_found(method));
         };
-        handler(self, &Params::parse(params, *arguments_max)?)
+        let params = Params::parse(params, *arguments_max)?.unless(abandonment);
+        handler(self, &params)
     }
 
     /// Answer requests of one method in order. Transactions are checked in parallel and enter the pool together.

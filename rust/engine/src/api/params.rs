@@ -12,16 +12,17 @@ use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
-use super::RpcError;
+use super::{Abandonment, RpcError};
 
 /// No method takes more.
 const ARGUMENTS_MAX: usize = 4;
 
 /// The arguments of one request, as slices of its JSON.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Params<'a> {
     items: [&'a str; ARGUMENTS_MAX],
     count: usize,
+    abandonment: Abandonment,
 }
 
 impl<'a> Params<'a> {
@@ -31,6 +32,7 @@ impl<'a> Params<'a> {
         let mut parsed = Self {
             items: [""; ARGUMENTS_MAX],
             count: 0,
+            abandonment: Abandonment::default(),
         };
         let Some(text) = params.map(|raw| raw.get().trim()) else {
             return Ok(parsed);
@@ -54,6 +56,19 @@ impl<'a> Params<'a> {
             parsed.count += 1;
         }
         Ok(parsed)
+    }
+
+    /// The same arguments, of a caller who may go away.
+    pub(super) fn unless(self, abandonment: Abandonment) -> Self {
+        Self {
+            abandonment,
+            ..self
+        }
+    }
+
+    /// Whether the caller still waits.
+    pub(super) fn abandonment(&self) -> &Abandonment {
+        &self.abandonment
     }
 
     /// Read argument `index`, which must be there.

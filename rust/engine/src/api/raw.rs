@@ -29,7 +29,7 @@ impl Api {
     }
 
     /// Here, as in geth, an unknown block is an error and not `null`.
-    fn existing_block(&self, id: BlockId) -> Result<Arc<StoredBlock>, RpcError> {
+    pub(super) fn existing_block(&self, id: BlockId) -> Result<Arc<StoredBlock>, RpcError> {
         self.find_block(id)?.ok_or_else(|| {
             RpcError::server(match id {
                 BlockId::Hash(hash) => format!("block {hash} not found"),

@@ -3,7 +3,7 @@
 use alloy_sol_types::{Panic, Revert, SolError};
 
 /// Give the reason that a contract stated, or `None` for custom errors and other data.
-pub(super) fn decode(output: &[u8]) -> Option<String> {
+pub(crate) fn decode(output: &[u8]) -> Option<String> {
     if let Ok(revert) = Revert::abi_decode(output) {
         return Some(revert.reason);
     }

@@ -12,8 +12,8 @@ use alloy_primitives::{Address, B256, LogData};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use rpc::{
-    Answer, Cost, Declaration, Event, Forwarded, Head, Limits, ListenerConfig, ListenerKind,
-    Methods, NoOutside, Outside, Pending, RpcError, Server, ServerConfig,
+    Answer, Cost, Declaration, Event, Forwarded, Head, IsAbandoned, Limits, ListenerConfig,
+    ListenerKind, Methods, NoOutside, Outside, Pending, RpcError, Server, ServerConfig,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -27,6 +27,8 @@ pub struct Fake {
     pub gathered: Mutex<Vec<usize>>,
     /// The newest visible block.
     pub head: AtomicU64,
+    /// How many endless calls have stopped.
+    pub stopped: AtomicU64,
 }
 
 impl Methods for Fake {
@@ -37,6 +39,7 @@ impl Methods for Fake {
             "eth_panic",
             "eth_fail",
             "eth_slow",
+            "eth_endless",
             "eth_sendRawTransaction",
             "eth_getLogs",
             "debug_thing",
@@ -51,7 +54,7 @@ impl Methods for Fake {
 
     fn cost(&self, method: &str) -> Cost {
         match method {
-            "eth_slow" => Cost::Heavy,
+            "eth_slow" | "eth_endless" => Cost::Heavy,
             "eth_sendRawTransaction" => Cost::Write,
             _ => Cost::Read,
         }
@@ -81,6 +84,23 @@ impl Methods for Fake {
             }
             _ => Ok(params.map_or_else(|| raw("null"), ToOwned::to_owned)),
         }
+    }
+
+    /// `eth_endless` works for as long as somebody waits.
+    fn call_unless(
+        &self,
+        method: &str,
+        params: Option<&RawValue>,
+        is_abandoned: IsAbandoned,
+    ) -> Answer {
+        if method != "eth_endless" {
+            return self.call(method, params);
+        }
+        while !is_abandoned() {
+            thread::yield_now();
+        }
+        self.stopped.fetch_add(1, Relaxed);
+        Ok(raw("null"))
     }
 
     fn call_many(&self, _: &str, params: &[Option<Box<RawValue>>]) -> Vec<Answer> {

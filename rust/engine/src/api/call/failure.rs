@@ -22,6 +22,8 @@ pub(in super::super) enum Failure {
         text: String,
     },
     TimedOut(Duration),
+    /// The trace has more bytes than an answer may have.
+    TooLarge,
     Engine(EngineError),
     Internal(String),
 }
@@ -34,6 +36,7 @@ impl Failure {
             Self::TimedOut(timeout) => {
                 RpcError::server(format!("execution aborted (timeout = {timeout:?})"))
             }
+            Self::TooLarge => RpcError::too_large(),
             Self::Engine(error) => error.into(),
             Self::Internal(text) => RpcError::internal(text),
         }

@@ -4,6 +4,7 @@
 //! of times, each from the same state, under one deadline.
 
 mod failure;
+mod replay;
 mod request;
 mod watch;
 
@@ -14,15 +15,17 @@ use alloy_primitives::{Address, Bytes};
 use revm::{
     Context, Database as _, ExecuteEvm, InspectEvm, Inspector, Journal,
     context::{BlockEnv, CfgEnv, Evm, FrameStack, TxEnv, result::EVMError},
-    context_interface::result::ExecutionResult,
+    context_interface::result::{ExecutionResult, ResultAndState},
     database::CacheDB,
     handler::EthFrame,
     precompile::{PrecompileSpecId, Precompiles},
 };
 
+pub use self::watch::Abandonment;
 use self::watch::WatchedInstructions;
 pub(super) use self::{
     failure::{Failure, halt_text},
+    replay::{Allowance, transaction_env},
     request::CallRequest,
     watch::Watch,
 };
@@ -33,11 +36,12 @@ use super::{
     overrides::{BlockOverrides, StateOverrides},
     params::Params,
 };
-use crate::{EngineError, store::StateView};
+use crate::{EngineError, store::StateView, tracing::TOO_LARGE};
 
 /// The state a call sees: one block's, under the request's overrides.
 pub(super) type CallState = CacheDB<StateView>;
-type CallContext = Context<BlockEnv, TxEnv, CfgEnv, CallState, Journal<CallState>, Watch>;
+pub(super) type CallContext =
+    Context<BlockEnv, TxEnv, CfgEnv, CallState, Journal<CallState>, Watch>;
 type CallEvm<I> = Evm<CallContext, I, WatchedInstructions, PrecompilesMap, EthFrame>;
 
 impl Api {
@@ -59,6 +63,7 @@ impl Api {
         let state_overrides = params.optional::<StateOverrides>(2)?;
         let block_overrides = params.optional::<BlockOverrides>(3)?;
         let mut session = self.session_at(id)?;
+        session.abandonment = params.abandonment().clone();
         if let Some(overrides) = block_overrides {
             overrides.apply(&mut session.env.block_env)?;
         }
@@ -69,19 +74,14 @@ impl Api {
         Ok(session)
     }
 
-    fn session_at(&self, id: BlockId) -> Result<Session, RpcError> {
+    pub(super) fn session_at(&self, id: BlockId) -> Result<Session, RpcError> {
         let view = self.state(id)?;
         let number = view.number();
         let header = self.engine.store().header(number)?;
         let header = header
             .ok_or_else(|| RpcError::internal(format!("block {number} has state and no header")))?;
         let mut env = self.engine.evm_env(&header.0);
-        // A call is no transaction: its sender needs no nonce, may be a contract, and the block's and the
-        // transaction's gas caps do not bind it.
-        env.cfg_env.disable_nonce_check = true;
-        env.cfg_env.disable_eip3607 = true;
-        env.cfg_env.disable_block_gas_limit = true;
-        env.cfg_env.tx_gas_limit_cap = Some(u64::MAX);
+        relax(&mut env);
         let precompiles = Precompiles::new(PrecompileSpecId::from_spec_id(env.cfg_env.spec));
         Ok(Session {
             precompiles: PrecompilesMap::from_static(precompiles),
@@ -90,8 +90,18 @@ impl Api {
             gas_max: self.engine.config().gas_ceiling,
             deadline: Instant::now() + self.limits.call_timeout,
             timeout: self.limits.call_timeout,
+            abandonment: Abandonment::default(),
         })
     }
+}
+
+/// A call is no transaction: its sender needs no nonce, may be a contract, and the block's and the transaction's gas
+/// caps do not bind it.
+fn relax(env: &mut EvmEnv) {
+    env.cfg_env.disable_nonce_check = true;
+    env.cfg_env.disable_eip3607 = true;
+    env.cfg_env.disable_block_gas_limit = true;
+    env.cfg_env.tx_gas_limit_cap = Some(u64::MAX);
 }
 
 /// Output of a successful call; a revert or a halt is the error that the caller gets.
@@ -111,9 +121,16 @@ pub(super) struct Session {
     pub(super) gas_max: u64,
     deadline: Instant,
     timeout: std::time::Duration,
+    /// Whether the caller still waits.
+    abandonment: Abandonment,
 }
 
 impl Session {
+    /// Let calls run where transactions ran.
+    pub(super) fn relax(&mut self) {
+        relax(&mut self.env);
+    }
+
     /// The request as a transaction with at most `gas_max` gas.
     pub(super) fn transaction(
         &self,
@@ -136,9 +153,9 @@ impl Session {
     /// Run a transaction; the state stays as it was.
     pub(super) fn run(&mut self, transaction: TxEnv) -> Result<ExecutionResult, Failure> {
         self.execute(transaction, (), |evm, transaction| {
-            evm.transact(transaction).map(|done| done.result)
+            evm.transact(transaction)
         })
-        .map(|(result, ())| result)
+        .map(|(done, ())| done.result)
     }
 
     /// Run a transaction under an inspector.
@@ -147,8 +164,18 @@ impl Session {
         transaction: TxEnv,
         inspector: I,
     ) -> Result<(ExecutionResult, I), Failure> {
+        self.trace(transaction, inspector)
+            .map(|(done, inspector)| (done.result, inspector))
+    }
+
+    /// As [`Session::inspect`], with the accounts as the transaction leaves them.
+    pub(super) fn trace<I: Inspector<CallContext>>(
+        &mut self,
+        transaction: TxEnv,
+        inspector: I,
+    ) -> Result<(ResultAndState, I), Failure> {
         self.execute(transaction, inspector, |evm, transaction| {
-            evm.inspect_tx(transaction).map(|done| done.result)
+            evm.inspect_tx(transaction)
         })
     }
 
@@ -156,8 +183,8 @@ impl Session {
         &mut self,
         transaction: TxEnv,
         inspector: I,
-        run: impl FnOnce(&mut CallEvm<I>, TxEnv) -> Result<ExecutionResult, EVMError<EngineError>>,
-    ) -> Result<(ExecutionResult, I), Failure> {
+        run: impl FnOnce(&mut CallEvm<I>, TxEnv) -> Result<ResultAndState, EVMError<EngineError>>,
+    ) -> Result<(ResultAndState, I), Failure> {
         let attempted = failure::Attempted::of(&transaction);
         let mut env = self.env.clone();
         // A call that offers no price runs as in a block without a base fee; the same for blobs.
@@ -179,7 +206,7 @@ impl Session {
             PrecompilesMap::from_static(Precompiles::homestead()),
         );
         let context = Context::<BlockEnv, TxEnv, CfgEnv, CallState>::new(state, spec)
-            .with_chain(Watch::until(self.deadline))
+            .with_chain(Watch::until(self.deadline, self.abandonment.clone()))
             .with_cfg(env.cfg_env)
             .with_block(env.block_env);
         let mut evm = Evm {
@@ -202,6 +229,7 @@ impl Session {
                 error,
             }),
             Err(EVMError::Database(error)) => Err(Failure::Engine(error)),
+            Err(EVMError::Custom(text)) if text == TOO_LARGE => Err(Failure::TooLarge),
             Err(other) => Err(Failure::Internal(other.to_string())),
         }
     }

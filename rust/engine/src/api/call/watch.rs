@@ -2,7 +2,7 @@
 //! instructions count, and every so often look at the clock; when it is too late the whole call ends at once.
 //! An inspector could do the same at several times the price.
 
-use std::time::Instant;
+use std::{fmt, sync::Arc, time::Instant};
 
 use revm::{
     bytecode::opcode,
@@ -24,18 +24,41 @@ const STEPS_BETWEEN_LOOKS: u32 = 256;
 const STEPS_OF_A_CALL: u32 = 32;
 const STEPS_OF_A_JUMP: u32 = 1;
 
+/// Tells whether nobody waits for the answer any more. By default somebody always does.
+#[derive(Clone, Default)]
+pub struct Abandonment(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+
+impl Abandonment {
+    /// `is_abandoned` is asked every few thousand opcodes.
+    pub fn told_by(is_abandoned: Arc<dyn Fn() -> bool + Send + Sync>) -> Self {
+        Self(Some(is_abandoned))
+    }
+
+    pub(in super::super) fn is_abandoned(&self) -> bool {
+        self.0.as_ref().is_some_and(|is_abandoned| is_abandoned())
+    }
+}
+
+impl fmt::Debug for Abandonment {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Abandonment({})", self.is_abandoned())
+    }
+}
+
 /// When a call has to end.
 #[derive(Debug)]
 pub(in super::super) struct Watch {
     deadline: Instant,
+    abandonment: Abandonment,
     steps_left: u32,
     expired: bool,
 }
 
 impl Watch {
-    pub(super) fn until(deadline: Instant) -> Self {
+    pub(super) fn until(deadline: Instant, abandonment: Abandonment) -> Self {
         Self {
             deadline,
+            abandonment,
             steps_left: STEPS_BETWEEN_LOOKS,
             expired: false,
         }
@@ -50,7 +73,7 @@ impl Watch {
             Some(left) => self.steps_left = left,
             None => {
                 self.steps_left = STEPS_BETWEEN_LOOKS;
-                self.expired = Instant::now() >= self.deadline;
+                self.expired = Instant::now() >= self.deadline || self.abandonment.is_abandoned();
             }
         }
         !self.expired

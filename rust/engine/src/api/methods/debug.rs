@@ -1,6 +1,6 @@
 //! `debug_`: What is read for debugging.
 
-use super::{Api, Method, read};
+use super::{Api, Method, heavy, read};
 
 /// Sorted by name, for the search.
 pub(super) static METHODS: &[Method] = &[
@@ -27,5 +27,29 @@ pub(super) static METHODS: &[Method] = &[
         "(hash: Hash) -> Data",
         "A transaction of a block or of the pool as EIP-2718 bytes; `0x` when it is not known.",
         Api::get_raw_transaction_by_hash,
+    ),
+    heavy(
+        "debug_traceBlockByHash",
+        "(hash: Hash, options?: TraceOptions | null) -> TransactionTrace[]",
+        "What each transaction of a block did.",
+        Api::trace_block_by_hash,
+    ),
+    heavy(
+        "debug_traceBlockByNumber",
+        "(block: BlockNumber, options?: TraceOptions | null) -> TransactionTrace[]",
+        "What each transaction of a block did.",
+        Api::trace_block_by_number,
+    ),
+    heavy(
+        "debug_traceCall",
+        "(call: Call, block?: BlockId | null, options?: TraceOptions | null) -> Trace",
+        "What a call would do, run on the state after a block or before one of its transactions.",
+        Api::trace_call,
+    ),
+    heavy(
+        "debug_traceTransaction",
+        "(hash: Hash, options?: TraceOptions | null) -> Trace",
+        "What a transaction of a block did.",
+        Api::trace_transaction,
     ),
 ];

@@ -67,7 +67,7 @@ fn an_unknown_method_is_named_and_a_very_long_name_is_cut() {
     let node = Node::new();
     for method in [
         "eth_foo",
-        "debug_traceTransaction",
+        "debug_traceChain",
         "anvil_mine",
         "eth_getbalance",
         "",

@@ -10,5 +10,6 @@ mod node;
 mod reads;
 mod shapes;
 mod submits;
+mod traces;
 mod vectors;
 mod visibility;
