@@ -15,11 +15,11 @@ use crate::{
 };
 
 /// Stores its argument in slot 0, logs it, and returns what was there before.
-const STORE: Address = address!("0x00000000000000000000000000000000000f0001");
+pub const STORE: Address = address!("0x00000000000000000000000000000000000f0001");
 /// Reverts with the reason "no".
 const REVERT: Address = address!("0x00000000000000000000000000000000000f0002");
 /// Calls in every way, creates in every way, and goes on whatever fails.
-const TREE: Address = address!("0x00000000000000000000000000000000000f0003");
+pub const TREE: Address = address!("0x00000000000000000000000000000000000f0003");
 /// Runs a loop of ten steps a hundred times.
 const LOOP: Address = address!("0x00000000000000000000000000000000000f0004");
 /// Gives what it has to the caller and destroys itself.

@@ -1,5 +1,6 @@
 //! The JSON-RPC methods that the engine answers: everything of `eth_` that needs the chain, `txpool_`, `debug_getRaw*`,
-//! `debug_trace*` and the two of `web3_`. Subscriptions, filters and `net_` belong to the server; namespaces of consensus to Python.
+//! `debug_trace*`, `trace_`, `ots_` and the two of `web3_`. Subscriptions, filters and `net_` belong to the server;
+//! namespaces of consensus to Python.
 //!
 //! One table a namespace names each method once, with its signature, its cost and its handler. A handler reads its
 //! arguments strictly, looks at one consistent state and gives JSON; nothing here writes but `eth_sendRawTransaction`.
@@ -20,8 +21,10 @@ mod limits;
 mod logs;
 mod methods;
 mod objects;
+mod otterscan;
 mod overrides;
 mod params;
+mod parity;
 mod proofs;
 mod raw;
 mod revert_reason;

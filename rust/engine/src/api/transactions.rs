@@ -112,7 +112,7 @@ impl Api {
         Ok(at_index(Some(stored), Quantity(index.into())))
     }
 
-    fn blob_gas_price(&self, stored: &StoredBlock) -> Option<u128> {
+    pub(super) fn blob_gas_price(&self, stored: &StoredBlock) -> Option<u128> {
         let header = &stored.block.header;
         let blobs = self.engine.spec().blob_params_at(header.timestamp)?;
         header

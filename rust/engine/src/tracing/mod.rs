@@ -16,6 +16,7 @@ mod inspector;
 mod json;
 mod mux;
 mod options;
+mod otterscan;
 mod precompile;
 mod prestate;
 mod struct_log;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     duration::parse_duration,
     inspector::{TOO_LARGE, TraceInspector},
     options::{StructLogOptions, TracerKind},
+    otterscan::{EntryTracer, MentionTracer},
 };
 use crate::EngineError;
 
@@ -186,6 +188,8 @@ pub(crate) enum Tracer {
     Prestate(PrestateTracer),
     FourByte(FourByteTracer),
     Mux(MuxTracer),
+    Entries(EntryTracer),
+    Mention(MentionTracer),
     Noop,
 }
 
@@ -198,9 +202,7 @@ impl Tracer {
                 memory: true,
             },
             Self::Mux(tracer) => tracer.wants(),
-            Self::Calls(_) | Self::FlatCalls(_) | Self::FourByte(_) | Self::Noop => {
-                Wants::default()
-            }
+            _ => Wants::default(),
         }
     }
 
@@ -210,6 +212,8 @@ impl Tracer {
             Self::FlatCalls(tracer) => tracer.enter(frame),
             Self::FourByte(tracer) => tracer.enter(frame),
             Self::Mux(tracer) => tracer.each(|tracer| tracer.enter(frame)),
+            Self::Entries(tracer) => tracer.enter(frame),
+            Self::Mention(tracer) => tracer.enter(frame),
             Self::StructLogs(_) | Self::Prestate(_) | Self::Noop => {}
         }
     }
@@ -220,6 +224,8 @@ impl Tracer {
             Self::Calls(tracer) => tracer.exit(frame),
             Self::FlatCalls(tracer) => tracer.exit(frame),
             Self::Mux(tracer) => tracer.each(|tracer| tracer.exit(frame)),
+            Self::Entries(tracer) => tracer.exit(frame),
+            Self::Mention(tracer) => tracer.exit(frame),
             Self::Prestate(_) | Self::FourByte(_) | Self::Noop => {}
         }
     }
@@ -229,7 +235,7 @@ impl Tracer {
             Self::StructLogs(tracer) => tracer.step(step, state),
             Self::Prestate(tracer) => tracer.step(step, state),
             Self::Mux(tracer) => tracer.each(|tracer| tracer.step(step, state)),
-            Self::Calls(_) | Self::FlatCalls(_) | Self::FourByte(_) | Self::Noop => {}
+            _ => {}
         }
     }
 
@@ -251,7 +257,8 @@ impl Tracer {
             Self::Prestate(tracer) => tracer.bytes(),
             Self::FourByte(tracer) => tracer.bytes(),
             Self::Mux(tracer) => tracer.bytes(),
-            Self::Noop => 0,
+            Self::Entries(tracer) => tracer.bytes(),
+            Self::Mention(_) | Self::Noop => 0,
         }
     }
 
@@ -268,6 +275,8 @@ impl Tracer {
             Self::Prestate(tracer) => tracer.finish(ended, before),
             Self::FourByte(tracer) => tracer.finish(),
             Self::Mux(tracer) => tracer.finish(ended, before),
+            Self::Entries(tracer) => tracer.finish(),
+            Self::Mention(tracer) => json::write(&tracer.is_found()),
             Self::Noop => json::write(&serde_json::Map::new()),
         }
     }

@@ -38,6 +38,9 @@ use super::{
 };
 use crate::{EngineError, store::StateView, tracing::TOO_LARGE};
 
+/// How an inspector of revm-inspectors ends a run whose trace is too large.
+const RECORDED_TOO_MUCH: &str = "trace recorded byte limit exceeded";
+
 /// The state a call sees: one block's, under the request's overrides.
 pub(super) type CallState = CacheDB<StateView>;
 pub(super) type CallContext =
@@ -229,7 +232,9 @@ impl Session {
                 error,
             }),
             Err(EVMError::Database(error)) => Err(Failure::Engine(error)),
-            Err(EVMError::Custom(text)) if text == TOO_LARGE => Err(Failure::TooLarge),
+            Err(EVMError::Custom(text)) if text == TOO_LARGE || text == RECORDED_TOO_MUCH => {
+                Err(Failure::TooLarge)
+            }
             Err(other) => Err(Failure::Internal(other.to_string())),
         }
     }

@@ -2,6 +2,8 @@
 
 mod debug;
 mod eth;
+mod ots;
+mod trace;
 mod txpool;
 mod web3;
 
@@ -20,9 +22,11 @@ pub(super) struct Method {
 type Handler = fn(&Api, &Params<'_>) -> Answer;
 
 /// The tables by what stands before the underscore.
-static NAMESPACES: [(&str, &[Method]); 4] = [
+static NAMESPACES: [(&str, &[Method]); 6] = [
     ("debug", debug::METHODS),
     ("eth", eth::METHODS),
+    ("ots", ots::METHODS),
+    ("trace", trace::METHODS),
     ("txpool", txpool::METHODS),
     ("web3", web3::METHODS),
 ];

@@ -7,6 +7,8 @@ mod estimates;
 mod fees;
 mod log_search;
 mod node;
+mod otterscan;
+mod parity;
 mod reads;
 mod shapes;
 mod submits;

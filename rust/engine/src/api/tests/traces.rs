@@ -28,7 +28,7 @@ const ANSWERS: &str = "testdata/traces-geth-1.17.8.txt.xz";
 /// The names of Go's types are not ours to give.
 const OTHER_WORDS: [&str; 1] = [r#"debug_traceTransaction ["0x1"]"#];
 
-fn chain() -> Api {
+pub(super) fn chain() -> Api {
     let genesis = trace_cases::genesis_value().to_string();
     let engine = Engine::open(genesis.as_bytes(), EngineConfig::default()).expect("a chain");
     for transactions in trace_cases::blocks() {
