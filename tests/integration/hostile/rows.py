@@ -1,0 +1,142 @@
+"""The rows of the study of bad inputs (security.md, section 7) that are about a node's callers, its disk and its clock: which test asserts each.
+
+Rows 15 and 16 are about an Engine API that nobody offers yet; 19 to 29 are in tests/integration/p2p, 30 to 35 and 38 in tests/unit/consensus
+and tests/simulation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+HERE: Final = "tests/integration/hostile"
+FAULTS: Final = "tests/integration/faults"
+SERVER: Final = "rust/rpc/tests"
+POOL: Final = "rust/engine/src/pool/tests"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row."""
+
+    bad_input: str
+    safe_result: str
+    processes: tuple[str, ...]
+    """Tests on a real node, each holding the common bar of `bar.py`, or the bar of tests/integration/faults, where a node may end."""
+    units: tuple[str, ...] = ()
+    """Tests of the parts alone, with the limits made small."""
+
+
+ROWS: Final = {
+    1: Row(
+        "JSON `[` x 100,000", "-32700 within 100 ms",
+        (f"{HERE}/test_bodies.py::test_row_01_deep_json_is_refused_at_once",),
+        (f"{SERVER}/calls.rs::deep_json_is_refused_fast",),
+    ),
+    2: Row(
+        "a number of a million digits, NaN, lone surrogates", "-32700 or -32602, no load",
+        (f"{HERE}/test_bodies.py::test_row_02_what_is_no_number_and_no_text_is_refused_without_work",),
+        (f"{SERVER}/calls.rs::hostile_numbers_and_strings_are_refused_fast",),
+    ),
+    3: Row(
+        "a batch of 10,000, of none, of batches", "one -32600; nested ones refused",
+        (f"{HERE}/test_bodies.py::test_row_03_a_batch_has_at_most_a_hundred_calls_and_no_batches",),
+        (f"{SERVER}/calls.rs::a_batch_over_the_limit_is_one_error",),
+    ),
+    4: Row(
+        "a body of 100 MiB, in chunks, without a length; a gzip bomb", "413 at the limit, closed",
+        (f"{HERE}/test_bodies.py::test_row_04_a_body_over_the_limit_is_not_read",),
+        (f"{SERVER}/limits.rs::a_body_over_the_limit_is_refused_and_the_connection_closed",),
+    ),
+    5: Row(
+        "slow heads, slow bodies, slow reading, 500 sockets", "closed within 15 s, others served",
+        (
+            f"{HERE}/test_slow_clients.py::test_row_05_five_hundred_slow_clients_are_closed_and_others_served",
+            f"{HERE}/test_slow_clients.py::test_row_05_clients_that_do_not_read_are_closed_and_cost_no_memory",
+        ),
+        (
+            f"{SERVER}/limits.rs::slow_peers_are_closed_and_others_served",
+            f"{SERVER}/limits.rs::who_never_asks_anything_is_closed_like_a_slow_head",
+        ),
+    ),
+    6: Row(
+        "another Host, another Origin", "403, no CORS header",
+        (f"{HERE}/test_browsers.py::test_row_06_another_host_and_another_origin_are_forbidden",),
+        (f"{SERVER}/access.rs::a_host_that_is_not_ours_is_forbidden", f"{SERVER}/access.rs::origins_are_told_apart"),
+    ),
+    7: Row(
+        "a POST that a form can send", "415",
+        (f"{HERE}/test_browsers.py::test_row_07_what_a_form_can_send_is_not_read",),
+        (f"{SERVER}/access.rs::only_json_content_types_are_read",),
+    ),
+    8: Row(
+        "admin_, debug_, personal_, votes on the public port", "-32601, the text of an unknown method",
+        (f"{HERE}/test_browsers.py::test_row_08_what_is_not_offered_reads_like_what_does_not_exist",),
+        (f"{SERVER}/access.rs::each_listener_offers_its_namespaces_and_hides_the_rest",),
+    ),
+    9: Row(
+        "eth_getLogs over everything, 10,000 addresses, backwards, 2^256", "-32602 or a limit within 200 ms",
+        (f"{HERE}/test_costly_calls.py::test_row_09_searches_without_bounds_are_refused_at_once",),
+    ),
+    10: Row(
+        "eth_call without an end, 2^64 - 1 gas, 2^40 memory, 1,024 calls deep", "out of gas or time within 5 s; other calls go on",
+        (
+            f"{HERE}/test_costly_calls.py::test_row_10_code_without_an_end_runs_out_of_gas_or_time_and_others_are_served",
+            f"{HERE}/test_costly_calls.py::test_row_10_answers_of_megabytes_are_bounded_in_sum",
+        ),
+    ),
+    11: Row(
+        "10,000 overrides in estimates, access lists, simulations", "a limit",
+        (f"{HERE}/test_costly_calls.py::test_row_11_ten_thousand_overrides_are_refused",),
+    ),
+    12: Row(
+        "10,000 subscriptions on a socket, 1,000 sockets", "refused after the limit, memory back",
+        (
+            f"{HERE}/test_websockets.py::test_row_12_ten_thousand_subscriptions_on_one_socket_end_at_the_limit",
+            f"{HERE}/test_websockets.py::test_row_12_a_thousand_sockets_are_held_to_the_limit_and_leave_nothing",
+            f"{HERE}/test_websockets.py::test_row_12_filters_without_number_take_bounded_memory",
+        ),
+        (
+            f"{SERVER}/websocket.rs::a_connection_has_a_limited_number_of_subscriptions",
+            f"{SERVER}/limits.rs::large_log_filters_share_a_bounded_memory_and_small_ones_are_always_there",
+        ),
+    ),
+    13: Row(
+        "a subscriber that never reads", "queue bounded, closed; others hear everything",
+        (f"{HERE}/test_websockets.py::test_row_13_who_never_reads_is_closed_and_who_reads_hears_everything",),
+        (
+            f"{SERVER}/websocket.rs::a_subscriber_that_never_reads_is_closed_and_others_hear_everything",
+            f"{SERVER}/websocket.rs::a_block_with_more_logs_than_the_queue_has_places_is_told_whole",
+        ),
+    ),
+    14: Row(
+        "a frame of 64 MiB, 10^5 empty fragments, floods of pings, a deflate bomb", "closed with 1009 or 1002",
+        (
+            f"{HERE}/test_websockets.py::test_row_14_frames_that_are_wrong_end_the_connection",
+            f"{HERE}/test_websockets.py::test_row_14_floods_of_pings_and_of_empty_fragments_do_no_harm",
+        ),
+        (f"{SERVER}/websocket.rs::broken_and_oversized_frames_close_with_their_code", f"{SERVER}/websocket.rs::floods_of_small_frames_do_no_harm"),
+    ),
+    17: Row(
+        "transactions that are none: bad RLP, trailing bytes, leading zeros, high s, other chains, unknown types, 129 KB",
+        "the standard text, the pool as it was",
+        (f"{HERE}/test_transactions.py::test_row_17_transactions_that_are_wrong_are_refused_with_the_standard_text",),
+        (f"{POOL}/refusals.rs::a_refused_transaction_gets_the_text_of_geth",),
+    ),
+    18: Row(
+        "10,000 transactions of the future from 1,000 senders, replacements of 9 %, delegations", "pool capped, what can run is kept",
+        (f"{HERE}/test_transactions.py::test_row_18_a_flood_of_the_future_is_capped_and_what_can_run_is_kept",),
+    ),
+    36: Row(
+        "disk full, read-only, EIO, torn tails, flipped bits", "a clean stop with the cause, or repaired; never served",
+        (
+            f"{FAULTS}/test_disks.py::test_a_node_whose_disk_takes_no_more_ends_with_a_sentence_and_loses_nothing",
+            f"{FAULTS}/test_failing_disks.py::test_a_node_whose_disk_fails_ends_and_one_whose_disk_is_slow_costs_its_own_turns",
+            f"{FAULTS}/test_damage.py::test_damaged_files_are_repaired_or_refused_and_never_served",
+        ),
+    ),
+    37: Row(
+        "a clock a day ahead, an hour behind, set while the node runs", "no halt of others; its own turns are lost; said in its log",
+        (f"{FAULTS}/test_clocks.py::test_a_wrong_clock_costs_its_own_turns_and_nothing_else",),
+    ),
+}  # fmt: skip

@@ -1,0 +1,152 @@
+"""Rows 9 to 11: questions whose answers would take for ever, or all memory."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.acceptance.processes import slowness
+from tests.integration.hostile import wire
+from tests.integration.hostile.bar import holding
+from tests.integration.hostile.logs import write_logs
+from tests.integration.hostile.target import LOGGER
+
+if TYPE_CHECKING:
+    from tests.integration.hostile.target import Target
+
+pytestmark = pytest.mark.timeout(180)
+
+SEARCH_S_MAX = 0.2
+CALL_S_MAX = 5.5
+"""The limit of 5 s, and the way."""
+GAS_MAX = hex(2**64 - 1)
+MEMORY_OF_LARGE_ANSWERS = 100 * 10**6
+SOMEWHERE = "0x" + "77" * 20
+
+LOOP = "5b5f56"
+RECURSION = "5f5f5f5f5f305af1" + "00"
+"""Calls itself with all its gas, until the depth of 1,024 or the gas ends."""
+WIDE_RECURSION = "5b" + "5f5f5f5f5f305af150" + "5f56"
+"""The same in a loop: a tree of calls."""
+MEMORY = "5f" + "65010000000000" + "52"
+"""Writes at 2^40."""
+HASHING = "5b" + "6207a120" + "5f20" + "50" + "5f56"
+"""Hashes 500,000 bytes again and again."""
+PRECOMPILE = "5b" + "5f5f" + "6103005f" + "60085afa50" + "5f56"
+"""A pairing of zeros in a loop."""
+RETURNS_4_MB = "623fffff" + "5ff3"
+REVERTS_4_MB = "623fffff" + "5ffd"
+OUT_OF_GAS = ("loop", "wide recursion", "memory", "hashing", "precompile")
+
+
+def call_of(code: str, **more: Any) -> list[Any]:
+    """Parameters of a call of this code, with all the gas there is."""
+    return [{"to": SOMEWHERE, "gas": GAS_MAX, **more}, "latest", {SOMEWHERE: {"code": "0x" + code}}]
+
+
+def overrides(count: int) -> dict[str, Any]:
+    """So many accounts with another balance."""
+    return {f"0x{number:040x}": {"balance": "0x1"} for number in range(0x1000, 0x1000 + count)}
+
+
+def test_row_09_searches_without_bounds_are_refused_at_once(target: Target, record_property: Any) -> None:
+    block = write_logs(target, 10_001)
+    addresses = [f"0x{number:040x}" for number in range(10_000)]
+    topics = [f"0x{number:064x}" for number in range(10_000)]
+    cases: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
+        ("more logs than an answer holds", {"fromBlock": "0x0", "toBlock": "latest"}, (-32005,)),
+        ("the same block alone", {"fromBlock": hex(block), "toBlock": hex(block)}, (-32005,)),
+        ("backwards", {"fromBlock": "0x2", "toBlock": "0x1"}, (-32602,)),
+        ("far beyond the head", {"fromBlock": "0x0", "toBlock": "0xffffff"}, (-32602,)),
+        ("to the last number", {"fromBlock": "0x0", "toBlock": GAS_MAX}, (-32602,)),
+        ("from the last number", {"fromBlock": GAS_MAX, "toBlock": GAS_MAX}, (-32602,)),
+        ("2^256", {"fromBlock": hex(2**256), "toBlock": "latest"}, (-32602,)),
+        ("10,000 addresses", {"address": addresses}, (-32602,)),
+        ("10,000 topics at one place", {"topics": [topics]}, (-32602,)),
+        ("five places", {"topics": [None] * 5}, (-32602,)),
+        ("100,000 places", {"topics": [None] * 100_000}, (-32602,)),
+        ("a hash and a range", {"blockHash": "0x" + "00" * 32, "toBlock": "latest"}, (-32602,)),
+        ("an unknown block", {"blockHash": "0x" + "00" * 32}, (-32000,)),
+    ]
+    with holding(target, record=record_property) as bar, wire.open_websocket(target.port) as websocket:
+        for desc, criteria, codes in cases:
+            for _ in range(3):
+                reply = bar.saw(wire.ask(target.port, "eth_getLogs", [criteria]))
+                assert reply.code in codes, (desc, reply.body[:300])
+                assert reply.took_s < SEARCH_S_MAX * slowness(), f"{desc} took {reply.took_s:.3f} s"
+        for desc, criteria, codes in cases:
+            if codes != (-32602,) or "beyond" in desc or "number" in desc:
+                continue
+            assert bar.saw(wire.ask(target.port, "eth_newFilter", [criteria])).code == -32602, desc
+            assert bar.saw(websocket.ask("eth_subscribe", ["logs", criteria]))["error"]["code"] == -32602, (
+                desc
+            )
+
+
+def test_row_10_code_without_an_end_runs_out_of_gas_or_time_and_others_are_served(
+    target: Target, record_property: Any
+) -> None:
+    """Each by itself; then sixteen at once, while others run code too."""
+    codes = {
+        "loop": LOOP, "recursion": RECURSION, "wide recursion": WIDE_RECURSION, "memory": MEMORY, "hashing": HASHING, "precompile": PRECOMPILE,
+    }  # fmt: skip
+    with holding(target, record=record_property) as bar:
+        for desc, code in codes.items():
+            for method in ("eth_call", "eth_estimateGas", "eth_createAccessList"):
+                reply = bar.saw(wire.ask(target.port, method, call_of(code)))
+                assert reply.took_s < CALL_S_MAX * slowness(), f"{method} of {desc} took {reply.took_s:.1f} s"
+                if desc in OUT_OF_GAS and method == "eth_call":
+                    assert reply.code == -32000, (desc, reply.body[:200])
+                    assert "out of gas" in reply.message or "timeout" in reply.message, (desc, reply.message)
+                else:
+                    assert reply.code in (None, -32000), (desc, method, reply.body[:200])
+    with holding(target, record=record_property, heavy_too=False) as bar, ThreadPoolExecutor(16) as pool:
+        running = [pool.submit(wire.ask, target.port, "eth_call", call_of(LOOP)) for _ in range(16)]
+        time.sleep(0.05)
+        begun = time.monotonic()
+        good = wire.ask(target.port, "eth_call", [{"to": SOMEWHERE}])
+        assert good.code is None, good.body[:200]
+        record_property("a good call behind sixteen loops, s", round(time.monotonic() - begun, 2))
+        assert time.monotonic() - begun < CALL_S_MAX * slowness()
+        for each in running:
+            assert bar.saw(each.result()).code == -32000
+
+
+def test_row_10_answers_of_megabytes_are_bounded_in_sum(target: Target, record_property: Any) -> None:
+    """A hundred calls in one batch, each of which returns, or reverts with, four megabytes.
+
+    Beside the 24 MiB of answers that may wait, two costly calls compute at once, each with its memory, a copy of it and twice that as text.
+    """
+    with holding(target, record=record_property, memory_bytes_max=MEMORY_OF_LARGE_ANSWERS) as bar:
+        for code in (RETURNS_4_MB, REVERTS_4_MB):
+            batch = "[" + ",".join([wire.request("eth_call", call_of(code))] * 100) + "]"
+            reply = wire.post(target.port, batch)
+            assert len(reply.body) <= 11 * 2**20, f"a batch is answered with {len(reply.body) / 1e6:.0f} MB"
+            answers = reply.json()
+            # Too large together, or no room for them where answers wait for their readers.
+            assert {answer["error"]["code"] for answer in answers[1:]} <= {-32003, -32005}
+            bar.saw([answer.get("error", {}).get("message") for answer in answers])
+
+
+def test_row_11_ten_thousand_overrides_are_refused(target: Target, record_property: Any) -> None:
+    many = overrides(10_000)
+    slots = {SOMEWHERE: {"stateDiff": {f"0x{number:064x}": "0x" + "11" * 32 for number in range(6_000)}}}
+    call = {"to": SOMEWHERE}
+    with holding(target, record=record_property) as bar:
+        for method in ("eth_call", "eth_estimateGas", "eth_createAccessList"):
+            for given in (many, slots):
+                assert len(json.dumps(given)) < 2**20
+                reply = bar.saw(wire.ask(target.port, method, [call, "latest", given]))
+                assert reply.code == -32005, (method, reply.body[:200])
+                assert reply.took_s < 0.5 * slowness(), f"{method} took {reply.took_s:.2f} s"
+            assert wire.ask(target.port, method, [call, "latest", overrides(4_000)]).code is None
+        keys = [f"0x{number:x}" for number in range(10_000)]
+        assert bar.saw(wire.ask(target.port, "eth_getProof", [SOMEWHERE, keys, "latest"])).code == -32602
+        values = {SOMEWHERE: [f"0x{number:064x}" for number in range(10_000)]}
+        assert bar.saw(wire.ask(target.port, "eth_getStorageValues", [values, "latest"])).code == -32005
+        listed = [{"address": LOGGER, "storageKeys": [f"0x{number:064x}" for number in range(10_000)]}]
+        reply = bar.saw(wire.ask(target.port, "eth_call", [{**call, "accessList": listed}]))
+        assert reply.code in (None, -32000), reply.body[:200]

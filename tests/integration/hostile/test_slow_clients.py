@@ -1,0 +1,91 @@
+"""Row 5: clients that take their time, and 500 of them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.acceptance.processes import slowness, wait_until
+from tests.integration.hostile import wire
+from tests.integration.hostile.bar import holding
+from tests.integration.hostile.logs import write_logs
+
+if TYPE_CHECKING:
+    import socket
+
+    from tests.integration.hostile.target import Target
+
+pytestmark = pytest.mark.timeout(180)
+
+CLOSED_WITHIN_S = 15.0
+SOCKETS = 500
+SLOW_READERS = 20
+"""As many as one address of the internet may have connections."""
+
+
+def test_row_05_five_hundred_slow_clients_are_closed_and_others_served(
+    target: Target, record_property: Any
+) -> None:
+    """A fifth each: nothing sent, a slow head, a head byte by byte, a slow body, a body byte by byte."""
+    body = wire.request("eth_chainId").encode()
+    with contextlib.ExitStack() as stack, holding(target, record=record_property):
+        begun = time.monotonic()
+        slow = [stack.enter_context(wire.connect(target.port)) for _ in range(SOCKETS)]
+        for number, connection in enumerate(slow):
+            match number % 5:
+                case 1 | 2:
+                    connection.sendall(b"POST / HTTP/1.1\r\nhost: loc")
+                case 3 | 4:
+                    connection.sendall(wire.head(len(body)) + body[:10])
+        sending = list(enumerate(slow))
+
+        def are_closed() -> bool:
+            open_ones = [
+                (number, connection) for number, connection in sending if not wire.is_closed(connection)
+            ]
+            for number, connection in open_ones:
+                if number % 5 in (2, 4):
+                    with contextlib.suppress(OSError):
+                        connection.send(b"a" if number % 5 == 2 else body[20:21])
+            sending[:] = open_ones
+            return not open_ones
+
+        wait_until(
+            are_closed, within_s=CLOSED_WITHIN_S, what=lambda: f"all are closed; {len(sending)} are open"
+        )
+        record_property("closed after, s", round(time.monotonic() - begun, 1))
+        assert time.monotonic() - begun < CLOSED_WITHIN_S * slowness()
+
+
+def test_row_05_clients_that_do_not_read_are_closed_and_cost_no_memory(
+    target: Target, record_property: Any
+) -> None:
+    """Each asks for megabytes, over and over on one connection, and takes not a byte; over WebSocket 64 questions at once."""
+    block = write_logs(target, 9_000)
+    question = wire.request("eth_getLogs", [{"fromBlock": hex(block), "toBlock": hex(block)}]).encode()
+    assert len(wire.post(target.port, question).body) > 2_000_000
+    with contextlib.ExitStack() as stack, holding(target, record=record_property):
+        unread: list[socket.socket] = []
+        for _ in range(SLOW_READERS):
+            connection = stack.enter_context(wire.connect(target.port, receive_buffer_bytes=4_096))
+            connection.sendall((wire.head(len(question)) + question) * 4)
+            unread.append(connection)
+            websocket = stack.enter_context(wire.open_websocket(target.port, receive_buffer_bytes=4_096))
+            websocket.connection.sendall(websocket.frame(wire.TEXT, question) * 64)
+            unread.append(websocket.connection)
+        # What is in the buffers of the system is still to be read; that the node has hung up shows when the next byte is sent.
+        left = list(unread)
+
+        def are_closed() -> bool:
+            for connection in list(left):
+                try:
+                    connection.send(b"x")
+                except OSError:
+                    left.remove(connection)
+            return not left
+
+        wait_until(
+            are_closed, within_s=CLOSED_WITHIN_S + 5.0, what=lambda: f"all are closed; {len(left)} are open"
+        )
