@@ -5,7 +5,7 @@ BIN := .venv/bin
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down reset status doctor logs test unit sim sim-long mutants conformance fuzz-evm acceptance integration faults rust-test lint fmt docs types bench clean
+.PHONY: fuzz-rpc help setup setup-dev up down reset status doctor logs test unit sim sim-long mutants conformance fuzz-evm acceptance integration faults rust-test lint fmt docs types bench clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ faults: setup-dev ## the whole table of real faults on real processes, docs/evid
 
 acceptance: setup-dev ## a real network and users' own tools: web3.py, ethers, viem, Foundry, Hardhat, devp2p
 	$(BIN)/python -m pytest -q tests/acceptance
+
+fuzz-rpc: setup-dev ## call every JSON-RPC method of a real node with good and bad parameters for ten minutes: ARGS='--seconds 3600 --seed 7'
+	PYTHONPATH=src $(BIN)/python -m tests.integration.hostile.fuzzing $(ARGS)
 
 SEED ?= 1
 RUNS ?= 5

@@ -1,0 +1,229 @@
+"""Call every method of a running node with parameters that fit its schema, and with such that almost do, and see that it stands.
+
+    make fuzz-rpc                                     ten minutes
+    make fuzz-rpc ARGS='--seconds 3600 --seed 7'      longer, and the same calls again
+    make fuzz-rpc ARGS='--only eth_get --only trace_'
+
+Of each answer: well formed JSON-RPC, an error code of the documented ones and never -32603, no word about the inside of the node, no text of ours
+that repeats megabytes; and what answers parameters that fit is what the document promises. Beside it good requests are timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from tests.acceptance.processes import slowness
+from tests.integration.hostile import wire
+from tests.integration.hostile.bar import NOT_FOR_CALLERS, holding
+from tests.integration.hostile.fuzzing.mutation import encode, is_json
+from tests.integration.hostile.fuzzing.surface import discover
+from tests.integration.hostile.target import running_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.integration.hostile.fuzzing.surface import Method, Surface
+    from tests.integration.hostile.target import Target
+
+CODES: Final = frozenset(
+    {-32700, -32600, -32601, -32602, -32604, -32000, -32001, -32002, -32003, -32005, 3, 4444}
+)
+"""What docs/reference/json-rpc-server.md lists, with those of standards: -32604 (not in this mode), 4444 (pruned), and EIP-7966's and eth_simulateV1's below."""
+CODES_OF: Final = {"eth_simulateV1": range(-38_999, -38_000), "eth_sendRawTransactionSync": range(4, 8)}
+MESSAGE_CHARS_MAX: Final = 1_000
+P99_S_MAX: Final = 0.05
+EXAMPLES_CI: Final = 12
+CALLS_OF_A_SOCKET: Final = 200
+"""Then a new one: subscriptions of one are limited, and its notifications are in the way."""
+MEMORY_BYTES_MAX: Final = 120 * 10**6
+"""Thousands of filters, subscriptions and answers of all kinds, which all have their limits; each row alone has to do with less."""
+
+
+@dataclass
+class Findings:
+    """What a run has seen."""
+
+    calls: int = 0
+    codes: dict[str, int] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
+class Caller:
+    """Sends calls over HTTP, over WebSocket and in batches, and holds the answers against the rules."""
+
+    def __init__(self, target: Target, surface: Surface, findings: Findings) -> None:
+        self._target = target
+        self._surface = surface
+        self._findings = findings
+        self._websocket: wire.WebSocket | None = None
+        self._websocket_calls = 0
+        self._connection: Any = None
+
+    def close(self) -> None:
+        """Close what is open."""
+        for each in (self._websocket and self._websocket.connection, self._connection):
+            if each is not None:
+                each.close()
+        self._websocket = self._connection = None
+
+    def check(self, method: Method, params: Any, transport: str, *, fits: bool) -> None:
+        """One call; AssertionError when its answer breaks a rule."""
+        text = wire.request(method.name, encode(params))
+        readable = is_json(text)
+        sent = f"[{wire.request('eth_chainId')},{text}]" if transport == "batch" else text
+        try:
+            answer = self._send(sent, transport)
+        except OSError as error:
+            self.close()
+            assert self._target.is_alive, f"the node ended after {sent[:2_000]}"
+            raise AssertionError(f"no answer: {error!r} to {sent[:2_000]}") from None
+        if transport == "batch" and readable:
+            assert isinstance(answer, list), f"{answer!r:.300} to {sent[:2_000]}"
+            assert len(answer) == 2, f"{len(answer)} answers to {sent[:2_000]}"
+            answer = answer[1]
+        self._findings.calls += 1
+        problem = self._problem(method, answer, readable=readable, fits=fits)
+        assert problem is None, (
+            f"{problem}\n  {transport}: {sent[:2_000]}\n  answer: {json.dumps(answer)[:1_000]}"
+        )
+
+    def _problem(self, method: Method, answer: Any, *, readable: bool, fits: bool) -> str | None:
+        if not isinstance(answer, dict) or answer.get("jsonrpc") != "2.0":
+            return "no JSON-RPC"
+        if ("result" in answer) == ("error" in answer):
+            return "neither or both of result and error"
+        if answer.get("id") != (1 if readable else None):
+            return "another id"
+        if "result" in answer:
+            self._count("ok")
+            reason = self._surface.schemas.why_not(answer["result"], method.result) if fits else None
+            return f"not what the document says: {reason}" if reason else None
+        error = answer["error"]
+        code, message = error["code"], error["message"]
+        self._count(str(code))
+        if code not in CODES and code not in CODES_OF.get(method.name, ()):
+            return f"the code {code}"
+        if not readable and code != -32700:
+            return f"{code} for what is no JSON"
+        if not message or len(message) > MESSAGE_CHARS_MAX:
+            return f"a message of {len(message)} characters"
+        inside = [word for word in (*NOT_FOR_CALLERS, str(self._target.process.home)) if word in message]
+        return f"shows {inside[0]!r}" if inside else None
+
+    def _count(self, what: str) -> None:
+        self._findings.codes[what] = self._findings.codes.get(what, 0) + 1
+
+    def _send(self, body: str, transport: str) -> Any:
+        encoded = body.encode(errors="surrogatepass")
+        if transport != "websocket":
+            self._connection = self._connection or wire.connect(self._target.private_port)
+            self._connection.sendall(wire.head(len(encoded)) + encoded)
+            reply = wire.read_reply(self._connection)
+            assert reply.status == 200, f"HTTP status {reply.status}"
+            return reply.json()
+        if self._websocket is None or self._websocket_calls >= CALLS_OF_A_SOCKET:
+            if self._websocket is not None:
+                self._websocket.connection.close()
+            self._websocket, self._websocket_calls = wire.open_websocket(self._target.private_port), 0
+        self._websocket_calls += 1
+        self._websocket.send(wire.TEXT, encoded)
+        while True:
+            answer = self._websocket.read()
+            if not (isinstance(answer, dict) and answer.get("method") == "eth_subscription"):
+                return answer
+
+
+def fuzz(
+    target: Target, surface: Surface, *, first_seed: int, examples: int, until: float | None = None
+) -> Findings:
+    """Call each method `examples` times with what fits and as often with what does not; over and over until the time is up."""
+    findings = Findings()
+    caller = Caller(target, surface, findings)
+    quiet = settings(
+        max_examples=examples, deadline=None, database=None, phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    failed: set[tuple[str, bool]] = set()
+    run = 0
+    with contextlib.closing(caller):
+        while True:
+            for method in surface.methods:
+                for fits in (True, False):
+                    if (method.name, fits) in failed:
+                        continue
+                    try:
+                        _one(caller, surface, method, quiet, fits=fits, number=first_seed + run)
+                    except AssertionError as error:
+                        failed.add((method.name, fits))
+                        findings.faults.append(f"{method.name}, seed {first_seed + run}: {error}")
+                    if until is not None and time.monotonic() > until:
+                        return findings
+            run += 1
+            if until is None:
+                return findings
+
+
+def _one(
+    caller: Caller, surface: Surface, method: Method, quiet: settings, *, fits: bool, number: int
+) -> None:
+    params = surface.valid(method) if fits else surface.mutated(method)
+
+    @seed(number)
+    @quiet
+    @given(params, st.sampled_from(("http", "websocket", "batch")))
+    def call(values: Any, transport: str) -> None:
+        caller.check(method, values, transport, fits=fits)
+
+    call()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="make fuzz-rpc", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--examples", type=int, default=50, help="of each method and kind in each round")
+    parser.add_argument("--only", action="append", default=[], help="beginning of the names of methods")
+    options = parser.parse_args(arguments)
+    figures: dict[str, object] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="metanode-fuzz-rpc-") as path,
+        running_target(Path(path)) as target,
+    ):
+        surface = discover(target).only(options.only)
+        print(f"{len(surface.methods)} methods, seed {options.seed}, {options.seconds:g} s", flush=True)
+        with holding(
+            target, record=figures.__setitem__, memory_bytes_max=MEMORY_BYTES_MAX, heavy_too=False
+        ) as bar:
+            findings = fuzz(
+                target,
+                surface,
+                first_seed=options.seed,
+                examples=options.examples,
+                until=time.monotonic() + options.seconds,
+            )
+    print_findings(findings, bar.p99_s())
+    is_slow = bar.p99_s() > P99_S_MAX * slowness()
+    return 1 if findings.faults or is_slow else 0
+
+
+def print_findings(findings: Findings, p99_s: float) -> None:
+    """The table."""
+    print(f"{findings.calls:,} calls; p99 of good requests beside them {p99_s * 1e3:.1f} ms")
+    for code, count in sorted(findings.codes.items(), key=lambda each: -each[1]):
+        print(f"  {code:>7} {count:>9,}")
+    print(f"{len(findings.faults)} faults")
+    for fault in findings.faults:
+        print(f"- {fault}")
