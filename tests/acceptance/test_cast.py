@@ -225,6 +225,18 @@ def test_a_mined_transaction_is_run_again(cast: Cast, deployed: dict[str, Any]) 
     assert "Transaction successfully executed." in trace
 
 
+def test_the_node_traces_a_mined_transaction(cast: Cast, deployed: dict[str, Any]) -> None:
+    address = deployed["contractAddress"].lower()
+    mined = cast.send(address, "add(uint256)", "0")["transactionHash"]
+
+    tracer = json.dumps({"tracer": "callTracer", "tracerConfig": {"withLog": True}})
+    called = json.loads(cast("rpc", "debug_traceTransaction", mined, tracer))
+    assert (called["type"], called["to"], len(called["logs"])) == ("CALL", address, 1)
+    steps = json.loads(cast("rpc", "debug_traceTransaction", mined))["structLogs"]
+    assert {"SLOAD", "LOG2"} <= {step["op"] for step in steps}
+    assert address in cast("trace", mined)
+
+
 def test_the_pool_is_read(cast: Cast) -> None:
     """A transaction whose nonce leaves a gap waits there."""
     nonce = int(cast("nonce", cast.sender)) + 50
