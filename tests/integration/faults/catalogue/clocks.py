@@ -85,7 +85,9 @@ def wrong(
         interval_s = cluster_intervals(cluster, first, last, others[0].index)
         check_within("mean interval", interval_s, INTERVAL_MAX)
         reported = "clock_offset" in victim.log
-        assert reported or max(map(abs, offsets_s)) < REPORTED_FROM_S, f"{victim.name} does not say that its clock is wrong"
+        assert reported or max(map(abs, offsets_s)) < REPORTED_FROM_S, (
+            f"{victim.name} does not say that its clock is wrong"
+        )
     finally:
         set_clock(cluster.path, 0.0)
     proposes_s = timed(lambda: _wait_proposal(cluster, own))
