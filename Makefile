@@ -5,7 +5,7 @@ BIN := .venv/bin
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz-rpc help setup setup-dev up down reset status doctor logs test unit sim sim-long mutants conformance fuzz-evm acceptance integration faults rust-test lint fmt docs types bench clean
+.PHONY: fuzz-rpc help setup setup-dev up down reset status doctor logs test unit sim sim-long mutants conformance fuzz-evm fuzz-decode acceptance integration faults rust-test lint fmt docs types bench clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,12 +39,14 @@ lint: setup-dev ## ruff, import layers, cargo fmt, clippy
 	$(BIN)/ruff format --check .
 	PYTHONPATH=src $(BIN)/lint-imports
 	cargo fmt --all --check
+	cargo fmt --manifest-path rust/fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 fmt: ## format Python and Rust
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 	cargo fmt --all
+	cargo fmt --manifest-path rust/fuzz/Cargo.toml
 
 docs: setup ## write the reference pages that are generated from the code
 	@$(BIN)/python tools/reference.py
@@ -54,8 +56,9 @@ types: setup-dev ## mypy strict; the stub of the Rust engine against the binary
 	$(BIN)/mypy benchmarks tools
 	$(BIN)/python -m mypy.stubtest metanode._engine
 
-test: setup-dev rust-test ## every test: Rust, unit, simulation, integration, toolkit, acceptance
+test: setup-dev rust-test ## every test: Rust, unit, simulation, fuzzing, integration, toolkit, acceptance
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/model tests/simulation tests/arch tests/conformance tests/fuzz
+	$(MAKE) --no-print-directory fuzz-decode
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/integration tests/interop tests/testnet tests/acceptance
 
 rust-test: ## tests of the Rust crates
@@ -98,6 +101,10 @@ fuzz-evm: setup-dev ## random chains on our engine and on Ethereum's executable 
 	PYTHONPATH=src $(BIN)/python -m tests.fuzz $(if $(REPLAY),--replay '$(REPLAY)',--seed $(SEED) --runs $(RUNS) \
 	  $(if $(filter file,$(origin RUNS)),--transitions 2000)) \
 	  $(if $(REPORT),--report docs/evidence/fuzz-evm.md --commit "$$(git rev-parse --short=12 HEAD)")
+
+SECONDS ?= 60
+fuzz-decode: setup-dev ## libFuzzer on what decodes the bytes of strangers and of the disk, so long for each target: make fuzz-decode SECONDS=600 [REPLAY=FILE]
+	PYTHONPATH=src $(BIN)/python -m tests.fuzz.decoding $(if $(REPLAY),--replay '$(REPLAY)',--seconds $(SECONDS))
 
 bench: setup-dev ## every benchmark, with geth and anvil beside ours; prints the ratios
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -6,6 +6,8 @@ pub mod block;
 mod body;
 mod build;
 mod chain;
+#[cfg(any(test, feature = "testing"))]
+pub mod decoders;
 mod deposits;
 pub mod engine;
 pub mod error;

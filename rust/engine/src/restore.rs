@@ -90,7 +90,7 @@ impl Restoration {
             let hash = keccak256(rlp);
             let header = Header::decode(&mut &rlp[..])
                 .map_err(|error| refused(format!("a header before block {number}: {error}")))?;
-            if hash != child.1 || header.number + 1 != child.0 {
+            if hash != child.1 || header.number.checked_add(1) != Some(child.0) {
                 return Err(refused(format!(
                     "the header of block {} is {hash}, but block {} follows {}",
                     header.number, child.0, child.1

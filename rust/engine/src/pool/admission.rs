@@ -233,7 +233,7 @@ pub(super) fn read_state(
 }
 
 /// Decode EIP-2718 bytes; nothing may follow. The hash is that of the bytes, which are canonical if they decode.
-fn decode(raw: &[u8], hash: B256) -> Result<TxEnvelope, PoolError> {
+pub(crate) fn decode(raw: &[u8], hash: B256) -> Result<TxEnvelope, PoolError> {
     let Some((&first, rest)) = raw.split_first() else {
         return Err(PoolError::Malformed(
             "typed transaction too short".to_owned(),

@@ -51,7 +51,7 @@ pub(super) fn encode_batch(
 }
 
 /// The byte strings of a batch, not copied. Anything but one canonical list of strings is refused as a whole.
-pub(super) fn decode_batch(list: &[u8]) -> Result<Vec<&[u8]>, PoolError> {
+pub(crate) fn decode_batch(list: &[u8]) -> Result<Vec<&[u8]>, PoolError> {
     let malformed = |error: alloy_rlp::Error| PoolError::Malformed(format!("rlp: {error}"));
     let mut rest = list;
     let mut payload = Header::decode_bytes(&mut rest, true).map_err(malformed)?;

@@ -41,6 +41,8 @@ pub use self::{
     gossip::GossipBatch,
     transaction::{Origin, PooledTransaction},
 };
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::{admission::decode as decode_raw, gossip::decode_batch};
 use self::{
     admission::{Admission, Candidate},
     counters::Counters,

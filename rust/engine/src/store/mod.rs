@@ -49,6 +49,8 @@ use crate::{
 };
 use blocks::Blocks;
 use commit::Writer;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use delta::ChangedKeys;
 use flat::FlatState;
 use flush::Flusher;
 use kv::Kv;

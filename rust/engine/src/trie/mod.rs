@@ -18,6 +18,11 @@ use std::{fmt, sync::Arc};
 
 use alloy_primitives::B256;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::{
+    node::{AccountLeaf as AccountValue, LeafValue, StorageValue},
+    record::{read_branch, write_branch},
+};
 use crate::{Result, state::StateChanges};
 use node::{AccountLeaf, Child};
 pub(crate) use source::{NodeKey, TrieNodes};
