@@ -391,7 +391,9 @@ def test_calls_under_way_are_shown() -> None:
         arrived.set()
 
     config = RPCServerConfig(listeners=(Listener(port=0, private=True),), client_version="test", network_id=1)
-    server = engine.RpcServer.start(config.encode(), None, ["admin_wait"], handler)
+    server = engine.RpcServer.start(
+        config.encode(), None, [("admin_wait", "() -> NodeInfo", "Waits.")], handler
+    )
     try:
         host, port = server.addresses()[0]
 
