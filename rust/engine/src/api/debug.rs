@@ -342,7 +342,7 @@ fn authorities(
 ) -> Result<(Vec<Address>, u64), RpcError> {
     let chain_id = U256::from(session.env.cfg_env.chain_id);
     let mut signers = Vec::new();
-    let mut nonces = BTreeMap::from([(transaction.caller, sender_nonce + 1)]);
+    let mut nonces = BTreeMap::from([(transaction.caller, sender_nonce.saturating_add(1))]);
     let mut refund = 0;
     for authorization in &transaction.authorization_list {
         let (inner, signer) = match authorization {
