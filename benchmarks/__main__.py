@@ -1,4 +1,4 @@
-"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|simulation`."""
+"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|logs|simulation`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import chains, comparison, disk, network, saturation, simulation, sync
+from benchmarks import chains, comparison, disk, logs, network, saturation, simulation, sync
 from benchmarks.report import print_table, save
 
-PARTS = ("engine", "comparison", "network", "saturation", "disk", "sync", "simulation")
+PARTS = ("engine", "comparison", "network", "saturation", "disk", "sync", "logs", "simulation")
 RESULTS = Path(__file__).parent / "results"
 ENGINE = ("cargo", "bench", "--locked", "-p", "engine")
 
@@ -26,7 +26,7 @@ def main() -> int:
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     missing = chains.missing_tools()
-    if missing and not set(parts) <= {"engine", "disk", "sync", "simulation"}:
+    if missing and not set(parts) <= {"engine", "disk", "sync", "logs", "simulation"}:
         print(f"not installed: {', '.join(missing)}; apt-get install wrk golang npm", file=sys.stderr)
         return 1
     for part in parts:
@@ -43,6 +43,8 @@ def main() -> int:
                 figures = list(disk.measure())
             case "sync":
                 figures = list(sync.measure(arguments.rounds))
+            case "logs":
+                figures = list(logs.measure(arguments.rounds))
             case "simulation":
                 figures = list(simulation.measure(arguments.rounds))
             case _:

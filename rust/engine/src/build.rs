@@ -116,6 +116,52 @@ pub(crate) trait Candidate {
 pub(crate) trait Candidates: Iterator<Item: Candidate> {
     /// Leave out what else the sender of the last transaction has.
     fn skip_sender(&mut self);
+
+    /// Hear why the last transaction was left out.
+    fn refused(&mut self, reason: &dyn std::fmt::Display) {
+        let _ = reason;
+    }
+}
+
+/// Transactions that somebody chose, in their order; the first that is refused ends it.
+pub(crate) struct Chosen {
+    transactions: std::vec::IntoIter<Recovered<TxEnvelope>>,
+    /// Why not all of them are in the block.
+    pub(crate) refusal: Option<String>,
+}
+
+impl Chosen {
+    pub(crate) fn new(transactions: Vec<Recovered<TxEnvelope>>) -> Self {
+        Self {
+            transactions: transactions.into_iter(),
+            refusal: None,
+        }
+    }
+}
+
+impl Candidate for Recovered<TxEnvelope> {
+    fn transaction(&self) -> &Recovered<TxEnvelope> {
+        self
+    }
+}
+
+impl Iterator for &mut Chosen {
+    type Item = Recovered<TxEnvelope>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.refusal.is_some() {
+            return None;
+        }
+        self.transactions.next()
+    }
+}
+
+impl Candidates for &mut Chosen {
+    fn skip_sender(&mut self) {}
+
+    fn refused(&mut self, reason: &dyn std::fmt::Display) {
+        self.refusal.get_or_insert_with(|| reason.to_string());
+    }
 }
 
 impl Candidate for Arc<PooledTransaction> {
@@ -167,6 +213,7 @@ pub(crate) fn fill(
             || length > bytes_left
             || transaction.inner().is_eip4844()
         {
+            candidates.refused(&"the block has no place for it");
             candidates.skip_sender();
             continue;
         }
@@ -187,8 +234,12 @@ pub(crate) fn fill(
             {
                 return Err(execute::fault_or(overlay, error, None));
             }
-            Err(error) if execute::is_stale_nonce(&error) => {}
-            Err(_) => candidates.skip_sender(),
+            Err(error) => {
+                candidates.refused(&error);
+                if !execute::is_stale_nonce(&error) {
+                    candidates.skip_sender();
+                }
+            }
         }
     }
     let result = executor

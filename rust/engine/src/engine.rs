@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_consensus::{Header, proofs};
+use alloy_consensus::{Header, TxEnvelope, proofs, transaction::Recovered};
 use alloy_evm::EvmEnv;
 use alloy_primitives::{Address, B256, Bytes};
 use parking_lot::{Mutex, RwLock};
@@ -183,11 +183,50 @@ impl Engine {
         attributes: &BuildAttributes,
         deadline: Instant,
     ) -> Result<Arc<ExecutedBlock>> {
+        let best = |base_fee| self.pool.best(base_fee);
+        let (block, executed) = self.assemble(parent, attributes, best, deadline)?;
+        Ok(self.keep(block, executed))
+    }
+
+    /// Build a block that nobody keeps: of exactly these transactions, or of the pool's best.
+    pub fn preview(
+        &self,
+        parent: B256,
+        attributes: &BuildAttributes,
+        transactions: Option<Vec<Recovered<TxEnvelope>>>,
+        deadline: Instant,
+    ) -> Result<ExecutedBlock> {
+        let Some(transactions) = transactions else {
+            let best = |base_fee| self.pool.best(base_fee);
+            return Ok(self.assemble(parent, attributes, best, deadline)?.1);
+        };
+        let count = transactions.len();
+        let mut chosen = build::Chosen::new(transactions);
+        let (_, executed) = self.assemble(parent, attributes, |_| &mut chosen, deadline)?;
+        let included = executed.block.transactions.len();
+        if included < count {
+            let why = chosen
+                .refusal
+                .unwrap_or_else(|| "no gas or time is left".to_owned());
+            return Err(EngineError::NotFound(format!(
+                "a block with transaction {included}: {why}"
+            )));
+        }
+        Ok(executed)
+    }
+
+    fn assemble<C: build::Candidates>(
+        &self,
+        parent: B256,
+        attributes: &BuildAttributes,
+        candidates: impl FnOnce(u64) -> C,
+        deadline: Instant,
+    ) -> Result<(Bytes, ExecutedBlock)> {
         let started = Instant::now();
         let parent = self.chain.read().parent(parent)?;
         build::validate_attributes(&self.spec, &parent.header, attributes)?;
         let header = build::child_header(&self.spec, &parent.header, parent.hash, attributes);
-        let best = self.pool.best(header.base_fee_per_gas.unwrap_or_default());
+        let candidates = candidates(header.base_fee_per_gas.unwrap_or_default());
         let withdrawals = &attributes.withdrawals;
         let filling = Instant::now();
         let filled = build::fill(
@@ -195,7 +234,7 @@ impl Engine {
             &parent.overlay,
             &header,
             withdrawals,
-            best,
+            candidates,
             deadline,
         )?;
         let filled_at = Instant::now();
@@ -206,7 +245,7 @@ impl Engine {
             || proofs::calculate_transaction_root(&filled.transactions),
         );
         let rooted = filled_at.elapsed();
-        let (block, executed) = build::seal(
+        let sealed = build::seal(
             &self.spec,
             header,
             withdrawals.clone(),
@@ -216,7 +255,7 @@ impl Engine {
         );
         self.work.state_root.record(rooted);
         self.work.build.record(started.elapsed() - rooted);
-        Ok(self.keep(block, executed))
+        Ok(sealed)
     }
 
     /// Check every rule of a block whose parent is the head or a kept block; it is kept by hash.

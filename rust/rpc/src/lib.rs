@@ -28,6 +28,7 @@ mod own;
 mod priority;
 mod response;
 mod router;
+mod sending;
 mod server;
 mod session;
 mod statistics;

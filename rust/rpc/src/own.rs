@@ -11,6 +11,7 @@ pub(crate) enum Own {
     PeerCount,
     Modules,
     Discover,
+    SendSync,
     NewFilter,
     NewBlockFilter,
     NewPendingFilter,
@@ -21,7 +22,7 @@ pub(crate) enum Own {
     Unsubscribe,
 }
 
-pub(crate) const OWN_METHODS: [(Own, Declaration); 15] = [
+pub(crate) const OWN_METHODS: [(Own, Declaration); 16] = [
     (
         Own::ClientVersion,
         Declaration::new(
@@ -72,6 +73,14 @@ pub(crate) const OWN_METHODS: [(Own, Declaration); 15] = [
             "rpc_discover",
             "() -> OpenRpcDocument",
             "The OpenRPC document of the methods that this listener offers.",
+        ),
+    ),
+    (
+        Own::SendSync,
+        Declaration::new(
+            "eth_sendRawTransactionSync",
+            "(transaction: Data, timeoutMs?: QuantityOrNumber | null) -> Receipt",
+            "Takes a signed transaction into the pool and waits until a block has it (EIP-7966); 20 s unless said otherwise, at most 60 s.",
         ),
     ),
     (

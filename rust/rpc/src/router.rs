@@ -23,6 +23,7 @@ use crate::lanes::{Lanes, call_guarded};
 use crate::methods::{Answer, Cost, Forwarded, Methods, Outside, Reply};
 use crate::own::{OWN_METHODS, Own};
 use crate::response::{Made, Response, length};
+use crate::sending::{self, Senders};
 use crate::session::Session;
 use crate::statistics::{Counters, Failure, Held, MethodCounters, MethodStatistics, Transport};
 
@@ -83,6 +84,7 @@ pub(crate) struct Router {
     responses: Arc<Budget>,
     pub(crate) facts: Facts,
     pub(crate) filters: Filters,
+    pub(crate) senders: Senders,
     pub(crate) counters: Counters,
 }
 
@@ -166,6 +168,7 @@ impl Router {
             responses,
             facts,
             filters,
+            senders: Senders::default(),
             counters,
         }
     }
@@ -420,6 +423,11 @@ impl Router {
             Own::Listening => json(&facts.listening.load(Relaxed)),
             Own::PeerCount => json(&format!("0x{:x}", facts.peers.load(Relaxed))),
             Own::Modules => json(&caller.connection.listener.modules),
+            Own::SendSync => {
+                return self
+                    .send_and_wait(call)
+                    .unwrap_or_else(|error| Started::Ready(Err(error)));
+            }
             Own::Discover => Ok(caller.connection.listener.document.clone()),
             Own::NewFilter => self.new_filter(caller, call, now),
             Own::NewBlockFilter => self.add_filter(Topic::Heads, None, caller, now),
@@ -453,6 +461,16 @@ impl Router {
                 None => Err(notifications_not_supported()),
             },
         })
+    }
+
+    fn send_and_wait(&self, call: &Call<'_>) -> Result<Started, RpcError> {
+        let (params, wait) = sending::parse(call.params)?;
+        let Some(send) = self.routes.get(sending::SEND) else {
+            return Err(RpcError::method_not_found(&call.method));
+        };
+        let sent = self.lanes.write(&send.name, Some(&params))?;
+        let answer = self.senders.wait(Arc::clone(&self.methods), sent, wait)?;
+        Ok(Started::Forwarded(answer, sending::ANSWER_TIMEOUT))
     }
 
     fn new_filter(&self, caller: &Caller<'_>, call: &Call<'_>, now: Instant) -> Answer {

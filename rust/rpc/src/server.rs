@@ -143,7 +143,8 @@ impl Server {
             self.shared.subscriptions.any(topic) || self.shared.router.filters.any(topic)
         };
         Interest {
-            heads: wanted(|topic| matches!(topic, Topic::Heads)),
+            heads: wanted(|topic| matches!(topic, Topic::Heads))
+                || self.shared.router.senders.any(),
             logs: wanted(|topic| matches!(topic, Topic::Logs(_))),
             pending: wanted(|topic| matches!(topic, Topic::PendingHashes | Topic::PendingFull)),
         }
@@ -311,6 +312,7 @@ fn tell_head(shared: &Shared, head: &Arc<Head>) {
     let logs = Arc::new(LogTexts::new(head));
     shared.subscriptions.tell_head(head, &logs);
     shared.router.filters.keep_head(head, &logs);
+    shared.router.senders.tell_head(head.number);
 }
 
 fn tell_pending(shared: &Shared, pending: &Pending) {

@@ -4,6 +4,7 @@ mod common;
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -605,4 +606,35 @@ fn statistics_know_how_large_batches_are() {
     let batches = server.statistics().batches;
     assert_eq!(batches.calls, 104);
     assert_eq!(batches.buckets, [1, 0, 1, 0, 0, 0, 1, 0]);
+}
+
+/// EIP-7966.
+#[test]
+fn a_sender_can_wait_until_a_block_has_the_transaction() {
+    let fake = Arc::new(Fake::default());
+    let config = config(vec![loopback()], Limits::default());
+    let server = Server::start(config, Arc::clone(&fake) as _, Arc::new(NoOutside)).unwrap();
+    let address = server.addresses()[0];
+    assert!(!server.interest().heads);
+    let sender =
+        thread::spawn(move || call(address, "eth_sendRawTransactionSync", &json!(["0x01"])));
+    wait_until("somebody waits", || server.interest().heads);
+    // A block without the transaction wakes the sender, who goes on waiting.
+    server.publish(head(1, &[]));
+    fake.head.store(2, Relaxed);
+    server.publish(head(2, &[]));
+    // The fake answers with the parameters: the hash that the pool gave, which was what it was asked.
+    assert_eq!(sender.join().unwrap()["result"], json!([["0x01"]]));
+    wait_until("nobody waits", || !server.interest().heads);
+}
+
+#[test]
+fn a_sender_who_waits_in_vain_is_told_the_hash() {
+    let (server, address) = start_one(Limits::default());
+    let response = call(address, "eth_sendRawTransactionSync", &json!(["0x01", 100]));
+    assert_eq!(response["error"]["code"], 4);
+    assert_eq!(response["error"]["data"], json!(["0x01"]));
+    wait_until("nobody waits", || !server.interest().heads);
+    let response = call(address, "eth_sendRawTransactionSync", &json!([]));
+    assert_eq!(error_of(&response).0, -32602);
 }

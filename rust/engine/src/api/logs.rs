@@ -10,10 +10,12 @@ use serde_json::Value;
 use super::{
     Answer, Api, RpcError,
     block_id::{BlockId, BlockNumber},
-    json, objects,
+    json,
+    log_scan::{Place, scan},
+    objects,
     params::{Argument, HashField, Params, object, parse_fixed},
 };
-use crate::store::StoredBlock;
+use crate::store::{SearchedBlock, StoredBlock};
 
 /// A log has at most four topics.
 const TOPICS_MAX: usize = 4;
@@ -51,8 +53,19 @@ impl Api {
             if !matcher.may_match(&header.0.logs_bloom) {
                 continue;
             }
-            if let Some(stored) = store.block(number)? {
-                matcher.collect(&stored, &mut found);
+            match store.searched_block(number)? {
+                Some(SearchedBlock::Decoded(stored)) => matcher.collect(&stored, &mut found),
+                Some(SearchedBlock::Encoded { body, receipts }) => {
+                    let place = Place {
+                        number,
+                        hash: header.1,
+                        timestamp: header.0.timestamp,
+                    };
+                    let wanted =
+                        |address: &Address, topics: &[B256]| matcher.matches(address, topics);
+                    scan(&body, &receipts, place, wanted, &mut found)?;
+                }
+                None => {}
             }
             if found.len() > self.limits.logs_max {
                 // The words by which indexers know that they have to halve their range.
@@ -265,10 +278,9 @@ impl Matcher {
     }
 
     /// A log with fewer topics than the filter has positions does not match, even where the position takes any.
-    fn matches(&self, log: &alloy_primitives::Log) -> bool {
-        let topics = log.topics();
+    fn matches(&self, address: &Address, topics: &[B256]) -> bool {
         topics.len() >= self.topics.len()
-            && self.addresses.matches(&log.address)
+            && self.addresses.matches(address)
             && self
                 .topics
                 .iter()
@@ -280,7 +292,7 @@ impl Matcher {
         let mut log_index = 0;
         for (index, receipt) in stored.receipts.iter().enumerate() {
             for log in receipt.logs() {
-                if self.matches(log) {
+                if self.matches(&log.address, log.topics()) {
                     found.push(objects::log(&stored.block, index, log_index, log.clone()));
                 }
                 log_index += 1;
@@ -397,7 +409,8 @@ mod tests {
         for (json, topics, expected) in cases {
             let matcher = Matcher::new(&filter(&json));
             let log = log(topics);
-            assert_eq!(matcher.matches(&log), expected, "{json}");
+            let matches = matcher.matches(&log.address, log.topics());
+            assert_eq!(matches, expected, "{json}");
             let mut bloom = Bloom::ZERO;
             bloom.accrue_log(&log);
             assert!(

@@ -4,8 +4,7 @@
 //!
 //! One table a namespace names each method once, with its signature, its cost and its handler. A handler reads its
 //! arguments strictly, looks at one consistent state and gives JSON; nothing here writes but `eth_sendRawTransaction`.
-//! Names and fields follow execution-apis, error texts follow geth. Simulation will be further rows of the table and
-//! a further module beside `call`.
+//! Names and fields follow execution-apis, error texts follow geth.
 
 mod access_list;
 mod block_id;
@@ -18,6 +17,7 @@ mod estimate;
 mod fees;
 mod forks;
 mod limits;
+mod log_scan;
 mod logs;
 mod methods;
 mod objects;
@@ -28,8 +28,10 @@ mod parity;
 mod proofs;
 mod raw;
 mod revert_reason;
+mod simulate;
 mod state;
 mod submit;
+mod testing;
 mod transactions;
 mod txpool;
 

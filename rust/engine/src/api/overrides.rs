@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use alloy_eips::eip4895::Withdrawal;
 use alloy_evm::precompiles::PrecompilesMap;
 use alloy_primitives::{Address, Bytes, U256, keccak256};
 use revm::{
     bytecode::Bytecode, context::BlockEnv, database::DatabaseRef as _, primitives::KECCAK_EMPTY,
+    state::AccountInfo,
 };
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{
     RpcError,
@@ -17,7 +18,7 @@ use super::{
 };
 
 /// Accounts as they shall be for the call, whatever the chain says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct StateOverrides(BTreeMap<AddressField, AccountOverride>);
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -42,10 +43,17 @@ impl Argument for StateOverrides {
 impl StateOverrides {
     /// Accounts and slots together.
     pub(super) fn check_size(&self, max: usize) -> Result<(), RpcError> {
+        Self::check_size_of_all([self].into_iter(), max)
+    }
+
+    /// Accounts and slots of several overrides together.
+    pub(super) fn check_size_of_all<'a>(
+        overrides: impl Iterator<Item = &'a Self>,
+        max: usize,
+    ) -> Result<(), RpcError> {
         let slots = |of: &Option<BTreeMap<_, _>>| of.as_ref().map_or(0, BTreeMap::len);
-        let entries: usize = self
-            .0
-            .values()
+        let entries: usize = overrides
+            .flat_map(|one| one.0.values())
             .map(|account| 1 + slots(&account.state) + slots(&account.state_diff))
             .sum();
         if entries > max {
@@ -58,7 +66,7 @@ impl StateOverrides {
 
     pub(super) fn apply(
         self,
-        state: &mut CallState,
+        state: &mut impl Overridable,
         precompiles: &mut PrecompilesMap,
     ) -> Result<(), RpcError> {
         self.move_precompiles(precompiles)?;
@@ -108,10 +116,49 @@ impl StateOverrides {
     }
 }
 
+/// A state whose accounts can be overridden.
+pub(super) trait Overridable {
+    fn account(&mut self, address: Address) -> Result<AccountInfo, RpcError>;
+
+    /// Replace an account's nonce, balance and code.
+    fn set_account(&mut self, address: Address, info: AccountInfo) -> Result<(), RpcError>;
+
+    /// Replace an account's whole storage.
+    fn set_storage(&mut self, address: Address, slots: Slots) -> Result<(), RpcError>;
+
+    /// Replace single slots.
+    fn set_slots(&mut self, address: Address, slots: Slots) -> Result<(), RpcError>;
+}
+
+/// Slots with their values.
+pub(super) type Slots = Vec<(U256, U256)>;
+
+impl Overridable for CallState {
+    fn account(&mut self, address: Address) -> Result<AccountInfo, RpcError> {
+        Ok(self.db.basic_ref(address)?.unwrap_or_default())
+    }
+
+    fn set_account(&mut self, address: Address, info: AccountInfo) -> Result<(), RpcError> {
+        self.insert_account_info(address, info);
+        Ok(())
+    }
+
+    fn set_storage(&mut self, address: Address, slots: Slots) -> Result<(), RpcError> {
+        Ok(self.replace_account_storage(address, slots.into_iter().collect())?)
+    }
+
+    fn set_slots(&mut self, address: Address, slots: Slots) -> Result<(), RpcError> {
+        for (slot, value) in slots {
+            self.insert_account_storage(address, slot, value)?;
+        }
+        Ok(())
+    }
+}
+
 impl AccountOverride {
-    fn apply(self, address: Address, state: &mut CallState) -> Result<(), RpcError> {
+    fn apply(self, address: Address, state: &mut impl Overridable) -> Result<(), RpcError> {
         if self.nonce.is_some() || self.code.is_some() || self.balance.is_some() {
-            let mut info = state.db.basic_ref(address)?.unwrap_or_default();
+            let mut info = state.account(address)?;
             if let Some(nonce) = self.nonce {
                 info.nonce = nonce.0;
             }
@@ -126,18 +173,19 @@ impl AccountOverride {
                 };
                 info.code = Some(bytecode(code.0));
             }
-            state.insert_account_info(address, info);
+            state.set_account(address, info)?;
         }
+        let words = |slots: BTreeMap<HashField, HashField>| -> Slots {
+            let word = |(slot, value): (HashField, HashField)| (slot.0.into(), value.0.into());
+            slots.into_iter().map(word).collect()
+        };
         if let Some(whole) = self.state {
-            let whole = whole
-                .into_iter()
-                .map(|(slot, value)| (slot.0.into(), value.0.into()));
-            state.replace_account_storage(address, whole.collect())?;
+            state.set_storage(address, words(whole))?;
         }
-        for (slot, value) in self.state_diff.into_iter().flatten() {
-            state.insert_account_storage(address, slot.0.into(), value.0.into())?;
+        match self.state_diff {
+            Some(slots) => state.set_slots(address, words(slots)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -151,21 +199,42 @@ fn bytecode(code: Bytes) -> Bytecode {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct BlockOverrides {
     #[serde(alias = "blockNumber")]
-    number: Option<U256Field>,
+    pub(super) number: Option<U256Field>,
     /// Without effect since the merge.
-    difficulty: Option<U256Field>,
+    pub(super) difficulty: Option<U256Field>,
     #[serde(alias = "timestamp")]
-    time: Option<U64Field>,
-    gas_limit: Option<U64Field>,
+    pub(super) time: Option<U64Field>,
+    pub(super) gas_limit: Option<U64Field>,
     #[serde(alias = "coinbase")]
-    fee_recipient: Option<AddressField>,
+    pub(super) fee_recipient: Option<AddressField>,
     #[serde(alias = "random")]
-    prev_randao: Option<HashField>,
+    pub(super) prev_randao: Option<HashField>,
     #[serde(alias = "baseFee")]
-    base_fee_per_gas: Option<U256Field>,
-    blob_base_fee: Option<U256Field>,
-    beacon_root: Option<HashField>,
-    withdrawals: Option<Value>,
+    pub(super) base_fee_per_gas: Option<U256Field>,
+    pub(super) blob_base_fee: Option<U256Field>,
+    pub(super) beacon_root: Option<HashField>,
+    pub(super) withdrawals: Option<Vec<WithdrawalField>>,
+}
+
+/// A withdrawal as callers write it; the amount in gwei.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WithdrawalField {
+    index: U64Field,
+    validator_index: U64Field,
+    address: AddressField,
+    amount: U64Field,
+}
+
+impl WithdrawalField {
+    pub(super) fn to_withdrawal(&self) -> Withdrawal {
+        Withdrawal {
+            index: self.index.0,
+            validator_index: self.validator_index.0,
+            address: self.address.0,
+            amount: self.amount.0,
+        }
+    }
 }
 
 impl Argument for BlockOverrides {

@@ -25,12 +25,6 @@ impl Iterator for Listed {
     }
 }
 
-impl Candidate for Recovered<TxEnvelope> {
-    fn transaction(&self) -> &Recovered<TxEnvelope> {
-        self
-    }
-}
-
 impl Candidates for Listed {
     fn skip_sender(&mut self) {
         self.skipped.lock().push(self.last);

@@ -19,7 +19,7 @@ use revm::{DatabaseRef, bytecode::Bytecode, state::AccountInfo};
 
 use crate::{
     Block, BuildAttributes, Engine, EngineConfig, EngineError, EngineEvent, ExecutedBlock,
-    build::{self, Candidate, Candidates},
+    build::{self, Candidates},
     execute,
     overlay::Overlay,
     pool::Origin,

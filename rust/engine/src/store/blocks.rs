@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
 use super::{
-    StoredBlock,
+    SearchedBlock, StoredBlock,
     delta::Delta,
     keys,
     kv::{Batch, Kv},
@@ -175,6 +175,18 @@ impl Blocks {
         let block = Arc::new(decode_record(record)?);
         self.decoded.insert(number, Arc::clone(&block));
         Ok(Some(block))
+    }
+
+    /// What a search for logs reads: without decoding it, and without putting others out of the cache.
+    pub(crate) fn searched(&self, number: u64) -> Result<Option<SearchedBlock>> {
+        if let Some(block) = self.decoded.get(&number) {
+            return Ok(Some(SearchedBlock::Decoded(block)));
+        }
+        let record = self.record(number)?;
+        Ok(record.map(|record| SearchedBlock::Encoded {
+            body: record.rest,
+            receipts: record.receipts,
+        }))
     }
 
     pub(crate) fn rlp(&self, number: u64) -> Result<Option<(Bytes, Requests)>> {

@@ -120,6 +120,20 @@ pub struct StoredBlock {
     pub receipts: Vec<ReceiptEnvelope>,
 }
 
+/// A block as a search for logs reads it.
+#[derive(Debug, Clone)]
+pub enum SearchedBlock {
+    /// It was in memory.
+    Decoded(Arc<StoredBlock>),
+    /// As it is kept.
+    Encoded {
+        /// RLP: the list of transactions, and what follows it in a block.
+        body: Bytes,
+        /// RLP: the list of receipts.
+        receipts: Bytes,
+    },
+}
+
 /// Sizes and counts for metrics.
 #[derive(Debug, Clone, Default)]
 pub struct StoreStats {
@@ -229,6 +243,11 @@ impl Store {
         self.inner.published.read().trie.clone()
     }
 
+    /// The state trie after block `number`; `Pruned` outside the history window.
+    pub fn trie_after(&self, number: u64) -> Result<StateTrie> {
+        self.inner.trie_after(number)
+    }
+
     /// The trie after `bundle` on top of `parent`, which may be an undecided block's.
     ///
     /// `NotFound` when the chain went on so far meanwhile that the parent's nodes are gone from disk.
@@ -288,6 +307,14 @@ impl Store {
     pub fn number_of(&self, hash: B256) -> Result<Option<u64>> {
         let number = self.inner.blocks.number_of(&hash)?;
         Ok(number.filter(|number| self.inner.is_visible(*number)))
+    }
+
+    /// Block `number` for a search through logs, which looks at many blocks once.
+    pub fn searched_block(&self, number: u64) -> Result<Option<SearchedBlock>> {
+        if !self.inner.is_visible(number) {
+            return Ok(None);
+        }
+        self.inner.blocks.searched(number)
     }
 
     pub fn block(&self, number: u64) -> Result<Option<Arc<StoredBlock>>> {

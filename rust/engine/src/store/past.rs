@@ -50,6 +50,21 @@ impl Inner {
         }
     }
 
+    /// The trie after block `number`.
+    pub(crate) fn trie_after(self: &Arc<Self>, number: u64) -> Result<StateTrie> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            self.check_within_history(number)?;
+            let (head, trie, unflushed) = self.snapshot();
+            match self.trie_at(number, head.number, &trie, &unflushed) {
+                Err(EngineError::Corruption(_))
+                    if attempt < PROOF_ATTEMPTS && self.is_superseded(&trie) => {}
+                result => return result,
+            }
+        }
+    }
+
     /// The head with its trie, and the keys that unflushed blocks changed.
     fn snapshot(&self) -> (Head, StateTrie, BTreeMap<u64, ChangedKeys>) {
         let writer = self.writer.lock();

@@ -41,6 +41,7 @@ impl Methods for Fake {
             "eth_slow",
             "eth_endless",
             "eth_sendRawTransaction",
+            "eth_getTransactionReceipt",
             "eth_getLogs",
             "debug_thing",
             "txpool_status",
@@ -78,6 +79,7 @@ impl Methods for Fake {
                 message: "execution reverted".to_owned(),
                 data: Some(raw("\"0x08c379a0\"")),
             }),
+            "eth_getTransactionReceipt" if self.head.load(Relaxed) == 0 => Ok(raw("null")),
             "eth_slow" => {
                 thread::sleep(Duration::from_millis(number()));
                 Ok(raw("true"))

@@ -44,7 +44,7 @@ impl Failure {
 }
 
 /// What of a transaction the texts of its refusal name.
-pub(super) struct Attempted {
+pub(in super::super) struct Attempted {
     sender: Address,
     fee_cap: u128,
     tip: u128,
@@ -54,7 +54,7 @@ pub(super) struct Attempted {
 }
 
 impl Attempted {
-    pub(super) fn of(transaction: &TxEnv) -> Self {
+    pub(in super::super) fn of(transaction: &TxEnv) -> Self {
         let mut blobs = transaction.blob_hashes.iter();
         Self {
             sender: transaction.caller,
@@ -65,7 +65,7 @@ impl Attempted {
         }
     }
 
-    pub(super) fn text(&self, error: &InvalidTransaction, base_fee: u64) -> String {
+    pub(in super::super) fn text(&self, error: &InvalidTransaction, base_fee: u64) -> String {
         let Self {
             sender,
             fee_cap,

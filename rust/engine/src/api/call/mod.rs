@@ -24,7 +24,7 @@ use revm::{
 pub use self::watch::Abandonment;
 use self::watch::WatchedInstructions;
 pub(super) use self::{
-    failure::{Failure, halt_text},
+    failure::{Attempted, Failure, halt_text},
     replay::{Allowance, transaction_env},
     request::CallRequest,
     watch::Watch,
@@ -188,7 +188,7 @@ impl Session {
         inspector: I,
         run: impl FnOnce(&mut CallEvm<I>, TxEnv) -> Result<ResultAndState, EVMError<EngineError>>,
     ) -> Result<(ResultAndState, I), Failure> {
-        let attempted = failure::Attempted::of(&transaction);
+        let attempted = Attempted::of(&transaction);
         let mut env = self.env.clone();
         // A call that offers no price runs as in a block without a base fee; the same for blobs.
         if transaction.gas_price == 0 {

@@ -20,26 +20,25 @@ pub(in super::super) struct CallRequest {
     from: Option<AddressField>,
     to: Option<AddressField>,
     gas: Option<U64Field>,
-    gas_price: Option<U256Field>,
-    max_fee_per_gas: Option<U256Field>,
-    max_priority_fee_per_gas: Option<U256Field>,
+    pub(in super::super) gas_price: Option<U256Field>,
+    pub(in super::super) max_fee_per_gas: Option<U256Field>,
+    pub(in super::super) max_priority_fee_per_gas: Option<U256Field>,
     value: Option<U256Field>,
-    /// Read and not used: nobody's nonce counts in a call.
-    #[serde(rename = "nonce")]
-    _nonce: Option<U64Field>,
+    /// Counts in a simulation only.
+    nonce: Option<U64Field>,
     /// The older name of `input`, which is preferred where both are given.
     data: Option<DataField>,
     input: Option<DataField>,
-    access_list: Option<Vec<AccessListField>>,
+    pub(in super::super) access_list: Option<Vec<AccessListField>>,
     chain_id: Option<U256Field>,
-    max_fee_per_blob_gas: Option<U256Field>,
-    blob_versioned_hashes: Option<Vec<HashField>>,
-    authorization_list: Option<Vec<SignedAuthorization>>,
+    pub(in super::super) max_fee_per_blob_gas: Option<U256Field>,
+    pub(in super::super) blob_versioned_hashes: Option<Vec<HashField>>,
+    pub(in super::super) authorization_list: Option<Vec<SignedAuthorization>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AccessListField {
+pub(in super::super) struct AccessListField {
     address: AddressField,
     storage_keys: Vec<HashField>,
 }
@@ -65,6 +64,10 @@ impl CallRequest {
 
     pub(in super::super) fn gas(&self) -> Option<u64> {
         self.gas.as_ref().map(|gas| gas.0)
+    }
+
+    pub(in super::super) fn nonce(&self) -> Option<u64> {
+        self.nonce.as_ref().map(|nonce| nonce.0)
     }
 
     pub(in super::super) fn data(&self) -> Bytes {
@@ -137,7 +140,7 @@ impl CallRequest {
         Ok(transaction)
     }
 
-    fn check_fields(&self, chain_id: u64) -> Result<(), RpcError> {
+    pub(in super::super) fn check_fields(&self, chain_id: u64) -> Result<(), RpcError> {
         if self.to.is_none() {
             if self.blob_versioned_hashes.is_some() {
                 return Err(RpcError::server("blob transaction of type create"));
@@ -158,7 +161,7 @@ impl CallRequest {
     }
 
     /// Gas price and, for the newer kind of fees, tip.
-    fn fees(&self) -> Result<(u128, Option<u128>), RpcError> {
+    pub(in super::super) fn fees(&self) -> Result<(u128, Option<u128>), RpcError> {
         let (cap, tip) = (&self.max_fee_per_gas, &self.max_priority_fee_per_gas);
         let is_newer = cap.is_some() || tip.is_some();
         match &self.gas_price {
@@ -171,7 +174,7 @@ impl CallRequest {
         }
     }
 
-    fn access_list(&self) -> AccessList {
+    pub(in super::super) fn access_list(&self) -> AccessList {
         let items = self
             .access_list
             .iter()

@@ -238,6 +238,12 @@ pub(super) static METHODS: &[Method] = &[
         "Takes a signed transaction into the pool; its hash.",
         Api::send_raw_transaction,
     ),
+    heavy(
+        "eth_simulateV1",
+        "(simulation: Simulation, block?: BlockId | null) -> SimulatedBlock[]",
+        "Blocks that nobody decided, run one after the other on the state after a block, and what their calls gave.",
+        Api::simulate,
+    ),
     read(
         "eth_syncing",
         "() -> SyncProgress",

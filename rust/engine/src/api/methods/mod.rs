@@ -3,6 +3,7 @@
 mod debug;
 mod eth;
 mod ots;
+mod testing;
 mod trace;
 mod txpool;
 mod web3;
@@ -22,10 +23,11 @@ pub(super) struct Method {
 type Handler = fn(&Api, &Params<'_>) -> Answer;
 
 /// The tables by what stands before the underscore.
-static NAMESPACES: [(&str, &[Method]); 6] = [
+static NAMESPACES: [(&str, &[Method]); 7] = [
     ("debug", debug::METHODS),
     ("eth", eth::METHODS),
     ("ots", ots::METHODS),
+    ("testing", testing::METHODS),
     ("trace", trace::METHODS),
     ("txpool", txpool::METHODS),
     ("web3", web3::METHODS),

@@ -1,8 +1,13 @@
-use alloy_primitives::{Address, B256, U256};
+use alloy_consensus::TxLegacy;
+use alloy_primitives::{Address, B256, TxKind, U256};
 use serde_json::{Value, json};
 
 use super::node::{Node, STORE, call, word};
-use crate::{EngineConfig, api::ApiLimits, testing::Account};
+use crate::{
+    EngineConfig,
+    api::ApiLimits,
+    testing::{Account, CHAIN_ID},
+};
 
 /// Blocks 1 to 4 with one log each, numbered by its first topic; block 2 has a second one.
 fn node(limits: ApiLimits) -> Node {
@@ -180,4 +185,58 @@ fn a_search_that_takes_too_long_stops_and_says_where() {
         let (code, message, _) = node.refuse(method, params);
         assert_eq!((code, message.as_str()), (-32002, expected));
     }
+}
+
+/// A search through blocks that are on disk only gives what their receipts hold, of every type of transaction.
+#[test]
+fn logs_of_blocks_on_disk_are_those_of_their_receipts() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = || EngineConfig {
+        path: Some(directory.path().join("engine")),
+        ..EngineConfig::default()
+    };
+    let node = Node::with(ApiLimits::default(), config());
+    let alice = Account::of(0);
+    let mut nonce = 0;
+    for block in 1..4 {
+        for number in 0..block {
+            node.submit(&call(&alice, nonce, STORE, word(number)));
+            nonce += 1;
+        }
+        let legacy = TxLegacy {
+            chain_id: Some(CHAIN_ID),
+            nonce,
+            gas_price: 2_000_000_000,
+            gas_limit: 200_000,
+            to: TxKind::Call(STORE),
+            value: U256::ZERO,
+            input: word(0xbb),
+        };
+        node.submit(&alice.sign_transaction(legacy));
+        nonce += 1;
+        node.mine();
+    }
+    let everything = json!([{"fromBlock": "0x0"}]);
+    let in_memory = node.ask("eth_getLogs", everything.clone());
+    node.engine.close().expect("closed");
+    drop(node);
+
+    let node = Node::with(ApiLimits::default(), config());
+    let found = node.ask("eth_getLogs", everything);
+    let legacy = node.ask(
+        "eth_getLogs",
+        json!([{"fromBlock": "0x0", "topics": [topic(0xbb)]}]),
+    );
+    let receipts: Vec<Value> = (1..4)
+        .flat_map(|number| {
+            let receipts = node.ask("eth_getBlockReceipts", json!([format!("{number:#x}")]));
+            receipts.as_array().cloned().expect("receipts")
+        })
+        .flat_map(|receipt| receipt["logs"].as_array().cloned().expect("logs"))
+        .collect();
+    assert_eq!(receipts.len(), 1 + 2 + 3 + 3);
+    assert_eq!(found, json!(receipts));
+    assert_eq!(found, in_memory);
+    let last = [1, 4, 8].map(|index: usize| receipts[index].clone());
+    assert_eq!(legacy, json!(last));
 }

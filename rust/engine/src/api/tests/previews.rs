@@ -1,0 +1,92 @@
+use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use serde_json::{Value, json};
+
+use super::node::{Node, STORE, call};
+use crate::testing::{Account, raw};
+
+const METHOD: &str = "testing_buildBlockV1";
+
+fn attributes(node: &Node) -> (Value, Value) {
+    let head = node.engine.head();
+    let attributes = json!({
+        "timestamp": format!("{:#x}", head.timestamp + 2),
+        "prevRandao": B256::repeat_byte(1),
+        "suggestedFeeRecipient": Address::repeat_byte(2),
+        "withdrawals": [{"index": "0x0", "validatorIndex": "0x0", "address": Address::repeat_byte(3), "amount": "0x9"}],
+        "parentBeaconBlockRoot": B256::repeat_byte(4),
+    });
+    (json!(head.hash), attributes)
+}
+
+#[test]
+fn a_block_of_chosen_transactions_is_built_and_not_kept() {
+    let node = Node::new();
+    let (parent, attributes) = attributes(&node);
+    let first = call(&Account::of(0), 0, STORE, B256::with_last_byte(5));
+    let second = call(&Account::of(1), 0, STORE, B256::with_last_byte(6));
+    let raws = json!([raw(&second), raw(&first)]);
+    let built = node.ask(METHOD, json!([parent, attributes, raws, "0x1234"]));
+    let payload = &built["executionPayload"];
+    assert_eq!(payload["transactions"], raws);
+    assert_eq!(payload["extraData"], "0x1234");
+    assert_eq!(payload["blockNumber"], "0x1");
+    assert_eq!(payload["parentHash"], parent);
+    assert_eq!(payload["withdrawals"].as_array().map(Vec::len), Some(1));
+    let value = built["blockValue"].as_str().expect("a quantity");
+    assert!(value.parse::<U256>().expect("a number") > U256::ZERO);
+    assert_eq!(built["blobsBundle"]["blobs"], json!([]));
+    assert_eq!(node.ask("eth_blockNumber", json!([])), "0x0");
+    assert_eq!(node.engine.undecided(), 0);
+    // The header that hashes to the payload's hash is the one that was built.
+    let again = node.ask(METHOD, json!([parent, attributes, raws, "0x1234"]));
+    assert_eq!(again["executionPayload"]["blockHash"], payload["blockHash"]);
+}
+
+#[test]
+fn without_transactions_the_pool_fills_the_block() {
+    let node = Node::new();
+    let (parent, attributes) = attributes(&node);
+    let transaction = call(&Account::of(0), 0, STORE, B256::with_last_byte(5));
+    node.submit(&transaction);
+    let transactions = |params: Value| {
+        let built = node.ask(METHOD, params);
+        built["executionPayload"]["transactions"].clone()
+    };
+    assert_eq!(
+        transactions(json!([parent, attributes])),
+        json!([raw(&transaction)])
+    );
+    assert_eq!(
+        transactions(json!([parent, attributes, null])),
+        json!([raw(&transaction)])
+    );
+    assert_eq!(transactions(json!([parent, attributes, []])), json!([]));
+}
+
+#[test]
+fn what_cannot_be_built_is_refused() {
+    let node = Node::new();
+    let (parent, attributes) = attributes(&node);
+    let gap = call(&Account::of(0), 9, STORE, Bytes::new());
+    let (code, message, _) = node.refuse(METHOD, json!([parent, attributes, [raw(&gap)]]));
+    assert_eq!(code, -32000);
+    assert!(message.contains("nonce"), "{message}");
+    let with = |field: &str, value: Value| {
+        let mut changed = attributes.clone();
+        changed[field] = value;
+        changed
+    };
+    for (params, code) in [
+        (json!([B256::repeat_byte(9), attributes]), -32000),
+        (json!([parent, with("timestamp", json!("0x1"))]), -32602),
+        (json!([parent, with("withdrawals", json!(null))]), -32602),
+        (json!([parent, attributes, ["0x1234"]]), -32602),
+        (
+            json!([parent, attributes, [], hex::encode_prefixed([0; 33])]),
+            -32602,
+        ),
+        (json!([parent]), -32602),
+    ] {
+        assert_eq!(node.refuse(METHOD, params.clone()).0, code, "{params}");
+    }
+}
