@@ -87,11 +87,13 @@ class Caller:
             self.close()
             assert self._target.is_alive, f"the node ended after {sent[:2_000]}"
             raise AssertionError(f"no answer: {error!r} to {sent[:2_000]}") from None
-        if transport == "batch" and readable:
+        if transport == "batch" and (readable or isinstance(answer, list)):
             assert isinstance(answer, list), f"{answer!r:.300} to {sent[:2_000]}"
             assert len(answer) == 2, f"{len(answer)} answers to {sent[:2_000]}"
             answer = answer[1]
         self._findings.calls += 1
+        if readable is None:
+            readable = isinstance(answer, dict) and answer.get("id") is not None
         problem = self._problem(method, answer, readable=readable, fits=fits)
         assert problem is None, (
             f"{problem}\n  {transport}: {sent[:2_000]}\n  answer: {json.dumps(answer)[:1_000]}"
