@@ -59,7 +59,8 @@ def measure(rounds: int) -> Iterator[Figure]:
         path = Path(directory) / "engine"
         build_chain(path)
         for query in QUERIES:
-            cold, warm = [], []
+            cold: list[float] = []
+            warm: list[float] = []
             for _ in range(rounds):
                 engine = open_engine(path)
                 try:
@@ -95,7 +96,7 @@ def genesis() -> bytes:
         network_name="logs",
         chain_id=CHAIN_ID,
         genesis_time=1_700_000_000,
-        validators=ValidatorSet([Validator(address=Address(b"\x0f" * 20))]),
+        validators=ValidatorSet((Validator(address=Address(b"\x0f" * 20)),)),
         balances={Address(bytes.fromhex(SENDER.address[2:])): 10**24},
     )
     for address in (BUSY, STEADY, RARE, ABSENT):

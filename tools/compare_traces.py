@@ -65,7 +65,7 @@ def geth_on(geth: Path, folder: Path) -> Iterator[str]:
     subprocess.run([geth, *data, "import", folder / "chain.rlp"], check=True, capture_output=True)
     port, engine_port = free_ports(2)
     command = [
-        geth,
+        str(geth),
         *data,
         "--nodiscover",
         "--maxpeers",
@@ -109,7 +109,7 @@ def ask(url: str, method: str, params: list[Any]) -> str:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
     request = urllib.request.Request(url, body, {"content-type": "application/json"})  # noqa: S310 - a URL of ours
     with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310 - the same
-        text = answer.read().decode().strip()
+        text: str = answer.read().decode().strip()
     frame = '{"jsonrpc":"2.0","id":1,'
     assert text.startswith(frame), text[:100]
     return text.removeprefix(frame).removesuffix("}")
