@@ -56,7 +56,9 @@ def test_every_method_stands_what_fits_its_schema_and_what_almost_does(
 
 
 def test_the_node_describes_what_the_committed_document_does(surface: Surface) -> None:
-    assert {each.name for each in surface.methods} == {each.name for each in COMMITTED.methods}
+    # `testing_` is there only where a configuration names it.
+    everywhere = {each.name for each in COMMITTED.methods if not each.name.startswith("testing_")}
+    assert {each.name for each in surface.methods} == everywhere
 
 
 COMMITTED = read_document(json.loads(DOCUMENT.read_text()), ("0x0", "0x" + "11" * 20, "0x" + "22" * 32))

@@ -161,6 +161,9 @@ class WebSocket:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # A thread that reads would keep a socket that is only closed.
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
         self.connection.close()
 
     def frame(
