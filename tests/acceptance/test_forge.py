@@ -82,7 +82,7 @@ def test_a_script_is_broadcast(forge: Project, key: str, network: RunningNetwork
 
     told = json.loads((forge.path / "broadcast/Deploy.s.sol/1337/run-latest.json").read_text())
     assert [receipt["status"] for receipt in told["receipts"]] == ["0x1"] * 4
-    counter, token = (entry["value"] for entry in told["returns"].values())
+    counter, token = (told["returns"][name]["value"] for name in ("counter", "token"))
     assert forge.run("cast", "call", counter, "doubled()(uint256)") == "42"
     assert forge.run("cast", "call", token, "balanceOf(address)(uint256)", counter).split()[0] == str(
         5 * 10**18
