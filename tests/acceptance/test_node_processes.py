@@ -65,6 +65,13 @@ def test_blocks_stop_without_a_fork_when_two_of_four_are_killed_and_resume_when_
 ) -> None:
     endpoints = [node.rpc for node in four_nodes]
     survivors, dead = four_nodes[:2], four_nodes[2:]
+    # A new key that came after block 1 listens for two heights, and goes through no rounds before it signs.
+    for node in survivors:
+        wait_until(
+            lambda node=node: node.rpc.call("ibft_getConsensusState")["signs"],
+            within_s=30.0,
+            what=f"{node.rpc.url} signs",
+        )
 
     def resume_s() -> float:
         at_kill = max(node.height() or 0 for node in endpoints)
