@@ -171,18 +171,18 @@ fn tree() -> String {
     .concat()
 }
 
+/// A call of a precompile with so many bytes of what lies in the memory.
+fn precompile(number: u8, size: u64, gas: u64) -> String {
+    let target = Address::with_last_byte(number);
+    calling("STATICCALL", target, None, (0, size), gas)
+}
+
 fn precompiles() -> String {
     let mut code = "0x1 0x0 MSTORE 0x1 0x20 MSTORE 0x1 0x40 MSTORE ".to_owned();
     for number in 1..=0x11_u8 {
         for size in [0_u64, 1, 96, 160, 192] {
             let gas = if size == 160 { 20 } else { 40_000 };
-            code += &calling(
-                "STATICCALL",
-                Address::with_last_byte(number),
-                None,
-                (0, size),
-                gas,
-            );
+            code += &precompile(number, size, gas);
         }
     }
     code += "0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff 0x40 MSTORE ";
@@ -199,23 +199,11 @@ fn precompiles() -> String {
         (15, 384),
         (16, 64),
     ] {
-        code += &calling(
-            "STATICCALL",
-            Address::with_last_byte(number),
-            None,
-            (0, size),
-            90_000,
-        );
+        code += &precompile(number, size, 90_000);
     }
     // Long operands of MODEXP, then elements that are small and no points.
     code += "0x401 0x0 MSTORE 0x1 0x20 MSTORE 0x1 0x40 MSTORE ";
-    code += &calling(
-        "STATICCALL",
-        Address::with_last_byte(5),
-        None,
-        (0, 192),
-        90_000,
-    );
+    code += &precompile(5, 192, 90_000);
     code += "0x0 0x0 MSTORE 0x1 0x20 MSTORE 0x0 0x40 MSTORE 0x1 0x60 MSTORE ";
     for (number, size) in [
         (6, 128),
@@ -227,13 +215,7 @@ fn precompiles() -> String {
         (15, 384),
         (16, 64),
     ] {
-        code += &calling(
-            "STATICCALL",
-            Address::with_last_byte(number),
-            None,
-            (0, size),
-            90_000,
-        );
+        code += &precompile(number, size, 90_000);
     }
     code += &calling(
         "CALL",

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.acceptance.processes import slowness
+from tests.acceptance.processes import slowness, wait_until
 from tests.integration.hostile import wire
 from tests.integration.hostile.bar import holding
+from tests.integration.hostile.gauges import gauge
 from tests.integration.hostile.logs import write_logs
 from tests.integration.hostile.target import LOGGER
 
@@ -105,7 +106,11 @@ def test_row_10_code_without_an_end_runs_out_of_gas_or_time_and_others_are_serve
                     assert reply.code in (None, -32000), (desc, method, reply.body[:200])
     with holding(target, record=record_property, heavy_too=False) as bar, ThreadPoolExecutor(16) as pool:
         running = [pool.submit(wire.ask, target.port, "eth_call", call_of(LOOP)) for _ in range(16)]
-        time.sleep(0.05)
+        wait_until(
+            lambda: gauge(target, "metanode_rpc_in_flight") >= 2,
+            within_s=CALL_S_MAX,
+            what="loops run on both threads for costly calls",
+        )
         begun = time.monotonic()
         good = wire.ask(target.port, "eth_call", [{"to": SOMEWHERE}])
         assert good.code is None, good.body[:200]

@@ -8,12 +8,11 @@ import threading
 import zlib
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from tests.acceptance.processes import slowness, wait_until
 from tests.integration.hostile import wire
 from tests.integration.hostile.bar import holding
+from tests.integration.hostile.gauges import gauge
 from tests.integration.hostile.logs import send_logs
 from tests.integration.hostile.target import CONNECTIONS_MAX, LOGS_OF_A_TRANSACTION
 
@@ -25,13 +24,6 @@ pytestmark = pytest.mark.timeout(180)
 MIB = 1 << 20
 SUBSCRIPTIONS_MAX = 32
 SMALL_BUFFER_BYTES = 4_096
-
-
-def gauge(target: Target, name: str) -> float:
-    """The sum of a family's series on the metrics page."""
-    text = httpx.get(f"http://127.0.0.1:{target.metrics_port}/metrics").text
-    families = {family.name: family for family in text_string_to_metric_families(text)}
-    return sum(sample.value for sample in families[name].samples)
 
 
 def wait_none_open(target: Target) -> None:

@@ -28,8 +28,9 @@ def test_a_slot_that_is_due_at_once_is_told_like_any_other(loop_factory, late_s)
         left = timers.left_ms()
         assert left["slot"] in {None, 0}
         assert left["round"] is None
-        await asyncio.sleep(0.01)
-        assert BlockTimeout(height=Height(1)) in fed
+        async with asyncio.timeout(10):
+            while BlockTimeout(height=Height(1)) not in fed:
+                await asyncio.sleep(0)
         timers.start_round(StartRoundTimer(**PLACE, after_ms=0))
         assert timers.left_ms()["round"] in {None, 0}
         timers.extend_round(ExtendRoundTimer(**PLACE, after_ms=60_000))
