@@ -1,0 +1,181 @@
+"""Tells browsers what is new: server-sent events, rendered once and sent to all as the same bytes.
+
+Each topic has one producer. A client that reads slower than it is told gets no longer queue: what waits for it is dropped, and it is told to load
+its page again (`resync`). Clients over the cap are answered 503, and their pages ask every five seconds instead. All of it lives on one event
+loop: the hub's state changes without await between reading and acting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from starlette.responses import StreamingResponse
+
+from metanode.errors import InvalidInput
+from sdk.testnet.services.web.problems import Problem, problem_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+CLIENTS_MAX: Final = 2_000
+"""Twice what we promise to serve; a socket and some kilobytes each."""
+QUEUE_EVENTS_MAX: Final = 16
+"""Half a minute of blocks; who is behind further is told to start anew."""
+REPLAY_EVENTS_MAX: Final = 64
+"""Events that a client that was away for a moment still gets, two minutes of blocks."""
+HEARTBEAT_S: Final = 15.0
+"""A comment this often keeps proxies from closing the stream, and finds clients that are gone."""
+RETRY_MS: Final = 3_000
+TOPICS_MAX: Final = 8
+"""Topics that one client asks for."""
+HEADERS: Final = {
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+}
+
+
+@dataclass(slots=True, eq=False)
+class _Client:
+    topics: frozenset[str]
+    queue: deque[bytes] = field(default_factory=deque)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    is_behind: bool = False
+
+
+class LiveHub:
+    """The open streams of one site. Owned by the event loop that serves it."""
+
+    def __init__(
+        self,
+        topics: Iterable[str],
+        *,
+        clients_max: int = CLIENTS_MAX,
+        queue_events_max: int = QUEUE_EVENTS_MAX,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
+        self._topics = frozenset(topics)
+        self._clients: set[_Client] = set()
+        self._clients_max = clients_max
+        self._queue_events_max = queue_events_max
+        self._heartbeat_s = heartbeat_s
+        self._life = secrets.token_hex(4)
+        self._sequence = 0
+        self._recent: deque[tuple[int, str, bytes]] = deque(maxlen=REPLAY_EVENTS_MAX)
+        self._is_closed = False
+
+    @property
+    def client_count(self) -> int:
+        """How many streams are open."""
+        return len(self._clients)
+
+    def watched(self, topic: str) -> bool:
+        """Tell whether anybody listens to a topic: what nobody sees need not be rendered."""
+        return any(topic in client.topics for client in self._clients)
+
+    def publish(self, topic: str, data: Any) -> None:
+        """Send a JSON value to everybody who listens to a topic; the browser gets it as an event of the topic's name."""
+        assert topic in self._topics, topic
+        self._sequence += 1
+        event = _event(topic, orjson.dumps(data), f"{self._life}-{self._sequence}")
+        self._recent.append((self._sequence, topic, event))
+        for client in self._clients:
+            if topic in client.topics:
+                self._put(client, event)
+
+    def close(self) -> None:
+        """End all streams, and take no new ones: browsers come back to the next process."""
+        self._is_closed = True
+        for client in self._clients:
+            client.wake.set()
+
+    async def serve(self, request: Request) -> Response:
+        """Answer `GET /live?topics=a,b`; raises InvalidInput for a topic that is not there."""
+        asked = request.query_params.get("topics", "")
+        topics = frozenset(asked.split(",")[:TOPICS_MAX]) if asked else frozenset()
+        if not topics or topics - self._topics:
+            raise InvalidInput(
+                f"topics: expected some of {', '.join(sorted(self._topics))}; found {asked!r:.100}"
+            )
+        if self._is_closed or len(self._clients) >= self._clients_max:
+            full = Problem(
+                status=503,
+                title="Too many viewers",
+                detail=f"{self._clients_max} live views are open, which is the limit; the page goes on by asking every few seconds",
+                code="too_many_viewers",
+                retry_after_s=5,
+            )
+            return problem_json(request, full)
+        client = _Client(topics)
+        self._catch_up(client, request.headers.get("last-event-id", ""))
+        # Counted from here on, not from the first byte: many may come at once.
+        self._clients.add(client)
+        return _LiveResponse(self._stream(client), forget=lambda: self._clients.discard(client))
+
+    async def _stream(self, client: _Client) -> AsyncIterator[bytes]:
+        yield f"retry: {RETRY_MS}\n\n".encode()
+        while not self._is_closed:
+            if client.is_behind:
+                client.is_behind = False
+                client.queue.clear()
+                yield self._resync()
+            while client.queue:
+                yield client.queue.popleft()
+            client.wake.clear()
+            try:
+                async with asyncio.timeout(self._heartbeat_s):
+                    await client.wake.wait()
+            except TimeoutError:
+                yield b": still here\n\n"
+
+    def _catch_up(self, client: _Client, last_event_id: str) -> None:
+        """Queue what a client that comes back has missed, or tell it to start anew."""
+        if not last_event_id:
+            return
+        life, _, number = last_event_id.partition("-")
+        if life != self._life or not number.isdecimal() or len(number) > 18:
+            client.is_behind = True
+            return
+        seen = int(number)
+        if self._recent and seen + 1 < self._recent[0][0]:
+            client.is_behind = True
+            return
+        for sequence, topic, event in self._recent:
+            if sequence > seen and topic in client.topics:
+                self._put(client, event)
+
+    def _put(self, client: _Client, event: bytes) -> None:
+        if len(client.queue) >= self._queue_events_max:
+            client.is_behind = True
+        else:
+            client.queue.append(event)
+        client.wake.set()
+
+    def _resync(self) -> bytes:
+        return _event("resync", b"{}", f"{self._life}-{self._sequence}")
+
+
+class _LiveResponse(StreamingResponse):
+    """A stream that forgets its client however it ends, also when it never began."""
+
+    def __init__(self, content: AsyncIterator[bytes], *, forget: Any) -> None:
+        super().__init__(content, media_type="text/event-stream", headers=HEADERS)
+        self._forget = forget
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._forget()
+
+
+def _event(name: str, data: bytes, event_id: str) -> bytes:
+    # JSON of orjson has no line breaks, so one data line holds it.
+    return b"event: " + name.encode() + b"\nid: " + event_id.encode() + b"\ndata: " + data + b"\n\n"

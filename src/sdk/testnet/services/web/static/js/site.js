@@ -1,0 +1,52 @@
+// What every page gets: copy buttons, times that go on, the search key, the colour switch, equal addresses shown together, live parts.
+import { startCopying } from "./copy.js";
+import { startTimes } from "./times.js";
+import { startHighlighting } from "./highlight.js";
+import { startLive } from "./live.js";
+
+startCopying();
+startTimes();
+startHighlighting();
+startSearchKey();
+startThemeSwitch();
+if (document.querySelector("[data-live]")) startLive();
+
+function startSearchKey() {
+  const field = document.getElementById("q");
+  if (!field) return;
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    event.preventDefault();
+    field.focus();
+    field.select();
+  });
+}
+
+function startThemeSwitch() {
+  const button = document.querySelector("[data-theme-switch]");
+  if (!button) return;
+  const words = { system: "as the system", light: "light", dark: "dark" };
+  const order = ["system", "light", "dark"];
+  const root = document.documentElement;
+  const show = () => {
+    const now = root.dataset.theme ?? "system";
+    button.setAttribute("aria-label", `Colours: ${words[now]}`);
+    button.title = `Colours: ${words[now]}`;
+  };
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const next = order[(order.indexOf(root.dataset.theme ?? "system") + 1) % order.length];
+    if (next === "system") delete root.dataset.theme;
+    else root.dataset.theme = next;
+    try {
+      if (next === "system") localStorage.removeItem("theme");
+      else localStorage.setItem("theme", next);
+    } catch {
+      // Without storage it holds for this page.
+    }
+    show();
+    document.dispatchEvent(new CustomEvent("themechange"));
+  });
+  show();
+}
