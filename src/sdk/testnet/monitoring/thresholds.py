@@ -1,0 +1,79 @@
+"""From when on something is told, by the time between blocks: the same numbers for the monitor and for Prometheus. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from metanode.errors import InvalidInput
+from sdk.testnet.diagnosis.diagnose import CLOCK_ERROR_MS, CLOCK_WARNING_MS
+
+HALTED_S_MIN: Final = 30.0
+LATE_S_MIN: Final = 10.0
+SILENT_S: Final = 30.0
+"""A validator that has said nothing for that long is worth a message; the verdict counts it out earlier."""
+ROUND_RISING: Final = 2
+ROUND_HIGH: Final = 3
+ROUNDS_LATE_SHARE: Final = 0.1
+"""Share of blocks that needed more than their first round."""
+ROUND_SKEW: Final = 2
+BEHIND_WARNING: Final = 5
+BEHIND_CRITICAL: Final = 50
+MISSED_MIN: Final = 3
+MISSED_SHARE: Final = 0.2
+CLOCK_WARNING_S: Final = CLOCK_WARNING_MS / 1000
+CLOCK_CRITICAL_S: Final = CLOCK_ERROR_MS / 1000
+"""The doctor's: from here a validator loses its own turns."""
+LOOP_LAG_WARNING_S: Final = 0.5
+LOOP_LAG_CRITICAL_S: Final = 2.0
+DISK_WARNING_BYTES: Final = 5 * 1024**3
+DISK_CRITICAL_BYTES: Final = 1024**3
+"""A node ends when its engine can't write; a gigabyte is hours for a small network, and minutes for one under load."""
+TRANSACTION_STUCK_S: Final = 60.0
+RPC_ERRORS_WARNING: Final = 0.02
+RPC_ERRORS_CRITICAL: Final = 0.1
+RPC_SLOW_S: Final = 1.0
+RESTARTS_MAX: Final = 3
+SEALS_WINDOW: Final = 50
+"""Blocks without one seal of a validator that speaks."""
+MILESTONE_BLOCKS: Final = 100_000
+MILESTONE_TRANSACTIONS: Final = 100_000
+MILESTONE_ADDRESSES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """The numbers that depend on the time between blocks."""
+
+    block_time_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.block_time_s <= 3600:
+            raise InvalidInput(
+                f"block_time_s: found {self.block_time_s!r}; expected seconds over 0, at most 3600"
+            )
+
+    @property
+    def halted_s(self) -> float:
+        """Without a block for longer the chain is called halted."""
+        return max(HALTED_S_MIN, 10 * self.block_time_s)
+
+    @property
+    def late_s(self) -> float:
+        """Without a block for longer the chain is late."""
+        return max(LATE_S_MIN, 5 * self.block_time_s)
+
+    @property
+    def slow_s(self) -> float:
+        """An interval that too many blocks must not take."""
+        return 1.5 * self.block_time_s
+
+    @property
+    def very_slow_s(self) -> float:
+        """The same, and somebody should be woken."""
+        return 3 * self.block_time_s
+
+    @property
+    def execution_slow_s(self) -> float:
+        """Half the time between blocks: what is left of it is for votes."""
+        return self.block_time_s / 2

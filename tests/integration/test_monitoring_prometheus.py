@@ -1,0 +1,142 @@
+"""The rendered rules and dashboards on a real Prometheus that scrapes real nodes, while one of them dies and comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from eth_account import Account
+from tests.acceptance.processes import wait_until
+from tests.integration.prometheus_process import RunningPrometheus, prometheus
+from websockets.sync.client import connect
+
+from metanode.cli.calls import call
+from metanode.errors import InvalidInput
+from sdk.testnet import Testnet
+from sdk.testnet.monitoring.rendering import alert_rules, grafana_dashboards, prometheus_config
+from sdk.testnet.monitoring.rendering.dashboards import dashboards
+from sdk.testnet.monitoring.rendering.panels import ANNOTATIONS
+from sdk.testnet.monitoring.rendering.rules import RECORDED, rules
+from sdk.testnet.monitoring.thresholds import Thresholds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("prometheus") is None, reason="no Prometheus: apt-get install prometheus"),
+]
+
+LIMITS = Thresholds(block_time_s=1)
+INTERVAL = "20s"
+"""What a person chooses in Grafana; the test looks at a short life."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A network and the Prometheus that scrapes it."""
+
+    network: Testnet
+    prometheus: RunningPrometheus
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    folder: Path = tmp_path_factory.mktemp("prometheus")
+    with Testnet(validators=4, block_time_s=1, in_memory=True) as network:
+        plan = network.directory.load_plan()
+        config = prometheus_config(plan, scrape_interval_s=1)
+        with prometheus(folder, config=config, rules=alert_rules(block_time_s=1)) as running:
+            wait_until(lambda: running.targets_up() == 4, within_s=30, what="all nodes are scraped")
+            yield Watched(network, running)
+
+
+def asked(expression: str, network: Testnet) -> str:
+    """An expression with the variables of a dashboard as a person has them."""
+    name = network.directory.load_plan().spec.network_name
+    return expression.replace("$network", name).replace("$node", ".*").replace("$interval", INTERVAL)
+
+
+def use(network: Testnet, socket: Any) -> None:
+    """Do what makes series move: transactions, errors, a batch, a subscription."""
+    url, sender = network.rpc_url, Account.from_key(network.accounts[0].private_key)
+    nonce = int(call(url, "eth_getTransactionCount", sender.address, "pending"), 16)
+    fields = {
+        "chainId": network.chain_id, "nonce": nonce, "to": "0x" + "11" * 20, "value": 1, "gas": 21_000,
+        "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9,
+    }  # fmt: skip
+    raw = "0x" + sender.sign_transaction(fields).raw_transaction.hex().removeprefix("0x")
+    call(url, "eth_sendRawTransaction", raw)
+    with pytest.raises(InvalidInput):
+        call(url, "eth_invented")
+    request = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
+    httpx.post(url, json=[request] * 3)
+    with contextlib.suppress(TimeoutError):
+        socket.send(json.dumps(request))
+        socket.recv(10)
+
+
+def all_sign(network: Testnet) -> bool:
+    """Whether one can be spared: a validator that has just started signs two heights later."""
+    return all(call(node.rpc_url, "ibft_getConsensusState")["signs"] for node in network.nodes)
+
+
+def test_every_panel_has_an_answer_and_every_rule_is_understood(watched: Watched) -> None:
+    """A validator dies and comes back meanwhile, so that there are missed turns, round changes and lost connections to see."""
+    network, running = watched.network, watched.prometheus
+    wanted = {
+        (dashboard.title, panel.title, query.expression): asked(query.expression, network)
+        for dashboard in dashboards(LIMITS)
+        for panel in dashboard.panels
+        for query in panel.queries
+    }
+    unanswered = dict(wanted)
+    wait_until(lambda: all_sign(network), within_s=30, what="all validators sign")
+    with connect(network.rpc_url.replace("http:", "ws:")) as socket:
+
+        def are_answered() -> bool:
+            use(network, socket)
+            for where, expression in list(unanswered.items()):
+                if running.values(expression):
+                    del unanswered[where]
+            return all("missed" in expression for expression in unanswered.values())
+
+        def missing() -> str:
+            return "an answer for\n" + "\n".join(f"{where}" for where in unanswered)
+
+        wait_until(are_answered, within_s=60, what=missing)
+        network.node(3).kill()
+        wait_until(lambda: are_answered() and not unanswered, within_s=60, what=missing)
+    wait_until(lambda: ("NodeDown", "warning") in running.firing(), within_s=60, what="the dead node is told")
+    assert {("ChainHalted", "critical"), ("QuorumLost", "critical")} & running.firing() == set()
+    network.node(3).start()
+    wait_until(lambda: ("NodeDown", "warning") not in running.firing(), within_s=30, what="all is well again")
+
+    assert len(wanted) > 60
+    for rule in rules(LIMITS):
+        running.query(rule.expression)
+    for name in RECORDED:
+        assert running.values(name), name
+    for _, expression, _, _ in ANNOTATIONS:
+        running.query(asked(expression, network))
+
+
+def test_the_variables_of_the_dashboards_have_values(watched: Watched) -> None:
+    name = watched.network.directory.load_plan().spec.network_name
+    found = {
+        (sample["metric"]["network"], sample["metric"]["node"])
+        for sample in watched.prometheus.query("metanode_build_info")
+    }
+
+    assert found >= {(name, node.name) for node in watched.network.nodes[:3]}
+    for text in grafana_dashboards().values():
+        assert {variable["name"] for variable in json.loads(text)["templating"]["list"]} == {
+            "datasource", "network", "node", "interval",
+        }  # fmt: skip
