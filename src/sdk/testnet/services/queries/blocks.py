@@ -1,0 +1,232 @@
+"""Blocks, and the rewards that they paid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, select
+
+from sdk.testnet.services.queries.paging import FIRST, Page, Slice, bounded, number_of, page_of
+from sdk.testnet.services.queries.parties import Party, account_id, known_party, party, party_columns
+from sdk.testnet.services.store.meanings import Traces
+from sdk.testnet.services.store.tables import (
+    accounts,
+    blocks,
+    withdrawals,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRow:
+    """One finalized block."""
+
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    consensus_hash: bytes | None
+    """Hash of the consensus header; None where the node does not tell it, as all of consensus below."""
+    timestamp: int
+    """Seconds since 1970."""
+    proposer: Party | None
+    fee_recipient: Party
+    proposal_round: int | None
+    """Round in which the block was made."""
+    round: int | None
+    """Round in which it was decided."""
+    validators_count: int
+    seals_count: int
+    seals_invalid: int
+    is_canonical: bool
+    """Whether the next block has fixed seals and round; until then they are one node's record."""
+    gas_used: int
+    gas_limit: int
+    base_fee_wei: int
+    fees_wei: int
+    """What the senders paid, base fee included."""
+    transaction_count: int
+    failed_count: int
+    log_count: int
+    transfer_count: int
+    internal_count: int
+    withdrawal_count: int
+    size_bytes: int
+    traces: Traces
+    extra_data: bytes
+    state_root: bytes
+
+    @property
+    def burnt_wei(self) -> int:
+        """The base fees, which nobody gets."""
+        return self.base_fee_wei * self.gas_used
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawalRow:
+    """A reward that a block paid."""
+
+    number: int
+    index: int
+    account: Party
+    validator_index: int
+    amount_gwei: int
+
+
+_COLUMNS = tuple(column for column in blocks.c if column.name not in {"proposer_id", "fee_recipient_id"})
+_KINDS = (int,)
+
+
+def latest_block(connection: Connection) -> BlockRow | None:
+    """Return the newest indexed block; None of an empty index."""
+    found = list_blocks(connection, Slice(limit=1)).items
+    return found[0] if found else None
+
+
+def get_block(connection: Connection, number: int) -> BlockRow | None:
+    """Return a block by its number."""
+    return _one(connection, select(blocks).where(blocks.c.number == number))
+
+
+def find_block(connection: Connection, block_hash: bytes) -> BlockRow | None:
+    """Return a block by its hash, or by the hash of its consensus header."""
+    return _one(connection, select(blocks).where(blocks.c.hash == block_hash)) or _one(
+        connection, select(blocks).where(blocks.c.consensus_hash == block_hash)
+    )
+
+
+def list_blocks(
+    connection: Connection,
+    which: Slice = FIRST,
+    *,
+    proposer: bytes | None = None,
+    late_only: bool = False,
+    with_transactions: bool = False,
+) -> Page[BlockRow]:
+    """Return blocks; of one proposer, or only those that were decided after round 0, or only those that are not empty."""
+    chosen = select(blocks)
+    if proposer is not None:
+        found = account_id(connection, proposer)
+        if found is None:
+            return Page(items=(), next_cursor=None)
+        chosen = chosen.where(blocks.c.proposer_id == found)
+    if late_only:
+        chosen = chosen.where(blocks.c.round > 0)
+    if with_transactions:
+        chosen = chosen.where(blocks.c.transaction_count > 0)
+    statement = _with_parties(bounded(chosen, (blocks.c.number,), _KINDS, which), which)
+    return page_of(connection, statement, which, _block, lambda row: (row.number,))
+
+
+def recent_blocks(connection: Connection, count: int) -> tuple[BlockRow, ...]:
+    """Return the newest blocks, oldest first: for a strip."""
+    return tuple(reversed(list_blocks(connection, Slice(limit=count)).items))
+
+
+def block_at(connection: Connection, timestamp: int, *, before: bool = True) -> BlockRow | None:
+    """Return the last block at or before a time, or the first at or after it."""
+    chosen = select(blocks)
+    if before:
+        chosen = chosen.where(blocks.c.timestamp <= timestamp).order_by(
+            blocks.c.timestamp.desc(), blocks.c.number.desc()
+        )
+    else:
+        chosen = chosen.where(blocks.c.timestamp >= timestamp).order_by(blocks.c.timestamp, blocks.c.number)
+    return _one(connection, chosen.limit(1))
+
+
+def block_withdrawals(connection: Connection, number: int) -> tuple[WithdrawalRow, ...]:
+    """Return the rewards that a block paid."""
+    who = accounts.alias()
+    statement = (
+        select(withdrawals, *party_columns(who))
+        .join(who, who.c.id == withdrawals.c.account_id)
+        .where(withdrawals.c.number == number)
+        .order_by(withdrawals.c.idx)
+    )
+    return tuple(_withdrawal(row) for row in connection.execute(statement))
+
+
+def account_withdrawals(connection: Connection, address: bytes, which: Slice = FIRST) -> Page[WithdrawalRow]:
+    """Return the rewards that an account got."""
+    found = account_id(connection, address)
+    if found is None:
+        return Page(items=(), next_cursor=None)
+    key = (withdrawals.c.number, withdrawals.c.idx)
+    chosen = bounded(
+        select(withdrawals).where(withdrawals.c.account_id == found), key, (int, int), which
+    ).subquery()
+    who = accounts.alias()
+    order = [chosen.c.number, chosen.c.idx]
+    statement = (
+        select(chosen, *party_columns(who))
+        .join(who, who.c.id == chosen.c.account_id)
+        .order_by(*(column.desc() if which.newest_first else column for column in order))
+    )
+    return page_of(connection, statement, which, _withdrawal, lambda row: (row.number, row.idx))
+
+
+def _one(connection: Connection, chosen: Select[Any]) -> BlockRow | None:
+    row = connection.execute(_with_parties(chosen, FIRST)).first()
+    return None if row is None else _block(row)
+
+
+def _with_parties(chosen: Select[Any], which: Slice) -> Select[Any]:
+    inner = chosen.subquery()
+    proposer, recipient = accounts.alias(), accounts.alias()
+    return (
+        select(
+            *(inner.c[column.name] for column in _COLUMNS),
+            *party_columns(proposer),
+            *party_columns(recipient),
+        )
+        .select_from(inner)
+        .outerjoin(proposer, proposer.c.id == inner.c.proposer_id)
+        .join(recipient, recipient.c.id == inner.c.fee_recipient_id)
+        .order_by(inner.c.number.desc() if which.newest_first else inner.c.number)
+    )
+
+
+def _block(row: Any) -> BlockRow:
+    count = len(_COLUMNS)
+    return BlockRow(
+        number=row.number,
+        hash=bytes(row.hash),
+        parent_hash=bytes(row.parent_hash),
+        consensus_hash=None if row.consensus_hash is None else bytes(row.consensus_hash),
+        timestamp=row.timestamp,
+        proposer=party(row, count),
+        fee_recipient=known_party(row, count + 3),
+        proposal_round=row.proposal_round,
+        round=row.round,
+        validators_count=row.validators_count,
+        seals_count=row.seals_count,
+        seals_invalid=row.seals_invalid,
+        is_canonical=bool(row.is_canonical),
+        gas_used=row.gas_used,
+        gas_limit=row.gas_limit,
+        base_fee_wei=number_of(row.base_fee),
+        fees_wei=number_of(row.fees),
+        transaction_count=row.transaction_count,
+        failed_count=row.failed_count,
+        log_count=row.log_count,
+        transfer_count=row.transfer_count,
+        internal_count=row.internal_count,
+        withdrawal_count=row.withdrawal_count,
+        size_bytes=row.size,
+        traces=Traces(row.traces),
+        extra_data=bytes(row.extra_data),
+        state_root=bytes(row.state_root),
+    )
+
+
+def _withdrawal(row: Any) -> WithdrawalRow:
+    return WithdrawalRow(
+        number=row.number,
+        index=row.idx,
+        account=known_party(row, len(withdrawals.c)),
+        validator_index=row.validator_index,
+        amount_gwei=row.amount_gwei,
+    )

@@ -1,0 +1,142 @@
+"""Totals and series of the whole chain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from sqlalchemy import select
+
+from metanode.errors import InvalidInput
+from sdk.testnet.services.queries.paging import number_of
+from sdk.testnet.services.store.meanings import Counter
+from sdk.testnet.services.store.tables import counters, index_state, stats_daily, stats_hourly
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+POINTS_MAX: Final = 1_000
+"""Of one series: more do not fit on a screen."""
+INTERVALS: Final = {"hour": stats_hourly, "day": stats_daily}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexStatus:
+    """Which chain this is an index of, and how far."""
+
+    chain_id: int
+    genesis_hash: bytes
+    number: int
+    """Newest indexed block."""
+    hash: bytes
+    indexed_at: int
+    """When it was indexed, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Counts over the whole chain."""
+
+    transactions: int
+    failed_transactions: int
+    accounts: int
+    contracts: int
+    verified_contracts: int
+    tokens: int
+    transfers: int
+    internal_calls: int
+    logs: int
+    late_blocks: int
+    """Decided after round 0."""
+    invalid_seals: int
+    untraced_blocks: int
+    """Blocks that ran code and could not be traced: their internal calls are missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatisticsRow:
+    """Sums over the blocks of an hour or a day of UTC."""
+
+    start: int
+    """Seconds since 1970."""
+    block_count: int
+    transaction_count: int
+    failed_count: int
+    transfer_count: int
+    contract_count: int
+    new_account_count: int
+    active_account_count: int
+    """Distinct senders."""
+    gas_used: int
+    gas_limit: int
+    fees_wei: int
+    base_fee_mean_wei: int
+    block_seconds: int
+    """Sum of the times from block to block."""
+    late_blocks: int
+    round_sum: int
+
+    @property
+    def block_time_s(self) -> float | None:
+        """Mean time from block to block."""
+        return self.block_seconds / self.block_count if self.block_count else None
+
+
+def index_status(connection: Connection) -> IndexStatus | None:
+    """Return how far the index is; None before its first block."""
+    row = connection.execute(select(index_state)).first()
+    if row is None:
+        return None
+    return IndexStatus(
+        chain_id=row.chain_id,
+        genesis_hash=bytes(row.genesis_hash),
+        number=row.number,
+        hash=bytes(row.hash),
+        indexed_at=row.indexed_at,
+    )
+
+
+def totals(connection: Connection) -> Totals:
+    """Return the maintained counters."""
+    found = {row.name: row.value for row in connection.execute(select(counters))}
+    return Totals(**{counter.value: found.get(counter.value, 0) for counter in Counter})
+
+
+def series(
+    connection: Connection, interval: Literal["hour", "day"], first: int, last: int
+) -> tuple[StatisticsRow, ...]:
+    """Return the hours or days that begin between two times (seconds since 1970, ends included), oldest first.
+
+    Raises:
+        InvalidInput: for another interval, and for over 1,000 points.
+    """
+    table = INTERVALS.get(interval)
+    if table is None:
+        raise InvalidInput(f"interval: found {interval!r}; expected hour or day")
+    step = 3600 if interval == "hour" else 86_400
+    if (last - first) // step >= POINTS_MAX:
+        raise InvalidInput(f"from, to: at most {POINTS_MAX} points; ask for less, or for days")
+    rows = connection.execute(
+        select(table).where(table.c.start.between(first, last)).order_by(table.c.start).limit(POINTS_MAX)
+    )
+    return tuple(_statistics(row) for row in rows)
+
+
+def _statistics(row: Any) -> StatisticsRow:
+    return StatisticsRow(
+        start=row.start,
+        block_count=row.block_count,
+        transaction_count=row.transaction_count,
+        failed_count=row.failed_count,
+        transfer_count=row.transfer_count,
+        contract_count=row.contract_count,
+        new_account_count=row.new_account_count,
+        active_account_count=row.active_account_count,
+        gas_used=row.gas_used,
+        gas_limit=row.gas_limit,
+        fees_wei=number_of(row.fees),
+        base_fee_mean_wei=number_of(row.base_fee_sum) // max(1, row.block_count),
+        block_seconds=row.block_seconds,
+        late_blocks=row.late_blocks,
+        round_sum=row.round_sum,
+    )

@@ -1,0 +1,13 @@
+"""The index as a database: SQLite by default, PostgreSQL by URL; the tables (`tables`), what their numbers mean (`meanings`), and `Store`."""
+
+from sdk.testnet.services.store.meanings import (
+    CallKind,
+    Counter,
+    Direction,
+    SignatureKind,
+    TokenKind,
+    Traces,
+)
+from sdk.testnet.services.store.store import Store
+
+__all__ = ["CallKind", "Counter", "Direction", "SignatureKind", "Store", "TokenKind", "Traces"]

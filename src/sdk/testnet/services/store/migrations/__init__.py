@@ -1,0 +1,1 @@
+"""Alembic's migrations of the index, shipped in the wheel."""

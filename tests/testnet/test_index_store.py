@@ -1,0 +1,110 @@
+"""The index's database: its schema, what refuses to open, and cursors."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import inspect, text
+from tests.testnet.index_database import DATABASES, index_database
+
+from metanode.errors import InvalidInput, StorageFailed
+from sdk.testnet.services.queries.paging import Slice, format_cursor, parse_cursor
+from sdk.testnet.services.store import Store
+from sdk.testnet.services.store.tables import metadata
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FIRST_INDEX = {
+    "sqlite": "alembic.ddl.impl.DefaultImpl.create_index",
+    "postgresql": "alembic.ddl.postgresql.PostgresqlImpl.create_index",
+}
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_migrations_make_exactly_the_tables_that_the_code_uses(kind: str, tmp_path: Path) -> None:
+    with index_database(kind, tmp_path) as url:
+        Store(url).close()
+        store = Store(url)  # a second time there is nothing left to do
+        with store.change() as connection:
+            context = MigrationContext.configure(connection, opts={"version_table": "index_schema"})
+            differences = compare_metadata(context, metadata)
+        store.close()
+
+    assert differences == []
+
+
+def test_a_schema_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/index.db"
+    store = Store(url)
+    with store.change() as connection:
+        connection.execute(text("UPDATE index_schema SET version_num = '9999'"))
+    store.close()
+
+    with pytest.raises(InvalidInput, match=r"schema 9999.*use the version that made it"):
+        Store(url)
+
+
+@pytest.mark.parametrize("url", ["mysql://x@y/z", "nonsense", ""])
+def test_another_kind_of_database_is_refused(url: str) -> None:
+    with pytest.raises(InvalidInput, match="database_url"):
+        Store(url)
+
+
+def test_a_server_that_is_not_there_is_a_failed_storage(tmp_path: Path) -> None:
+    with pytest.raises(StorageFailed, match="the index's database"):
+        Store(f"postgresql://index@/index?host={tmp_path}")
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_a_failed_migration_leaves_nothing_behind(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("in the middle")
+
+    with index_database(kind, tmp_path) as url:
+        with monkeypatch.context() as patch:
+            # Some tables are there when the first index is made.
+            patch.setattr(FIRST_INDEX[kind], fail)
+            with pytest.raises(RuntimeError, match="in the middle"):
+                Store(url)
+        store = Store(url)
+        with store.look() as connection:
+            assert "blocks" in inspect(connection).get_table_names()
+        store.close()
+
+
+def test_a_reader_can_change_nothing(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/index.db")
+    with pytest.raises(StorageFailed), store.look() as connection:
+        connection.execute(text("DELETE FROM blocks"))
+    store.close()
+
+
+@given(st.lists(st.one_of(st.integers(0, 2**63 - 1), st.binary(max_size=32)), min_size=1, max_size=4))
+def test_a_cursor_says_what_it_was_made_of(parts: list[int | bytes]) -> None:
+    cursor = format_cursor(parts)
+
+    assert parse_cursor(cursor, [type(part) for part in parts]) == tuple(parts)
+
+
+@given(st.text(max_size=30))
+def test_what_is_no_cursor_is_refused_and_never_anything_else(text: str) -> None:
+    parts: tuple[int | bytes, ...] = ()
+    with suppress(InvalidInput):
+        parts = parse_cursor(text, (int, int))
+
+    assert not parts or format_cursor(parts) == text
+
+
+@pytest.mark.parametrize("change", [{"limit": 0}, {"limit": 10_001}, {"skip": -1}, {"skip": 10_001}])
+def test_a_page_has_bounds(change: dict[str, int]) -> None:
+    with pytest.raises(InvalidInput):
+        Slice(**change)
