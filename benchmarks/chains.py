@@ -29,6 +29,8 @@ from sdk.testnet.transfers import signed_transfer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from prometheus_client.samples import Sample
+
     from metanode.cli.transfers import Sender
 
 GETH_VERSION = "v1.17.8"
@@ -105,11 +107,23 @@ class Chain:
         """The sum of one of our metrics over nodes and labels; 0 for other chains."""
         return sum(
             sample.value
-            for url in self.metrics_urls
-            for family in text_string_to_metric_families(httpx.get(url, timeout=30.0).text)
-            for sample in family.samples
+            for sample in self._samples()
             if sample.name == name and labels.items() <= sample.labels.items()
         )
+
+    def counted_above(self, name: str, bound: str) -> float:
+        """How many observations of a histogram were above one of its bounds, over all nodes, each of which is asked once."""
+        signs = {f"{name}_count": 1, f"{name}_bucket": -1}
+        return sum(
+            signs[sample.name] * sample.value
+            for sample in self._samples()
+            if sample.name in signs and sample.labels.get("le", bound) == bound
+        )
+
+    def _samples(self) -> Iterator[Sample]:
+        for url in self.metrics_urls:
+            for family in text_string_to_metric_families(httpx.get(url, timeout=30.0).text):
+                yield from family.samples
 
     def read(self, method: str, params: list[Any], *, seconds: int = 8) -> wrk.Load:
         """Ask the same from 64 connections.

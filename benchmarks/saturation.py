@@ -59,10 +59,9 @@ _COUNTERS = ((_LATE_BLOCKS, "0"), (_LATE_TURNS, ""), (_REFUSED, ""))
 
 def _totals(chain: Chain) -> dict[str, float]:
     """The counters of all four nodes together."""
-    rounds, lag = "metanode_consensus_commit_round", "metanode_event_loop_lag_seconds"
     return {
-        _LATE_BLOCKS: chain.counted(f"{rounds}_count") - chain.counted(f"{rounds}_bucket", le="0.0"),
-        _LATE_TURNS: chain.counted(f"{lag}_count") - chain.counted(f"{lag}_bucket", le="0.05"),
+        _LATE_BLOCKS: chain.counted_above("metanode_consensus_commit_round", "0.0"),
+        _LATE_TURNS: chain.counted_above("metanode_event_loop_lag_seconds", "0.05"),
         _REFUSED: chain.counted("metanode_rpc_requests_total", result="limited"),
     }
 

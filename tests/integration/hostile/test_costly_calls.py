@@ -131,8 +131,10 @@ def test_row_10_answers_of_megabytes_are_bounded_in_sum(target: Target, record_p
             reply = wire.post(target.port, batch)
             assert len(reply.body) <= 11 * 2**20, f"a batch is answered with {len(reply.body) / 1e6:.0f} MB"
             answers = reply.json()
-            # Too large together, or no room for them where answers wait for their readers.
-            assert {answer["error"]["code"] for answer in answers[1:]} <= {-32003, -32005}
+            # Too large together, or no room for them where answers wait for their readers. Two are computed at once, so the one that is
+            # given need not be the first.
+            codes = [answer.get("error", {}).get("code") for answer in answers]
+            assert len([code for code in codes if code not in {-32003, -32005}]) <= 1, codes
             bar.saw([answer.get("error", {}).get("message") for answer in answers])
 
 
