@@ -1,13 +1,14 @@
-//! What each remote address uses: connections, filters, requests a second.
+//! What each remote address uses: connections, filters, requests a second, costly calls and room for large answers.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use alloy_primitives::map::HashMap;
 use parking_lot::Mutex;
 
+use crate::budget::Budget;
 use crate::config::Limits;
 
 /// Addresses remembered before the idle ones are forgotten.
@@ -20,7 +21,19 @@ pub(crate) struct Address {
     pub(crate) exempt: bool,
     pub(crate) connections: AtomicU32,
     pub(crate) filters: Arc<AtomicU32>,
+    share: Share,
     bucket: Mutex<Bucket>,
+}
+
+/// What a caller gets of what all callers share.
+#[derive(Debug, Clone)]
+pub(crate) struct Share {
+    /// Who takes turns with the other callers.
+    pub(crate) caller: u64,
+    /// Its costly calls that may wait at once.
+    pub(crate) heavy_queued_max: usize,
+    /// Where its large answers find room.
+    pub(crate) answers: Arc<Budget>,
 }
 
 #[derive(Debug)]
@@ -51,12 +64,52 @@ impl Address {
 }
 
 /// The addresses that are connected or were lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Addresses {
     known: Mutex<HashMap<IpAddr, Arc<Address>>>,
+    callers: AtomicU64,
+    /// Room for the large answers of all.
+    answers: Arc<Budget>,
 }
 
 impl Addresses {
+    pub(crate) fn new(answers: Arc<Budget>) -> Self {
+        Self {
+            known: Mutex::default(),
+            callers: AtomicU64::new(0),
+            answers,
+        }
+    }
+
+    /// What a connection of `address` gets. Behind an exempt address are many users, so each of its connections has its turns.
+    pub(crate) fn share_of(&self, address: &Address) -> Share {
+        let mut share = address.share.clone();
+        if address.exempt {
+            share.caller = self.next_caller();
+        }
+        share
+    }
+
+    fn next_caller(&self) -> u64 {
+        self.callers.fetch_add(1, Relaxed)
+    }
+
+    fn new_share(&self, exempt: bool, limits: &Limits) -> Share {
+        let caller = self.next_caller();
+        if exempt {
+            return Share {
+                caller,
+                heavy_queued_max: limits.heavy_queued_max,
+                answers: Arc::clone(&self.answers),
+            };
+        }
+        Share {
+            caller,
+            heavy_queued_max: limits.heavy_queued_per_address_max,
+            answers: Budget::share(&self.answers, limits.responses_held_per_address_bytes_max),
+        }
+    }
+
     /// Counts a new connection; `None` if the address has too many.
     pub(crate) fn connect(&self, peer: IpAddr, limits: &Limits) -> Option<Arc<Address>> {
         let mut known = self.known.lock();
@@ -69,8 +122,10 @@ impl Addresses {
             let tokens = limits
                 .requests_per_address_per_second
                 .map_or(0.0, |rate| 2.0 * f64::from(rate));
+            let exempt = is_exempt(peer, limits);
             Arc::new(Address {
-                exempt: is_exempt(peer, limits),
+                exempt,
+                share: self.new_share(exempt, limits),
                 connections: AtomicU32::new(0),
                 filters: Arc::default(),
                 bucket: Mutex::new(Bucket {
@@ -139,7 +194,7 @@ mod tests {
             (["10.1.1.1", "10.1.1.1"], true),
         ] {
             assert_eq!(
-                connect_all(&Addresses::default(), &peers, &limits),
+                connect_all(&Addresses::new(Budget::new(0)), &peers, &limits),
                 [true, second],
                 "{peers:?}"
             );
@@ -152,7 +207,7 @@ mod tests {
             requests_per_address_per_second: Some(5),
             ..Limits::default()
         };
-        let address = Addresses::default()
+        let address = Addresses::new(Budget::new(0))
             .connect("192.0.2.1".parse().unwrap(), &limits)
             .unwrap();
         let now = Instant::now();
@@ -164,5 +219,31 @@ mod tests {
         assert_eq!(allowed(now, 20), 10);
         assert_eq!(allowed(now + Duration::from_secs(1), 20), 5);
         assert_eq!(allowed(now + Duration::from_secs(100), 20), 10);
+    }
+
+    #[test]
+    fn an_address_has_one_share_and_an_exempt_one_a_turn_for_each_connection() {
+        let limits = Limits {
+            heavy_queued_per_address_max: 3,
+            responses_held_per_address_bytes_max: 6,
+            ..Limits::default()
+        };
+        let addresses = Addresses::new(Budget::new(10));
+        let share = |peer: &str| {
+            let address = addresses.connect(peer.parse().unwrap(), &limits).unwrap();
+            addresses.share_of(&address)
+        };
+        let (one, again, other) = (share("192.0.2.1"), share("192.0.2.1"), share("192.0.2.2"));
+        assert_eq!(one.caller, again.caller);
+        assert_ne!(one.caller, other.caller);
+        assert_eq!(one.heavy_queued_max, 3);
+        let held = one.answers.take(5).unwrap();
+        assert!(again.answers.take(2).is_none());
+        assert!(other.answers.take(5).is_some());
+        let (local, second) = (share("127.0.0.1"), share("127.0.0.1"));
+        assert_ne!(local.caller, second.caller);
+        assert_eq!(local.heavy_queued_max, limits.heavy_queued_max);
+        drop(held);
+        assert!(local.answers.take(10).is_some());
     }
 }

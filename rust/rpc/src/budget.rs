@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Bytes that may be held at once.
+///
+/// A share of another budget takes from both.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: AtomicUsize,
+    whole: Option<Arc<Budget>>,
 }
 
 /// Bytes taken from a budget, until it is dropped.
@@ -20,18 +23,48 @@ impl Budget {
     pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
         Arc::new(Self {
             left: AtomicUsize::new(bytes_max),
+            whole: None,
+        })
+    }
+
+    /// A part of `whole` that never takes more than so many bytes of it.
+    pub(crate) fn share(whole: &Arc<Self>, bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            left: AtomicUsize::new(bytes_max),
+            whole: Some(Arc::clone(whole)),
         })
     }
 
     /// Takes so many bytes; `None` when fewer are left.
     pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
-        let taken = self
-            .left
-            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes));
-        taken.ok().map(|_| Permit {
+        self.subtract(bytes).then(|| Permit {
             budget: Arc::clone(self),
             bytes,
         })
+    }
+
+    fn subtract(&self, bytes: usize) -> bool {
+        let taken = self
+            .left
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes));
+        if taken.is_err() {
+            return false;
+        }
+        let is_taken = self
+            .whole
+            .as_ref()
+            .is_none_or(|whole| whole.subtract(bytes));
+        if !is_taken {
+            self.left.fetch_add(bytes, Relaxed);
+        }
+        is_taken
+    }
+
+    fn add(&self, bytes: usize) {
+        self.left.fetch_add(bytes, Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.add(bytes);
+        }
     }
 }
 
@@ -43,7 +76,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.budget.left.fetch_add(self.bytes, Relaxed);
+        self.budget.add(self.bytes);
     }
 }
 
@@ -63,5 +96,19 @@ mod tests {
         assert!(budget.take(8).is_none());
         drop((rest, budget.take(7).unwrap()));
         assert!(budget.take(10).is_some());
+    }
+
+    #[test]
+    fn a_share_takes_of_the_whole_and_leaves_the_rest_to_others() {
+        let whole = Budget::new(10);
+        let (one, other) = (Budget::share(&whole, 6), Budget::share(&whole, 6));
+        let first = one.take(6).unwrap();
+        assert!(one.take(1).is_none(), "its share is used up");
+        assert!(other.take(5).is_none(), "the whole has four left");
+        let second = other.take(4).unwrap();
+        drop(first);
+        assert!(other.take(3).is_none(), "what was not given was not taken");
+        drop((other.take(2).unwrap(), second));
+        assert!(whole.take(10).is_some());
     }
 }

@@ -111,6 +111,9 @@ pub struct Limits {
     /// Large responses (over 64 KiB) that are made and not yet taken by their callers, all together: what callers who do not
     /// read can make the node keep. Two of the largest, and some.
     pub responses_held_bytes_max: usize,
+    /// What of them one address may hold, so that others find room: one of the largest, and some. Not for loopback and
+    /// trusted proxies.
+    pub responses_held_per_address_bytes_max: usize,
     /// Requests in one batch.
     pub batch_items_max: usize,
     /// From the first byte of a request's head to its last.
@@ -142,8 +145,10 @@ pub struct Limits {
     /// Memory of all log filters and subscriptions with large criteria (over 4 KiB of JSON), at twice their JSON: two
     /// dozen of the largest that make sense.
     pub filter_criteria_bytes_max: usize,
-    /// Heavy calls that wait for a thread.
+    /// Heavy calls that wait for a thread. Callers take turns, address by address.
     pub heavy_queued_max: usize,
+    /// Heavy calls of one address that wait: a WebSocket's requests in flight. Not for loopback and trusted proxies.
+    pub heavy_queued_per_address_max: usize,
     /// How long a caller waits for a heavy call. The engine stops it after 5 s by itself.
     pub heavy_timeout: Duration,
     /// Writing calls that wait to be gathered.
@@ -165,6 +170,7 @@ impl Default for Limits {
             body_bytes_max: 1 << 20,
             response_bytes_max: 10 << 20,
             responses_held_bytes_max: 24 << 20,
+            responses_held_per_address_bytes_max: 12 << 20,
             batch_items_max: 100,
             head_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(10),
@@ -181,6 +187,7 @@ impl Default for Limits {
             filter_criteria_max: 1_000,
             filter_criteria_bytes_max: 16 << 20,
             heavy_queued_max: 256,
+            heavy_queued_per_address_max: 64,
             heavy_timeout: Duration::from_secs(30),
             writes_queued_max: 4_096,
             outside_timeout: Duration::from_secs(10),

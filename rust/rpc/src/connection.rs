@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::access::{AllowList, namespace, namespaces};
 use crate::activity::{Activity, Watched};
-use crate::address::{Address, Addresses};
+use crate::address::{Address, Addresses, Share};
 use crate::config::{Limits, ListenerConfig, ListenerKind};
 use crate::error::StartError;
 use crate::ids::Identifiers;
@@ -107,6 +107,7 @@ pub(crate) struct Connection {
     pub(crate) listener: Arc<Listener>,
     pub(crate) peer: IpAddr,
     pub(crate) address: Arc<Address>,
+    pub(crate) share: Share,
     pub(crate) activity: Arc<Activity>,
     _place: OwnedSemaphorePermit,
 }
@@ -148,6 +149,7 @@ fn admit(
         shared: Arc::clone(shared),
         listener: Arc::clone(listener),
         peer,
+        share: shared.addresses.share_of(&address),
         address,
         activity: Activity::new(),
         _place: place,

@@ -1,6 +1,6 @@
 //! Where calls run that must not hold up the threads that read requests.
 //!
-//! Heavy calls share a fixed number of threads, which is also how many run at once. Writing calls of all
+//! Heavy calls share a fixed number of threads, which is also how many run at once; their callers take turns. Writing calls of all
 //! connections are gathered by one thread and handed over together, so that the engine can work on them in parallel.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,11 +11,13 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
+use crate::address::Share;
 use crate::budget::Budget;
-use crate::error::RpcError;
+use crate::error::{LIMIT_EXCEEDED, RpcError};
 use crate::methods::{Answer, IsAbandoned, Methods};
 use crate::priority::give_way;
 use crate::response::Made;
+use crate::turns::{Full, Turns};
 
 /// Calls that are handed to the engine together at most: enough to keep its recovery threads busy, and a few
 /// milliseconds of work.
@@ -27,9 +29,15 @@ struct Job {
     reply: oneshot::Sender<Made>,
 }
 
+struct HeavyJob {
+    job: Job,
+    /// Where its answer finds room.
+    answers: Arc<Budget>,
+}
+
 /// The queues to the threads. The threads end when this is dropped.
 pub(crate) struct Lanes {
-    heavy: Sender<Job>,
+    heavy: Arc<Turns<HeavyJob>>,
     writes: Sender<Job>,
 }
 
@@ -39,15 +47,13 @@ impl Lanes {
         heavy_threads: usize,
         heavy_queued_max: usize,
         writes_queued_max: usize,
-        answers: &Arc<Budget>,
     ) -> std::io::Result<Self> {
-        let (heavy, heavy_jobs) = bounded(heavy_queued_max);
+        let heavy = Arc::new(Turns::new(heavy_queued_max));
         for number in 0..heavy_threads.max(1) {
-            let (methods, jobs, answers) =
-                (Arc::clone(methods), heavy_jobs.clone(), Arc::clone(answers));
+            let (methods, jobs) = (Arc::clone(methods), Arc::clone(&heavy));
             thread::Builder::new()
                 .name(format!("rpc-heavy-{number}"))
-                .spawn(move || run_heavy(&*methods, &jobs, &answers))?;
+                .spawn(move || run_heavy(&*methods, &jobs))?;
         }
         let (writes, write_jobs) = bounded(writes_queued_max);
         let methods = Arc::clone(methods);
@@ -57,13 +63,31 @@ impl Lanes {
         Ok(Self { heavy, writes })
     }
 
-    /// Queues a heavy call; refuses it when too many wait.
+    /// Queues a heavy call; refuses it when too many wait, of this caller or of all.
     pub(crate) fn heavy(
         &self,
         method: &Arc<str>,
         params: Option<&RawValue>,
+        share: &Share,
     ) -> Result<oneshot::Receiver<Made>, RpcError> {
-        push(&self.heavy, method, params)
+        let (job, answer) = Job::new(method, params);
+        let answers = Arc::clone(&share.answers);
+        let queued = self.heavy.push(
+            share.caller,
+            share.heavy_queued_max,
+            HeavyJob { job, answers },
+        );
+        match queued {
+            Ok(()) => Ok(answer),
+            Err(Full::Queue) => Err(RpcError::busy()),
+            Err(Full::Share) => Err(RpcError::new(
+                LIMIT_EXCEEDED,
+                format!(
+                    "{} costly requests of this address are waiting: send no more before they are answered",
+                    share.heavy_queued_max
+                ),
+            )),
+        }
     }
 
     /// Queues a writing call; refuses it when too many wait.
@@ -72,31 +96,36 @@ impl Lanes {
         method: &Arc<str>,
         params: Option<&RawValue>,
     ) -> Result<oneshot::Receiver<Made>, RpcError> {
-        push(&self.writes, method, params)
+        let (job, answer) = Job::new(method, params);
+        match self.writes.try_send(job) {
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_)) => Err(RpcError::busy()),
+            Err(TrySendError::Disconnected(_)) => Err(RpcError::internal()),
+        }
     }
 }
 
-fn push(
-    lane: &Sender<Job>,
-    method: &Arc<str>,
-    params: Option<&RawValue>,
-) -> Result<oneshot::Receiver<Made>, RpcError> {
-    let (reply, answer) = oneshot::channel();
-    let job = Job {
-        method: Arc::clone(method),
-        params: params.map(ToOwned::to_owned),
-        reply,
-    };
-    match lane.try_send(job) {
-        Ok(()) => Ok(answer),
-        Err(TrySendError::Full(_)) => Err(RpcError::busy()),
-        Err(TrySendError::Disconnected(_)) => Err(RpcError::internal()),
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        self.heavy.close();
     }
 }
 
-fn run_heavy(methods: &dyn Methods, jobs: &Receiver<Job>, answers: &Arc<Budget>) {
+impl Job {
+    fn new(method: &Arc<str>, params: Option<&RawValue>) -> (Self, oneshot::Receiver<Made>) {
+        let (reply, answer) = oneshot::channel();
+        let job = Self {
+            method: Arc::clone(method),
+            params: params.map(ToOwned::to_owned),
+            reply,
+        };
+        (job, answer)
+    }
+}
+
+fn run_heavy(methods: &dyn Methods, jobs: &Turns<HeavyJob>) {
     give_way();
-    for job in jobs {
+    while let Some(HeavyJob { job, answers }) = jobs.pop() {
         if !job.reply.is_closed() {
             let reply = Arc::new(job.reply);
             let waited_for = Arc::clone(&reply);
@@ -107,7 +136,7 @@ fn run_heavy(methods: &dyn Methods, jobs: &Receiver<Job>, answers: &Arc<Budget>)
             .unwrap_or_else(|_| Err(RpcError::internal()));
             // Whoever watched the caller is done with it; were it not so, the caller would read an internal error.
             if let Some(reply) = Arc::into_inner(reply) {
-                let _ = reply.send(Made::new(answer, answers));
+                let _ = reply.send(Made::new(answer, &answers));
             }
         }
     }

@@ -33,6 +33,7 @@ mod server;
 mod session;
 mod statistics;
 mod subscriptions;
+mod turns;
 mod websocket;
 
 pub use config::{Limits, ListenerConfig, ListenerKind, Network, ServerConfig};

@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::access::is_offered;
-use crate::budget::Budget;
 use crate::config::ListenerKind;
 use crate::connection::Connection;
 use crate::criteria::{CriteriaLimits, Topic, parse_criteria};
@@ -80,8 +79,6 @@ pub(crate) struct Router {
     outside: Arc<dyn Outside>,
     lanes: Lanes,
     limits: RouterLimits,
-    /// Where large responses find room until their callers have taken them.
-    responses: Arc<Budget>,
     pub(crate) facts: Facts,
     pub(crate) filters: Filters,
     pub(crate) senders: Senders,
@@ -130,7 +127,6 @@ impl Router {
         outside: Arc<dyn Outside>,
         lanes: Lanes,
         limits: RouterLimits,
-        responses: Arc<Budget>,
         facts: Facts,
         filters: Filters,
     ) -> Self {
@@ -165,7 +161,6 @@ impl Router {
             outside,
             lanes,
             limits,
-            responses,
             facts,
             filters,
             senders: Senders::default(),
@@ -330,7 +325,7 @@ impl Router {
             made = Made::free(Err(RpcError::response_too_large()));
         }
         if let Some(id) = id
-            && let Err(refused) = out.append(id, &mut made, &self.responses)
+            && let Err(refused) = out.append(id, &mut made, &caller.connection.share.answers)
         {
             self.counters.shed.fetch_add(1, Relaxed);
             failure = Some(Failure::Limited);
@@ -388,7 +383,10 @@ impl Router {
             Answerer::Methods(Cost::Heavy) if self.facts.shedding.load(Relaxed) => {
                 Err(RpcError::busy())
             }
-            Answerer::Methods(Cost::Heavy) => self.lanes.heavy(&route.name, params),
+            Answerer::Methods(Cost::Heavy) => {
+                let share = &caller.connection.share;
+                self.lanes.heavy(&route.name, params, share)
+            }
             Answerer::Methods(Cost::Write) => self.lanes.write(&route.name, params),
             Answerer::Outside => {
                 let (reply, answer) = oneshot::channel();

@@ -230,7 +230,6 @@ fn share(
         config.heavy_threads,
         limits.heavy_queued_max,
         limits.writes_queued_max,
-        &responses,
     )
     .map_err(StartError::Threads)?;
     let facts = Facts {
@@ -263,14 +262,13 @@ fn share(
             outside,
             lanes,
             router_limits,
-            responses,
             facts,
             filters,
         )),
         limits,
         subscriptions: Arc::default(),
         identifiers: Arc::new(Identifiers::new()),
-        addresses: Addresses::default(),
+        addresses: Addresses::new(responses),
         stopping,
     }))
 }

@@ -303,6 +303,99 @@ fn one_address_has_its_share_of_connections_and_requests() {
     );
 }
 
+/// One caller with many costly calls waits for itself: the next caller's turn comes after one of them, and the share ends.
+#[test]
+fn an_address_with_many_costly_calls_does_not_hold_up_others() {
+    const WAITING_MAX: usize = 6;
+    let Some(own) = own_address() else {
+        return; // A machine without a network has loopback only, which no limit holds for.
+    };
+    let limits = Limits {
+        heavy_queued_per_address_max: WAITING_MAX,
+        ..Limits::default()
+    };
+    let listeners = vec![ListenerConfig::new(SocketAddr::new(own, 0)), loopback()];
+    let server = start(listeners, limits);
+    let (greedy, modest) = (server.addresses()[0], server.addresses()[1]);
+    let ask = |address: SocketAddr, milliseconds: u64| {
+        thread::spawn(move || {
+            let answer = call(address, "eth_slow", &json!([milliseconds]));
+            (answer, Instant::now())
+        })
+    };
+    // One runs, and the share waits behind it.
+    let first = ask(greedy, 300);
+    wait_until("it runs", || server.statistics().in_flight == 1);
+    let waiting: Vec<_> = (0..WAITING_MAX).map(|_| ask(greedy, 300)).collect();
+    wait_until("they wait", || {
+        server.statistics().in_flight == 1 + WAITING_MAX as i64
+    });
+    let refused = loop {
+        let answer = call(greedy, "eth_slow", &json!([0]));
+        if !answer["error"].is_null() {
+            break answer;
+        }
+    };
+    assert_eq!(
+        error_of(&refused),
+        (
+            -32005,
+            "6 costly requests of this address are waiting: send no more before they are answered"
+        )
+    );
+    assert_eq!(
+        call(greedy, "eth_echo", &json!([1]))["result"],
+        json!([1]),
+        "what costs little is answered"
+    );
+    let (answer, answered) = ask(modest, 0).join().unwrap();
+    assert_eq!(answer["result"], json!(true));
+    let mut later = 0;
+    for caller in waiting {
+        let (answer, at) = caller.join().unwrap();
+        assert_eq!(answer["result"], json!(true));
+        later += usize::from(at > answered);
+    }
+    assert!(
+        later >= WAITING_MAX - 2,
+        "{later} of {WAITING_MAX} came later"
+    );
+    first.join().unwrap();
+}
+
+/// Answers that an address does not read take its own share of the room for answers.
+#[test]
+fn an_address_that_does_not_read_leaves_room_for_the_answers_of_others() {
+    const ANSWER_BYTES: usize = 4 << 20;
+    let Some(own) = own_address() else {
+        return;
+    };
+    let limits = Limits {
+        responses_held_bytes_max: 3 * ANSWER_BYTES,
+        responses_held_per_address_bytes_max: 2 * ANSWER_BYTES - 1,
+        ..Limits::default()
+    };
+    let listeners = vec![ListenerConfig::new(SocketAddr::new(own, 0)), loopback()];
+    let server = start(listeners, limits);
+    let (greedy, modest) = (server.addresses()[0], server.addresses()[1]);
+    let body = request("eth_large", &json!([ANSWER_BYTES])).to_string();
+    let mut silent = connect(greedy);
+    silent.write_all(&post_bytes("", body.as_bytes())).unwrap();
+    // Its beginning is there, so the rest is held.
+    silent.read_exact(&mut [0; 12]).unwrap();
+    let refused = post(greedy, &body).json();
+    assert_eq!(
+        error_of(&refused),
+        (-32005, "server is busy, try again later")
+    );
+    let other = post(modest, &body).json();
+    assert_eq!(other["result"].as_str().map(str::len), Some(ANSWER_BYTES));
+    drop(silent);
+    wait_until("it comes back", || {
+        post(greedy, &body).json()["error"].is_null()
+    });
+}
+
 #[test]
 fn stopping_finishes_open_requests_and_frees_the_port() {
     let (server, address) = start_one(Limits::default());
