@@ -1,10 +1,11 @@
-//! Logs found in a block as it is kept: receipts are walked over, and only what matches is decoded.
+//! Logs found in a block: of one as it is kept the receipts are walked over, and only what matches is decoded.
 
 use alloy_primitives::{Address, B256, Log as PlainLog, LogData, keccak256};
 use alloy_rlp::{Decodable, Header as RlpHeader};
 use alloy_rpc_types_eth::Log;
 
-use crate::{EngineError, Result};
+use super::objects;
+use crate::{EngineError, Result, store::StoredBlock};
 
 /// The block that the logs belong to.
 #[derive(Debug, Clone, Copy)]
@@ -12,6 +13,23 @@ pub(super) struct Place {
     pub(super) number: u64,
     pub(super) hash: B256,
     pub(super) timestamp: u64,
+}
+
+/// Append the logs of a decoded block that `wanted` takes, in order.
+pub(super) fn collect(
+    stored: &StoredBlock,
+    wanted: impl Fn(&Address, &[B256]) -> bool,
+    found: &mut Vec<Log>,
+) {
+    let mut log_index = 0;
+    for (index, receipt) in stored.receipts.iter().enumerate() {
+        for log in receipt.logs() {
+            if wanted(&log.address, log.topics()) {
+                found.push(objects::log(&stored.block, index, log_index, log.clone()));
+            }
+            log_index += 1;
+        }
+    }
 }
 
 /// Append the logs of a block that `wanted` takes, in order.

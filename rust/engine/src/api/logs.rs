@@ -1,9 +1,6 @@
-//! `eth_getLogs`: a search through blocks, by their bloom first.
-
-use std::time::Instant;
+//! `eth_getLogs`: what is asked for, and what matches it.
 
 use alloy_primitives::{Address, B256, Bloom, keccak256};
-use alloy_rpc_types_eth::Log;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -11,11 +8,9 @@ use super::{
     Answer, Api, RpcError,
     block_id::{BlockId, BlockNumber},
     json,
-    log_scan::{Place, scan},
-    objects,
+    log_search::Search,
     params::{Argument, HashField, Params, object, parse_fixed},
 };
-use crate::store::{SearchedBlock, StoredBlock};
 
 /// A log has at most four topics.
 const TOPICS_MAX: usize = 4;
@@ -23,11 +18,7 @@ const TOPICS_MAX: usize = 4;
 impl Api {
     pub(super) fn get_logs(&self, params: &Params<'_>) -> Answer {
         let filter = params.required::<LogFilter>(0)?;
-        json(&self.search_logs(&filter)?)
-    }
-
-    fn search_logs(&self, filter: &LogFilter) -> Result<Vec<Log>, RpcError> {
-        self.check_criteria(filter)?;
+        self.check_criteria(&filter)?;
         let (from, to) = match filter.range {
             LogRange::Block(hash) => {
                 let number = self.find_number(BlockId::Hash(hash))?;
@@ -36,46 +27,7 @@ impl Api {
             }
             LogRange::Between(from, to) => self.log_range(from, to)?,
         };
-        let deadline = Instant::now() + self.limits.scan_timeout;
-        let matcher = Matcher::new(filter);
-        let store = self.engine.store();
-        let mut found = Vec::new();
-        for number in from..=to {
-            if Instant::now() > deadline {
-                return Err(RpcError::timed_out(format!(
-                    "log search stopped at block {number} after {} s: ask for fewer blocks",
-                    self.limits.scan_timeout.as_secs()
-                )));
-            }
-            let Some(header) = store.header(number)? else {
-                break;
-            };
-            if !matcher.may_match(&header.0.logs_bloom) {
-                continue;
-            }
-            match store.searched_block(number)? {
-                Some(SearchedBlock::Decoded(stored)) => matcher.collect(&stored, &mut found),
-                Some(SearchedBlock::Encoded { body, receipts }) => {
-                    let place = Place {
-                        number,
-                        hash: header.1,
-                        timestamp: header.0.timestamp,
-                    };
-                    let wanted =
-                        |address: &Address, topics: &[B256]| matcher.matches(address, topics);
-                    scan(&body, &receipts, place, wanted, &mut found)?;
-                }
-                None => {}
-            }
-            if found.len() > self.limits.logs_max {
-                // The words by which indexers know that they have to halve their range.
-                return Err(RpcError::limit_exceeded(format!(
-                    "query returned more than {} results: ask for fewer blocks than {from} to {to}",
-                    self.limits.logs_max
-                )));
-            }
-        }
-        Ok(found)
+        json(&Search::new(self, Matcher::new(&filter), from..to + 1).run()?)
     }
 
     fn check_criteria(&self, filter: &LogFilter) -> Result<(), RpcError> {
@@ -219,7 +171,7 @@ fn read_topics(value: &Value) -> Result<Vec<B256>, String> {
 }
 
 /// A filter made ready: bloom positions hashed once, criteria sorted for look-up.
-struct Matcher {
+pub(super) struct Matcher {
     addresses: Criterion<Address>,
     topics: Vec<Criterion<B256>>,
 }
@@ -273,12 +225,17 @@ impl Matcher {
         }
     }
 
-    fn may_match(&self, bloom: &Bloom) -> bool {
+    /// The accepted addresses, each once; none means any.
+    pub(super) fn addresses(&self) -> &[Address] {
+        &self.addresses.sorted
+    }
+
+    pub(super) fn may_match(&self, bloom: &Bloom) -> bool {
         self.addresses.may_match(bloom) && self.topics.iter().all(|topic| topic.may_match(bloom))
     }
 
     /// A log with fewer topics than the filter has positions does not match, even where the position takes any.
-    fn matches(&self, address: &Address, topics: &[B256]) -> bool {
+    pub(super) fn matches(&self, address: &Address, topics: &[B256]) -> bool {
         topics.len() >= self.topics.len()
             && self.addresses.matches(address)
             && self
@@ -286,18 +243,6 @@ impl Matcher {
                 .iter()
                 .zip(topics)
                 .all(|(criterion, topic)| criterion.matches(topic))
-    }
-
-    fn collect(&self, stored: &StoredBlock, found: &mut Vec<Log>) {
-        let mut log_index = 0;
-        for (index, receipt) in stored.receipts.iter().enumerate() {
-            for log in receipt.logs() {
-                if self.matches(&log.address, log.topics()) {
-                    found.push(objects::log(&stored.block, index, log_index, log.clone()));
-                }
-                log_index += 1;
-            }
-        }
     }
 }
 

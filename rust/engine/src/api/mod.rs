@@ -18,6 +18,7 @@ mod fees;
 mod forks;
 mod limits;
 mod log_scan;
+mod log_search;
 mod logs;
 mod methods;
 mod objects;

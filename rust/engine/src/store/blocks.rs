@@ -1,10 +1,10 @@
 //! Blocks, their hashes and their transactions: where each stands in the log, and the recent ones decoded.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use alloy_consensus::{Header, ReceiptEnvelope, TxEnvelope};
 use alloy_eips::{eip4895::Withdrawals, eip7685::Requests};
-use alloy_primitives::{B256, Bytes, keccak256};
+use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable};
 use parking_lot::RwLock;
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
@@ -15,6 +15,7 @@ use super::{
     keys,
     kv::{Batch, Kv},
     log::{BlockLog, Location, Record},
+    log_rows::{KeptRows, LogRow},
 };
 use crate::{Block, EngineError, Result};
 
@@ -23,6 +24,7 @@ const CACHED_HEADERS: usize = 4_096;
 
 pub(crate) struct Blocks {
     pub(crate) log: BlockLog,
+    pub(crate) rows: KeptRows,
     kv: Arc<dyn Kv>,
     unflushed: RwLock<Unflushed>,
     headers: Cache<u64, Arc<(Header, B256)>>,
@@ -61,6 +63,7 @@ impl Blocks {
             .map_err(|error| EngineError::InvalidInput(format!("block cache: {error}")))?;
         Ok(Self {
             log,
+            rows: KeptRows::default(),
             kv,
             unflushed: RwLock::default(),
             headers: Cache::new(CACHED_HEADERS),
@@ -96,6 +99,9 @@ impl Blocks {
             for (index, hash) in (0u32..).zip(&delta.transactions) {
                 let place = [&number[..], &index.to_be_bytes()].concat();
                 batch.put(keys::transaction(hash), place);
+            }
+            for (address, row) in delta.logs.iter() {
+                batch.put(keys::log_row(address, delta.number), row.clone());
             }
         }
     }
@@ -187,6 +193,27 @@ impl Blocks {
             body: record.rest,
             receipts: record.receipts,
         }))
+    }
+
+    /// The first rows of an address, `most` of them, of blocks from `from` on and before `to`.
+    pub(crate) fn log_rows(
+        &self,
+        address: &Address,
+        blocks: Range<u64>,
+        most: usize,
+    ) -> Result<Vec<LogRow>> {
+        let (from, to) = (
+            keys::log_row(address, blocks.start),
+            keys::log_row(address, blocks.end),
+        );
+        let mut rows = Vec::new();
+        self.kv.range(&from, &to, &mut |key, row| {
+            let number = key.last_chunk::<8>().copied().map(u64::from_be_bytes);
+            let number = number.ok_or_else(|| damaged("a row of logs"))?;
+            rows.push(LogRow::new(number, row.to_vec()));
+            Ok(rows.len() < most)
+        })?;
+        Ok(rows)
     }
 
     pub(crate) fn rlp(&self, number: u64) -> Result<Option<(Bytes, Requests)>> {

@@ -13,6 +13,7 @@ use super::{
     delta::{Change, Delta},
     keys::SlotKey,
     log::Location,
+    log_rows::LogRows,
 };
 use crate::{EngineError, ExecutedBlock, Result, state::AccountChange, trie::StateTrie};
 
@@ -95,6 +96,7 @@ impl Inner {
             hash: block.hash,
             location,
             transactions: block.transactions.iter().map(|tx| *tx.tx_hash()).collect(),
+            logs: LogRows::of(block, &executed.receipts),
             accounts,
             slots,
             trie: Arc::clone(executed.trie.update()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use alloy_primitives::{B256, U256};
 
-use super::{keys::SlotKey, log::Location};
+use super::{keys::SlotKey, log::Location, log_rows::LogRows};
 use crate::{
     EngineError, Result,
     state::{AccountRecord, take},
@@ -26,6 +26,7 @@ pub(crate) struct Delta {
     pub(crate) hash: B256,
     pub(crate) location: Location,
     pub(crate) transactions: Vec<B256>,
+    pub(crate) logs: LogRows,
     pub(crate) accounts: Vec<Change<B256, Option<AccountRecord>>>,
     /// Sorted by account.
     pub(crate) slots: Vec<Change<SlotKey, U256>>,
@@ -50,6 +51,7 @@ impl Delta {
         let bytes = changes * (CHANGE + NODES_OF_A_CHANGE)
             + self.transactions.len() * TRANSACTION
             + codes
+            + self.logs.weight()
             + 2_000;
         bytes as u64
     }

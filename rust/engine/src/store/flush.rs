@@ -114,6 +114,12 @@ impl Inner {
                 drop_history(number, &ChangedKeys::decode(&changed)?, &mut batch);
             }
         }
+        // A store of an older version has rows from its first flush by this one on.
+        let rows_from = self.blocks.rows.first().unwrap_or(deltas[0].number);
+        batch.put(
+            keys::META_LOG_ROWS.to_vec(),
+            rows_from.to_be_bytes().to_vec(),
+        );
         let root = published.trie.root_record();
         batch.put(keys::META_TRIE_ROOT.to_vec(), root);
         batch.put(keys::META_OLDEST.to_vec(), oldest.to_be_bytes().to_vec());
@@ -122,6 +128,7 @@ impl Inner {
         self.kv.write(batch)?;
 
         self.flat.flush_ended(head.number);
+        self.blocks.rows.keep(rows_from, head.number);
         self.blocks.flushed(&deltas);
         let mut writer = self.writer.lock();
         let mut fresh_codes = self.fresh_codes.write();

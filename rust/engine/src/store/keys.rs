@@ -13,12 +13,13 @@
 //! | `n` number | where the block stands in the log |
 //! | `h` block hash | number |
 //! | `x` transaction hash | number and index |
+//! | `l` address, number | the logs of the address in that block; empty when they are too long for a row |
 //! | `b` number | the hash of a block before the first one of a store that began from a snapshot |
 //! | `m` name | everything there is one of |
 //!
-//! Accounts and slots are keccak256 hashes; a path has one byte for each nibble.
+//! Accounts and slots are keccak256 hashes, addresses are themselves; a path has one byte for each nibble.
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use alloy_trie::Nibbles;
 
 pub(crate) const META_HEAD: &[u8] = b"mhead";
@@ -27,6 +28,8 @@ pub(crate) const META_FORMAT: &[u8] = b"mformat";
 pub(crate) const META_OLDEST: &[u8] = b"moldest";
 pub(crate) const META_FIRST: &[u8] = b"mfirst";
 pub(crate) const META_CUT: &[u8] = b"mcut";
+/// The first block from which on rows of logs are kept; stores of older versions have none.
+pub(crate) const META_LOG_ROWS: &[u8] = b"mlogrows";
 
 /// An account's or a slot's place in the flat state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,4 +112,8 @@ pub(crate) fn ancestor(number: u64) -> Vec<u8> {
 
 pub(crate) fn transaction(hash: &B256) -> Vec<u8> {
     join(b'x', &[hash.as_slice()])
+}
+
+pub(crate) fn log_row(address: &Address, number: u64) -> Vec<u8> {
+    join(b'l', &[address.as_slice(), &number.to_be_bytes()])
 }

@@ -12,6 +12,7 @@ mod flush;
 pub(crate) mod keys;
 pub(crate) mod kv;
 mod log;
+mod log_rows;
 mod open;
 mod past;
 mod snapshot;
@@ -22,6 +23,7 @@ mod view;
 
 use std::{
     fmt,
+    ops::Range,
     path::PathBuf,
     sync::{
         Arc,
@@ -54,6 +56,7 @@ pub(crate) use delta::ChangedKeys;
 use flat::FlatState;
 use flush::Flusher;
 use kv::Kv;
+pub use log_rows::{LogRow, RowLog};
 pub use snapshot::{ANCESTORS, Restoring, StateChunk};
 pub use view::StateView;
 
@@ -315,6 +318,21 @@ impl Store {
             return Ok(None);
         }
         self.inner.blocks.searched(number)
+    }
+
+    /// The blocks whose logs are found by address, which all lie below the newest ones.
+    pub fn blocks_with_log_rows(&self) -> Range<u64> {
+        self.inner.blocks.rows.range()
+    }
+
+    /// The logs of an address in `blocks`, block by block, of the first `most` blocks that have some.
+    pub fn log_rows(
+        &self,
+        address: &Address,
+        blocks: Range<u64>,
+        most: usize,
+    ) -> Result<Vec<LogRow>> {
+        self.inner.blocks.log_rows(address, blocks, most)
     }
 
     pub fn block(&self, number: u64) -> Result<Option<Arc<StoredBlock>>> {

@@ -22,6 +22,7 @@ use super::{
     keys::{self, SlotKey},
     kv::{Batch, DiskKv, Kv, MemoryKv},
     log::{BlockLog, Location, Position},
+    log_rows::LogRows,
 };
 use crate::{
     Block, EngineError, Result,
@@ -120,6 +121,11 @@ impl Inner {
             let first = first.map_err(|_| missing("first block"))?;
             self.first.store(first, Ordering::Relaxed);
         }
+        if let Some(first) = self.kv.get(keys::META_LOG_ROWS)? {
+            let first = first.try_into().map(u64::from_be_bytes);
+            let first = first.map_err(|_| missing("first block with rows of logs"))?;
+            self.blocks.rows.keep(first, head.number);
+        }
         self.flat.reset(head.number);
         *self.published.write() = Published { head, trie };
         self.head_number.store(head.number, Ordering::Release);
@@ -179,6 +185,7 @@ impl Inner {
         let location = self.log_genesis(&genesis, &mut writer)?;
         self.write_genesis(&genesis, &trie, location)?;
 
+        self.blocks.rows.keep(0, 0);
         self.flat.reset(0);
         let head = Head::of(&genesis.header, genesis.hash);
         *self.published.write() = Published {
@@ -241,6 +248,7 @@ impl Inner {
             hash: genesis.hash,
             location,
             transactions: Vec::new(),
+            logs: LogRows::default(),
             accounts: Vec::new(),
             slots: Vec::new(),
             trie: Arc::default(),
@@ -249,6 +257,7 @@ impl Inner {
         let head = Head::of(&genesis.header, genesis.hash);
         batch.put(keys::META_TRIE_ROOT.to_vec(), trie.root_record());
         batch.put(keys::META_OLDEST.to_vec(), 0u64.to_be_bytes().to_vec());
+        batch.put(keys::META_LOG_ROWS.to_vec(), 0u64.to_be_bytes().to_vec());
         batch.put(keys::META_HEAD.to_vec(), encode_head(&head, location));
         self.kv.write(batch)
     }

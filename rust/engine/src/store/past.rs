@@ -14,6 +14,7 @@ use super::{
     flat::{drop_history, write_account, write_slot},
     keys,
     kv::Batch,
+    log_rows::LogRows,
     open::encode_head,
 };
 use crate::{
@@ -191,6 +192,9 @@ impl Inner {
                 for transaction in &stored.block.transactions {
                     batch.delete(keys::transaction(transaction.tx_hash()));
                 }
+                for (address, _) in LogRows::of(&stored.block, &stored.receipts).iter() {
+                    batch.delete(keys::log_row(address, number));
+                }
             }
         }
         trie.write_dirty(from + 1, &self.nodes, &mut |key, record| {
@@ -217,6 +221,7 @@ impl Inner {
         self.kv.write(batch)?;
 
         self.blocks.reset();
+        self.blocks.rows.cut(to);
         self.flat.reset(to);
         let trie = trie.without_stored(u64::MAX);
         writer.stored_version = to + 1;

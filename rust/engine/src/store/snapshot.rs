@@ -16,6 +16,7 @@ use super::{
     flat::{decode_account, decode_slot, write_account, write_slot},
     keys::{self, SlotKey},
     kv::Batch,
+    log_rows::LogRows,
     open::encode_head,
 };
 use crate::{
@@ -267,12 +268,13 @@ impl Restoring {
         let location = inner.blocks.log.append(&encode_record(head, receipts))?;
         inner.blocks.log.sync()?;
         let transactions = head.transactions.iter().map(|tx| *tx.tx_hash());
-        let delta = |block: &Block, location, transactions| {
+        let delta = |block: &Block, receipts: &[ReceiptEnvelope], location, transactions| {
             Arc::new(Delta {
                 number: block.header.number,
                 hash: block.hash,
                 location,
                 transactions,
+                logs: LogRows::of(block, receipts),
                 accounts: Vec::new(),
                 slots: Vec::new(),
                 trie: Arc::default(),
@@ -281,8 +283,8 @@ impl Restoring {
         let mut batch = Batch::default();
         Blocks::write_index(
             &[
-                delta(genesis, genesis_location, Vec::new()),
-                delta(head, location, transactions.collect()),
+                delta(genesis, &[], genesis_location, Vec::new()),
+                delta(head, receipts, location, transactions.collect()),
             ],
             &mut batch,
         );
@@ -292,7 +294,8 @@ impl Restoring {
         let number_bytes = number.to_be_bytes().to_vec();
         batch.put(keys::META_TRIE_ROOT.to_vec(), self.trie.root_record());
         batch.put(keys::META_OLDEST.to_vec(), number_bytes.clone());
-        batch.put(keys::META_FIRST.to_vec(), number_bytes);
+        batch.put(keys::META_FIRST.to_vec(), number_bytes.clone());
+        batch.put(keys::META_LOG_ROWS.to_vec(), number_bytes);
         let head = Head::of(&head.header, head.hash);
         batch.put(keys::META_HEAD.to_vec(), encode_head(&head, location));
         inner.kv.write(batch)?;

@@ -2,6 +2,7 @@
 
 mod chain;
 mod crash;
+mod log_rows;
 mod properties;
 mod readers;
 mod refusals;

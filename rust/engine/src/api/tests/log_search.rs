@@ -217,6 +217,7 @@ fn logs_of_blocks_on_disk_are_those_of_their_receipts() {
         node.mine();
     }
     let everything = json!([{"fromBlock": "0x0"}]);
+    let by_address = json!([{"fromBlock": "0x0", "address": STORE}]);
     let in_memory = node.ask("eth_getLogs", everything.clone());
     node.engine.close().expect("closed");
     drop(node);
@@ -237,6 +238,71 @@ fn logs_of_blocks_on_disk_are_those_of_their_receipts() {
     assert_eq!(receipts.len(), 1 + 2 + 3 + 3);
     assert_eq!(found, json!(receipts));
     assert_eq!(found, in_memory);
+    assert_eq!(node.ask("eth_getLogs", by_address), found);
     let last = [1, 4, 8].map(|index: usize| receipts[index].clone());
     assert_eq!(legacy, json!(last));
+}
+
+/// Addresses have rows in flushed blocks only, and long rows are left out: the answer is the same wherever the line is.
+#[test]
+fn a_search_by_address_finds_what_a_search_of_blocks_finds() {
+    const BLOCKS: u64 = 40;
+    let node = Node::with(ApiLimits::default(), EngineConfig::default());
+    let alice = Account::of(0);
+    let mut nonce = 0;
+    let mut mine = |count: u64| {
+        for _ in 0..count {
+            // The logs of block 21 are too long for a row.
+            let logs = match node.engine.head().number {
+                20 => 130,
+                parent => parent % 4,
+            };
+            for number in 0..logs {
+                node.submit(&call(&alice, nonce, STORE, word(number)));
+                nonce += 1;
+            }
+            node.mine();
+        }
+    };
+    let ask = |filter: Value| node.ask("eth_getLogs", json!([filter]));
+    let check = || {
+        let head = node.engine.head().number;
+        for (from, to) in [
+            (0, head),
+            (1, head),
+            (3, head - 2),
+            (head - 9, head),
+            (head, head),
+        ] {
+            let (from, to) = (format!("{from:#x}"), format!("{to:#x}"));
+            for topics in [json!([]), json!([topic(2)]), json!([null, topic(0xaa)])] {
+                let all = ask(json!({"fromBlock": from, "toBlock": to, "topics": topics}));
+                let of = |addresses: Value| {
+                    ask(
+                        json!({"fromBlock": from, "toBlock": to, "topics": topics, "address": addresses}),
+                    )
+                };
+                assert_eq!(of(json!(STORE)), all);
+                assert_eq!(of(json!([Address::ZERO, STORE])), all);
+                assert_eq!(of(json!(Address::ZERO)), json!([]));
+            }
+        }
+    };
+    mine(BLOCKS);
+    check();
+    node.engine.store().flush().expect("flushed");
+    let store = node.engine.store();
+    assert_eq!(store.blocks_with_log_rows(), 0..BLOCKS + 1);
+    let rows = store
+        .log_rows(&STORE, 0..BLOCKS + 1, usize::MAX)
+        .expect("rows");
+    let left_out: Vec<u64> = rows
+        .iter()
+        .filter(|row| row.is_left_out())
+        .map(|row| row.number)
+        .collect();
+    assert_eq!((rows.len(), left_out), (31, vec![21]));
+    check();
+    mine(BLOCKS);
+    check();
 }

@@ -11,7 +11,9 @@ use alloy_consensus::{
 };
 use alloy_eips::{eip4895::Withdrawal, eip7685::Requests};
 use alloy_genesis::GenesisAccount;
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Log, Signature, U256, keccak256};
+use alloy_primitives::{
+    Address, B256, Bytes, KECCAK256_EMPTY, Log, LogData, Signature, U256, keccak256,
+};
 use alloy_trie::{Nibbles, TrieAccount, proof::verify_proof};
 use revm::{
     bytecode::Bytecode,
@@ -209,6 +211,7 @@ impl Chain {
         for executed in &self.blocks {
             self.check_block(executed);
         }
+        self.check_log_rows();
         assert!(store.header(head.number + 1).unwrap().is_none());
         assert!(store.block(head.number + 1).unwrap().is_none());
         assert_eq!(store.number_of(B256::repeat_byte(0xee)).unwrap(), None);
@@ -233,6 +236,51 @@ impl Chain {
         for (index, transaction) in (0u32..).zip(&block.transactions) {
             let place = store.transaction_location(*transaction.tx_hash()).unwrap();
             assert_eq!(place, Some((number, index)));
+        }
+    }
+
+    /// The rows of an address are those of the blocks that it logged in, and all that is flushed has rows.
+    fn check_log_rows(&self) {
+        let store = self.store();
+        let kept = store.blocks_with_log_rows();
+        assert_eq!(kept.start, 0);
+        assert!(kept.end <= store.head().number + 1);
+        for seed in 0..3 {
+            let mut expected = Vec::new();
+            for executed in &self.blocks {
+                let (block, mut log_index) = (&executed.block, 0);
+                for (index, receipt) in (0u32..).zip(&executed.receipts) {
+                    for log in receipt.logs() {
+                        if log.address == address(seed) && kept.contains(&block.header.number) {
+                            expected.push((
+                                block.header.number,
+                                block.hash,
+                                block.header.timestamp,
+                                *block.transactions[index as usize].tx_hash(),
+                                (index, log_index),
+                                log.data.clone(),
+                            ));
+                        }
+                        log_index += 1;
+                    }
+                }
+            }
+            let mut found = Vec::new();
+            let rows = store.log_rows(&address(seed), kept.clone(), usize::MAX);
+            for row in rows.unwrap() {
+                row.visit(|log| {
+                    found.push((
+                        row.number,
+                        log.block_hash,
+                        log.timestamp,
+                        log.transaction_hash,
+                        (log.transaction_index, log.log_index),
+                        LogData::new_unchecked(log.topics, Bytes::copy_from_slice(log.data)),
+                    ));
+                })
+                .unwrap();
+            }
+            assert_eq!(found, expected, "address {seed}");
         }
     }
 
@@ -444,15 +492,17 @@ fn transaction(number: u64, index: u64) -> TxEnvelope {
 }
 
 fn receipt(number: u64) -> ReceiptEnvelope {
-    let log = Log::new_unchecked(
-        address(1),
-        vec![B256::repeat_byte(3)],
-        Bytes::from(number.to_be_bytes()),
-    );
+    let log = |seed: u64| {
+        Log::new_unchecked(
+            address(seed as u8),
+            vec![B256::repeat_byte(3); seed as usize],
+            Bytes::from(number.to_be_bytes()),
+        )
+    };
     let receipt = Receipt {
         status: true.into(),
         cumulative_gas_used: 21_000,
-        logs: vec![log],
+        logs: vec![log(1), log(number % 3)],
     };
     ReceiptEnvelope::Legacy(ReceiptWithBloom::from(receipt))
 }

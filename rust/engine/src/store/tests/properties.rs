@@ -73,6 +73,8 @@ fn run(options: StoreOptions, steps: Vec<Step>) {
     }
     chain.store().flush().unwrap();
     chain.check();
+    let head = chain.store().head().number;
+    assert_eq!(chain.store().blocks_with_log_rows(), 0..head + 1);
     let oldest = chain.store().stats().oldest_state;
     for number in oldest..chain.states.len() as u64 {
         for seed in [0, 1, 2, 7] {
