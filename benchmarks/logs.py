@@ -84,7 +84,9 @@ def measure(rounds: int) -> Iterator[Figure]:
 
 def search_ms(engine: _engine.Engine, query: Query) -> float:
     """Ask once; the answer is checked."""
-    request = json.dumps([{"fromBlock": "0x1", "toBlock": hex(BLOCKS), "address": list(query.addresses)}]).encode()
+    request = json.dumps(
+        [{"fromBlock": "0x1", "toBlock": hex(BLOCKS), "address": list(query.addresses)}]
+    ).encode()
     start = time.perf_counter()
     answer = engine.rpc("eth_getLogs", request)
     taken_ms = (time.perf_counter() - start) * 1_000
