@@ -1,4 +1,4 @@
-"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|logs|simulation`."""
+"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|logs|simulation|testnet`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import chains, comparison, disk, logs, network, saturation, simulation, sync
+from benchmarks import chains, comparison, disk, logs, network, saturation, simulation, sync, testnet
 from benchmarks.report import print_table, save
 
-PARTS = ("engine", "comparison", "network", "saturation", "disk", "sync", "logs", "simulation")
+PARTS = ("engine", "comparison", "network", "saturation", "disk", "sync", "logs", "simulation", "testnet")
 RESULTS = Path(__file__).parent / "results"
 ENGINE = ("cargo", "bench", "--locked", "-p", "engine")
 
@@ -26,7 +26,7 @@ def main() -> int:
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     missing = chains.missing_tools()
-    if missing and not set(parts) <= {"engine", "disk", "sync", "logs", "simulation"}:
+    if missing and not set(parts) <= {"engine", "disk", "sync", "logs", "simulation", "testnet"}:
         print(f"not installed: {', '.join(missing)}; apt-get install wrk golang npm", file=sys.stderr)
         return 1
     for part in parts:
@@ -47,6 +47,8 @@ def main() -> int:
                 figures = list(logs.measure(arguments.rounds))
             case "simulation":
                 figures = list(simulation.measure(arguments.rounds))
+            case "testnet":
+                figures = list(testnet.measure(arguments.rounds))
             case _:
                 figures = list(saturation.measure(arguments.saturation_s))
         print_table(figures)

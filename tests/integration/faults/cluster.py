@@ -24,6 +24,7 @@ from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.accounts import funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 from sdk.testnet.deployment.plan import PRESETS
+from sdk.testnet.ephemeral.links import NOBODY_LISTENS, Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,8 +45,6 @@ ANSWER_TIMEOUT_S = 3.0
 START_WITHIN_S = 60.0
 BATCH_MAX = 100
 """Calls in one request that a node takes."""
-NOBODY_LISTENS = "127.0.0.1:9"
-"""What a node behind the relay tells others: each has a port of its own to reach it by."""
 
 
 @dataclass(frozen=True)
@@ -365,7 +364,9 @@ class Cluster:
         ports = [free_ports(4) for _ in homes]
         pairs = [(a, b) for a in range(VALIDATORS) for b in range(VALIDATORS) if a != b]
         doors = dict(zip(pairs, free_ports(len(pairs)), strict=True))
-        links = RelayedLinks([(a, b, port, ports[b][3]) for (a, b), port in doors.items()])
+        links = RelayedLinks(
+            [Link(caller=a, called=b, port=port, target_port=ports[b][3]) for (a, b), port in doors.items()]
+        )
         self._stack.callback(links.close)
         self.links = links
         self.nodes = []

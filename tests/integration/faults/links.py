@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 import sys
@@ -10,13 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from tests.integration.faults.leftovers import DIES_WITH_US
 
+from sdk.testnet.ephemeral import links as relayed
+from sdk.testnet.ephemeral.links import between
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tests.integration.faults.namespaces import BridgedNamespaces
 
-Way = tuple[int, int]
-"""From one node to another."""
+    from sdk.testnet.ephemeral.links import Link, Way
+
+__all__ = ["Links", "NamespaceLinks", "NotPossible", "RelayedLinks", "between"]
 
 
 class NotPossible(Exception):  # noqa: N818 - says what it is
@@ -53,11 +56,6 @@ class Links(Protocol):
 
     def close(self) -> None:
         """End what this has started."""
-
-
-def between(groups: Sequence[Sequence[int]]) -> list[Way]:
-    """The pairs of nodes that are in different groups."""
-    return [(a, b) for one, other in itertools.combinations(groups, 2) for a in one for b in other]
 
 
 class NamespaceLinks:
@@ -138,21 +136,18 @@ class NamespaceLinks:
 class RelayedLinks:
     """The relay of connections, one port for each ordered pair."""
 
-    def __init__(self, links: Sequence[tuple[int, int, int, int]]) -> None:
-        """Each link: caller, called, the relay's port, the called one's port."""
-        self._relay = subprocess.Popen(
-            [*DIES_WITH_US, sys.executable, "-m", "tests.integration.faults.stream_relay", json.dumps({"links": links})],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
-        _wait_relaying(self._relay)
+    def __init__(self, links: Sequence[Link]) -> None:
+        """Each link with the port of the relay."""
+        self._relay = relayed.RelayedLinks(links)
+        _ = self._relay.ports  # It listens.
 
     def mute(self, ways: Iterable[Way]) -> None:
         """See Links."""
-        self._order(mute=list(ways))
+        self._relay.mute(ways)
 
     def cut(self, pairs: Iterable[Way]) -> None:
         """See Links."""
-        self._order(cut=list(pairs))
+        self._relay.cut(pairs)
 
     def lose(self, share: float) -> None:
         """See Links."""
@@ -169,27 +164,19 @@ class RelayedLinks:
         """See Links."""
         if duplicate or lose or not in_order:
             raise NotPossible("a relay of connections has no packets to lose, repeat or reorder")
-        self._order(delay_ms=delay_ms)
+        self._relay.delay(delay_ms)
 
     def drop(self, connections: int) -> None:
         """See Links."""
-        self._order(drop=connections)
+        self._relay.drop(connections)
 
     def heal(self) -> None:
         """See Links."""
-        self._order()
+        self._relay.heal()
 
     def close(self) -> None:
         """See Links."""
-        _end(self._relay)
-
-    def _order(self, **order: object) -> dict[str, int]:
-        assert self._relay.stdin is not None
-        assert self._relay.stdout is not None
-        self._relay.stdin.write(json.dumps(order).encode() + b"\n")
-        self._relay.stdin.flush()
-        answer: dict[str, int] = json.loads(self._relay.stdout.readline())
-        return answer
+        self._relay.close()
 
 
 def _wait_relaying(relay: subprocess.Popen[bytes]) -> None:

@@ -11,9 +11,14 @@ if TYPE_CHECKING:
 
 
 def render_node_config(
-    plan: NetworkPlan, node: NodePlan, *, bootstrap_nodes: Sequence[str], coinbase: str | None
+    plan: NetworkPlan,
+    node: NodePlan,
+    *,
+    bootstrap_nodes: Sequence[str],
+    coinbase: str | None,
+    advertised_address: str | None = None,
 ) -> str:
-    """The TOML file of one node. `bootstrap_nodes` are enode addresses of the others."""
+    """The TOML file of one node. `bootstrap_nodes` are enode addresses of the others; with an `advertised_address` it looks for no more."""
     spec = plan.spec
     lines = [
         f"# {node.name} of {spec.network_name}; written by `metanode up`.",
@@ -33,6 +38,11 @@ def render_node_config(
         "",
         "[p2p]",
         f'listen_address = "{spec.bind_address}:{node.p2p_port}"',
+        *(
+            []
+            if advertised_address is None
+            else [f'advertised_address = "{advertised_address}"', "discovery = false"]
+        ),
         "bootstrap_nodes = [",
         *(f'    "{enode}",' for enode in bootstrap_nodes),
         "]",

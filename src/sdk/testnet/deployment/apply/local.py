@@ -104,8 +104,22 @@ class NetworkStatus:
         return min(heights) if heights and None not in heights else None  # type: ignore[type-var]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """How the nodes of a network reach each other when that is not by their own ports: through something that can stand in the way."""
+
+    ports: Mapping[tuple[str, str], int]
+    """Of this machine, by the names of who calls and who is called."""
+    advertised_address: str
+    """What each node tells others of itself."""
+
+
 def create_network(
-    directory: NetworkDirectory, spec: NetworkSpec, *, balances: Mapping[Address, int] | None = None
+    directory: NetworkDirectory,
+    spec: NetworkSpec,
+    *,
+    balances: Mapping[Address, int] | None = None,
+    doors: Doors | None = None,
 ) -> NetworkPlan:
     """Write keys, genesis and configurations of a new network. `balances` in wei stand beside those of the ten well-known accounts.
 
@@ -132,7 +146,7 @@ def create_network(
     write_atomic(directory.genesis_file, json.dumps(genesis, indent=2) + "\n")
     enodes = {node.name: _enode(keys[node.name].node, plan, node) for node in plan.nodes}
     for node in plan.nodes:
-        _write_config(directory, plan, node, enodes)
+        _write_config(directory, plan, node, enodes, doors)
     # Keys of a network inside a repository are nobody's to commit.
     write_atomic(directory.path / ".gitignore", "*\n")
     directory.save_plan(plan)
@@ -205,6 +219,14 @@ def kill_node(directory: NetworkDirectory, name: str) -> None:
             process.kill()
             # The supervisor is its parent, and sees the end at once.
             psutil.wait_procs([process], timeout=STOP_TIMEOUT_S)
+
+
+def stop_node(directory: NetworkDirectory, name: str) -> None:
+    """Let a node end as it does when its machine is shut down; it stays away until `release_node`."""
+    directory.held_file(name).touch()
+    process = running_node(directory, name)
+    if process is not None:
+        _end([process])
 
 
 def release_node(directory: NetworkDirectory, name: str) -> None:
@@ -359,11 +381,28 @@ def _reachable_host(plan: NetworkPlan) -> str:
 
 
 def _write_config(
-    directory: NetworkDirectory, plan: NetworkPlan, node: NodePlan, enodes: dict[str, str]
+    directory: NetworkDirectory,
+    plan: NetworkPlan,
+    node: NodePlan,
+    enodes: dict[str, str],
+    doors: Doors | None = None,
 ) -> None:
-    others = [enodes[other.name] for other in plan.validators if other.name != node.name]
+    names = [other.name for other in plan.validators if other.name != node.name]
+    others = [enodes[name] for name in names]
+    if doors is not None:
+        others = [
+            f"{enode.rpartition(':')[0]}:{doors.ports[node.name, name]}"
+            for name, enode in zip(names, others, strict=True)
+        ]
     home = directory.node(node.name)
-    write_atomic(home / "config.toml", render_node_config(plan, node, bootstrap_nodes=others, coinbase=None))
+    text = render_node_config(
+        plan,
+        node,
+        bootstrap_nodes=others,
+        coinbase=None,
+        advertised_address=None if doors is None else doors.advertised_address,
+    )
+    write_atomic(home / "config.toml", text)
     write_atomic(home / "genesis.json", directory.genesis_file.read_text(encoding="utf-8"))
 
 

@@ -85,6 +85,10 @@ class Supervisor:
             code = await self._wait(process)
             if self._stopping.is_set():
                 break
+            if self._directory.held_file(node.name).exists():
+                # Somebody has ended it on purpose: not a fault to wait longer after each time.
+                say(f"{node.name} ended with {describe_exit(code)}, and is held")
+                continue
             ran_s = time.monotonic() - started
             delay_s = RESTART_DELAY_MIN_S if ran_s > STABLE_AFTER_S else min(delay_s * 2, RESTART_DELAY_MAX_S)
             restarts += 1

@@ -1,11 +1,11 @@
-"""Relays the peers' TCP connections where namespaces are not permitted: each ordered pair of nodes has a port here, so that who calls is known.
+"""Relays the TCP connections between peers, so that they can be hurt without root: each ordered pair of nodes has a port here, so that who calls is known.
 
-    python -m tests.integration.faults.stream_relay '{"links": [[0, 1, 21001, 30304], …]}'     (caller, called, port here, port of the called)
+    python -m sdk.testnet.ephemeral.relay '{"links": [[0, 1, 0, 30304], …]}'     (caller, called, port here or 0, port of the called)
 
-It reads orders from its input, one JSON object a line, answers each with a line, and ends with its input:
-`{"cut": [[0, 1]]}` connections between the two end and are refused, in both directions; `{"mute": [[0, 1]]}` bytes from 0 to 1 stand still,
-the others flow; `{"delay_ms": [50, 100]}` each piece is delivered so much later, in order; `{"drop": 3}` so many connections end now.
-An order replaces the one before it.
+Its first line is the ports that it listens on, in the order of the links. It reads orders from its input, one JSON object a line, answers each
+with a line once it holds, and ends with its input: `{"cut": [[0, 1]]}` connections between the two end and are refused, in both directions;
+`{"mute": [[0, 1]]}` bytes from 0 to 1 stand still, the others flow; `{"delay_ms": [50, 100]}` each piece is delivered so much later, in order;
+`{"drop": 3}` so many connections end now. An order replaces the one before it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import asyncio
 import contextlib
 import json
 import random
+import resource
 import sys
 from dataclasses import dataclass, field
+from typing import Any
 
 PIECE_BYTES = 64 * 1024
 PIECES_IN_FLIGHT_MAX = 256
@@ -43,30 +45,33 @@ class Relay:
     async def run(self, links: list[tuple[int, int, int, int]]) -> None:
         """Relay and obey until the input ends."""
         async with contextlib.AsyncExitStack() as stack:
+            ports = []
             for caller, called, port, target in links:
-                await stack.enter_async_context(await self._listen(caller, called, port, target))
+                server = await stack.enter_async_context(await self._listen(caller, called, port, target))
+                ports.append(server.sockets[0].getsockname()[1])
             reader = asyncio.StreamReader()
             await asyncio.get_running_loop().connect_read_pipe(
                 lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
             )
-            print("relaying", flush=True)  # noqa: T201 - who started us waits for it
+            print(json.dumps({"ports": ports}), flush=True)  # noqa: T201 - who started us waits for it
             while line := await reader.readline():
                 print(json.dumps(self.obey(json.loads(line))), flush=True)  # noqa: T201 - the answer
             for task in self._open:
                 task.cancel()
 
-    def obey(self, order: dict[str, object]) -> dict[str, int]:
+    def obey(self, order: dict[str, Any]) -> dict[str, int]:
         """Replace the rules; say how many connections are open and how many of them end."""
         before = self._rules
+        least_ms, most_ms = order.get("delay_ms", (0.0, 0.0))
         self._rules = Rules(
-            cut={frozenset(pair) for pair in order.get("cut", ())},  # type: ignore[attr-defined]
-            mute={tuple(pair) for pair in order.get("mute", ())},  # type: ignore[attr-defined]
-            delay_ms=tuple(order.get("delay_ms", (0.0, 0.0))),  # type: ignore[arg-type]
+            cut={frozenset(pair) for pair in order.get("cut", ())},
+            mute={(source, target) for source, target in order.get("mute", ())},
+            delay_ms=(least_ms, most_ms),
         )
         before.changed.set()
         ending = [task for task, pair in self._open.items() if pair in self._rules.cut]
         others = [task for task in self._open if task not in ending]
-        ending += self._chance.sample(others, min(len(others), int(order.get("drop", 0))))  # type: ignore[call-overload]
+        ending += self._chance.sample(others, min(len(others), int(order.get("drop", 0))))
         for task in ending:
             task.cancel()
         return {"open": len(self._open), "ended": len(ending)}
@@ -123,13 +128,17 @@ class Relay:
                 while way in (rules := self._rules).mute:
                     await rules.changed.wait()
                 writer.write(piece)
-                await writer.drain()
+                try:
+                    await writer.drain()
+                except OSError:
+                    return  # Who reads has gone: the other direction ends with it.
 
         delivery = asyncio.ensure_future(deliver())  # noqa: TID251 - ended below
         try:
-            while piece := await reader.read(PIECE_BYTES):
-                delay_s = self._chance.uniform(*self._rules.delay_ms) / 1000
-                await pieces.put((loop.time() + delay_s, piece))
+            with contextlib.suppress(OSError):  # Broken here is over there too.
+                while piece := await reader.read(PIECE_BYTES):
+                    delay_s = self._chance.uniform(*self._rules.delay_ms) / 1000
+                    await pieces.put((loop.time() + delay_s, piece))
         finally:
             delivery.cancel()
 
@@ -137,7 +146,9 @@ class Relay:
 def main() -> None:
     """Read the links from the command line."""
     asked = json.loads(sys.argv[1])
-    relay = Relay(random.Random(asked.get("seed", 0)))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    relay = Relay(random.Random(asked.get("seed", 0)))  # noqa: S311 - the same again with the same seed
     asyncio.run(relay.run([tuple(link) for link in asked["links"]]))
 
 
