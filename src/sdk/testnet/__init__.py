@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sdk.testnet.bootstrap import BootstrapConfig, BootstrapNode
     from sdk.testnet.ephemeral import Testnet
     from sdk.testnet.faucet import Faucet, FaucetConfig
     from sdk.testnet.genesis import (
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccountConfig",
+    "BootstrapConfig",
+    "BootstrapNode",
     "ConsensusConfig",
     "Faucet",
     "FaucetConfig",
@@ -38,6 +41,8 @@ __all__ = [
 
 _MODULES = dict.fromkeys(__all__, "sdk.testnet.genesis") | {
     "Testnet": "sdk.testnet.ephemeral",
+    "BootstrapConfig": "sdk.testnet.bootstrap",
+    "BootstrapNode": "sdk.testnet.bootstrap",
     "Faucet": "sdk.testnet.faucet",
     "FaucetConfig": "sdk.testnet.faucet",
 }
