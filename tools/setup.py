@@ -25,8 +25,10 @@ BIN = VENV / "bin"
 RUST_INPUTS = ("Cargo.toml", "Cargo.lock", "pyproject.toml", "rust")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "metanode"
 ACCEPTANCE = ROOT / "tests" / "acceptance"
-NPM_PROJECTS = ("node", "javascript", "foundry", "hardhat")
-"""Folders of ACCEPTANCE with a package-lock.json. Hardhat needs the node of the first one, and leaves out what an older one can't run."""
+NPM_PROJECTS = {name: ACCEPTANCE / name for name in ("node", "javascript", "foundry", "hardhat")} | {
+    "provider": ROOT / "clients" / "js"
+}
+"""Folders with a package-lock.json. Hardhat needs the node of the first one, and leaves out what an older one can't run."""
 NPM_VERSIONS_KEPT = 2
 """Of each project: what this checkout needs, and what an older one beside it does."""
 GO_ETHEREUM_VERSION = "v1.17.8"
@@ -148,7 +150,7 @@ def install_npm_packages(name: str) -> None:
 
     No package's own scripts are run: the programs among them are files of the packages.
     """
-    folder = ACCEPTANCE / name
+    folder = NPM_PROJECTS[name]
     if shutil.which("npm") is None:
         return
     files = [folder / "package.json", folder / "package-lock.json"]
