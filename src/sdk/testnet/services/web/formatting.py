@@ -53,6 +53,11 @@ def shorten(value: str, head: int = 6, tail: int = 4) -> str:
     return value if len(value) <= head + tail + 1 else f"{value[:head]}…{value[-tail:]}"
 
 
+def hexed(value: bytes) -> str:
+    """Return bytes as 0x and lower-case digits."""
+    return f"0x{value.hex()}"
+
+
 def percent(part: float, whole: float) -> str:
     """Return a share in percent with at most one decimal; `0 %` of nothing."""
     share = 100 * part / whole if whole else 0.0
@@ -104,6 +109,11 @@ def iso(timestamp: float) -> str:
 def utc(timestamp: float) -> str:
     """Return seconds since the epoch as people read UTC."""
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def clock(timestamp: float) -> str:
+    """Return the time of day in UTC: for lists of one day."""
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%H:%M:%S")
 
 
 def figure(address: str) -> tuple[str, str]:

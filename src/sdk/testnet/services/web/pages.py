@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from metanode.crypto.addresses import format_address
 from sdk.testnet.services.web import formatting, text
 from sdk.testnet.services.web.problems import Problem, request_id_of, retry_headers
 
@@ -30,7 +31,11 @@ class Pages:
     """Renders the templates of one site."""
 
     def __init__(
-        self, site: Site, assets: Assets, *folders: Path, clock: Callable[[], float] = time.time
+        self,
+        site: Site,
+        assets: Assets,
+        *folders: Path,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Read templates from `folders`, then from the shared ones (`layout.html`, `parts.html`, `icons.html`, `problem.html`)."""
         self.site: Final = site
@@ -97,6 +102,10 @@ def make_environment(*folders: Path) -> jinja2.Environment:
         "iso": formatting.iso,
         "utc": formatting.utc,
         "clean": text.clean,
+        "clean_lines": text.clean_lines,
+        "clock": formatting.clock,
+        "checksum": format_address,
+        "hexed": formatting.hexed,
     }
     environment.globals |= {"figure": figure}
     return environment

@@ -42,6 +42,11 @@ def clean(value: str | bytes | None, length_max: int = CHARACTERS_MAX) -> str:
     return "".join(shown)
 
 
+def clean_lines(value: str, lines_max: int = 200, length_max: int = 400) -> str:
+    """Return text of several lines, each of them clean: what is copied into a chat."""
+    return "\n".join(clean(line, length_max) for line in value.splitlines()[:lines_max])
+
+
 def _escaped(character: str) -> str:
     number = ord(character)
     return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"

@@ -2,26 +2,17 @@
 import { startCopying } from "./copy.js";
 import { startTimes } from "./times.js";
 import { startHighlighting } from "./highlight.js";
-import { startLive } from "./live.js";
+import { listen, startLive } from "./live.js";
+import { startSearch } from "./search.js";
 
 startCopying();
 startTimes();
 startHighlighting();
-startSearchKey();
+startSearch();
 startThemeSwitch();
 if (document.querySelector("[data-live]")) startLive();
-
-function startSearchKey() {
-  const field = document.getElementById("q");
-  if (!field) return;
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
-    event.preventDefault();
-    field.focus();
-    field.select();
-  });
-}
+// A page that waits for something to be in a block looks again at each.
+if (document.querySelector("[data-reload]")) listen("home", () => location.reload());
 
 function startThemeSwitch() {
   const button = document.querySelector("[data-theme-switch]");

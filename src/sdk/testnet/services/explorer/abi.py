@@ -1,0 +1,235 @@
+"""Interfaces of contracts: functions, events and errors by their selectors, from a verified ABI or from lines of Solidity. Pure.
+
+An `Entry` is one function, event or error with its parameters; a `Parameter` may have `components`, which makes it a tuple.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import orjson
+
+from metanode.crypto.hashing import keccak256
+from metanode.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Kind = Literal["function", "event", "error"]
+Source = Literal["verified", "same code", "guess"]
+"""Where a meaning comes from: the contract's own verified ABI, that of a contract with the same code, or only the selector."""
+
+ENTRIES_MAX: Final = 2_000
+"""Of one ABI; compilers make some hundreds at most."""
+_DEPTH_MAX: Final = 8
+"""Of tuples in tuples."""
+_TEXT_MAX: Final = 2_000
+_KINDS: Final[tuple[Kind, ...]] = ("function", "event", "error")
+_LINE: Final = re.compile(r"(?:(function|event|error)\s+)?([A-Za-z_$][\w$]*)\s*(\(.*\))\s*", re.ASCII)
+_TYPE: Final = re.compile(
+    r"(?:u?int(?:8|16|24|32|40|48|56|64|72|80|88|96|104|112|120|128|136|144|152|160|168|176|184|192|200|208|216|224|232|240|248|256)?"
+    r"|address|bool|string|function|bytes(?:[1-9]|[12][0-9]|3[0-2])?)(?:\[[0-9]{0,6}\]){0,6}",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One parameter."""
+
+    name: str
+    type: str
+    """Canonical, tuples as `(uint256,address)[]`."""
+    indexed: bool = False
+    components: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A function, an event or an error."""
+
+    kind: Kind
+    name: str
+    inputs: tuple[Parameter, ...]
+    outputs: tuple[Parameter, ...] = ()
+    mutability: str = "nonpayable"
+
+    @property
+    def signature(self) -> str:
+        """`transfer(address,uint256)`."""
+        return f"{self.name}({','.join(each.type for each in self.inputs)})"
+
+    @property
+    def topic(self) -> bytes:
+        """keccak256 of the signature: an event's first topic."""
+        return keccak256(self.signature.encode())
+
+    @property
+    def selector(self) -> bytes:
+        """Its first four bytes: how calls and errors begin."""
+        return self.topic[:4]
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a call changes nothing."""
+        return self.kind == "function" and self.mutability in {"view", "pure"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """What is known of a contract's calls, events and errors."""
+
+    entries: tuple[Entry, ...]
+    source: Source
+
+    def functions(self, selector: bytes) -> tuple[Entry, ...]:
+        """Return the functions with this selector."""
+        return self._found("function", selector)
+
+    def events(self, topic: bytes) -> tuple[Entry, ...]:
+        """Return the events with this first topic."""
+        return tuple(each for each in self.entries if each.kind == "event" and each.topic == topic)
+
+    def errors(self, selector: bytes) -> tuple[Entry, ...]:
+        """Return the errors with this selector."""
+        return self._found("error", selector)
+
+    def _found(self, kind: Kind, selector: bytes) -> tuple[Entry, ...]:
+        return tuple(each for each in self.entries if each.kind == kind and each.selector == selector)
+
+
+@cache
+def common() -> Interface:
+    """Return the signatures of `signatures.txt`."""
+    lines = (Path(__file__).parent / "signatures.txt").read_text(encoding="utf-8").splitlines()
+    return Interface(
+        entries=tuple(parse_line(line) for line in lines if line and not line.startswith("#")), source="guess"
+    )
+
+
+def parse_abi(text: str, source: Source = "verified") -> Interface:
+    """Return the interface of an ABI as JSON; what is no function, event or error, or is malformed, is left out."""
+    try:
+        content = orjson.loads(text)
+    except ValueError:
+        content = []
+    entries = []
+    for item in content[:ENTRIES_MAX] if isinstance(content, list) else ():
+        try:
+            entries.append(_entry(item))
+        except InvalidInput:
+            continue
+    return Interface(entries=tuple(entries), source=source)
+
+
+def parse_texts(texts: Iterable[str], kind: Kind) -> Interface:
+    """Return the interface of bare signatures such as `transfer(address,uint256)`; malformed ones are left out."""
+    entries = []
+    for text in texts:
+        try:
+            entries.append(parse_line(f"{kind} {text}"))
+        except InvalidInput:
+            continue
+    return Interface(entries=tuple(entries), source="guess")
+
+
+def parse_line(line: str) -> Entry:
+    """Return the entry of `event Transfer(address indexed from, address to, uint256 value)`; names may be missing. Raises InvalidInput."""
+    found = _LINE.fullmatch(line) if len(line) <= _TEXT_MAX else None
+    if found is None:
+        raise InvalidInput(f"signature: expected NAME(TYPE, ...), found {line[:80]!r}")
+    kind: Kind = next((each for each in _KINDS if each == found[1]), "function")
+    inputs, rest = _parameters(found[3], 0)
+    if rest:
+        raise InvalidInput(f"signature: expected its end after the parameters, found {rest[:40]!r}")
+    return Entry(kind=kind, name=found[2], inputs=inputs)
+
+
+def _parameters(text: str, depth: int) -> tuple[tuple[Parameter, ...], str]:
+    """The parameters of a text that begins with a bracket, and what follows its closing one."""
+    if depth > _DEPTH_MAX:
+        raise InvalidInput(f"signature: expected at most {_DEPTH_MAX} tuples in each other")
+    rest = text[1:].lstrip()
+    found: list[Parameter] = []
+    while not rest.startswith(")"):
+        parameter, rest = _parameter(rest, depth)
+        found.append(parameter)
+        rest = rest.lstrip()
+        if rest.startswith(",") and not rest[1:].lstrip().startswith(")"):
+            rest = rest[1:].lstrip()
+        elif not rest.startswith(")"):
+            raise InvalidInput(f"signature: expected a comma or a bracket, found {rest[:40]!r}")
+    return tuple(found), rest[1:]
+
+
+def _parameter(text: str, depth: int) -> tuple[Parameter, str]:
+    components: tuple[Parameter, ...] = ()
+    if text.startswith("("):
+        components, rest = _parameters(text, depth + 1)
+        arrays = re.match(r"(?:\[[0-9]{0,6}\]){0,6}", rest)
+        assert arrays is not None
+        kind = f"({','.join(each.type for each in components)}){arrays[0]}"
+        rest = rest[arrays.end() :]
+    else:
+        found = re.match(r"[^\s,()]+", text)
+        kind = _canonical(found[0] if found else "")
+        rest = text[len(found[0]) if found else 0 :]
+    words = re.match(r"(?:\s+(indexed|memory|calldata|storage)\b)?(?:\s+([A-Za-z_$][\w$]*))?", rest, re.ASCII)
+    assert words is not None
+    return (
+        Parameter(name=words[2] or "", type=kind, indexed=words[1] == "indexed", components=components),
+        rest[words.end() :],
+    )
+
+
+def _entry(item: Any) -> Entry:
+    if not isinstance(item, dict) or item.get("type", "function") not in _KINDS:
+        raise InvalidInput("abi: no function, event or error")
+    name = item.get("name")
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_$][\w$]{0,127}", name, re.ASCII):
+        raise InvalidInput("abi: expected a name")
+    return Entry(
+        kind=item.get("type", "function"),
+        name=name,
+        inputs=_items(item.get("inputs", []), 0),
+        outputs=_items(item.get("outputs", []), 0),
+        mutability=str(item.get("stateMutability", "nonpayable")),
+    )
+
+
+def _items(items: Any, depth: int) -> tuple[Parameter, ...]:
+    if not isinstance(items, list) or len(items) > 256 or depth > _DEPTH_MAX:
+        raise InvalidInput("abi: expected a list of parameters")
+    return tuple(_item(each, depth) for each in items)
+
+
+def _item(item: Any, depth: int) -> Parameter:
+    if not isinstance(item, dict) or not isinstance(item.get("type"), str):
+        raise InvalidInput("abi: expected a parameter")
+    kind = item["type"]
+    components: tuple[Parameter, ...] = ()
+    if kind.startswith("tuple"):
+        components = _items(item.get("components", []), depth + 1)
+        if not re.fullmatch(r"tuple(?:\[[0-9]{0,6}\]){0,6}", kind, re.ASCII):
+            raise InvalidInput("abi: expected a type")
+        kind = f"({','.join(each.type for each in components)}){kind[5:]}"
+    else:
+        kind = _canonical(kind)
+    return Parameter(
+        name=str(item.get("name", ""))[:128],
+        type=kind,
+        indexed=item.get("indexed") is True,
+        components=components,
+    )
+
+
+def _canonical(kind: str) -> str:
+    """A type as signatures spell it; raises InvalidInput for none."""
+    kind = re.sub(r"^address payable\b", "address", kind)
+    if not _TYPE.fullmatch(kind):
+        raise InvalidInput(f"signature: expected a type, found {kind[:40]!r}")
+    return re.sub(r"^(u?int)(?=\[|$)", r"\g<1>256", kind)

@@ -1,0 +1,114 @@
+"""`make_app`: the explorer as an ASGI application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.routing import Route
+
+from sdk.testnet.services.explorer.exporting import export_routes
+from sdk.testnet.services.explorer.head import TOPIC, DashboardTeller, HeadFollower
+from sdk.testnet.services.explorer.twins import twin_routes
+from sdk.testnet.services.explorer.views import dashboard
+from sdk.testnet.services.explorer.views.addresses import address_handlers
+from sdk.testnet.services.explorer.views.blocks import block_handlers
+from sdk.testnet.services.explorer.views.charts import chart_handlers
+from sdk.testnet.services.explorer.views.home import home_handlers
+from sdk.testnet.services.explorer.views.reading_contracts import reading_handlers
+from sdk.testnet.services.explorer.views.searching import search_routes
+from sdk.testnet.services.explorer.views.tokens import token_handlers
+from sdk.testnet.services.explorer.views.transactions import transaction_handlers
+from sdk.testnet.services.explorer.views.validators import validator_handlers
+from sdk.testnet.services.web.application import make_site_app
+from sdk.testnet.services.web.assets import Assets
+from sdk.testnet.services.web.health import health_routes
+from sdk.testnet.services.web.live import LiveHub
+from sdk.testnet.services.web.pages import Pages
+from sdk.testnet.services.web.site import NavigationEntry
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from sdk.testnet.services.explorer.parts import ExplorerParts
+
+FOLDER: Final = Path(__file__).parent
+NAVIGATION: Final = tuple(
+    NavigationEntry(key=key, label=label, path=path)
+    for key, label, path in (
+        ("blocks", "Blocks", "/blocks"),
+        ("transactions", "Transactions", "/transactions"),
+        ("pending", "Pending", "/pending"),
+        ("tokens", "Tokens", "/tokens"),
+        ("contracts", "Contracts", "/contracts"),
+        ("validators", "Validators", "/validators"),
+        ("rounds", "Rounds", "/rounds"),
+        ("charts", "Charts", "/charts"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplorerApp:
+    """The app, and what runs beside it."""
+
+    app: Starlette
+    hub: LiveHub
+    tellers: tuple[HeadFollower | DashboardTeller, ...]
+    """The `run` of each is somebody's task; without them live parts stand still."""
+
+
+def make_app(parts: ExplorerParts) -> ExplorerApp:
+    """Return the explorer over its parts."""
+    assets = Assets(FOLDER / "static")
+    site = parts.site if parts.site.navigation else replace(parts.site, navigation=_navigation(parts))
+    pages = Pages(site, assets, FOLDER / "templates")
+    hub = LiveHub([TOPIC] if parts.monitor is None else [TOPIC, dashboard.TOPIC])
+    handlers = (
+        home_handlers(parts)
+        | block_handlers(parts)
+        | transaction_handlers(parts)
+        | token_handlers(parts)
+        | validator_handlers(parts)
+        | chart_handlers(parts)
+        | address_handlers(parts)
+        | reading_handlers(parts)
+        | dashboard.dashboard_handlers(parts)
+    )
+    routes: list[Any] = [
+        *health_routes({"index": lambda: _index_problem(parts), "node": lambda: _node_problem(parts)}),
+        Route("/live", hub.serve),
+        *search_routes(pages, parts),
+        *export_routes(parts),
+    ]
+    for path, handler in handlers.items():
+        routes += twin_routes(pages, path, handler)
+    return ExplorerApp(
+        app=make_site_app(pages, assets, routes),
+        hub=hub,
+        tellers=tuple(
+            kind(parts=parts, pages=pages, hub=hub)
+            for kind in ((HeadFollower,) if parts.monitor is None else (HeadFollower, DashboardTeller))
+        ),
+    )
+
+
+def _navigation(parts: ExplorerParts) -> tuple[NavigationEntry, ...]:
+    entries = list(NAVIGATION)
+    if parts.monitor is not None:
+        entries.append(NavigationEntry(key="dashboard", label="Dashboard", path="/dashboard"))
+    if parts.site.faucet_url:
+        entries.append(NavigationEntry(key="faucet", label="Faucet", path=parts.site.faucet_url))
+    return tuple(entries)
+
+
+async def _index_problem(parts: ExplorerParts) -> str:
+    as_of = await parts.reading.now()
+    if as_of.block < 0:
+        return "the index is empty"
+    return f"the index is {as_of.lag_blocks} blocks behind the chain" if as_of.is_behind else ""
+
+
+async def _node_problem(parts: ExplorerParts) -> str:
+    return "" if await parts.reading.chain_head() is not None else "no node answers"

@@ -1,0 +1,175 @@
+"""What pages stand on: the index read on threads, the head of the chain, and the parts of an address that people type."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from metanode.crypto.addresses import parse_address
+from metanode.errors import InvalidInput, MetanodeError
+from metanode.primitives.hexadecimal import decode_data, decode_quantity
+from sdk.testnet.services.queries import Slice
+from sdk.testnet.services.queries.statistics import IndexStatus, index_status
+from sdk.testnet.services.web.problems import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+    from starlette.requests import Request
+
+    from sdk.testnet.services.node_pool import NodePool
+    from sdk.testnet.services.store import Store
+    from sdk.testnet.services.web.site import Site
+
+PAGE_ROWS: Final = 25
+PAGE_ROWS_MAX: Final = 100
+"""What `?limit=` may ask for."""
+HEAD_AGE_S: Final = 1.0
+"""How long a node's head is believed: any number of viewers cost one call a second."""
+LIVE_TIMEOUT_S: Final = 2.0
+"""A page waits no longer for what it can do without."""
+LAG_BLOCKS_SHOWN: Final = 3
+"""An index this far behind says so on its pages; one block is what a page's own way takes."""
+_NUMBER_DIGITS_MAX: Final = 18
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsOf:
+    """How far what a page shows goes."""
+
+    block: int
+    """Newest indexed block; -1 of an empty index."""
+    indexed_at: int
+    """Seconds since 1970; 0 of an empty index."""
+    chain_head: int | None
+    """The node's newest block; None while no node answers."""
+
+    @property
+    def lag_blocks(self) -> int:
+        """Blocks that the chain has and the index has not."""
+        return 0 if self.chain_head is None else max(0, self.chain_head - self.block)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a reader should be told."""
+        return self.lag_blocks > LAG_BLOCKS_SHOWN
+
+
+@dataclass(slots=True, kw_only=True)
+class Reading:
+    """The index and the nodes of one explorer. Owned by its event loop."""
+
+    store: Store
+    nodes: NodePool
+    site: Site
+    _head: int | None = field(default=None, init=False)
+    _head_at_s: float = field(default=-HEAD_AGE_S, init=False)
+
+    async def look(self, ask: Callable[[Connection], _Answer]) -> _Answer:
+        """Return what the queries of `ask` say, all from one state. Raises StorageFailed."""
+
+        def read() -> _Answer:
+            with self.store.look() as connection:
+                return ask(connection)
+
+        return await asyncio.to_thread(read)
+
+    async def chain_head(self) -> int | None:
+        """Return the number of the nodes' newest block; None while none answers."""
+        now_s = time.monotonic()
+        if now_s - self._head_at_s >= HEAD_AGE_S:
+            # Said first, so that those who come meanwhile take the last answer instead of asking too.
+            self._head_at_s = now_s
+            try:
+                async with asyncio.timeout(LIVE_TIMEOUT_S):
+                    self._head = decode_quantity(await self.nodes.call("eth_blockNumber"), bits=63)
+            except (TimeoutError, MetanodeError, TypeError):
+                self._head = None
+        return self._head
+
+    async def as_of(self, status: IndexStatus | None) -> AsOf:
+        """Return how far an index's status goes."""
+        return AsOf(
+            block=-1 if status is None else status.number,
+            indexed_at=0 if status is None else status.indexed_at,
+            chain_head=await self.chain_head(),
+        )
+
+    async def now(self) -> AsOf:
+        """Return how far the index is."""
+        return await self.as_of(await self.look(index_status))
+
+
+def slice_of(request: Request, *, newest_first: bool = True) -> Slice:
+    """Return the page that `?cursor=` and `?limit=` ask for; raises InvalidInput."""
+    return Slice(
+        cursor=request.query_params.get("cursor") or None,
+        limit=limit_of(request),
+        newest_first=newest_first,
+    )
+
+
+def limit_of(request: Request, default: int = PAGE_ROWS, maximum: int = PAGE_ROWS_MAX) -> int:
+    """Return `?limit=`; raises InvalidInput out of its range."""
+    text = request.query_params.get("limit", "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdecimal() or len(text) > 6 or not 1 <= int(text) <= maximum:
+        raise InvalidInput(f"limit: expected 1 to {maximum}, found {text!r:.40}")
+    return int(text)
+
+
+def next_url(request: Request, cursor: str | None) -> str:
+    """Return the address of the next page with every filter of this one; nothing after the last."""
+    if cursor is None:
+        return ""
+    return str(request.url.include_query_params(cursor=cursor)).removeprefix(_origin(request))
+
+
+def first_url(request: Request) -> str:
+    """Return the address of the first page, from another one; nothing on it."""
+    if not request.query_params.get("cursor"):
+        return ""
+    return str(request.url.remove_query_params("cursor")).removeprefix(_origin(request))
+
+
+def _origin(request: Request) -> str:
+    # Links stay relative: a Host header is the caller's word.
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def address_in(text: str) -> bytes:
+    """Return the address of a path; raises NotFound, for a page of no address is no page."""
+    try:
+        return parse_address(text if text[:2].lower() != "0x" else "0x" + text[2:])
+    except InvalidInput as error:
+        raise NotFound(str(error), "An address is 0x and 40 hexadecimal digits.") from None
+
+
+def hash_in(text: str, what: str) -> bytes:
+    """Return the hash of a path; raises NotFound."""
+    try:
+        return decode_data(text, field=what, length=32)
+    except InvalidInput as error:
+        raise NotFound(str(error), f"A {what} hash is 0x and 64 hexadecimal digits.") from None
+
+
+def number_in(text: str) -> int | None:
+    """Return the block number of a path; None for what is none."""
+    plain = text.replace(",", "").replace("_", "")
+    if plain.isascii() and plain.isdecimal() and len(plain) <= _NUMBER_DIGITS_MAX:
+        return int(plain)
+    return None
+
+
+def flag_in(request: Request, name: str) -> bool:
+    """Return whether a filter is switched on."""
+    value: Any = request.query_params.get(name, "")
+    if value not in {"", "0", "1"}:
+        raise InvalidInput(f"{name}: expected 0 or 1, found {value!r:.40}")
+    return bool(value == "1")

@@ -1,0 +1,116 @@
+"""Read a contract: its reading functions as forms, called on the newest state. GET only, for nothing changes; works without JavaScript."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from metanode.crypto.addresses import format_address
+from metanode.errors import InvalidInput, MetanodeError
+from metanode.primitives.hexadecimal import decode_data
+from metanode.rpc.errors import ExecutionReverted
+from sdk.testnet.services.explorer.abi import Entry, Interface, common
+from sdk.testnet.services.explorer.calling import decode_answer, encode_call, standard_interface
+from sdk.testnet.services.explorer.decoding import Decoded, decode_revert
+from sdk.testnet.services.explorer.reading import AsOf, address_in
+from sdk.testnet.services.explorer.twins import View
+from sdk.testnet.services.explorer.views.transactions import interfaces_of
+from sdk.testnet.services.queries.tokens import get_token
+from sdk.testnet.services.web.problems import NotFound
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from starlette.requests import Request
+
+    from sdk.testnet.services.explorer.parts import ExplorerParts, Handler
+
+FUNCTIONS_MAX: Final = 100
+"""On the page of one contract."""
+GAS: Final = 10_000_000
+"""Of a reading call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a call gave."""
+
+    signature: str
+    selector: str
+    arguments: tuple[str, ...]
+    decoded: Decoded | None
+    raw: bytes
+    error: str
+    """Why there is none; empty when there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractReading:
+    """The reading functions of a contract, and the answer of the one that was called."""
+
+    as_of: AsOf
+    address: bytes
+    source: str
+    """Where the functions are known from."""
+    functions: tuple[Entry, ...]
+    answer: Answer | None
+
+
+def reading_handlers(parts: ExplorerParts) -> dict[str, Handler]:
+    """Return the handlers by path."""
+
+    async def read(request: Request) -> View:
+        wanted = address_in(request.path_params["address"])
+        interface = await parts.reading.look(lambda connection: _interface(connection, wanted))
+        if interface is None:
+            raise NotFound(
+                f"The functions of {format_address(wanted)} are not known.",
+                "They are once its source is verified, or when it is a token of a known standard.",
+            )
+        functions = tuple(entry for entry in interface.entries if entry.is_reading)[:FUNCTIONS_MAX]
+        model = ContractReading(
+            as_of=await parts.reading.now(),
+            address=wanted,
+            source=interface.source,
+            functions=functions,
+            answer=await _answer(parts, request, wanted, functions),
+        )
+        return View(template="reading.html", model=model)
+
+    return {"/address/{address}/read": read}
+
+
+def _interface(connection: Connection, address: bytes) -> Interface | None:
+    known = interfaces_of(connection, address)
+    if known:
+        return known[0]
+    token = get_token(connection, address)
+    return None if token is None else standard_interface(token.kind)
+
+
+async def _answer(
+    parts: ExplorerParts, request: Request, address: bytes, functions: tuple[Entry, ...]
+) -> Answer | None:
+    selector = request.query_params.get("f", "")
+    if not selector:
+        return None
+    entry = next((each for each in functions if f"0x{each.selector.hex()}" == selector.lower()), None)
+    if entry is None:
+        raise InvalidInput(f"f: expected the selector of a reading function, found {selector!r:.40}")
+    texts = tuple(request.query_params.getlist("a"))
+    decoded, raw, error = None, b"", ""
+    try:
+        data = encode_call(entry, texts)
+        call = {"to": format_address(address), "data": f"0x{data.hex()}", "gas": hex(GAS)}
+        raw = decode_data(await parts.nodes.call("eth_call", call, "latest"))
+        decoded = decode_answer(entry, raw)
+        if decoded is None:
+            error = "The contract answered something else than this function promises."
+    except ExecutionReverted as reverted:
+        returned = getattr(reverted, "data", None)
+        raw = decode_data(returned) if isinstance(returned, str) else b""
+        error = decode_revert(raw, (common(),)).sentence
+    except MetanodeError as failed:
+        error = str(failed)[:300]
+    return Answer(
+        signature=entry.signature, selector=selector.lower(), arguments=texts, decoded=decoded, raw=raw[:4096], error=error
+    )  # fmt: skip

@@ -1,0 +1,280 @@
+"""Transactions: the list, one of them with everything it did, and those that wait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from metanode.crypto.addresses import format_address, parse_address
+from metanode.errors import MetanodeError
+from metanode.primitives.hexadecimal import decode_data, decode_quantity
+from sdk.testnet.services.explorer.abi import Interface, common, parse_abi, parse_texts
+from sdk.testnet.services.explorer.decoding import (
+    Decoded,
+    Revert,
+    decode_call,
+    decode_event,
+    decode_revert,
+    method_name,
+)
+from sdk.testnet.services.explorer.reading import AsOf, first_url, hash_in, next_url, slice_of
+from sdk.testnet.services.explorer.twins import View
+from sdk.testnet.services.explorer.views.home import extras
+from sdk.testnet.services.queries.blocks import BlockRow, get_block
+from sdk.testnet.services.queries.contracts import find_signatures, get_contract, verified_twin
+from sdk.testnet.services.queries.statistics import index_status
+from sdk.testnet.services.queries.transactions import (
+    TransactionRow,
+    get_transaction,
+    list_transactions,
+    transaction_input,
+    transaction_internal_calls,
+    transaction_logs,
+    transaction_of_sender,
+    transaction_transfers,
+)
+from sdk.testnet.services.web.problems import NotFound
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from starlette.requests import Request
+
+    from sdk.testnet.services.explorer.parts import ExplorerParts, Handler
+    from sdk.testnet.services.explorer.traces import CallTree
+    from sdk.testnet.services.queries.moves import InternalRow, LogRow, TransferRow
+
+Tab = Literal["overview", "logs", "internal", "calls", "input"]
+MOVES_SHOWN: Final = 50
+"""Token moves on the first page of a transaction."""
+LOGS_SHOWN: Final = 50
+"""Events of one transaction on its page; the JSON twin has the same, the node's receipt all."""
+INPUT_SHOWN: Final = 4 * 1024
+"""Bytes of input on the page."""
+PENDING_SHOWN: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transactions:
+    """A page of transactions."""
+
+    as_of: AsOf
+    items: tuple[TransactionRow, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A log, and what it says if that is known."""
+
+    log: LogRow
+    decoded: Decoded | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """One transaction of a block."""
+
+    as_of: AsOf
+    transaction: TransactionRow
+    block: BlockRow | None
+    input: bytes
+    call: Decoded | None
+    revert: Revert | None
+    transfers: tuple[TransferRow, ...]
+    internal: tuple[InternalRow, ...]
+    events: tuple[Event, ...]
+    previous: bytes | None
+    """Hash of the sender's transaction before."""
+    following: bytes | None
+    """And after."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A transaction of the pool."""
+
+    hash: str
+    sender: str
+    recipient: str
+    nonce: int
+    value_wei: int
+    fee_cap_wei: int
+    method_id: bytes | None
+    is_executable: bool
+    """False while an earlier nonce is missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """The pool of one node."""
+
+    as_of: AsOf
+    executable: int
+    queued: int
+    items: tuple[Waiting, ...]
+
+
+def transaction_handlers(parts: ExplorerParts) -> dict[str, Handler]:
+    """Return the handlers by path."""
+    reading = parts.reading
+
+    async def transactions(request: Request) -> View:
+        which = slice_of(request)
+        status, page = await reading.look(
+            lambda connection: (index_status(connection), list_transactions(connection, which))
+        )
+        model = Transactions(as_of=await reading.as_of(status), items=page.items, next=page.next_cursor)
+        extra = {"next_url": next_url(request, page.next_cursor), "first_url": first_url(request)} | extras()
+        return View(template="transactions.html", model=model, section="transactions", extra=extra)
+
+    def tabbed(tab: Tab) -> Handler:
+        async def transaction(request: Request) -> View:
+            wanted = hash_in(request.path_params["hash"], "transaction")
+            found = await reading.look(lambda connection: _read(connection, wanted))
+            as_of = await reading.now()
+            if found is None:
+                return await _unindexed(parts, wanted, as_of)
+            model = Transaction(as_of=as_of, **found)
+            tree, reason = await _tree(parts, model) if tab == "calls" else (None, "")
+            extra = {
+                "tab": tab,
+                "tree": tree,
+                "tree_reason": reason,
+                "logs_shown": LOGS_SHOWN,
+                "moves_shown": MOVES_SHOWN,
+                "input_shown": INPUT_SHOWN,
+                "call_name": lambda data: method_name(data[:4] if len(data) >= 4 else None, (common(),)),
+            } | extras()
+            return View(template="transaction.html", model=model, section="transactions", extra=extra)
+
+        return transaction
+
+    async def pending(_: Request) -> View:
+        model = await read_pending(parts)
+        return View(template="pending.html", model=model, section="pending", extra=extras())
+
+    return {
+        "/transactions": transactions,
+        "/pending": pending,
+        "/tx/{hash}": tabbed("overview"),
+        "/tx/{hash}/logs": tabbed("logs"),
+        "/tx/{hash}/internal": tabbed("internal"),
+        "/tx/{hash}/calls": tabbed("calls"),
+        "/tx/{hash}/input": tabbed("input"),
+    }
+
+
+def interfaces_of(connection: Connection, address: bytes | None) -> tuple[Interface, ...]:
+    """Return what is known of a contract's interface, the best first, without guesses."""
+    contract = None if address is None else get_contract(connection, address)
+    if contract is None:
+        return ()
+    if contract.abi:
+        return (parse_abi(contract.abi),)
+    twin = verified_twin(connection, contract.code_hash)
+    return (parse_abi(twin.abi, "same code"),) if twin is not None and twin.abi else ()
+
+
+def _guesses(connection: Connection, selector: bytes, kind: Literal["function", "event"]) -> Interface:
+    return parse_texts((row.text for row in find_signatures(connection, selector)), kind)
+
+
+def _read(connection: Connection, wanted: bytes) -> dict[str, Any] | None:
+    row = get_transaction(connection, wanted)
+    if row is None:
+        return None
+    data = transaction_input(connection, row)
+    target = row.recipient or row.created
+    known = interfaces_of(connection, None if target is None else target.address)
+    guesses: tuple[Interface, ...] = (common(),)
+    call = None
+    if row.recipient is not None and len(data) >= 4:
+        call = decode_call(data, (*known, *guesses, _guesses(connection, data[:4], "function")))
+    previous = transaction_of_sender(connection, row.sender.address, row.nonce - 1) if row.nonce else None
+    following = transaction_of_sender(connection, row.sender.address, row.nonce + 1)
+    return {
+        "transaction": row,
+        "block": get_block(connection, row.number),
+        "input": data,
+        "call": call,
+        "revert": None if row.succeeded else decode_revert(row.revert, (*known, *guesses)),
+        "transfers": transaction_transfers(connection, row),
+        "internal": transaction_internal_calls(connection, row),
+        "events": _events(connection, transaction_logs(connection, row)[:LOGS_SHOWN]),
+        "previous": None if previous is None else previous.hash,
+        "following": None if following is None else following.hash,
+    }
+
+
+def _events(connection: Connection, logs: tuple[LogRow, ...]) -> tuple[Event, ...]:
+    known: dict[bytes, tuple[Interface, ...]] = {}
+    events = []
+    for log in logs:
+        address = log.contract.address
+        if address not in known:
+            known[address] = interfaces_of(connection, address)
+        decoded = decode_event(log.topics, log.data, (*known[address], common()))
+        if decoded is None and log.topics:
+            decoded = decode_event(log.topics, log.data, (_guesses(connection, log.topics[0], "event"),))
+        events.append(Event(log=log, decoded=decoded))
+    return tuple(events)
+
+
+async def _tree(parts: ExplorerParts, model: Transaction) -> tuple[CallTree | None, str]:
+    try:
+        return await parts.trees.tree(f"0x{model.transaction.hash.hex()}"), ""
+    except MetanodeError as error:
+        return None, str(error)[:200]
+
+
+async def _unindexed(parts: ExplorerParts, wanted: bytes, as_of: AsOf) -> View:
+    """The page of a transaction that no indexed block has: it waits, or comes in a moment, or is not there."""
+    text = f"0x{wanted.hex()}"
+    found = await parts.nodes.call("eth_getTransactionByHash", text)
+    if found is None:
+        raise NotFound(
+            f"Neither the chain nor the pool has the transaction {text}.",
+            "It may have been sent to another network, or replaced by one with the same nonce and a higher fee.",
+        )
+    extra = {"number": None if found.get("blockNumber") is None else decode_quantity(found["blockNumber"])}
+    return View(
+        template="waiting.html",
+        model=_waiting(found, is_executable=True),
+        section="pending",
+        extra=extra | extras() | {"as_of": as_of},
+    )
+
+
+async def read_pending(parts: ExplorerParts) -> Pending:
+    """Return what waits in a node's pool; raises NodeUnreachable when none answers."""
+    status, content = await parts.nodes.batch([("txpool_status", []), ("txpool_content", [])])
+    for answer in (status, content):
+        if isinstance(answer, MetanodeError):
+            raise answer
+    items: list[Waiting] = []
+    for name, is_executable in (("pending", True), ("queued", False)):
+        for by_nonce in content[name].values():
+            items += [_waiting(found, is_executable=is_executable) for found in by_nonce.values()]
+            if len(items) >= PENDING_SHOWN:
+                break
+    return Pending(
+        as_of=await parts.reading.now(),
+        executable=decode_quantity(status["pending"]),
+        queued=decode_quantity(status["queued"]),
+        items=tuple(items[:PENDING_SHOWN]),
+    )
+
+
+def _waiting(found: dict[str, Any], *, is_executable: bool) -> Waiting:
+    data = decode_data((found.get("input") or "0x")[:10])
+    recipient = found.get("to")
+    return Waiting(
+        hash=f"0x{decode_data(found['hash'], length=32).hex()}",
+        sender=format_address(parse_address(found["from"])),
+        recipient=format_address(parse_address(recipient)) if recipient else "",
+        nonce=decode_quantity(found["nonce"]),
+        value_wei=decode_quantity(found["value"]),
+        fee_cap_wei=decode_quantity(found.get("maxFeePerGas") or found.get("gasPrice") or "0x0"),
+        method_id=data if len(data) == 4 and recipient else None,
+        is_executable=is_executable,
+    )
