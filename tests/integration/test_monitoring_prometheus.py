@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import shutil
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import uvicorn
 from eth_account import Account
-from tests.acceptance.processes import wait_until
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from tests.acceptance.processes import free_ports, wait_until
 from tests.integration.prometheus_process import RunningPrometheus, prometheus
 from websockets.sync.client import connect
 
 from metanode.cli.calls import call
-from metanode.errors import InvalidInput
-from sdk.testnet import Testnet
+from metanode.errors import InvalidInput, Unavailable
+from sdk.testnet import Faucet, Testnet, TestnetExplorer, TestnetMonitor
 from sdk.testnet.monitoring.rendering import alert_rules, grafana_dashboards, prometheus_config
 from sdk.testnet.monitoring.rendering.dashboards import dashboards
 from sdk.testnet.monitoring.rendering.panels import ANNOTATIONS
 from sdk.testnet.monitoring.rendering.rules import RECORDED, rules
+from sdk.testnet.monitoring.service_metrics import CATALOGUE, CountRequests, ServiceMetrics
 from sdk.testnet.monitoring.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from sdk.testnet.deployment.plan import NetworkPlan
+
 pytestmark = [
     pytest.mark.timeout(240),
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("prometheus") is None, reason="no Prometheus: apt-get install prometheus"),
+    pytest.mark.skipif(
+        shutil.which("prometheus") is None, reason="no Prometheus: apt-get install prometheus"
+    ),
 ]
 
 LIMITS = Thresholds(block_time_s=1)
@@ -45,6 +60,8 @@ class Watched:
 
     network: Testnet
     prometheus: RunningPrometheus
+    services: str
+    """HOST:PORT of a process of services."""
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +69,77 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder: Path = tmp_path_factory.mktemp("prometheus")
     with Testnet(validators=4, block_time_s=1, in_memory=True) as network:
         plan = network.directory.load_plan()
-        config = prometheus_config(plan, scrape_interval_s=1)
-        with prometheus(folder, config=config, rules=alert_rules(block_time_s=1)) as running:
-            wait_until(lambda: running.targets_up() == 4, within_s=30, what="all nodes are scraped")
-            yield Watched(network, running)
+        with services(plan) as address:
+            config = prometheus_config(plan, scrape_interval_s=1, services={"services": address})
+            with prometheus(folder, config=config, rules=alert_rules(block_time_s=1)) as running:
+                wait_until(
+                    lambda: running.targets_up() == 5,
+                    within_s=60,
+                    what="all nodes and the services are scraped",
+                )
+                yield Watched(network, running, address)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How far an explorer's memory is behind its node."""
+
+    indexed: int | None
+    lag_blocks: int | None
+
+
+@contextlib.contextmanager
+def services(plan: NetworkPlan) -> Iterator[str]:
+    """A site with a monitor, a faucet on a chain of its own, and an explorer's memory as index; gives HOST:PORT."""
+    (port,) = free_ports(1)
+    stop, ready = threading.Event(), threading.Event()
+
+    async def page(_: Request) -> Response:
+        return PlainTextResponse("found")
+
+    async def run() -> None:
+        monitor, faucet, explorer = (
+            TestnetMonitor.of_plan(plan),
+            Faucet(),
+            TestnetExplorer(plan.nodes[0].rpc_url),
+        )
+        metrics = ServiceMetrics()
+        metrics.monitor, metrics.faucet = monitor, faucet
+        metrics.index = lambda: Kept(
+            explorer.height,
+            max(0, monitor.calculate_network_metrics().current_height - (explorer.height or 0)),
+        )
+        metrics.streams["explorer"] = lambda: 0
+        site = Starlette(routes=[Route("/page/{name}", page), metrics.route()])
+        config = uvicorn.Config(
+            CountRequests(site, metrics=metrics, site="explorer"),
+            host="127.0.0.1",
+            port=port,
+            log_config=None,
+            lifespan="off",
+        )
+        server = uvicorn.Server(config)
+        async with monitor, asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(server._serve())
+            paid = await faucet.request_tokens("0x" + "22" * 20, "10.0.0.1")
+            assert paid["success"], paid
+            ready.set()
+            while not stop.is_set():
+                with contextlib.suppress(Unavailable):
+                    await explorer.update()
+                await asyncio.sleep(0.5)
+            server.should_exit = True
+            await serving
+        await faucet.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), name="services")
+    thread.start()
+    try:
+        assert ready.wait(60), "the services are up"
+        yield f"127.0.0.1:{port}"
+    finally:
+        stop.set()
+        thread.join(30)
 
 
 def asked(expression: str, network: Testnet) -> str:
@@ -64,8 +148,11 @@ def asked(expression: str, network: Testnet) -> str:
     return expression.replace("$network", name).replace("$node", ".*").replace("$interval", INTERVAL)
 
 
-def use(network: Testnet, socket: Any) -> None:
+def use(watched: Watched, socket: Any) -> None:
     """Do what makes series move: transactions, errors, a batch, a subscription."""
+    network = watched.network
+    for path in ("page/a", "page/b", "nowhere"):
+        httpx.get(f"http://{watched.services}/{path}")
     url, sender = network.rpc_url, Account.from_key(network.accounts[0].private_key)
     nonce = int(call(url, "eth_getTransactionCount", sender.address, "pending"), 16)
     fields = {
@@ -85,7 +172,9 @@ def use(network: Testnet, socket: Any) -> None:
 
 def all_sign(network: Testnet) -> bool:
     """Whether one can be spared: a validator that has just started signs two heights later."""
-    return all(call(node.rpc_url, "ibft_getConsensusState")["signs"] for node in network.nodes)
+    with contextlib.suppress(Unavailable):
+        return all(call(node.rpc_url, "ibft_getConsensusState")["signs"] for node in network.nodes)
+    return False
 
 
 def test_every_panel_has_an_answer_and_every_rule_is_understood(watched: Watched) -> None:
@@ -102,7 +191,7 @@ def test_every_panel_has_an_answer_and_every_rule_is_understood(watched: Watched
     with connect(network.rpc_url.replace("http:", "ws:")) as socket:
 
         def are_answered() -> bool:
-            use(network, socket)
+            use(watched, socket)
             for where, expression in list(unanswered.items()):
                 if running.values(expression):
                     del unanswered[where]
@@ -140,3 +229,21 @@ def test_the_variables_of_the_dashboards_have_values(watched: Watched) -> None:
         assert {variable["name"] for variable in json.loads(text)["templating"]["list"]} == {
             "datasource", "network", "node", "interval",
         }  # fmt: skip
+
+
+def test_the_services_page_has_what_its_catalogue_says_and_routes_instead_of_paths(watched: Watched) -> None:
+    httpx.get(f"http://{watched.services}/page/somebody-s-secret")
+    text = httpx.get(f"http://{watched.services}/metrics").text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    found = {name: family for name, family in families.items() if not name.startswith("process_")}
+
+    assert {name: family.type for name, family in found.items()} == {
+        name: kind for name, (kind, _, _) in CATALOGUE.items()
+    }
+    for name, family in found.items():
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == set(CATALOGUE[name][1]), sample
+    assert 'route="/page/{name}"' in text or 'route="page"' in text
+    assert "secret" not in text
+    (verdict,) = [s.labels["verdict"] for s in found["metanode_monitor_verdict"].samples if s.value]
+    assert verdict in {"HEALTHY", "DEGRADED", "STARTING"}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sdk.testnet.bootstrap import BootstrapConfig, BootstrapNode
     from sdk.testnet.ephemeral import Testnet
+    from sdk.testnet.explorer import TestnetExplorer
     from sdk.testnet.faucet import Faucet, FaucetConfig
     from sdk.testnet.genesis import (
         AccountConfig,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         NetworkConfig,
         ValidatorConfig,
     )
+    from sdk.testnet.monitoring import NetworkMetrics, NodeHealth, TestnetMonitor
 
 __all__ = [
     "AccountConfig",
@@ -35,7 +37,11 @@ __all__ = [
     "GenesisGenerator",
     "GenesisWarning",
     "NetworkConfig",
+    "NetworkMetrics",
+    "NodeHealth",
     "Testnet",
+    "TestnetExplorer",
+    "TestnetMonitor",
     "ValidatorConfig",
 ]
 
@@ -45,6 +51,10 @@ _MODULES = dict.fromkeys(__all__, "sdk.testnet.genesis") | {
     "BootstrapNode": "sdk.testnet.bootstrap",
     "Faucet": "sdk.testnet.faucet",
     "FaucetConfig": "sdk.testnet.faucet",
+    "NetworkMetrics": "sdk.testnet.monitoring",
+    "NodeHealth": "sdk.testnet.monitoring",
+    "TestnetExplorer": "sdk.testnet.explorer",
+    "TestnetMonitor": "sdk.testnet.monitoring",
 }
 """Where each public name lives."""
 

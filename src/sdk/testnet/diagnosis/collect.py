@@ -43,19 +43,21 @@ def collect_urls(urls: Iterable[str]) -> NetworkFacts:
     """Ask nodes by their RPC addresses; raises InvalidInput for what is no http URL."""
     found = list(dict.fromkeys(urls))
     for url in found:
-        if not _is_http(url):
-            raise InvalidInput(
-                f"found {url[:200]!r}; expected the URL of a node's RPC, such as http://127.0.0.1:8545"
-            )
-    return NetworkFacts(nodes=asyncio.run(_ask_all([NodeFacts(name=url, url=url) for url in found])))
+        check_url(url)
+    return NetworkFacts(nodes=asyncio.run(ask_nodes([NodeFacts(name=url, url=url) for url in found])))
 
 
-def _is_http(url: str) -> bool:
+def check_url(url: str) -> None:
+    """Raise InvalidInput for what is no http URL."""
     try:
         parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        is_http = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        return False
+        is_http = False
+    if not is_http:
+        raise InvalidInput(
+            f"found {url[:200]!r}; expected the URL of a node's RPC, such as http://127.0.0.1:8545"
+        )
 
 
 def collect_local(directory: NetworkDirectory, *, command: str) -> NetworkFacts:
@@ -68,7 +70,7 @@ def collect_local(directory: NetworkDirectory, *, command: str) -> NetworkFacts:
     local = LocalNetwork(
         path=str(directory.path), is_supervised=running_supervisor(directory) is not None, command=command
     )
-    return NetworkFacts(nodes=asyncio.run(_ask_all(nodes)), local=local)
+    return NetworkFacts(nodes=asyncio.run(ask_nodes(nodes)), local=local)
 
 
 def _look(directory: NetworkDirectory, node: NodePlan) -> NodeFacts:
@@ -96,7 +98,8 @@ def _look(directory: NetworkDirectory, node: NodePlan) -> NodeFacts:
     )
 
 
-async def _ask_all(nodes: Sequence[NodeFacts]) -> tuple[NodeFacts, ...]:
+async def ask_nodes(nodes: Sequence[NodeFacts]) -> tuple[NodeFacts, ...]:
+    """The same nodes with what they answer, asked all at once; those with a trouble are not asked."""
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(_ask(node)) for node in nodes]
     return tuple(task.result() for task in asked)

@@ -151,12 +151,9 @@ def _quorum(scene: Scene) -> Iterator[Finding]:
     view = scene.reference
     if view is None or not view.validators:
         return
-    groups = [scene.together(viewer) for viewer in scene.viewers if _view(viewer).mode == "live"]
-    together = max(groups, key=lambda group: sum(member.power for member in group), default=[])
-    weight = sum(member.power for member in together)
-    here = {member.address for member in together}
-    coming = {_view(node).validator for node in scene.starting} - here
-    if weight + sum(m.power for m in scene.members if m.address in coming) >= view.quorum_weight:
+    weight = sum(member.power for member in scene.counted)
+    here = {member.address for member in scene.counted}
+    if weight + scene.coming_weight >= view.quorum_weight:
         return
     missing = [member.address for member in scene.members if member.address not in here]
     named = listed(f"{scene.name(address)} ({scene.why_missing(address)})" for address in missing)

@@ -165,6 +165,19 @@ class Scene:
             if not self.is_out(member.address) and self.hears(viewer, member.address)
         ]
 
+    @cached_property
+    def counted(self) -> list[ValidatorView]:
+        """The validators of the heaviest group that hears itself: who decides a height, if anybody can."""
+        groups = [self.together(viewer) for viewer in self.viewers if _view(viewer).mode == "live"]
+        return max(groups, key=lambda group: sum(member.power for member in group), default=[])
+
+    @cached_property
+    def coming_weight(self) -> int:
+        """The weight of members that are about to take part, and are not counted yet."""
+        here = {member.address for member in self.counted}
+        coming = {_view(node).validator for node in self.starting} - here
+        return sum(member.power for member in self.members if member.address in coming)
+
     def why_missing(self, address: str) -> str:
         """Why nobody can count on a validator, in a few words."""
         node = self.holders.get(address)

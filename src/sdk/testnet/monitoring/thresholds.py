@@ -32,6 +32,9 @@ DISK_CRITICAL_BYTES: Final = 1024**3
 TRANSACTION_STUCK_S: Final = 60.0
 RPC_ERRORS_WARNING: Final = 0.02
 RPC_ERRORS_CRITICAL: Final = 0.1
+LAG_WARNING: Final = 5
+LAG_CRITICAL: Final = 300
+"""Blocks that an index is behind."""
 RPC_SLOW_S: Final = 1.0
 RESTARTS_MAX: Final = 3
 SEALS_WINDOW: Final = 50

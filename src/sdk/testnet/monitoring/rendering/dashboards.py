@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sdk.testnet.monitoring import thresholds
 from sdk.testnet.monitoring.rendering.panels import Dashboard, Panel, Query
 from sdk.testnet.monitoring.rendering.rules import HEAD_AGE, ONLINE, RECORDED, VALIDATORS, slow_share
-from sdk.testnet.monitoring.thresholds import Thresholds
+from sdk.testnet.monitoring.rendering.service_panels import services_dashboard
+
+if TYPE_CHECKING:
+    from sdk.testnet.monitoring.thresholds import Thresholds
 
 NETWORK: Final = 'network="$network"'
 NODE: Final = 'network="$network",node=~"$node"'
@@ -23,7 +26,7 @@ VERDICTS: Final = {
 
 def dashboards(limits: Thresholds) -> tuple[Dashboard, ...]:
     """All of them, the overview first."""
-    return (_overview(limits), _consensus(), _node(), _rpc())
+    return (_overview(limits), _consensus(), _node(), _rpc(), services_dashboard())
 
 
 def _ask(expression: str, legend: str = "") -> Query:

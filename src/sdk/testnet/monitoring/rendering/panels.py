@@ -62,8 +62,10 @@ ANNOTATIONS: Final = (
     ("Restarts", 'changes(process_start_time_seconds{network="$network"}[1m]) > 0', "orange", "{{node}} was started again"),
     (
         "Deploys",
-        'count by (version, commit) (metanode_build_info{network="$network"}) unless '
-        'count by (version, commit) (metanode_build_info{network="$network"} offset 5m)',
+        (
+            'count by (version, commit) (metanode_build_info{network="$network"}) unless '
+            'count by (version, commit) (metanode_build_info{network="$network"} offset 5m)'
+        ),
         "blue",
         "{{version}} {{commit}}",
     ),
@@ -235,7 +237,11 @@ def _options(panel: Panel) -> dict[str, Any]:
                 "cellGap": 1,
             }
         case "state-timeline":
-            return {"showValue": "never", "mergeValues": True, "legend": {"displayMode": "list", "placement": "bottom"}}
+            return {
+                "showValue": "never",
+                "mergeValues": True,
+                "legend": {"displayMode": "list", "placement": "bottom"},
+            }
         case "table":
             return {"showHeader": True, "cellHeight": "sm"}
         case _:

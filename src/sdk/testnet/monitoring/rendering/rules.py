@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from metanode.telemetry.metrics import INTERVAL_BUCKETS_S
 from sdk.testnet.monitoring import thresholds
-from sdk.testnet.monitoring.catalogue import BY_NAME, CRITICAL, INFO, RUNBOOK, WARNING, AlertSeverity
+from sdk.testnet.monitoring.alerts.catalogue import BY_NAME, CRITICAL, INFO, RUNBOOK, WARNING, AlertSeverity
 from sdk.testnet.monitoring.rendering.prometheus import NODES_JOB, VALIDATORS_JOB, dump
 from sdk.testnet.monitoring.thresholds import Thresholds
 
@@ -79,7 +79,7 @@ def alert_rules(*, block_time_s: float = 2, runbook: str = RUNBOOK) -> str:
 
 def rules(limits: Thresholds) -> tuple[Rule, ...]:
     """Every alerting rule."""
-    return (*_chain(limits), *_consensus(limits), *_nodes(limits), *_users(), *_changes())
+    return (*_chain(limits), *_consensus(limits), *_nodes(limits), *_users(), *_services(), *_changes())
 
 
 def _moving(expression: str, limits: Thresholds) -> str:
@@ -191,7 +191,9 @@ def _chain(limits: Thresholds) -> tuple[Rule, ...]:
 
 def _consensus(limits: Thresholds) -> tuple[Rule, ...]:
     who = "{{ $labels.network }}: validator {{ $labels.validator }}"
-    last = "time() - max by (network, validator) (metanode_consensus_validator_last_message_timestamp_seconds)"
+    last = (
+        "time() - max by (network, validator) (metanode_consensus_validator_last_message_timestamp_seconds)"
+    )
     # A validator that was voted out says nothing any more, and has no opportunities to seal.
     is_member = "max by (network, validator) (increase(metanode_consensus_validator_seal_opportunities_total[10m])) > 0"
     silent = f"({last} > {thresholds.SILENT_S:g}) and on (network, validator) ({is_member})"
@@ -232,7 +234,7 @@ def _consensus(limits: Thresholds) -> tuple[Rule, ...]:
         Rule(
             name="ValidatorSealsZero", severity=INFO,
             expression=(
-                f"({opportunities} >= {thresholds.SEALS_WINDOW}) unless ({seals} > 0) unless ({last} > {thresholds.SILENT_S:g})"
+                f"(({opportunities} >= {thresholds.SEALS_WINDOW}) and ({last} < {thresholds.SILENT_S:g})) unless ({seals} > 0)"
             ),
             summary=f"{who} takes part, and none of {{{{ $value | humanize }}}} certificates has its seal",
         ),
@@ -245,9 +247,7 @@ def _nodes(limits: Thresholds) -> tuple[Rule, ...]:
     behind = "metanode_chain_best_known_block_number - metanode_chain_head_block_number"
     off = "abs(metanode_clock_offset_seconds)"
     processing = 'histogram_quantile(0.95, sum by (network, node, le) (rate(metanode_block_processing_duration_seconds_bucket{{phase="{}"}}[5m])))'
-    most_down = (
-        f'count by (network) (up{{job="{VALIDATORS_JOB}"}} == 0) > (count by (network) (up{{job="{VALIDATORS_JOB}"}}) - 1) / 3'
-    )
+    most_down = f'count by (network) (up{{job="{VALIDATORS_JOB}"}} == 0) > (count by (network) (up{{job="{VALIDATORS_JOB}"}}) - 1) / 3'
     return (
         Rule(
             name="NodeHalted", severity=CRITICAL, expression='metanode_sync_state{state="halted"} == 1',
@@ -344,6 +344,31 @@ def _users() -> tuple[Rule, ...]:
                 f'(rate(metanode_rpc_request_duration_seconds_bucket{{method!~"{EXPENSIVE}"}}[5m]))) > {thresholds.RPC_SLOW_S:g}'
             ),
             summary=f"{who}: cheap calls take {{{{ $value | humanizeDuration }}}}",
+        ),
+    )  # fmt: skip
+
+
+def _services() -> tuple[Rule, ...]:
+    where = "{{ $labels.network }}"
+    low = "metanode_faucet_balance_ether < {} * metanode_faucet_daily_budget_ether"
+    return (
+        *_graded(
+            "FaucetLow", for_s=60, critical=low.format(0.25), warning=low.format(3),
+            summary=f"{where}: the faucet has {{{{ $value | humanize }}}} tokens left",
+        ),
+        Rule(
+            name="FaucetQueueOld", severity=WARNING, for_s=300,
+            expression=(
+                'sum by (network, node) (metanode_faucet_queue{state="pending"}) > 0 unless on (network, node) '
+                '(increase(metanode_faucet_claims_total{result="paid"}[5m]) > 0)'
+            ),
+            summary=f"{where}: {{{{ $value }}}} payouts wait, and none was paid for five minutes",
+        ),
+        *_graded(
+            "ExplorerLag", for_s=60,
+            critical=f"metanode_explorer_lag_blocks > {thresholds.LAG_CRITICAL}",
+            warning=f"metanode_explorer_lag_blocks > {thresholds.LAG_WARNING}",
+            summary=f"{where}: the index is {{{{ $value }}}} blocks behind",
         ),
     )  # fmt: skip
 

@@ -90,6 +90,7 @@ ALERTS: Final = (
     _kind("ValidatorSealsZero", INFO, impact="None: the validator takes part, its votes come last."),
     _kind("NodeBehind", CRITICAL, WARNING, impact="Who asks this node sees the past."),
     _kind("NodeDown", CRITICAL, WARNING, impact="The node answers nobody; if it is a validator, the margin is smaller."),
+    _kind("NodeOverloaded", WARNING, impact="The node answers late, or is killed for its memory.", in_prometheus=False),
     _kind("NodeRestarted", INFO, impact="A moment without this node."),
     _kind("CrashLoop", CRITICAL, impact="The node can't stay up, and is as good as down."),
     _kind("PeersLow", WARNING, impact="Messages of this validator take a way around, or none."),
@@ -102,13 +103,16 @@ ALERTS: Final = (
     _kind("TxStuck", WARNING, impact="A transaction that could run is not included."),
     _kind("RpcErrors", CRITICAL, WARNING, impact="Calls of users fail through no fault of theirs.", in_monitor=False),
     _kind("RpcSlow", WARNING, impact="Wallets and pages hang.", in_monitor=False),
+    _kind("FaucetLow", CRITICAL, WARNING, impact="The faucet will soon have nothing to give.", in_monitor=False),
+    _kind("FaucetQueueOld", WARNING, impact="People wait for tokens that were promised.", in_monitor=False),
+    _kind("ExplorerLag", CRITICAL, WARNING, impact="Pages and API show the past.", in_monitor=False),
     _kind("ValidatorJoined", INFO, impact="None: one more votes.", in_prometheus=False),
     _kind("ValidatorLeft", INFO, impact="One fewer votes; the margin may be smaller.", in_prometheus=False),
     _kind("ValidatorSetChanged", INFO, impact="Who votes is different from now on.", in_monitor=False),
     _kind("VotePending", INFO, impact="None yet: a validator has asked to change the set.", in_monitor=False),
     _kind("VersionMix", INFO, impact="None, while the versions agree on every block; an upgrade is half done."),
     _kind("Milestone", INFO, impact="None: worth a word."),
-    _kind("Watchdog", AlertSeverity.NONE, impact="When it stops, nobody is told of anything any more."),
+    _kind("Watchdog", AlertSeverity.NONE, impact="When it stops, nobody is told of anything any more.", in_monitor=False),
 )  # fmt: skip
 """In the order in which somebody looks at them."""
 

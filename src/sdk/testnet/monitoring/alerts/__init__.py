@@ -1,0 +1,1 @@
+"""Alerts: what there are, what holds now, since when, and who is told."""

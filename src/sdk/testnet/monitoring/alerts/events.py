@@ -1,0 +1,97 @@
+"""What has happened between two looks: members that came and went, nodes that were started again, round numbers. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sdk.testnet.monitoring import thresholds
+from sdk.testnet.monitoring.alerts.catalogue import INFO
+from sdk.testnet.monitoring.alerts.conditions import Condition
+from sdk.testnet.monitoring.memory import transactions_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sdk.testnet.monitoring.view import Picture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Counts of the whole chain, as whoever indexes it knows them."""
+
+    transactions: int | None = None
+    addresses: int | None = None
+
+
+@dataclass(slots=True)
+class Chronicle:
+    """What the events are told from: the last look's members and counts."""
+
+    _members: dict[str, str] | None = None
+    """Names by address; None before the first look."""
+    _passed: dict[str, int] = field(default_factory=dict)
+    """By what is counted the milestones that are behind."""
+    _genesis: str | None = None
+    _height: int = 0
+
+    def events(self, picture: Picture, totals: Totals) -> Iterator[Condition]:
+        """What has happened since the look before."""
+        if picture.scene.genesis_hash != self._genesis:
+            self._genesis = picture.scene.genesis_hash
+            self._members, self._height = None, 0
+            self._passed.clear()
+        yield from self._set(picture)
+        yield from self._starts(picture)
+        transactions = totals.transactions
+        if transactions is None:
+            transactions = transactions_of(picture.observation.pages)
+        yield from self._milestone(picture, "blocks", picture.view.height, thresholds.MILESTONE_BLOCKS)
+        yield from self._milestone(picture, "transactions", transactions, thresholds.MILESTONE_TRANSACTIONS)
+        if totals.addresses is not None:
+            yield from self._milestone(picture, "addresses", totals.addresses, thresholds.MILESTONE_ADDRESSES)
+
+    def _set(self, picture: Picture) -> Iterator[Condition]:
+        members = {member.address: picture.scene.name(member.address) for member in picture.scene.members}
+        # When the others are gone, a node that is behind tells an old set.
+        if not members or picture.reference.height < self._height:
+            return
+        self._height = picture.reference.height
+        before, self._members = self._members, members
+        if before is None:
+            return
+        for address in members.keys() - before.keys():
+            yield Condition(
+                name="ValidatorJoined",
+                subject=members[address],
+                severity=INFO,
+                text=f"{members[address]} votes from height {picture.reference.height} on: {len(members)} validators",
+            )
+        for address in before.keys() - members.keys():
+            yield Condition(
+                name="ValidatorLeft",
+                subject=before[address],
+                severity=INFO,
+                text=f"{before[address]} votes no longer from height {picture.reference.height} on: {len(members)} validators",
+            )
+
+    def _starts(self, picture: Picture) -> Iterator[Condition]:
+        for name, starts in picture.memory.restarts.items():
+            seen_s = picture.observation.at_s
+            if starts and starts[-1] == seen_s:
+                yield Condition(
+                    name="NodeRestarted", subject=name, severity=INFO, text=f"{name} was started again"
+                )
+
+    def _milestone(self, picture: Picture, what: str, count: int, step: int) -> Iterator[Condition]:
+        passed = count // step
+        before = self._passed.get(what)
+        self._passed[what] = max(passed, before or 0)
+        # What was behind when the monitor began is no news.
+        if before is not None and passed > before:
+            yield Condition(
+                name="Milestone",
+                subject=what,
+                severity=INFO,
+                text=f"{picture.reference.network} has passed {passed * step:,} {what}",
+            )

@@ -1,0 +1,145 @@
+"""What the monitor remembers from one look to the next: bounded, and of its own process only."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sdk.testnet.monitoring.observation import Block, Observation
+    from sdk.testnet.monitoring.page import MetricsPage
+
+BLOCKS_MAX: Final = 1_800
+"""An hour of blocks every two seconds: what charts without Prometheus show."""
+WINDOW_S: Final = 300.0
+"""What "lately" means for intervals."""
+TURNS_WINDOW_S: Final = 1_800.0
+RESTARTS_WINDOW_S: Final = 600.0
+MARKS_EVERY_S: Final = 10.0
+MARKS_MAX: Final = 190
+"""Half an hour of marks."""
+RESTARTS_MAX: Final = 20
+"""Of one node; a node that restarts more often in ten minutes is told by the first three."""
+
+
+Counters = dict[tuple[str, str], float]
+"""By node, and what it counts: a validator, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Counters of the pages at one moment."""
+
+    at_s: float
+    nodes: frozenset[str]
+    missed: Counters
+    proposed: Counters
+    pool_full: Counters
+    cpu_s: Counters
+
+
+@dataclass(slots=True)
+class Memory:
+    """The past of a network as one monitor has seen it."""
+
+    blocks: deque[Block] = field(default_factory=lambda: deque(maxlen=BLOCKS_MAX))
+    marks: deque[Mark] = field(default_factory=lambda: deque(maxlen=MARKS_MAX))
+    restarts: dict[str, deque[float]] = field(default_factory=dict)
+    """By node, when it was seen to have been started anew."""
+    head: int = -1
+    head_at_s: float = 0.0
+    """Since when this has been the newest block of all that answer."""
+    genesis_hash: str | None = None
+    _up_s: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """By node how long it had been up, and when."""
+
+    def remember(self, observation: Observation, head: int, genesis_hash: str) -> None:
+        """Take in what was seen."""
+        if genesis_hash != self.genesis_hash:
+            self.genesis_hash = genesis_hash
+            self.blocks.clear()
+            self.marks.clear()
+            self.head = -1
+        if head != self.head:
+            self.head, self.head_at_s = head, observation.at_s
+        for block in observation.blocks:
+            if not self.blocks or block.number > self.blocks[-1].number:
+                self.blocks.append(block)
+        self._remember_restarts(observation)
+        if not self.marks or observation.at_s - self.marks[-1].at_s >= MARKS_EVERY_S:
+            self.marks.append(_mark(observation))
+
+    def _remember_restarts(self, observation: Observation) -> None:
+        for node in observation.facts.nodes:
+            if node.consensus is None:
+                continue
+            up_s = node.consensus.up_s
+            before = self._up_s.get(node.name)
+            if before is not None and up_s < before[0]:
+                self.restarts.setdefault(node.name, deque(maxlen=RESTARTS_MAX)).append(observation.at_s)
+            self._up_s[node.name] = (up_s, observation.at_s)
+
+    def restarts_of(self, name: str, now_s: float, window_s: float = RESTARTS_WINDOW_S) -> int:
+        """How often a node was started in the window."""
+        return sum(now_s - at_s <= window_s for at_s in self.restarts.get(name, ()))
+
+    def lately(self, now_timestamp: float, window_s: float = WINDOW_S) -> list[Block]:
+        """Blocks whose timestamps are in the window before a moment of the chain's own time."""
+        return [block for block in self.blocks if block.timestamp > now_timestamp - window_s]
+
+    def increase(self, name: str, window_s: float) -> Counters:
+        """How much counters have grown in the window, each on its own node; one that has fallen began anew."""
+        grown: Counters = {}
+        for before, after in itertools.pairwise(self.marks):
+            if after.at_s < self.marks[-1].at_s - window_s:
+                continue
+            old, new = getattr(before, name), getattr(after, name)
+            for key, value in new.items():
+                if key[0] in before.nodes:
+                    # A counter with a label begins when there is something to count.
+                    was = old.get(key, 0.0)
+                    grown[key] = grown.get(key, 0.0) + (value - was if value >= was else value)
+        return grown
+
+    def most_increased(self, name: str, window_s: float) -> dict[str, float]:
+        """The same by what is counted, as the node says that has counted most: all count the same things."""
+        found: dict[str, float] = {}
+        for (_, counted), value in self.increase(name, window_s).items():
+            found[counted] = max(found.get(counted, 0.0), value)
+        return found
+
+
+def _mark(observation: Observation) -> Mark:
+    pages = observation.pages
+
+    def by_validator(name: str) -> Counters:
+        return {
+            (node, validator.lower()): value
+            for node, page in pages.items()
+            for validator, value in page.by(name, "validator").items()
+        }
+
+    def plain(name: str, **labels: str) -> Counters:
+        return {
+            (node, ""): value
+            for node, page in pages.items()
+            if (value := page.value(name, **labels)) is not None
+        }
+
+    return Mark(
+        at_s=observation.at_s,
+        nodes=frozenset(pages),
+        missed=by_validator("metanode_consensus_proposals_missed_total"),
+        proposed=by_validator("metanode_consensus_proposals_total"),
+        pool_full=plain("metanode_txpool_rejected_total", reason="pool_full"),
+        cpu_s=plain("process_cpu_seconds_total"),
+    )
+
+
+def transactions_of(pages: dict[str, MetricsPage]) -> int:
+    """Transactions of the chain as far as the node that has run longest has counted them."""
+    return int(
+        max((page.value("metanode_chain_transactions_total") or 0 for page in pages.values()), default=0)
+    )

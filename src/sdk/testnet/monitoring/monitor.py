@@ -1,0 +1,346 @@
+"""`TestnetMonitor`: how a network fares, from what its nodes answer or from what somebody feeds in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import structlog
+
+from metanode.errors import InvalidInput, Unavailable
+from sdk.testnet.monitoring import by_hand, screen
+from sdk.testnet.monitoring.alerts.board import Alert, Board
+from sdk.testnet.monitoring.alerts.catalogue import RUNBOOK
+from sdk.testnet.monitoring.alerts.conditions import conditions, nodes_down
+from sdk.testnet.monitoring.alerts.events import Chronicle, Totals
+from sdk.testnet.monitoring.alerts.webhooks import WEBHOOKS_MAX, Receiver, Webhook
+from sdk.testnet.monitoring.endpoints import Endpoint, endpoints_of, read_endpoints
+from sdk.testnet.monitoring.health import NetworkMetrics, NodeHealth
+from sdk.testnet.monitoring.history import History
+from sdk.testnet.monitoring.memory import Memory
+from sdk.testnet.monitoring.rendering.rules import rules
+from sdk.testnet.monitoring.thresholds import Thresholds
+from sdk.testnet.monitoring.verdict import Judgement, judge
+from sdk.testnet.monitoring.view import picture
+from sdk.testnet.monitoring.watcher import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+    from types import TracebackType
+
+    from sdk.testnet.deployment.plan import NetworkPlan
+    from sdk.testnet.monitoring.observation import Observation
+    from sdk.testnet.monitoring.view import Picture
+
+log = structlog.get_logger(__name__)
+
+POLL_INTERVAL_S: Final = 2.0
+"""The time between blocks of most networks."""
+STALE_POLLED_S: Final = 8.0
+"""Four looks without an answer. The page must be grey within ten seconds: stale green is the classic failure."""
+STALE_BY_HAND_S: Final = 60.0
+"""Who feeds by hand, or by a script, does it once a minute."""
+NODES_MAX: Final = 1_000
+"""Nodes that are fed in."""
+HEADS_MAX: Final = 101
+"""Heads of a hundred intervals."""
+FIRST_LOOK_S: Final = 10.0
+STOP_S: Final = 5.0
+TOTALS_TIMEOUT_S: Final = 5.0
+
+
+class TestnetMonitor:
+    """Watches a network.
+
+    `TestnetMonitor()` is fed by `update_node_health`; `TestnetMonitor(endpoints=[...])` looks at nodes every two seconds, from `start` to
+    `stop`. Verdict, alerts and metrics are read at any time, and are as old as the last answer: an old one makes the verdict UNKNOWN.
+
+    One event loop runs it, and calls everything.
+
+    Args:
+        endpoints: URLs of nodes' RPC, or `Endpoint`s that name the metrics page too.
+        block_time_s: Time between blocks, for the limits of alerts; that of the nodes if they are asked.
+        webhooks: Who is told of alerts.
+        runbook: Where the guide of alerts is served.
+        poll_interval_s: From one look to the next.
+        stale_after_s: Without an answer for longer the verdict is UNKNOWN.
+        totals: Asked for counts of the whole chain at each look, if somebody indexes it.
+
+    Raises:
+        InvalidInput: when an argument is out of its range; the sentence names it.
+    """
+
+    __test__ = False  # pytest collects no tests here
+
+    def __init__(
+        self,
+        endpoints: Iterable[Endpoint | str] = (),
+        *,
+        block_time_s: float = 2.0,
+        webhooks: Iterable[Webhook] = (),
+        runbook: str = RUNBOOK,
+        poll_interval_s: float = POLL_INTERVAL_S,
+        stale_after_s: float | None = None,
+        totals: Callable[[], Awaitable[Totals]] | None = None,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        if not 0.1 <= poll_interval_s <= 60:
+            raise InvalidInput(f"poll_interval_s: found {poll_interval_s!r}; expected 0.1 to 60 seconds")
+        self.endpoints = read_endpoints(endpoints)
+        default_s = STALE_POLLED_S if self.endpoints else STALE_BY_HAND_S
+        self.stale_after_s = default_s if stale_after_s is None else stale_after_s
+        self.limits = Thresholds(block_time_s=block_time_s)
+        self.poll_interval_s = poll_interval_s
+        self.receivers = tuple(Receiver(webhook) for webhook in webhooks)
+        if len(self.receivers) > WEBHOOKS_MAX:
+            raise InvalidInput(f"webhooks: found {len(self.receivers)}; expected at most {WEBHOOKS_MAX}")
+        self.nodes: dict[str, NodeHealth] = {}
+        """By name what is known of each node."""
+        self._totals = totals
+        self._monotonic_s, self._now_s = monotonic_s, now_s
+        self._watcher = Watcher(self.endpoints, monotonic_s=monotonic_s)
+        self._memory = Memory()
+        self._history = History()
+        self._chronicle = Chronicle()
+        self._board = (
+            Board({(rule.name, rule.severity): rule.for_s for rule in rules(self.limits)}, runbook=runbook)
+            if self.endpoints
+            else Board({}, runbook=runbook, gone_after_s=0.0)
+        )
+        self._picture: Picture | None = None
+        self._counts = Totals()
+        self._updated_s: float | None = None
+        self._heads: deque[tuple[int, float]] = deque(maxlen=HEADS_MAX)
+        self._looked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    def of_plan(cls, plan: NetworkPlan, **options: Any) -> Self:
+        """A monitor of a planned network, as it is reached from this machine."""
+        return cls(endpoints_of(plan), block_time_s=plan.spec.block_time_s, **options)
+
+    def __repr__(self) -> str:
+        what = (
+            f"{len(self.endpoints)} endpoints" if self.endpoints else f"{len(self.nodes)} nodes fed by hand"
+        )
+        return f"<TestnetMonitor of {what}: {self.verdict.verdict.value}>"
+
+    # -- running -------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether it looks, or at least could."""
+        return self._task is not None and not self._task.done()
+
+    async def start(self) -> None:
+        """Begin to look, and return after the first look (at most ten seconds); does nothing when it runs."""
+        if self.running:
+            return
+        self._looked.clear()
+        self._task = asyncio.get_running_loop().create_task(self.run(), name="monitor")
+        if self.endpoints:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_LOOK_S):
+                    await self._looked.wait()
+
+    async def stop(self) -> None:
+        """Look no more; what was seen stays, and grows old."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        # A look ends at once; who waits for more than this has another problem.
+        await asyncio.wait([task], timeout=STOP_S)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def run(self) -> None:
+        """Look and tell until cancelled: what `start` runs, for whoever has a task group of its own."""
+        async with asyncio.TaskGroup() as tasks:
+            for receiver in self.receivers:
+                tasks.create_task(receiver.run(), name=f"webhook {receiver.webhook.host}")
+            tasks.create_task(self._watch(), name="monitor looks")
+
+    async def _watch(self) -> None:
+        while True:
+            began_s = self._monotonic_s()
+            try:
+                if self.endpoints:
+                    await self.look()
+                else:
+                    self._judge_by_hand()
+            except Exception:
+                # A fault of ours must not end the watch; meanwhile the verdict grows old, and grey.
+                log.exception("monitor_look_failed")
+            self._looked.set()
+            await asyncio.sleep(max(0.0, self.poll_interval_s - (self._monotonic_s() - began_s)))
+
+    async def look(self) -> None:
+        """Look once at every node."""
+        observation = await self._watcher.look()
+        await self._ask_totals()
+        self._take_in(observation)
+
+    async def _ask_totals(self) -> None:
+        if self._totals is None:
+            return
+        try:
+            async with asyncio.timeout(TOTALS_TIMEOUT_S):
+                self._counts = await self._totals()
+        except (TimeoutError, Unavailable) as error:
+            log.warning("monitor_totals_unknown", reason=str(error) or type(error).__name__)
+
+    # -- what is seen --------------------------------------------------------------------------------------------------------------------
+
+    def update_node_health(self, health: NodeHealth) -> None:
+        """Take in what somebody saw of a node.
+
+        Raises:
+            InvalidInput: for a thousand-and-first node, or what is no NodeHealth.
+        """
+        if not isinstance(health, NodeHealth):
+            raise InvalidInput(f"health: found {type(health).__name__}; expected a NodeHealth")
+        if health.node_id not in self.nodes and len(self.nodes) >= NODES_MAX:
+            raise InvalidInput(
+                f"node_id: found {health.node_id!r}, node {NODES_MAX + 1}; expected at most {NODES_MAX}"
+            )
+        self.nodes[health.node_id] = health
+        if not self.endpoints:
+            self._updated_s = self._monotonic_s()
+            if not self._heads or health.last_block_height > self._heads[-1][0]:
+                self._heads.append((health.last_block_height, health.last_block_time))
+            self._judge_by_hand()
+
+    def get_node_health(self, node_id: str) -> NodeHealth | None:
+        """The last that is known of a node; None for one that nobody has seen."""
+        return self.nodes.get(node_id)
+
+    def _judge_by_hand(self) -> None:
+        now, at_s = self._now_s(), self._monotonic_s()
+        healths = list(self.nodes.values())
+        view = by_hand.view_of(healths, now)
+        if view is not None:
+            self._tell(
+                self._board.update(by_hand.conditions_of(healths, view, self.limits), at_s=at_s, now=now)
+            )
+
+    def _take_in(self, observation: Observation) -> None:
+        now = self._now_s()
+        seen = picture(observation, self._memory)
+        if seen is None:
+            found = nodes_down(observation.facts.nodes, ())
+            self._tell(self._board.update(found, at_s=observation.at_s, now=now, is_blind=True))
+        else:
+            self._picture, self._updated_s = seen, observation.at_s
+            if seen.reference.period_s != self.limits.block_time_s:
+                self.limits = Thresholds(block_time_s=seen.reference.period_s)
+            for receiver in self.receivers:
+                receiver.network = seen.reference.network
+            told = self._board.update(conditions(seen, self.limits), at_s=observation.at_s, now=now)
+            happened = [
+                self._board.happened(event, now=now) for event in self._chronicle.events(seen, self._counts)
+            ]
+            self._tell([*told, *happened])
+        self._history.append(now, {} if seen is None else screen.row(seen))
+        for health in screen.healths(observation, self._memory, now):
+            self.nodes[health.node_id] = health
+
+    def _tell(self, alerts: list[Alert]) -> None:
+        for alert in alerts:
+            state = "resolved" if alert.resolved_at is not None else alert.severity.value
+            log.info("alert", name=alert.name, subject=alert.subject, state=state, text=alert.text)
+        for receiver in self.receivers:
+            receiver.tell(alerts)
+
+    # -- what is told --------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def verdict(self) -> Judgement:
+        """One word for the whole network, with its reason, at this moment."""
+        if self.endpoints:
+            view = None if self._picture is None else self._picture.view
+            return judge(
+                view, data_age_s=self.data_age_s or 0.0, stale_after_s=self.stale_after_s, limits=self.limits
+            )
+        view = by_hand.view_of(list(self.nodes.values()), self._now_s())
+        age_s = self.data_age_s or 0.0
+        # How old the head is, is counted from its own time.
+        data_age_s = age_s if age_s > self.stale_after_s else 0.0
+        return judge(view, data_age_s=data_age_s, stale_after_s=self.stale_after_s, limits=self.limits)
+
+    @property
+    def data_age_s(self) -> float | None:
+        """Seconds since a node has answered, or somebody has fed; None before."""
+        return None if self._updated_s is None else self._monotonic_s() - self._updated_s
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """What fires now, the gravest first."""
+        if not self.endpoints:
+            self._judge_by_hand()
+        return self._board.active
+
+    @property
+    def events(self) -> list[Alert]:
+        """The feed: alerts that began and ended, and what has happened; the newest first."""
+        return list(reversed(self._board.feed))
+
+    def calculate_network_metrics(self) -> NetworkMetrics:
+        """The network in eight numbers."""
+        healths = list(self.nodes.values())
+        if self._picture is not None:
+            return screen.metrics(self._picture, healths, self._counts)
+        validators = [health for health in healths if health.is_validator]
+        intervals = 0.0
+        if len(self._heads) > 1:
+            (low, began), (high, ended) = self._heads[0], self._heads[-1]
+            intervals = max(0.0, (ended - began) / (high - low))
+        return NetworkMetrics(
+            total_nodes=len(healths),
+            healthy_nodes=sum(health.is_healthy for health in healths),
+            total_validators=len(validators),
+            active_validators=sum(health.is_healthy for health in validators),
+            current_height=max((health.last_block_height for health in healths), default=0),
+            avg_block_time=intervals,
+            total_transactions=0,
+            tps=0.0,
+        )
+
+    def get_history(
+        self, window_s: float = 3600.0, *, points_max: int = 600
+    ) -> dict[str, list[float | None]]:
+        """Columns of the last looks, at most a day: `at` (Unix time) and numbers; None where nobody answered. Raises InvalidInput."""
+        return self._history.read(since=self._now_s() - window_s, points_max=points_max)
+
+    def get_dashboard_data(self) -> dict[str, Any]:
+        """Everything that a page shows, as JSON has it. `verdict.state` is UNKNOWN when the rest is old."""
+        judgement = self.verdict
+        age_s = self.data_age_s
+        data: dict[str, Any] = {
+            "generated_at": self._now_s(),
+            "data_age_s": None if age_s is None else round(age_s, 1),
+            "verdict": {"state": judgement.verdict.value, "sentence": judgement.sentence},
+            "metrics": self.calculate_network_metrics().to_dict(),
+            "nodes": [health.to_dict() for health in self.nodes.values()],
+            "alerts": [alert.to_dict() for alert in self.alerts],
+            "events": [alert.to_dict() for alert in self.events[: screen.EVENTS_MAX]],
+            "validators": [],
+            "blocks": [],
+            "consensus": None,
+            "traffic": None,
+        }
+        if self._picture is not None:
+            data |= screen.details(self._picture)
+        data["incident_summary"] = screen.incident_summary(data)
+        return data

@@ -1,0 +1,85 @@
+"""Reads a node's metrics page: the few series that the monitor asks for, of a page that may be anybody's. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+WANTED: Final = frozenset({
+    "metanode_build_info",
+    "metanode_node_info",
+    "metanode_chain_transactions_total",
+    "metanode_clock_offset_seconds",
+    "metanode_consensus_proposals_total",
+    "metanode_consensus_proposals_missed_total",
+    "metanode_disk_free_bytes",
+    "metanode_p2p_peers",
+    "metanode_p2p_validator_rtt_seconds",
+    "metanode_rpc_requests_total",
+    "metanode_rpc_websocket_connections",
+    "metanode_txpool_oldest_pending_age_seconds",
+    "metanode_txpool_rejected_total",
+    "metanode_txpool_transactions",
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+})  # fmt: skip
+PAGE_BYTES_MAX: Final = 8 * 1024 * 1024
+"""A page of 500 validators that all know each other has about one."""
+SERIES_MAX: Final = 5_000
+"""Of one page."""
+
+_SAMPLE = re.compile(r"([a-z_][a-z0-9_]*)(?:\{([^}]*)\})? (\S+)")
+_LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsPage:
+    """Samples by name and labels."""
+
+    samples: dict[str, dict[Labels, float]] = field(default_factory=dict)
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The sum of the samples with these labels; None when there is none."""
+        wanted = set(labels.items())
+        found = [value for key, value in self.samples.get(name, {}).items() if wanted <= set(key)]
+        return sum(found) if found else None
+
+    def by(self, name: str, label: str) -> dict[str, float]:
+        """The sum of the samples for each value of a label."""
+        found: dict[str, float] = {}
+        for key, value in self.samples.get(name, {}).items():
+            for label_name, text in key:
+                if label_name == label:
+                    found[text] = found.get(text, 0.0) + value
+        return found
+
+    def label(self, name: str, label: str) -> str | None:
+        """A label of the first sample."""
+        for key in self.samples.get(name, {}):
+            return dict(key).get(label)
+        return None
+
+
+def read_page(text: str) -> MetricsPage:
+    """The wanted series; lines that are none are passed over."""
+    samples: dict[str, dict[Labels, float]] = {}
+    count = 0
+    for line in text.splitlines():
+        if line.startswith("#") or line.partition("{")[0].partition(" ")[0] not in WANTED:
+            continue
+        match = _SAMPLE.fullmatch(line)
+        if match is None or count >= SERIES_MAX:
+            continue
+        name, labels, written = match.groups()
+        try:
+            value = float(written)
+        except ValueError:
+            continue
+        if math.isfinite(value):
+            samples.setdefault(name, {})[tuple(_LABEL.findall(labels or ""))] = value
+            count += 1
+    return MetricsPage(samples)

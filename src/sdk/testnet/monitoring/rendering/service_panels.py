@@ -1,0 +1,106 @@
+"""The dashboard of the services: faucet, index, pages, the monitor itself. It asks what `service_metrics` says. Pure."""
+
+from __future__ import annotations
+
+from sdk.testnet.monitoring.rendering.panels import Dashboard, Panel, Query
+
+NETWORK = 'network="$network"'
+
+
+def _ask(expression: str, legend: str = "") -> Query:
+    return Query(expression=expression, legend=legend)
+
+
+def services_dashboard() -> Dashboard:
+    """Faucet, explorer and pages."""
+    faucet = (
+        Panel(
+            title="Balance", kind="stat", width=6, height=4,
+            queries=(_ask(f"max(metanode_faucet_balance_ether{{{NETWORK}}})"),), description="Tokens of the account that pays.",
+        ),
+        Panel(
+            title="Days of budget left", kind="stat", width=6, height=4, unit="d",
+            queries=(_ask(f"max(metanode_faucet_balance_ether{{{NETWORK}}}) / max(metanode_faucet_daily_budget_ether{{{NETWORK}}})"),),
+            description="If every day pays all it may.",
+        ),
+        Panel(
+            title="Today's budget left", kind="stat", width=6, height=4, unit="percentunit",
+            queries=(_ask(f"max(metanode_faucet_budget_remaining_ratio{{{NETWORK}}})"),), description="Share of today's payouts.",
+        ),
+        Panel(
+            title="Payouts that wait", kind="stat", width=6, height=4, steps=((20, "orange"),),
+            queries=(_ask(f"sum(metanode_faucet_queue{{{NETWORK}}})"),), description="Promised, and not over.",
+        ),
+        Panel(
+            title="Requests a second, by result", stacked=True, width=12,
+            queries=(_ask(f"sum by (result) (rate(metanode_faucet_claims_total{{{NETWORK}}}[$interval]))", "{{result}}"),),
+            description="Of the faucet's ledger.",
+        ),
+        Panel(
+            title="Tokens paid an hour", width=12,
+            queries=(_ask(f"3600 * sum(rate(metanode_faucet_paid_ether_total{{{NETWORK}}}[$interval]))", "paid"),
+                     _ask(f"sum(metanode_faucet_daily_budget_ether{{{NETWORK}}}) / 24", "the daily budget, spread evenly")),
+            description="Above the line the day's budget ends early.",
+        ),
+    )  # fmt: skip
+    pages = (
+        Panel(
+            title="Index behind", queries=(_ask(f"metanode_explorer_lag_blocks{{{NETWORK}}}", "blocks"),), steps=((5, "orange"),),
+            description="Blocks that the node has and the index has not.",
+        ),
+        Panel(
+            title="Newest block in the index", queries=(_ask(f"metanode_explorer_indexed_block_number{{{NETWORK}}}", "indexed"),),
+            description="It should rise as the chain does.",
+        ),
+        Panel(
+            title="Open streams", stacked=True, queries=(_ask(f"sum by (site) (metanode_sse_clients{{{NETWORK}}})", "{{site}}"),),
+            description="Browsers that watch live.",
+        ),
+        Panel(
+            title="Requests a second, by site and result", stacked=True,
+            queries=(_ask(f"sum by (site, status_class) (rate(metanode_http_requests_total{{{NETWORK}}}[$interval]))", "{{site}} {{status_class}}"),),
+            description="5xx is ours, 4xx the caller's.",
+        ),
+        Panel(
+            title="Answers within, 95 %, by site", unit="s",
+            queries=(_ask(f"histogram_quantile(0.95, sum by (site, le) (rate(metanode_http_request_duration_seconds_bucket{{{NETWORK}}}[$interval])))", "{{site}}"),),
+            description="Streams are long by their nature.",
+        ),
+        Panel(
+            title="Slowest routes, 95 %", unit="s",
+            queries=(_ask(f"topk(10, histogram_quantile(0.95, sum by (site, route, le) (rate(metanode_http_request_duration_seconds_bucket{{{NETWORK}}}[$interval]))))", "{{site}} {{route}}"),),
+            description="Routes as they are written in the code.",
+        ),
+    )  # fmt: skip
+    monitor = (
+        Panel(
+            title="Verdict of the monitor", kind="state-timeline",
+            queries=(_ask(f"metanode_monitor_verdict{{{NETWORK}}} == 1", "{{verdict}}"),), words={1.0: ("here", "blue")},
+            description="It goes by signed messages, and by weight.",
+        ),
+        Panel(
+            title="Alerts of the monitor", kind="bars", stacked=True,
+            queries=(_ask(f"sum by (severity) (metanode_alerts_active{{{NETWORK}}})", "{{severity}}"),), description="Firing.",
+        ),
+        Panel(
+            title="Age of its data", unit="s", steps=((8, "red"),),
+            queries=(_ask(f"metanode_monitor_data_age_seconds{{{NETWORK}}}", "age"),), description="Over eight seconds it is UNKNOWN.",
+        ),
+        Panel(
+            title="Alerts to webhooks", queries=(_ask(f"sum by (result) (metanode_webhook_alerts_total{{{NETWORK}}})", "{{result}}"),),
+            description="Delivered, and dropped after six tries or because a queue was full.",
+        ),
+        Panel(
+            title="Parts that answer", kind="state-timeline", queries=(_ask(f"metanode_services_part_up{{{NETWORK}}}", "{{part}}"),),
+            words={0.0: ("no", "red"), 1.0: ("yes", "green")}, description="Parts of the services that could be asked for their numbers.",
+        ),
+        Panel(
+            title="Memory", unit="bytes", queries=(_ask(f'process_resident_memory_bytes{{{NETWORK},job="metanode-services"}}', "{{node}}"),),
+            description="Of the services' processes.",
+        ),
+    )  # fmt: skip
+    return Dashboard(
+        uid="metanode-services",
+        title="Metanode: faucet, explorer and pages",
+        rows=(("Faucet", faucet), ("Explorer and pages", pages), ("Monitor", monitor)),
+    )

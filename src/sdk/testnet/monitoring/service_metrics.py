@@ -1,0 +1,288 @@
+"""The metrics page of the services: what the monitor, the faucet and the index know, and how requests of people end.
+
+Names stand in `CATALOGUE`; labels are bounded by the code: sites, routes as they are written there, severities, results. Never an address or a path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import httpx
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+from starlette.routing import Route
+
+from metanode.errors import MetanodeError
+from sdk.testnet.monitoring.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, MutableMapping
+
+    from prometheus_client.metrics_core import Metric
+    from starlette.requests import Request
+
+    from sdk.testnet.monitoring.monitor import TestnetMonitor
+
+log = structlog.get_logger(__name__)
+
+BALANCE_TIMEOUT_S: Final = 2.0
+"""Less than a scrape may take."""
+GWEI_PER_TOKEN: Final = 10**9
+WEI_PER_TOKEN: Final = 10**18
+REQUEST_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5)
+ROUTES_MAX: Final = 200
+"""Routes of all sites; what comes beyond is `other`."""
+
+CATALOGUE: Final = {
+    "metanode_monitor_verdict": ("gauge", ("verdict",), "1 for the verdict of the monitor in this process."),
+    "metanode_monitor_data_age_seconds": ("gauge", (), "Since a node has answered the monitor."),
+    "metanode_alerts_active": ("gauge", ("severity",), "Alerts of the monitor that fire."),
+    "metanode_webhook_alerts": ("counter", ("result",), "Alerts delivered to webhooks, and dropped."),
+    "metanode_faucet_claims": ("counter", ("result",), "Requests of the faucet's ledger: paid, rejected, failed."),
+    "metanode_faucet_paid_ether": ("counter", (), "Tokens paid."),
+    "metanode_faucet_queue": ("gauge", ("state",), "Payouts that are promised and not over."),
+    "metanode_faucet_budget_remaining_ratio": ("gauge", (), "Share of today's payouts that are left."),
+    "metanode_faucet_daily_budget_ether": ("gauge", (), "Tokens that a day may pay."),
+    "metanode_faucet_balance_ether": ("gauge", (), "Tokens of the account that pays."),
+    "metanode_explorer_indexed_block_number": ("gauge", (), "Newest block in the index."),
+    "metanode_explorer_lag_blocks": ("gauge", (), "Blocks that the node has and the index has not."),
+    "metanode_sse_clients": ("gauge", ("site",), "Open streams of live updates."),
+    "metanode_services_part_up": ("gauge", ("part",), "1 for a part that could be asked for this page."),
+    "metanode_http_requests": ("counter", ("site", "route", "method", "status_class"), "Requests of people and programs."),
+    "metanode_http_request_duration_seconds": ("histogram", ("site", "route"), "From reading a request to the end of its answer."),
+}  # fmt: skip
+"""Type, labels, meaning; counters without `_total`."""
+
+
+class FaucetStatistics(Protocol):
+    """What is asked of a faucet."""
+
+    @property
+    def address(self) -> str:
+        """The account that pays."""
+
+    @property
+    def rpc_url(self) -> str | None:
+        """Where it pays; None before it does."""
+
+    def get_stats(self) -> dict[str, Any]:
+        """Counts; amounts in gwei. A call of the database."""
+
+
+class IndexStatus(Protocol):
+    """What is asked of an index."""
+
+    @property
+    def indexed(self) -> int | None:
+        """Newest block in it."""
+
+    @property
+    def lag_blocks(self) -> int | None:
+        """Blocks that it has not yet."""
+
+
+class ServiceMetrics:
+    """One process' registry. Parts are handed in by whoever makes them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.registry.register(_Parts(self))
+        self.monitor: TestnetMonitor | None = None
+        self.faucet: FaucetStatistics | None = None
+        self.index: Callable[[], IndexStatus] | None = None
+        self.streams: dict[str, Callable[[], int]] = {}
+        """By site how many streams are open."""
+        labels = CATALOGUE["metanode_http_requests"][1]
+        self._requests = Counter(
+            "metanode_http_requests_total",
+            CATALOGUE["metanode_http_requests"][2],
+            labels,
+            registry=self.registry,
+        )
+        self._durations = Histogram(
+            "metanode_http_request_duration_seconds",
+            CATALOGUE["metanode_http_request_duration_seconds"][2],
+            ("site", "route"),
+            registry=self.registry,
+            buckets=REQUEST_BUCKETS_S,
+        )
+        self._routes: set[tuple[str, str]] = set()
+
+    def page(self) -> bytes:
+        """The page in Prometheus' text format. It asks the database and a node: call it on a thread."""
+        return generate_latest(self.registry)
+
+    def route(self, path: str = "/metrics") -> Route:
+        """The page as a route of a site."""
+
+        async def serve(_: Request) -> Response:
+            return Response(await asyncio.to_thread(self.page), media_type=CONTENT_TYPE_LATEST)
+
+        return Route(path, serve, include_in_schema=False)
+
+    def count(self, site: str, route: str, method: str, status: int, duration_s: float) -> None:
+        """Note a request that is over."""
+        if (site, route) not in self._routes:
+            if len(self._routes) >= ROUTES_MAX:
+                route = "other"
+            self._routes.add((site, route))
+        shown = method if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} else "other"
+        self._requests.labels(site, route, shown, f"{status // 100}xx").inc()
+        self._durations.labels(site, route).observe(duration_s)
+
+
+class CountRequests:
+    """ASGI middleware around a site's app: counts each request by its route and how it ended."""
+
+    def __init__(self, app: Any, *, metrics: ServiceMetrics, site: str) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._site = site
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started_s = time.monotonic()
+        status = 500
+
+        async def note(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        finally:
+            self._metrics.count(
+                self._site, _route_of(scope), scope["method"], status, time.monotonic() - started_s
+            )
+
+
+def _route_of(scope: MutableMapping[str, Any]) -> str:
+    """The route as it is written in the code; `other` where none was found."""
+    route = scope.get("route")
+    path = getattr(route, "path", None)
+    if isinstance(path, str):
+        return path
+    name = getattr(scope.get("endpoint"), "__name__", None)
+    return name if isinstance(name, str) else "other"
+
+
+class _Parts(Collector):
+    """Asks the parts when the page is read."""
+
+    def __init__(self, metrics: ServiceMetrics) -> None:
+        self._metrics = metrics
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: nobody is asked before the first page."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything that can be asked; a part that fails leaves the others their page."""
+        up = _gauge("metanode_services_part_up")
+        metrics = self._metrics
+        for part, is_there, ask in (
+            ("monitor", metrics.monitor is not None, self._monitor),
+            ("faucet", metrics.faucet is not None, self._faucet),
+            ("index", metrics.index is not None, self._index),
+        ):
+            if not is_there:
+                continue
+            try:
+                yield from list(ask())
+                up.add_metric([part], 1)
+            except (MetanodeError, httpx.HTTPError, KeyError, ValueError, TypeError) as error:
+                log.warning("metrics_part_failed", part=part, reason=f"{type(error).__name__} {error}"[:200])
+                up.add_metric([part], 0)
+        yield up
+        streams = _gauge("metanode_sse_clients")
+        for site, count in metrics.streams.items():
+            streams.add_metric([site], count())
+        yield streams
+
+    def _monitor(self) -> Iterator[Metric]:
+        monitor = self._metrics.monitor
+        assert monitor is not None
+        now = monitor.verdict.verdict
+        verdict = _gauge("metanode_monitor_verdict")
+        for one in Verdict:
+            verdict.add_metric([one.value], float(one is now))
+        yield verdict
+        age_s = monitor.data_age_s
+        if age_s is not None:
+            yield _plain("metanode_monitor_data_age_seconds", age_s)
+        alerts = _gauge("metanode_alerts_active")
+        active = [alert.severity.value for alert in monitor.alerts]
+        for severity in ("critical", "warning", "info"):
+            alerts.add_metric([severity], active.count(severity))
+        yield alerts
+        told = _counter("metanode_webhook_alerts")
+        told.add_metric(["delivered"], sum(one.delivered for one in monitor.receivers))
+        told.add_metric(["dropped"], sum(one.dropped for one in monitor.receivers))
+        yield told
+
+    def _faucet(self) -> Iterator[Metric]:
+        faucet = self._metrics.faucet
+        assert faucet is not None
+        stats = faucet.get_stats()
+        claims = _counter("metanode_faucet_claims")
+        for result, key in (
+            ("paid", "successful_requests"),
+            ("rejected", "rejected_requests"),
+            ("failed", "failed_requests"),
+        ):
+            claims.add_metric([result], stats[key])
+        yield claims
+        paid = _counter("metanode_faucet_paid_ether")
+        paid.add_metric([], stats["total_tokens_distributed"] / GWEI_PER_TOKEN)
+        yield paid
+        queue = _gauge("metanode_faucet_queue")
+        queue.add_metric(["pending"], stats["pending_requests"])
+        yield queue
+        daily_limit = stats["daily_limit"]
+        yield _plain("metanode_faucet_budget_remaining_ratio", stats["remaining_today"] / max(1, daily_limit))
+        yield _plain(
+            "metanode_faucet_daily_budget_ether", daily_limit * stats["tokens_per_request"] / GWEI_PER_TOKEN
+        )
+        if faucet.rpc_url is not None:
+            yield _plain("metanode_faucet_balance_ether", _balance(faucet.rpc_url, faucet.address))
+
+    def _index(self) -> Iterator[Metric]:
+        assert self._metrics.index is not None
+        status = self._metrics.index()
+        if status.indexed is not None:
+            yield _plain("metanode_explorer_indexed_block_number", status.indexed)
+        if status.lag_blocks is not None:
+            yield _plain("metanode_explorer_lag_blocks", status.lag_blocks)
+
+
+def _balance(url: str, address: str) -> float:
+    """Tokens of an account; raises what httpx raises, or KeyError."""
+    request = {"jsonrpc": "2.0", "id": 1, "method": "eth_getBalance", "params": [address, "latest"]}
+    with httpx.Client(timeout=BALANCE_TIMEOUT_S, trust_env=False, verify=not url.startswith("http:")) as http:
+        return int(http.post(url, json=request).json()["result"], 16) / WEI_PER_TOKEN
+
+
+def _gauge(name: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, CATALOGUE[name][2], labels=CATALOGUE[name][1])
+
+
+def _counter(name: str) -> CounterMetricFamily:
+    return CounterMetricFamily(name, CATALOGUE[name][2], labels=CATALOGUE[name][1])
+
+
+def _plain(name: str, value: float) -> GaugeMetricFamily:
+    family = _gauge(name)
+    family.add_metric([], value)
+    return family

@@ -1,0 +1,150 @@
+"""Blocks by hand: what is found again, what is dropped, what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metanode.errors import InvalidInput
+from sdk.testnet import TestnetExplorer
+from sdk.testnet.explorer import CAPACITY_MAX, COUNT_MAX
+
+
+def block(height: int, **changes: Any) -> dict[str, Any]:
+    fields = {
+        "height": height, "hash": f"0x{height:064x}", "timestamp": 1_000 + 2 * height, "transactions": [f"0x{height:063x}f"],
+    }  # fmt: skip
+    return fields | changes
+
+
+def filled(*heights: int, **options: Any) -> TestnetExplorer:
+    explorer = TestnetExplorer(**options)
+    for height in heights:
+        explorer.add_block(block(height))
+    return explorer
+
+
+def test_an_explorer_is_empty_and_shows_what_it_is_given() -> None:
+    explorer = TestnetExplorer()
+    assert (explorer.blocks, explorer.height, explorer.get_block(1), explorer.get_latest_blocks()) == (
+        [],
+        None,
+        None,
+        [],
+    )
+
+    explorer.add_block(block(1))
+    assert explorer.blocks == [block(1)]
+    assert explorer.get_block(1) == block(1)
+
+
+def test_blocks_are_in_order_whatever_order_they_come_in() -> None:
+    explorer = filled(5, 2, 9, 3)
+
+    assert [found["height"] for found in explorer.blocks] == [2, 3, 5, 9]
+    assert [found["height"] for found in explorer.get_latest_blocks(3)] == [9, 5, 3]
+    assert explorer.get_latest_blocks(100) == list(reversed(explorer.blocks))
+
+
+def test_a_number_in_either_notation_is_a_height() -> None:
+    explorer = TestnetExplorer()
+    explorer.add_block({"number": 7})
+    explorer.add_block({"number": "0x1f", "hash": "0xAB"})
+
+    assert [found["height"] for found in explorer.blocks] == [7, 31]
+    assert explorer.get_block_by_hash("0xab") == {"number": "0x1f", "hash": "0xAB", "height": 31}
+
+
+def test_a_block_of_the_same_height_replaces_the_one_before() -> None:
+    explorer = filled(1, 2)
+    explorer.add_block(block(2, hash="0xnew", transactions=["0xother"]))
+
+    assert len(explorer) == 2
+    assert explorer.get_block_by_hash(block(2)["hash"]) is None
+    assert explorer.get_transaction(block(2)["transactions"][0]) is None
+    assert explorer.get_transaction("0xOTHER") == {"hash": "0xother", "block_height": 2, "index": 0}
+
+
+def test_transactions_keep_what_was_given_of_them() -> None:
+    explorer = TestnetExplorer()
+    explorer.add_block(block(4, transactions=["0xaa", {"hash": "0xBB", "value": "0x1"}]))
+
+    assert explorer.get_transaction("0xbb") == {"hash": "0xbb", "value": "0x1", "block_height": 4, "index": 1}
+    assert explorer.get_transaction("0xcc") is None
+
+
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        ("4", "block"), (" #4 ", "block"), ("0x" + "4".zfill(64), "block"), ("0x" + "4".zfill(63) + "F", "transaction"),
+        ("5", None), ("", None), ("<script>", None), ("9" * 400, None), ("٤", None),
+    ],
+)  # fmt: skip
+def test_search_finds_heights_and_hashes(query: str, kind: str | None) -> None:
+    found = filled(4).search(query)
+
+    assert (None if found is None else found["kind"]) == kind
+
+
+@given(st.lists(st.integers(0, 60), max_size=200), st.integers(1, 20))
+def test_the_highest_stay_and_the_rest_is_forgotten(heights: list[int], capacity: int) -> None:
+    explorer = filled(*heights, capacity=capacity)
+
+    assert [found["height"] for found in explorer.blocks] == sorted(set(heights))[-capacity:]
+    assert len(explorer._by_hash) == len(explorer._transactions) == len(explorer) <= capacity
+
+
+def test_statistics_are_of_what_is_kept() -> None:
+    explorer = filled(10, 11, 14)
+
+    assert explorer.get_stats() == {
+        "total_blocks": 3,
+        "latest_height": 14,
+        "total_transactions": 3,
+        "avg_block_time": 2.0,
+    }
+    assert TestnetExplorer().get_stats() == {
+        "total_blocks": 0,
+        "latest_height": None,
+        "total_transactions": 0,
+        "avg_block_time": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"height": -1},
+        {"height": "7"},
+        {"height": True},
+        {"number": 1.5},
+        {"height": None},
+        {"height": 2**63},
+    ],
+)
+def test_a_block_without_a_height_is_refused(wrong: dict[str, Any]) -> None:
+    explorer = filled(1)
+    with pytest.raises(InvalidInput, match=r"^height: found"):
+        explorer.add_block(wrong)
+
+    assert explorer.blocks == [block(1)]
+
+
+def test_wrong_arguments_are_named() -> None:
+    with pytest.raises(InvalidInput, match="expected a mapping"):
+        TestnetExplorer().add_block([1])  # type: ignore[arg-type]
+    for count in (0, -1, COUNT_MAX + 1, "3", True):
+        with pytest.raises(InvalidInput, match=r"^count: found"):
+            TestnetExplorer().get_latest_blocks(count)  # type: ignore[arg-type]
+    for capacity in (0, CAPACITY_MAX + 1):
+        with pytest.raises(InvalidInput, match=r"^capacity: found"):
+            TestnetExplorer(capacity=capacity)
+    with pytest.raises(InvalidInput, match="URL"):
+        TestnetExplorer("127.0.0.1")
+    with pytest.raises(InvalidInput, match="fed by hand"):
+        asyncio.run(TestnetExplorer().update())
