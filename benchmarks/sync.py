@@ -73,14 +73,14 @@ def measure(rounds: int) -> Iterator[Figure]:
         with tempfile.TemporaryDirectory(prefix="metanode-sync-") as path:
             source = Path(path) / "source"
             (source / "data").mkdir(parents=True)
-            asyncio.run(_write(source / "data", load))
+            asyncio.run(write_chain(source / "data", load))
             runs = [_sync(source, Path(path) / "late", load, cores) for _ in range(rounds)]
         label = f"sync on one core, {load.name}"
         yield _figure(f"{label}: {load.unit}/s", [run.per_s for run in runs], load.target)
         yield _figure(f"{label}: CPU us a {load.unit[:-1]}", [run.cpu_us_each for run in runs])
 
 
-async def _write(data: Path, load: Load) -> None:
+async def write_chain(data: Path, load: Load) -> None:
     node = StoredNode(data, accounts=400 if load.transfers else 0)
     try:
         # Each full block is followed by an empty one.
@@ -93,17 +93,17 @@ def _sync(source: Path, late: Path, load: Load, cores: list[int]) -> Run:
     shutil.rmtree(late, ignore_errors=True)
     late.mkdir()
     shutil.copy(source / "genesis.json", late)
-    ports = _free_ports(4)
-    enode = _configure(source, 1, ports[:2])
-    _configure(late, 2, ports[2:], knows=enode)
-    with _running(source, cores[0]):
-        _wait_height(ports[0], load.blocks, READY_WITHIN_S)
-        with _running(late, cores[1]) as process:
-            _wait_height(ports[2], load.blocks // 10, READY_WITHIN_S)
+    ports = free_ports(4)
+    enode = configure_node(source, 1, ports[:2])
+    configure_node(late, 2, ports[2:], knows=enode)
+    with running_node(source, cores[0]):
+        wait_height(ports[0], load.blocks, READY_WITHIN_S)
+        with running_node(late, cores[1]) as process:
+            wait_height(ports[2], load.blocks // 10, READY_WITHIN_S)
             watched = psutil.Process(process.pid)
-            first, started, cpu = _height(ports[2]) or 0, time.monotonic(), _cpu_s(watched)
-            _wait_height(ports[2], load.blocks, SYNC_WITHIN_S)
-            seconds, cpu = time.monotonic() - started, _cpu_s(watched) - cpu
+            first, started, cpu = _height(ports[2]) or 0, time.monotonic(), cpu_s(watched)
+            wait_height(ports[2], load.blocks, SYNC_WITHIN_S)
+            seconds, cpu = time.monotonic() - started, cpu_s(watched) - cpu
     counted = load.blocks - first
     if load.transfers:
         # Odd heights are the full ones.
@@ -116,12 +116,12 @@ def _sync(source: Path, late: Path, load: Load, cores: list[int]) -> Run:
     return run
 
 
-def _cpu_s(process: psutil.Process) -> float:
+def cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return times.user + times.system
 
 
-def _configure(home: Path, number: int, ports: list[int], knows: str = "") -> str:
+def configure_node(home: Path, number: int, ports: list[int], knows: str = "") -> str:
     """Write the configuration of a follower; return its address."""
     secret = bytes([number]) * 32
     if not (home / "nodekey").exists():
@@ -135,7 +135,7 @@ def _configure(home: Path, number: int, ports: list[int], knows: str = "") -> st
 
 
 @contextlib.contextmanager
-def _running(home: Path, core: int) -> Iterator[subprocess.Popen[bytes]]:
+def running_node(home: Path, core: int) -> Iterator[subprocess.Popen[bytes]]:
     command = ["taskset", "-c", str(core), sys.executable, "-m", "metanode", "node", str(home)]
     with (home / "node.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=home)
@@ -161,7 +161,7 @@ def _height(port: int) -> int | None:
         return None
 
 
-def _wait_height(port: int, height: int, within_s: float) -> None:
+def wait_height(port: int, height: int, within_s: float) -> None:
     deadline = time.monotonic() + within_s
     while (_height(port) or 0) < height:
         if time.monotonic() > deadline:
@@ -169,7 +169,7 @@ def _wait_height(port: int, height: int, within_s: float) -> None:
         time.sleep(POLL_S)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

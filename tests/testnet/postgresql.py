@@ -43,41 +43,87 @@ def _user() -> str | None:
     raise PostgreSQLAbsent("there is no user to run PostgreSQL as; apt-get install postgresql")
 
 
+class PostgreSQL:
+    """A server that can be stopped and started again; `running_postgresql` makes it."""
+
+    def __init__(self, folder: Path, postgres: str, user: str | None, *, durable: bool) -> None:
+        self._folder = folder
+        self._data = folder / "data"
+        self._user = user
+        options = {"listen_addresses": "", "shared_buffers": "128MB" if durable else "16MB"}
+        if not durable:
+            # No test of ours cuts the power.
+            options["fsync"] = "off"
+        self._command = [postgres, "-D", str(self._data), "-k", str(folder)]
+        self._command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        self._server: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Of a database that is empty at first."""
+        return f"postgresql://faucet@/postgres?host={self._folder}"
+
+    def start(self) -> None:
+        """Start it, and return when it takes connections."""
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                self._command, user=self._user, cwd=self._folder, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not (self._data / "postmaster.pid").exists() or "ready" not in _status(self._data):
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self._folder / "log").read_text()[-2000:])
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop it; connections that are open break."""
+        if self._server is not None:
+            # Its fast shutdown: the smart one would wait for connections that a failed test left open.
+            self._server.send_signal(signal.SIGINT)
+            self._server.wait(timeout=30)
+            self._server = None
+
+
 @contextmanager
 def postgresql() -> Iterator[str]:
     """Run a server for the length of the block; yields the URL of an empty database."""
+    with running_postgresql() as server:
+        yield server.url
+
+
+@contextmanager
+def running_postgresql(*, durable: bool = False) -> Iterator[PostgreSQL]:
+    """The same; yields the server. A durable one is as a package installs it."""
     initdb, postgres, user = _program("initdb"), _program("postgres"), _user()
     folder = Path(tempfile.mkdtemp(prefix="metanode-postgresql-"))
     try:
         if user is not None:
             shutil.chown(folder, user)
-        data = folder / "data"
         subprocess.run(
-            [initdb, "-D", data, "-A", "trust", "-U", "faucet", "--no-sync", "-E", "UTF8", "--locale=C"],
+            [
+                initdb,
+                "-D",
+                folder / "data",
+                "-A",
+                "trust",
+                "-U",
+                "faucet",
+                "--no-sync",
+                "-E",
+                "UTF8",
+                "--locale=C",
+            ],
             user=user,
             cwd=folder,
             check=True,
             capture_output=True,
         )
-        # No test of ours cuts the power.
-        options = {"listen_addresses": "", "shared_buffers": "16MB", "fsync": "off"}
-        command = [postgres, "-D", data, "-k", folder]
-        command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        with (
-            (folder / "log").open("wb") as log,
-            subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log) as server,
-        ):
-            try:
-                deadline = time.monotonic() + START_TIMEOUT_S
-                while not (data / "postmaster.pid").exists() or "ready" not in _status(data):
-                    if server.poll() is not None or time.monotonic() > deadline:
-                        raise RuntimeError((folder / "log").read_text()[-2000:])
-                    time.sleep(0.05)
-                yield f"postgresql://faucet@/postgres?host={folder}"
-            finally:
-                # Its fast shutdown: the smart one would wait for connections that a failed test left open.
-                server.send_signal(signal.SIGINT)
-                server.wait(timeout=30)
+        server = PostgreSQL(folder, postgres, user, durable=durable)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -118,6 +118,11 @@ def ibft_methods(chain: ChainReader) -> dict[str, Method]:
             "The commit seals that decided a block.",
             methods.get_commit_certificate,
         ),
+        "ibft_getRawHeader": Method(
+            "(block: BlockNumber) -> Data | null",
+            "A block's consensus header as RLP, whose keccak256 is the consensus hash; it names proposer and vote.",
+            methods.get_raw_header,
+        ),
         "ibft_getConsensusState": Method(
             "() -> ConsensusState",
             "Where the open height stands here, and what was heard of each validator. `metanode doctor` reads it.",
@@ -219,6 +224,12 @@ class _IbftMethods:
             ],
             "encoded": encode_data(certificate.encode()),
         }
+
+    async def get_raw_header(self, params: Sequence[Any]) -> str | None:
+        parameters.check_count(params, 1)
+        height = parameters.height(params, 0, head=self._chain.head)
+        header = None if height > self._chain.head else await self._chain.header(height)
+        return None if header is None else encode_data(header.encode())
 
     async def get_consensus_state(self, params: Sequence[Any]) -> dict[str, Any]:
         parameters.check_count(params, 0)

@@ -55,6 +55,8 @@ class BlockRow:
     withdrawal_count: int
     size_bytes: int
     traces: Traces
+    logs_missing: int
+    """Transactions with more logs than the node can tell: theirs are not indexed."""
     extra_data: bytes
     state_root: bytes
 
@@ -217,6 +219,7 @@ def _block(row: Any) -> BlockRow:
         withdrawal_count=row.withdrawal_count,
         size_bytes=row.size,
         traces=Traces(row.traces),
+        logs_missing=row.logs_missing,
         extra_data=bytes(row.extra_data),
         state_root=bytes(row.state_root),
     )

@@ -20,9 +20,9 @@ class ContractRow:
     """A contract that a transaction created."""
 
     contract: Party
-    code_hash: bytes
-    """keccak256 of its code when it was indexed first."""
-    code_size_bytes: int
+    code_hash: bytes | None
+    """keccak256 of its code when it was looked at, a moment after its creation; None until then."""
+    code_size_bytes: int | None
     created_at: int
     """Number of the block that created it."""
     match: str | None
@@ -100,7 +100,7 @@ def _contract(row: Any) -> ContractRow:
     arguments = row.constructor_arguments
     return ContractRow(
         contract=known_party(row, 0),
-        code_hash=bytes(row.code_hash),
+        code_hash=None if row.code_hash is None else bytes(row.code_hash),
         code_size_bytes=row.code_size,
         created_at=row.created_at_number,
         match=row.match,

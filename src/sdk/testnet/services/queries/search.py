@@ -41,7 +41,8 @@ def search(connection: Connection, text: str) -> tuple[SearchResult, ...]:
 
     Spaces around it, commas inside numbers and a missing 0x do not matter. An address that no block has named is found all the same.
     """
-    words = text.strip()[:QUERY_CHARACTERS_MAX]
+    # No name holds a NUL, and PostgreSQL takes none.
+    words = text.replace("\0", "").strip()[:QUERY_CHARACTERS_MAX]
     plain = re.sub(r"[\s,_]", "", words)
     found: list[SearchResult] = []
     if plain.isascii() and plain.removeprefix("#").isdecimal():

@@ -59,9 +59,11 @@ index_state = Table(
     _required("hash", _HASH),
     _required("indexed_at", BigInteger),
     _required("next_account_id", BigInteger),
+    _required("proposer_order", LargeBinary),
 )
 """One row: the chain that this is an index of, its newest indexed block and when that was indexed. It changes with every block, in the same
-transaction. `consensus_genesis_hash` is empty where the node does not tell it."""
+transaction. `consensus_genesis_hash` is empty where the node does not tell it, `proposer_order` (the addresses of those who could propose that
+block, in turn) where it can't be derived."""
 
 counters = Table(
     "counters", metadata, Column("name", String(64), primary_key=True), _required("value", BigInteger)
@@ -126,6 +128,7 @@ blocks = Table(
     _required("withdrawal_count", Integer),
     _required("size", Integer),
     _required("traces", SmallInteger),
+    _required("logs_missing", Integer),
     _required("extra_data", LargeBinary(32)),
     _required("state_root", _HASH),
     Index("blocks_by_hash", "hash", unique=True),
@@ -135,7 +138,8 @@ blocks = Table(
     Index("blocks_by_round", "round", "number"),
 )
 """`proposal_round` is the one in which the block was made, `round` the one in which it was decided. While `is_canonical` is false, seals
-and `round` are what one node recorded; the next block fixes them. `fees` is what senders paid. `traces` is a `Traces`."""
+and `round` are what one node recorded; the next block fixes them. `fees` is what senders paid. `traces` is a `Traces`;
+`logs_missing` counts transactions with more logs than the node can tell."""
 
 block_seals = _clustered(
     "block_seals",
@@ -323,10 +327,18 @@ tokens = Table(
     _required("holder_count", BigInteger),
     _required("supply", _U256),
     _required("is_consistent", Boolean),
+    _required("probes_left", SmallInteger),
     Index("tokens_by_transfers", "kind", "transfer_count", "account_id"),
 )
 """Contracts that sent token events. Names are what the contract says, cleaned and cut; `supply` is minted less burnt by the events. A token
-is inconsistent when its events move what nobody had: its balances are then not to be trusted."""
+is inconsistent when its events move what nobody had: its balances are then not to be trusted. `probes_left` is how often its contract will still
+be asked for its names."""
+Index(
+    "tokens_to_probe",
+    tokens.c.account_id,
+    sqlite_where=tokens.c.probes_left > 0,
+    postgresql_where=tokens.c.probes_left > 0,
+)
 
 token_balances = _clustered(
     "token_balances",
@@ -351,8 +363,8 @@ contracts = Table(
     "contracts",
     metadata,
     _key("account_id"),
-    _required("code_hash", _HASH),
-    _required("code_size", Integer),
+    Column("code_hash", _HASH),
+    Column("code_size", Integer),
     _required("created_at_number", BigInteger),
     Column("match", String(16)),
     Column("verified_at", BigInteger),

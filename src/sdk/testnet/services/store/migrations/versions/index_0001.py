@@ -155,6 +155,7 @@ def upgrade() -> None:
         sa.Column("withdrawal_count", sa.Integer(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("traces", sa.SmallInteger(), nullable=False),
+        sa.Column("logs_missing", sa.Integer(), nullable=False),
         sa.Column("extra_data", sa.LargeBinary(length=32), nullable=False),
         sa.Column("state_root", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("number"),
@@ -172,8 +173,8 @@ def upgrade() -> None:
             autoincrement=False,
             nullable=False,
         ),
-        sa.Column("code_hash", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("code_size", sa.Integer(), nullable=False),
+        sa.Column("code_hash", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("code_size", sa.Integer(), nullable=True),
         sa.Column("created_at_number", sa.BigInteger(), nullable=False),
         sa.Column("match", sa.String(length=16), nullable=True),
         sa.Column("verified_at", sa.BigInteger(), nullable=True),
@@ -205,6 +206,7 @@ def upgrade() -> None:
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("indexed_at", sa.BigInteger(), nullable=False),
         sa.Column("next_account_id", sa.BigInteger(), nullable=False),
+        sa.Column("proposer_order", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -349,7 +351,16 @@ def upgrade() -> None:
         sa.Column("holder_count", sa.BigInteger(), nullable=False),
         sa.Column("supply", sa.LargeBinary(length=32), nullable=False),
         sa.Column("is_consistent", sa.Boolean(), nullable=False),
+        sa.Column("probes_left", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("account_id"),
+    )
+    op.create_index(
+        "tokens_to_probe",
+        "tokens",
+        ["account_id"],
+        unique=False,
+        sqlite_where=sa.text("probes_left > 0"),
+        postgresql_where=sa.text("probes_left > 0"),
     )
     op.create_index("tokens_by_transfers", "tokens", ["kind", "transfer_count", "account_id"], unique=False)
     op.create_table(

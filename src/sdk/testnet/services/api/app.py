@@ -1,0 +1,199 @@
+"""The community API as an ASGI app: `/api/v1`, Etherscan's dialect at `/api`, its reference at `/docs`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+
+from metanode.errors import InvalidInput, Unavailable
+from metanode.rpc.errors import JSONRPCError
+from sdk.testnet.services.api import documents, etherscan, routes_accounts, routes_chain, routes_network
+from sdk.testnet.services.api.answering import AnswerMiddleware
+from sdk.testnet.services.api.events import TOPICS, tell_events
+from sdk.testnet.services.api.limiting import LimitMiddleware
+from sdk.testnet.services.api.parts import Parts
+from sdk.testnet.services.api.reference import STYLE, reference_page
+from sdk.testnet.services.api.shared import InMemory, open_shared
+from sdk.testnet.services.queries import statistics
+from sdk.testnet.services.web.application import FaultMiddleware
+from sdk.testnet.services.web.live import LiveHub
+from sdk.testnet.services.web.problems import Problem, problem_json, problem_of, request_id_of
+from sdk.testnet.services.web.security import SecurityMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from sdk.testnet.services.api.configuration import ApiConfig
+    from sdk.testnet.services.api.parts import Node
+    from sdk.testnet.services.store import Store
+
+VERSION: Final = "1.0.0"
+PREFIX: Final = "/api/v1"
+POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+ERRORS_MAX: Final = 20
+"""Wrong parts of a request that are told."""
+DESCRIPTION: Final = (
+    "Read a Metanode test network: blocks and how they were decided, transactions, accounts, tokens, statistics. Lists have items, next and "
+    "as_of; errors are problem+json (RFC 9457). What changes is told in /api/v1/events. Etherscan's dialect is at /api."
+)
+
+
+def make_app(*, store: Store, node: Node, config: ApiConfig) -> FastAPI:
+    """Return the app. It owns none of its parts; what it opens itself (Redis, a watch on the index) lives as long as it serves."""
+    hub = LiveHub(TOPICS)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_shared(config.redis_url) as shared:
+            app.state.parts.shared = shared
+            watch = asyncio.create_task(tell_events(app.state.parts), name="api: events")
+            try:
+                yield
+            finally:
+                hub.close()
+                watch.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await watch
+
+    app = FastAPI(
+        title="Metanode community API",
+        version=VERSION,
+        description=DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.parts = Parts(store=store, node=node, config=config, hub=hub, shared=InMemory())
+    for router in (routes_network.router, routes_chain.router, routes_accounts.router):
+        app.include_router(router, prefix=PREFIX)
+    app.add_route("/api", etherscan.answer_etherscan, methods=["GET", "POST"], include_in_schema=False)
+    _add_pages(app)
+    _add_errors(app)
+    # The first is the innermost.
+    app.add_middleware(FaultMiddleware, on_error=_on_fault)
+    app.add_middleware(AnswerMiddleware, config=config)
+    app.add_middleware(LimitMiddleware, config=config)
+    app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
+    app.add_middleware(SecurityMiddleware, policy=POLICY)
+    return app
+
+
+def openapi_of(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document; the same for every network."""
+    document = app.openapi()
+    schemas = document["components"]["schemas"]
+    schemas.setdefault("ProblemDocument", _problem_schema(schemas))
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"]["422"] = {
+                "description": "A parameter has a wrong value.",
+                "content": problem,
+            }
+    return document
+
+
+def _problem_schema(schemas: dict[str, Any]) -> dict[str, Any]:
+    found = documents.ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(found.pop("$defs", {}))
+    return found
+
+
+def _add_pages(app: FastAPI) -> None:
+    async def healthz(_: Request) -> Response:
+        return PlainTextResponse("alive\n", headers={"cache-control": "no-store"})
+
+    async def readyz(request: Request) -> Response:
+        parts: Parts = request.app.state.parts
+
+        def look() -> statistics.IndexStatus | None:
+            with parts.store.look() as connection:
+                return statistics.index_status(connection)
+
+        try:
+            status = await asyncio.to_thread(look)
+        except Unavailable as failure:
+            return PlainTextResponse(
+                f"database: {failure}\n"[:300], status_code=503, headers={"cache-control": "no-store"}
+            )
+        if status is None:
+            return PlainTextResponse(
+                "the index is empty\n", status_code=503, headers={"cache-control": "no-store"}
+            )
+        return PlainTextResponse(f"ready at block {status.number}\n", headers={"cache-control": "no-store"})
+
+    async def openapi(request: Request) -> Response:
+        return JSONResponse(openapi_of(request.app))
+
+    async def docs(request: Request) -> Response:
+        return HTMLResponse(reference_page(openapi_of(request.app)))
+
+    async def style(_: Request) -> Response:
+        return Response(STYLE, media_type="text/css")
+
+    async def home(_: Request) -> Response:
+        return RedirectResponse("/docs")
+
+    for path, page in (
+        ("/healthz", healthz), ("/readyz", readyz), ("/openapi.json", openapi), ("/docs", docs),
+        ("/docs/style.css", style), ("/", home),
+    ):  # fmt: skip
+        app.add_route(path, page, include_in_schema=False)
+
+
+def _add_errors(app: FastAPI) -> None:
+    async def on_error(request: Request, error: Exception) -> Response:
+        headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+        return problem_json(request, _problem_of(error), headers)
+
+    async def on_validation(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        wrong = error.errors()[:ERRORS_MAX]
+        problem = Problem(
+            status=422,
+            title="A wrong value",
+            detail="; ".join(f"{_place(one)}: {one['msg']}" for one in wrong)[:400],
+            code="invalid_parameter",
+        )
+        document = problem.document(request_id_of(request))
+        document["errors"] = [{"pointer": _place(one), "message": str(one["msg"])[:200]} for one in wrong]
+        return JSONResponse(
+            document,
+            status_code=422,
+            media_type="application/problem+json",
+            headers={"cache-control": "no-store"},
+        )
+
+    for kind in (HTTPException, InvalidInput, Unavailable):
+        app.add_exception_handler(kind, on_error)
+    app.add_exception_handler(RequestValidationError, on_validation)
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    return problem_json(request, problem_of(error))
+
+
+def _problem_of(error: Exception) -> Problem:
+    """What to tell; a node that refuses what we ask of it is unavailable, not wrongly asked."""
+    if isinstance(error, JSONRPCError):
+        return problem_of(Unavailable(f"the node refuses: {error.message}"))
+    return problem_of(error)
+
+
+def _place(error: Any) -> str:
+    return "/" + "/".join(str(part) for part in error["loc"])

@@ -1,0 +1,228 @@
+"""Follows a chain's finalized blocks into the index, and recovers alone from whatever stops answering."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+import structlog
+import websockets
+from websockets.asyncio.client import connect
+
+from metanode.errors import InvalidInput, MetanodeError, StorageFailed, Unavailable
+from metanode.rpc.client import open_client
+from metanode.rpc.errors import JSONRPCError
+from sdk.testnet.services.indexer.configuration import websocket_url
+from sdk.testnet.services.indexer.node import ChainNode
+from sdk.testnet.services.indexer.probing import probe
+from sdk.testnet.services.indexer.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sdk.testnet.services.indexer.configuration import IndexerConfig
+    from sdk.testnet.services.indexer.fetched import FetchedBlock
+    from sdk.testnet.services.store import Store
+
+log = structlog.get_logger()
+
+TIMEOUT_S: Final = 30.0
+"""Of one answer: over the node's own limit for the traces of a block."""
+LOOK_AHEAD: Final = 100
+"""Blocks whose sizes are asked for at once."""
+GROUPS_WAITING_MAX: Final = 2
+"""Groups that are fetched and not written yet, some 5 MB of JSON each when parsed."""
+RETRY_FIRST_S: Final = 0.25
+RETRY_LAST_S: Final = 5.0
+"""Waits between two attempts double up to this: who is back is followed again within it."""
+PROBE_PAUSE_S: Final = 1.0
+PROBE_PATIENCE_S: Final = 5.0
+"""A contract that did not answer in time is asked again after this."""
+HEADS_MESSAGE_BYTES_MAX: Final = 65_536
+"""A header's notification has under 2 KB."""
+
+State = Literal["starting", "behind", "live", "node unavailable", "database unavailable", "refused"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexerStatus:
+    """What an indexer is doing."""
+
+    state: State
+    trouble: str | None = None
+    """Why nothing moves, in words; None while it does."""
+    indexed: int | None = None
+    """Newest block in the index; None before the first."""
+    head: int | None = None
+    """Newest block of the node; None before it has answered."""
+    rpc_url: str | None = None
+    """The node that is followed, or was last."""
+    changed_at: float = 0.0
+    """When the state became what it is, in seconds since 1970."""
+
+    @property
+    def lag_blocks(self) -> int | None:
+        """Blocks that the node has and the index does not have yet."""
+        if self.head is None:
+            return None
+        return max(0, self.head - (-1 if self.indexed is None else self.indexed))
+
+
+class Indexer:
+    """Writes every finalized block of a chain into a store, in order, once.
+
+    It may be stopped at any moment, by cancellation or by a kill, and goes on where the index ends. Two of them may write to one database.
+
+    Args:
+        store: The index.
+        config: Which nodes, and what to call accounts.
+        upon_blocks: Called on the event loop with the newest number after each transaction; it must not block.
+    """
+
+    def __init__(
+        self, store: Store, config: IndexerConfig, *, upon_blocks: Callable[[int], None] | None = None
+    ) -> None:
+        self._store = store
+        self._config = config
+        self._writer = Writer(store, config.names)
+        self._upon_blocks = upon_blocks or (lambda _number: None)
+        self._status = IndexerStatus(state="starting", changed_at=time.time())
+        self._moved = asyncio.Event()
+
+    @property
+    def status(self) -> IndexerStatus:
+        """What it is doing now."""
+        return self._status
+
+    async def run(self) -> None:
+        """Follow the chain until cancelled.
+
+        Raises:
+            InvalidInput: when the index is of another chain than the node's; the message says what to do.
+        """
+        wait_s = RETRY_FIRST_S
+        turn = 0
+        while True:
+            url = self._config.rpc_urls[turn % len(self._config.rpc_urls)]
+            before = self._status.indexed
+            try:
+                await self._follow(url)
+            except StorageFailed as failure:
+                self._tell("database unavailable", str(failure))
+            except JSONRPCError as refusal:
+                self._tell("node unavailable", f"{url} refuses: {refusal.message}")
+            except InvalidInput as refusal:
+                self._tell("refused", str(refusal))
+                log.critical("indexer_refused", reason=str(refusal))
+                raise
+            except Unavailable as failure:
+                self._tell("node unavailable", str(failure))
+                turn += 1
+            wait_s = RETRY_FIRST_S if self._status.indexed != before else min(RETRY_LAST_S, 2 * wait_s)
+            log.warning(
+                "indexer_waits", state=self._status.state, reason=self._status.trouble, retry_s=wait_s
+            )
+            await asyncio.sleep(wait_s)
+
+    async def _follow(self, url: str) -> None:
+        """Follow one node as long as it answers."""
+        async with open_client(url, timeout_s=TIMEOUT_S) as rpc:
+            node = ChainNode(rpc)
+            identity = await node.identity()
+            indexed = await asyncio.to_thread(self._writer.open, identity)
+            self._status = replace(self._status, indexed=indexed, rpc_url=url)
+            with _one_reason():
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._hear(url), name="indexer: new heads")
+                    tasks.create_task(self._probe(node), name="indexer: contracts")
+                    tasks.create_task(self._index(node), name="indexer: blocks")
+
+    async def _index(self, node: ChainNode) -> None:
+        while True:
+            self._moved.clear()
+            head = await node.head()
+            indexed = self._status.indexed
+            self._status = replace(self._status, head=head)
+            if indexed is not None and head <= indexed:
+                self._tell("live", None)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._config.poll_interval_s):
+                        await self._moved.wait()
+                continue
+            if indexed is None or head > indexed + 1:
+                self._tell("behind", None)
+            await self._catch_up(node, 0 if indexed is None else indexed + 1, head)
+
+    async def _catch_up(self, node: ChainNode, first: int, head: int) -> None:
+        """Fetch and write, one group ahead of the other."""
+        waiting: asyncio.Queue[list[FetchedBlock] | None] = asyncio.Queue(GROUPS_WAITING_MAX)
+        with _one_reason():
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_fetch(node, first, head, waiting), name="indexer: fetch")
+                while (group := await waiting.get()) is not None:
+                    indexed = await asyncio.to_thread(self._writer.write, group)
+                    self._status = replace(self._status, indexed=indexed)
+                    if indexed is not None:
+                        self._upon_blocks(indexed)
+
+    async def _hear(self, url: str) -> None:
+        """Wake the indexer when the node announces a block; it asks by itself while nobody does."""
+        while True:
+            with contextlib.suppress(OSError, websockets.WebSocketException, TimeoutError):
+                async with connect(
+                    websocket_url(url), max_size=HEADS_MESSAGE_BYTES_MAX, proxy=None
+                ) as socket:
+                    await socket.send(
+                        '{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}'
+                    )
+                    async for _ in socket:
+                        self._moved.set()
+            await asyncio.sleep(RETRY_LAST_S)
+
+    async def _probe(self, node: ChainNode) -> None:
+        while True:
+            count, in_time = await probe(node, self._store)
+            if not in_time:
+                await asyncio.sleep(PROBE_PATIENCE_S)
+            elif not count:
+                await asyncio.sleep(PROBE_PAUSE_S)
+
+    def _tell(self, state: State, trouble: str | None) -> None:
+        if (state, trouble) != (self._status.state, self._status.trouble):
+            if state == "live" and self._status.state != "behind":
+                log.info("indexer_live", number=self._status.indexed)
+            self._status = replace(self._status, state=state, trouble=trouble, changed_at=time.time())
+
+
+async def _fetch(
+    node: ChainNode, first: int, head: int, waiting: asyncio.Queue[list[FetchedBlock] | None]
+) -> None:
+    for start in range(first, head + 1, LOOK_AHEAD):
+        for numbers in await node.groups(start, min(head, start + LOOK_AHEAD - 1)):
+            await waiting.put(await node.fetch(numbers, head=head))
+    await waiting.put(None)
+
+
+class _one_reason:  # noqa: N801 - reads as a sentence
+    """Of several tasks that ended together the first reason counts; a group would have to be taken apart by everybody."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, BaseExceptionGroup):
+            reasons = list(_leaves(error))
+            for reason in reasons:
+                if not isinstance(reason, MetanodeError):
+                    raise reason
+            raise reasons[0]
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for one in group.exceptions:
+        found += _leaves(one) if isinstance(one, BaseExceptionGroup) else [one]
+    return found
