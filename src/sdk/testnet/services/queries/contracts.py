@@ -73,8 +73,10 @@ def list_contracts(
     )
 
 
-def verified_twin(connection: Connection, code_hash: bytes) -> ContractRow | None:
-    """Return a verified contract with the same code."""
+def verified_twin(connection: Connection, code_hash: bytes | None) -> ContractRow | None:
+    """Return a verified contract with the same code; None of code that nobody has looked at yet."""
+    if code_hash is None:
+        return None
     row = connection.execute(
         _with_account()
         .where(contracts.c.code_hash == code_hash, contracts.c.match.is_not(None))
