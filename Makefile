@@ -5,7 +5,7 @@ BIN := .venv/bin
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz-rpc help setup setup-dev up down reset status doctor logs test unit sim sim-long mutants conformance fuzz-evm fuzz-decode acceptance integration faults rust-test lint fmt docs types bench clean
+.PHONY: check-compose fuzz-rpc help setup setup-dev up down reset status doctor logs test unit sim sim-long mutants conformance fuzz-evm fuzz-decode acceptance integration faults rust-test lint fmt docs types bench clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ integration: setup-dev ## real sockets, real processes
 
 faults: setup-dev ## the whole table of real faults on real processes, docs/evidence/faults.md: 45 minutes, goes on where it stopped
 	PYTHONPATH=src $(BIN)/python -m tests.integration.faults $(ARGS)
+
+check-compose: setup ## deploy to a real Docker engine and look at what runs, docs/evidence/docker.md: as root, needs docker.io and mmdebstrap
+	$(BIN)/python deploy/check_compose.py $(ARGS)
 
 acceptance: setup-dev ## a real network and users' own tools: web3.py, ethers, viem, Foundry, Hardhat, devp2p
 	$(BIN)/python -m pytest -q tests/acceptance

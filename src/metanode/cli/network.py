@@ -156,7 +156,7 @@ def logs(
 ) -> None:
     """Print the ends of the nodes' logs as one stream, in the order of time."""
     where = NetworkDirectory(directory.resolve())
-    names = [known.name for known in where.load_plan().nodes] + ["supervisor"]
+    names = [known.name for known in where.load_plan().processes] + ["supervisor"]
     if node is not None and node not in names:
         raise InvalidInput(f"no node {node!r}; known are {', '.join(names)}")
     files = {

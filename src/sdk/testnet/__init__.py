@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sdk.testnet.bootstrap import BootstrapConfig, BootstrapNode
+    from sdk.testnet.deployment import DeploymentConfig, TestnetDeployer, deploy_testnet
     from sdk.testnet.ephemeral import Testnet
     from sdk.testnet.explorer import TestnetExplorer
     from sdk.testnet.faucet import Faucet, FaucetConfig
@@ -30,6 +31,7 @@ __all__ = [
     "BootstrapConfig",
     "BootstrapNode",
     "ConsensusConfig",
+    "DeploymentConfig",
     "Faucet",
     "FaucetConfig",
     "GenesisBlock",
@@ -42,13 +44,18 @@ __all__ = [
     "Testnet",
     "TestnetExplorer",
     "TestnetMonitor",
+    "TestnetDeployer",
     "ValidatorConfig",
+    "deploy_testnet",
 ]
 
 _MODULES = dict.fromkeys(__all__, "sdk.testnet.genesis") | {
     "Testnet": "sdk.testnet.ephemeral",
     "BootstrapConfig": "sdk.testnet.bootstrap",
     "BootstrapNode": "sdk.testnet.bootstrap",
+    "DeploymentConfig": "sdk.testnet.deployment",
+    "TestnetDeployer": "sdk.testnet.deployment",
+    "deploy_testnet": "sdk.testnet.deployment",
     "Faucet": "sdk.testnet.faucet",
     "FaucetConfig": "sdk.testnet.faucet",
     "NetworkMetrics": "sdk.testnet.monitoring",

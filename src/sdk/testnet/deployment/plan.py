@@ -91,16 +91,35 @@ class NodePlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramPlan:
+    """A program beside the nodes: `python -m MODULE ARGUMENTS`, with a folder of its own as a node has one."""
+
+    name: str
+    module: str
+    arguments: tuple[str, ...]
+    """One of them is a path in its folder, by which its process is known again."""
+    ports: dict[str, int]
+    """What it listens on, by what it is for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPlan:
     """A network with all its nodes."""
 
     spec: NetworkSpec
     nodes: tuple[NodePlan, ...] = field(default=())
+    programs: tuple[ProgramPlan, ...] = field(default=())
+    """What the supervisor keeps running beside them."""
 
     @property
     def validators(self) -> tuple[NodePlan, ...]:
         """The nodes that vote from the genesis on."""
         return tuple(node for node in self.nodes if node.role == "validator")
+
+    @property
+    def processes(self) -> tuple[NodePlan | ProgramPlan, ...]:
+        """Everything that is kept running."""
+        return (*self.nodes, *self.programs)
 
     @property
     def with_keys(self) -> tuple[NodePlan, ...]:

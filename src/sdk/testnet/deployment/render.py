@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,8 +18,12 @@ def render_node_config(
     bootstrap_nodes: Sequence[str],
     coinbase: str | None,
     advertised_address: str | None = None,
+    password_file: str | None = None,
 ) -> str:
-    """The TOML file of one node. `bootstrap_nodes` are enode addresses of the others; with an `advertised_address` it looks for no more."""
+    """The TOML file of one node. `bootstrap_nodes` are enode addresses of the others; with an `advertised_address` it looks for no more.
+
+    Its password is beside its keystore, or where `password_file` says.
+    """
     spec = plan.spec
     lines = [
         f"# {node.name} of {spec.network_name}; written by `metanode up`.",
@@ -49,6 +54,8 @@ def render_node_config(
     ]
     if node.role != "follower":
         lines += ["", "[validator]", "enabled = true", 'validator_key = "keystore:validator.json"']
+        if password_file is not None:
+            lines.append(f"password_file = {json.dumps(password_file)}")
         if coinbase is not None:
             lines.append(f'coinbase = "{coinbase}"')
     return "\n".join(lines) + "\n"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from metanode.crypto.addresses import parse_address
 from metanode.errors import InvalidInput
-from sdk.testnet.deployment.plan import NetworkPlan, NetworkSpec, NodePlan
+from sdk.testnet.deployment.plan import NetworkPlan, NetworkSpec, NodePlan, ProgramPlan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +103,12 @@ class NetworkDirectory:
                 NodePlan(**_checked(NodePlan, node, f"nodes[{index}]"))
                 for index, node in enumerate(stored["nodes"])
             )
-            return NetworkPlan(spec=NetworkSpec(**_checked(NetworkSpec, stored["spec"], "spec")), nodes=nodes)
+            programs = tuple(
+                _program(entry, f"programs[{index}]")
+                for index, entry in enumerate(stored.get("programs", []))
+            )
+            spec = NetworkSpec(**_checked(NetworkSpec, stored["spec"], "spec"))
+            return NetworkPlan(spec=spec, nodes=nodes, programs=programs)
         except FileNotFoundError:
             raise InvalidInput(f"no network in {self.path}; start one with `metanode up`") from None
         except (ValueError, TypeError) as error:
@@ -116,7 +121,12 @@ class NetworkDirectory:
         )
 
 
-def _checked(kind: type[NodePlan | NetworkSpec], found: Any, where: str) -> dict[str, Any]:
+def _program(found: Any, where: str) -> ProgramPlan:
+    program = _checked(ProgramPlan, found, where)
+    return ProgramPlan(**program | {"arguments": tuple(program["arguments"])})
+
+
+def _checked(kind: type[NodePlan | NetworkSpec | ProgramPlan], found: Any, where: str) -> dict[str, Any]:
     """The fields of a part of the plan; raises ValueError that names the first key that is missing, or that this version does not know."""
     if not isinstance(found, dict):
         raise ValueError(f"{where}: expected an object, found {found!r:.80}")

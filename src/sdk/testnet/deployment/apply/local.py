@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from metanode.primitives.types import Address
-    from sdk.testnet.deployment.plan import NetworkSpec
+    from sdk.testnet.deployment.plan import NetworkSpec, ProgramPlan
 
 READY_TIMEOUT_S = 60.0
 """A network that is not up after this has a fault; the message shows the logs' ends."""
@@ -193,8 +193,8 @@ def start_network(directory: NetworkDirectory) -> bool:
     for held in directory.pid_file.parent.glob("*.held"):
         held.unlink()
     # Nodes that a killed supervisor left behind: they would answer now and be started again a moment later.
-    _end([process for node in plan.nodes if (process := running_node(directory, node.name))])
-    check_ports(plan.nodes)
+    _end([process for part in plan.processes if (process := running_node(directory, part.name))])
+    check_ports(plan.processes)
     directory.supervisor_log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "sdk.testnet.deployment.apply.supervisor", str(directory.path)]
     with directory.supervisor_log.open("ab") as log:
@@ -319,7 +319,7 @@ def network_status(directory: NetworkDirectory) -> NetworkStatus:
     )
 
 
-def check_ports(nodes: Iterable[NodePlan]) -> None:
+def check_ports(nodes: Iterable[NodePlan | ProgramPlan]) -> None:
     """Refuse to start when another process listens on a port of ours.
 
     Raises:

@@ -23,6 +23,7 @@ import psutil
 
 from metanode.errors import InvalidInput
 from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
+from sdk.testnet.deployment.plan import ProgramPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ class Supervisor:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._bound_logs(), name="bound logs")
             while not self._stopping.is_set():
-                for node in self._directory.load_plan().nodes:
+                for node in self._directory.load_plan().processes:
                     if node.name not in self._watched:
                         self._watched.add(node.name)
                         tasks.create_task(self._keep(node), name=f"keep {node.name}")
@@ -71,7 +72,7 @@ class Supervisor:
         self._stopping.set()
         self._reload.set()
 
-    async def _keep(self, node: NodePlan) -> None:
+    async def _keep(self, node: NodePlan | ProgramPlan) -> None:
         """Start the node, and again whenever it ends, until the supervisor stops."""
         delay_s = RESTART_DELAY_MIN_S
         restarts = 0
@@ -100,17 +101,23 @@ class Supervisor:
                     await self._stopping.wait()
         self._directory.state_file(node.name).unlink(missing_ok=True)
 
-    async def _start(self, node: NodePlan, restarts: int) -> asyncio.subprocess.Process:
+    async def _start(self, node: NodePlan | ProgramPlan, restarts: int) -> asyncio.subprocess.Process:
         log = self._directory.log_file(node.name)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "metanode.node", str(self._directory.node(node.name)),
+                sys.executable, "-m", *self._words(node),
                 stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         state = {"pid": process.pid, "started_at": time.time(), "restarts": restarts}
         write_atomic(self._directory.state_file(node.name), json.dumps(state))
         return process
+
+    def _words(self, node: NodePlan | ProgramPlan) -> tuple[str, ...]:
+        """What Python runs."""
+        if isinstance(node, ProgramPlan):
+            return (node.module, *node.arguments)
+        return ("metanode.node", str(self._directory.node(node.name)))
 
     async def _wait(self, process: asyncio.subprocess.Process) -> int:
         """Wait for the node's end, and bring it about when the supervisor stops."""
@@ -165,7 +172,7 @@ class Supervisor:
 
     def _end_orphans(self) -> None:
         """Stop nodes that a killed supervisor left behind, known by their state files and command lines."""
-        for node in self._directory.load_plan().nodes:
+        for node in self._directory.load_plan().processes:
             process = running_node(self._directory, node.name)
             if process is not None:
                 say(f"stopping {node.name}, process {process.pid}, left by an earlier supervisor")
@@ -177,11 +184,13 @@ class Supervisor:
 
 
 def running_node(directory: NetworkDirectory, name: str) -> psutil.Process | None:
-    """The process of a node as its state file says, if it lives and is really that node."""
+    """The process of a node or program as its state file says, if it lives and is really that one."""
     try:
         pid = json.loads(directory.state_file(name).read_text(encoding="utf-8"))["pid"]
         process = psutil.Process(pid)
-        if process.status() != psutil.STATUS_ZOMBIE and str(directory.node(name)) in process.cmdline():
+        home = str(directory.node(name))
+        is_ours = any(word == home or word.startswith(f"{home}/") for word in process.cmdline())
+        if is_ours and process.status() != psutil.STATUS_ZOMBIE:
             return process
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         pass

@@ -1,0 +1,189 @@
+"""Runs a deployment as processes of this machine: the same keys, the same genesis, the same `data/` as its containers.
+
+OUTPUT/local is a network directory as `metanode up` makes one, whose folder of nodes is `data/`: `metanode status --directory OUTPUT/local` and the other
+commands work on it. The same supervisor keeps the bootstrap node and the services.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from metanode.errors import InvalidInput, Unavailable
+from sdk.testnet.deployment import keys
+from sdk.testnet.deployment.apply import local
+from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
+from sdk.testnet.deployment.container_config import BOOTSTRAP, EXPLORER, FAUCET, enode
+from sdk.testnet.deployment.plan import ProgramPlan
+from sdk.testnet.deployment.render import render_node_config
+from sdk.testnet.deployment.services_config import on_this_machine, render_services
+from sdk.testnet.genesis.generator import SPECIFICATION_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sdk.testnet.deployment.apply.local import NetworkStatus
+    from sdk.testnet.deployment.deployment_plan import DeploymentPlan, Identity
+    from sdk.testnet.deployment.plan import NetworkPlan
+
+FOLDER: Final = "local"
+SERVICES: Final = "services"
+"""The process beside the nodes that runs pages and API, and its folder."""
+CONFIGURATION: Final = "services.toml"
+SERVICES_TIMEOUT_S: Final = 60.0
+"""They make their databases and read the first blocks."""
+ASK_TIMEOUT_S: Final = 5.0
+POLL_INTERVAL_S: Final = 0.2
+
+
+def directory_of(output: Path) -> NetworkDirectory:
+    """The network directory of a deployment."""
+    return NetworkDirectory(output / FOLDER)
+
+
+def check(plan: DeploymentPlan) -> None:
+    """Look whether the network can be started as it is planned.
+
+    Raises:
+        InvalidInput: when a port is taken, or a network of other parameters runs here.
+    """
+    directory = directory_of(plan.output)
+    wanted = _network(plan)
+    if not local.is_running(directory):
+        local.check_ports(wanted.processes)
+    elif directory.load_plan() != wanted:
+        raise InvalidInput(
+            f"{directory.path}: a network of other parameters runs; stop it with `metanode down --directory {directory.path}`"
+        )
+
+
+def start(plan: DeploymentPlan, identities: Mapping[str, Identity], *, genesis_hash: str) -> NetworkStatus:
+    """Start everything, and return when the validators agree on a block and the services are ready; what runs is left alone.
+
+    Raises:
+        InvalidInput: as `check` does.
+        Unavailable: when that does not come within a minute; the message shows the ends of the logs.
+    """
+    check(plan)
+    directory = directory_of(plan.output)
+    if not local.is_running(directory):
+        _write(plan, identities, directory, genesis_hash)
+        local.start_network(directory)
+    status = local.wait_network_ready(directory)
+    for program in _network(plan).programs:
+        _wait_services(directory, plan, program)
+    return status
+
+
+def stop(output: Path) -> bool:
+    """Stop the processes of a deployment; False when none ran."""
+    return local.stop_network(directory_of(output))
+
+
+def _network(plan: DeploymentPlan) -> NetworkPlan:
+    """The nodes, and the programs beside them: the bootstrap node, and the services in one."""
+    directory = directory_of(plan.output)
+    programs = []
+    if plan.has(BOOTSTRAP):
+        programs.append(
+            _program(plan, directory, BOOTSTRAP, ("sdk.testnet.bootstrap",), (BOOTSTRAP, "registry"))
+        )
+    names = [
+        *([FAUCET] if plan.has(FAUCET) else []),
+        *([EXPLORER, "indexer", "api"] if plan.has(EXPLORER) else []),
+    ]
+    if names:
+        sites = tuple(name for name in names if name != "indexer")
+        programs.append(_program(plan, directory, SERVICES, ("sdk.testnet", "service", *names), sites))
+    return replace(plan.network, programs=tuple(programs))
+
+
+def _program(
+    plan: DeploymentPlan,
+    directory: NetworkDirectory,
+    name: str,
+    words: tuple[str, ...],
+    sites: tuple[str, ...],
+) -> ProgramPlan:
+    return ProgramPlan(
+        name=name,
+        module=words[0],
+        arguments=(*words[1:], "--config", str(directory.node(name) / CONFIGURATION)),
+        ports={site: plan.published(site) for site in sites},
+    )
+
+
+def _write(
+    plan: DeploymentPlan, identities: Mapping[str, Identity], directory: NetworkDirectory, genesis_hash: str
+) -> None:
+    """Write what the supervisor and its nodes read, beside the keys and the data that are there."""
+    directory.path.mkdir(parents=True, exist_ok=True)
+    nodes = directory.path / "nodes"
+    if not nodes.is_symlink():
+        nodes.symlink_to(os.path.relpath(plan.data, directory.path))
+    genesis = (plan.genesis / SPECIFICATION_FILE).read_text(encoding="utf-8")
+    host = _reachable(plan)
+    bootstrap = (
+        [enode(host, identities[BOOTSTRAP], port=plan.published(BOOTSTRAP))] if plan.has(BOOTSTRAP) else []
+    )
+    for node in plan.network.nodes:
+        others = [
+            enode(host, identities[other.name], port=other.p2p_port)
+            for other in plan.network.validators
+            if other.name != node.name
+        ]
+        home = directory.node(node.name)
+        text = render_node_config(
+            plan.network,
+            node,
+            bootstrap_nodes=[*bootstrap, *others],
+            coinbase=None,
+            password_file=str(plan.secrets / f"{node.name}.password"),
+        )
+        write_atomic(home / "config.toml", text)
+        write_atomic(home / "genesis.json", genesis)
+        keys.give(home, plan.owner)
+    network = _network(plan)
+    services = render_services(plan, on_this_machine(plan), genesis_hash=genesis_hash)
+    for program in network.programs:
+        write_atomic(directory.node(program.name) / CONFIGURATION, services)
+        keys.give(directory.node(program.name), plan.owner)
+    write_atomic(directory.genesis_file, genesis)
+    write_atomic(directory.path / ".gitignore", "*\n")
+    directory.save_plan(network)
+
+
+def _wait_services(directory: NetworkDirectory, plan: DeploymentPlan, program: ProgramPlan) -> None:
+    """Wait until each site says that it is ready."""
+    waiting = {name: port for name, port in program.ports.items() if name != BOOTSTRAP}
+    deadline = time.monotonic() + SERVICES_TIMEOUT_S
+    while waiting:
+        answers = {name: _ask(f"http://{_reachable(plan)}:{port}/readyz") for name, port in waiting.items()}
+        waiting = {name: port for name, port in waiting.items() if answers[name] is not None}
+        if waiting and time.monotonic() > deadline:
+            reasons = "; ".join(f"{name}: {answers[name]}" for name in waiting)
+            raise Unavailable(
+                f"the services were not ready after {SERVICES_TIMEOUT_S:.0f} s: {reasons}; see {directory.log_file(program.name)}"
+            )
+        if waiting:
+            time.sleep(POLL_INTERVAL_S)
+
+
+def _ask(url: str) -> str | None:
+    """Why a site is not ready; None when it is."""
+    try:
+        answer = httpx.get(url, timeout=ASK_TIMEOUT_S, trust_env=False)
+    except httpx.HTTPError as error:
+        return str(error) or type(error).__name__
+    return None if answer.status_code == httpx.codes.OK else f"{answer.status_code} {answer.text[:200]}"
+
+
+def _reachable(plan: DeploymentPlan) -> str:
+    """Where this machine reaches what it listens on."""
+    address = plan.config.bind_address
+    return "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104 - compared, not bound

@@ -1,0 +1,1 @@
+"""What goes into the image: this installation as a wheel, what it depends on, and how they are put together."""

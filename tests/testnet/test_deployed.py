@@ -1,0 +1,80 @@
+"""A deployment that runs as processes: the same keys, the same genesis and the same data as its containers have."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from metanode.errors import InvalidInput
+from sdk.testnet.deployment import deploy_testnet
+from sdk.testnet.deployment.apply import deployed, local
+from sdk.testnet.deployment.apply.supervisor import running_node
+from sdk.testnet.deployment.plan import NetworkSpec, plan_network
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OFFSETS = range(2_400, 3_000, 50)
+"""Beside those of `Testnet`; the ports stay below those that the system gives to outgoing connections."""
+
+
+def free_offset() -> int:
+    for offset in OFFSETS:
+        try:
+            local.check_ports(plan_network(NetworkSpec(port_offset=offset)).nodes)
+        except InvalidInput:
+            continue
+        return offset
+    raise AssertionError("no offset is free")
+
+
+def rpc(url: str, method: str, *params: Any) -> Any:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})  # noqa: S310 - our own node
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+        return json.load(response)["result"]
+
+
+def test_a_deployment_runs_as_processes_stops_and_goes_on(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {
+        "num_validators": 4,
+        "output_dir": tmp_path,
+        "block_time_s": 1,
+        "port_offset": free_offset(),
+        "apply": "local",
+    }
+    try:
+        first = deploy_testnet(**asked)
+        assert first.status is not None
+        url = first.status.nodes[0].rpc_url
+        assert int(rpc(url, "eth_chainId"), 16) == 9999
+        faucet = json.loads((tmp_path / "data" / "faucet" / "faucet.json").read_text())["address"]
+        assert int(rpc(url, "eth_getBalance", f"0x{faucet}", "latest"), 16) == 10_000_000 * 10**18
+        height = first.status.height
+        assert height is not None
+
+        again = deploy_testnet(**asked)
+        assert again.changed == ()
+        assert again.status is not None
+        assert {node.pid for node in again.status.nodes} == {node.pid for node in first.status.nodes}
+        with pytest.raises(
+            InvalidInput, match="a network of other parameters runs; stop it with `metanode down"
+        ):
+            deploy_testnet(**asked | {"port_offset": asked["port_offset"] + 1, "confirm_changes": True})
+        with pytest.raises(InvalidInput, match="the chain has begun"):
+            deploy_testnet(**asked | {"chain_id": 5, "confirm_changes": True})
+
+        assert deployed.stop(tmp_path)
+        directory = deployed.directory_of(tmp_path)
+        assert [running_node(directory, node.name) for node in first.plan.network.nodes] == [None] * 4
+        back = deploy_testnet(**asked | {"port_offset": asked["port_offset"] + 1, "confirm_changes": True})
+        assert back.status is not None
+        assert back.status.height is not None
+        assert back.status.height > height
+        assert back.genesis_hash == first.genesis_hash
+    finally:
+        deployed.stop(tmp_path)
+    assert (tmp_path / "data" / "validator-1" / "data" / "node.db").exists()

@@ -1,0 +1,312 @@
+"""Writing a deployment, and calling again: with the same parameters, with others, with files that a person changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from metanode.chain.genesis import parse_genesis
+from metanode.crypto.keystore import load_key
+from metanode.errors import InvalidInput
+from sdk.testnet.deployment import DeploymentChange, DeploymentConfig, TestnetDeployer, deploy_testnet
+from sdk.testnet.deployment.keys import owner_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def deploy(folder: Path, **parameters: Any) -> Any:
+    """With a wheel that is none, for making a real one takes most of the time."""
+    wheel = folder.parent / "metanode-0-py3-none-any.whl"
+    wheel.write_bytes(b"a wheel")
+    return deploy_testnet(**{"num_validators": 2, "output_dir": folder, "wheel": wheel} | parameters)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_everything_that_the_document_names_is_written(tmp_path: Path) -> None:
+    result = deploy(tmp_path)
+
+    assert contents(tmp_path).keys() >= {
+        "genesis/genesis.json", "genesis/genesis_block.json", "genesis/validators.json", "genesis/chain_specification.json",
+        "data/validator-1/validator.json", "data/validator-2/validator.json", "data/validator-1/nodekey", "data/faucet/faucet.json",
+        "docker-compose.testnet.yml", "Dockerfile", ".dockerignore", "prometheus.yml", "rules/alerts.yml", ".env", "TESTNET_DEPLOYMENT.md",
+        "grafana/provisioning/datasources/prometheus.yml", "config/validator-1.toml", "deployment.json",
+    }  # fmt: skip
+    genesis = parse_genesis((tmp_path / "genesis" / "chain_specification.json").read_bytes())
+    assert result.genesis_hash == "0x" + genesis.header.hash.hex()
+    assert genesis.parameters.period_s == 2
+    assert result.genesis_hash in result.guide.read_text()
+
+
+def test_keys_are_encrypted_and_their_passwords_apart(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    keystore = tmp_path / "data" / "validator-1" / "validator.json"
+    password = tmp_path / "secrets" / "validator-1.password"
+
+    key = load_key(keystore, password.read_text().strip())
+
+    assert key.secret.hex() not in keystore.read_text()
+    assert not list((tmp_path / "data").rglob("*.password"))
+    for path in (keystore, password, tmp_path / "data" / "validator-1" / "nodekey"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for folder in (tmp_path / "data", tmp_path / "secrets"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert (folder / ".gitignore").read_text() == "*\n"
+
+
+def test_a_second_call_changes_nothing(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    before = contents(tmp_path)
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+
+    again = deploy(tmp_path)
+
+    assert (again.created, again.changed) == ((), ())
+    assert contents(tmp_path) == before
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+
+
+def test_a_changed_parameter_is_said_and_then_confirmed(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    before = contents(tmp_path)
+
+    with pytest.raises(DeploymentChange, match=r"port_offset: 0 -> 7\n.*confirm_changes=True") as raised:
+        deploy(tmp_path, port_offset=7)
+
+    assert raised.value.changes == ("port_offset: 0 -> 7",)
+    assert contents(tmp_path) == before
+    result = deploy(tmp_path, port_offset=7, confirm_changes=True)
+    assert "docker-compose.testnet.yml" in result.changed
+    assert "8552:8545" in result.compose_file.read_text()
+    assert {
+        name: content
+        for name, content in contents(tmp_path).items()
+        if name.startswith(("data/", "genesis/"))
+    } == {name: content for name, content in before.items() if name.startswith(("data/", "genesis/"))}
+
+
+def test_another_genesis_is_another_network_with_the_same_keys(tmp_path: Path) -> None:
+    first = deploy(tmp_path)
+    keys = {
+        name: content
+        for name, content in contents(tmp_path).items()
+        if name.startswith(("data/", "secrets/"))
+    }
+
+    with pytest.raises(DeploymentChange, match="chain_id: 9999 -> 5"):
+        deploy(tmp_path, chain_id=5)
+    second = deploy(tmp_path, chain_id=5, num_validators=3, confirm_changes=True)
+
+    assert second.genesis_hash != first.genesis_hash
+    after = contents(tmp_path)
+    assert {name: after[name] for name in keys} == keys
+    assert "data/validator-3/validator.json" in after
+
+
+def test_a_chain_that_has_begun_keeps_its_genesis(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    blocks = tmp_path / "data" / "validator-1" / "data"
+    blocks.mkdir()
+    (blocks / "node.db").write_bytes(b"blocks")
+    before = contents(tmp_path)
+
+    with pytest.raises(
+        InvalidInput, match=r"(?s)the chain has begun:\n  chain_id: 9999 -> 5\n.*move its blocks away"
+    ):
+        deploy(tmp_path, chain_id=5, confirm_changes=True)
+
+    assert contents(tmp_path) == before
+    assert deploy(tmp_path, port_offset=1, confirm_changes=True).changed
+
+
+def test_a_file_that_a_person_edited_is_said_and_kept_beside_the_new_one(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    compose = tmp_path / "docker-compose.testnet.yml"
+    written = compose.read_text()
+    compose.write_text(written + "# mine\n")
+
+    with pytest.raises(DeploymentChange, match=r"docker-compose.testnet.yml: is not as it was written"):
+        deploy(tmp_path)
+    deploy(tmp_path, confirm_changes=True)
+
+    assert compose.read_text() == written
+    assert (tmp_path / "docker-compose.testnet.yml.before").read_text() == written + "# mine\n"
+
+
+def test_a_file_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM mine\n")
+
+    with pytest.raises(DeploymentChange, match=r"Dockerfile: is not as it was written"):
+        deploy(tmp_path)
+
+    assert (tmp_path / "Dockerfile").read_text() == "FROM mine\n"
+
+
+def test_lines_of_the_environment_stay(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    file = tmp_path / ".env"
+    file.write_text(file.read_text().replace("# NODE_MEMORY=4g", "NODE_MEMORY=2g"))
+
+    deploy(tmp_path, port_offset=3, confirm_changes=True)
+
+    assert "\nNODE_MEMORY=2g\n" in file.read_text()
+
+
+def test_a_lost_password_stops_the_call_and_makes_no_key(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    (tmp_path / "secrets" / "validator-1.password").unlink()
+    keystore = (tmp_path / "data" / "validator-1" / "validator.json").read_bytes()
+
+    with pytest.raises(InvalidInput, match=r"validator-1.password: missing, while .*validator.json is there"):
+        deploy(tmp_path)
+
+    assert (tmp_path / "data" / "validator-1" / "validator.json").read_bytes() == keystore
+
+
+@pytest.mark.parametrize(
+    "lost", ["deployment.json", "genesis/chain_specification.json", "config/validator-1.toml"]
+)
+def test_a_call_that_was_interrupted_goes_on(tmp_path: Path, lost: str) -> None:
+    deploy(tmp_path)
+    before = contents(tmp_path)
+    (tmp_path / lost).unlink()
+
+    deploy(tmp_path)
+
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"num_validators": 0}, "num_validators: found 0; expected 1 to 100"),
+        ({"num_validators": "5"}, "num_validators: expected a whole number, found '5'"),
+        ({"chain_id": 0}, "chain id: found 0"),
+        ({"chain_id": True}, "chain_id: expected a whole number, found True"),
+        ({"network_name": "Bad Name"}, "network: found 'Bad Name'"),
+        ({"network_name": None}, "network_name: expected text, found None"),
+        ({"block_time_s": 0}, "block time: found 0 s"),
+        ({"consensus_type": "pow"}, "consensus_type: expected 'pos' or 'ibft', found 'pow'"),
+        ({"preset": "mainnet"}, "preset: expected 'parvyom-testnet-v1' or nothing, found 'mainnet'"),
+        ({"services": ("fountain",)}, "services: expected names of "),
+        ({"image": "a b"}, "image: expected the name of an image"),
+        ({"bind_address": "everywhere"}, "bind_address: expected an IPv4 address"),
+        ({"bind_address": "::1"}, "bind_address: expected an IPv4 address"),
+        ({"data_dir": "/srv/a:b"}, "/srv/a:b: Compose takes no path with a colon"),
+        ({"port_offset": 60_000}, "port offset: found 60000"),
+        ({"accounts": {"0x12": 1}}, "accounts: expected 0x and 40 hexadecimal digits, found '0x12'"),
+        ({"accounts": {"0x" + "ab" * 20: -1}}, "expected a whole number of gwei, found -1"),
+        ({"wheel": "other.whl"}, "wheel: expected a file metanode-….whl, found 'other.whl'"),
+        ({"colour": "red"}, "colour: no such parameter of a deployment; known are network_name, chain_id"),
+        ({"apply": "swarm"}, "apply: expected 'compose', 'local' or nothing, found 'swarm'"),
+        ({"validator_stake": 1}, "initial_validators[0].stake: expected at least 1000000 tokens"),
+    ],
+)  # fmt: skip
+def test_wrong_input_is_told_in_a_sentence_that_names_the_field(
+    tmp_path: Path, parameters: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(sentence)):
+        deploy(tmp_path, **parameters)
+
+    assert not (tmp_path / "docker-compose.testnet.yml").exists()
+
+
+def test_several_wrong_fields_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        deploy(tmp_path, consensus_type="pow", image="a b", num_validators=0)
+
+    assert len(str(raised.value).splitlines()) == 3
+
+
+def test_the_parts_of_a_deployer_work_by_themselves(tmp_path: Path) -> None:
+    wheel = tmp_path / "metanode-0-py3-none-any.whl"
+    wheel.touch()
+    config = DeploymentConfig("test-testnet", 9999, 3, tmp_path / "genesis", tmp_path / "data", wheel=wheel)
+    deployer = TestnetDeployer(config)
+
+    folders = deployer.setup_directories()
+    genesis = deployer.prepare_genesis()
+    compose = deployer.generate_docker_compose(tmp_path / "docker-compose.yml")
+    guide = deployer.generate_documentation()
+
+    assert folders == [tmp_path / "data" / f"validator-{number}" for number in (1, 2, 3)]
+    assert (tmp_path / "genesis" / "genesis.json").exists()
+    assert [validator.name for validator in genesis.initial_validators] == [
+        "validator-1",
+        "validator-2",
+        "validator-3",
+    ]
+    assert "validator-3:" in compose.read_text()
+    assert guide == tmp_path / "TESTNET_DEPLOYMENT.md"
+    assert "test-testnet" in guide.read_text()
+    assert deployer.deploy().created
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    deploy(tmp_path, progress=told.append)
+
+    assert told == ["keys of the validators", "genesis", "files of the deployment"]
+
+
+def test_the_wheel_of_the_image_is_this_installation(tmp_path: Path) -> None:
+    deploy(tmp_path, wheel=None)
+    (wheel,) = (tmp_path / "image").glob("metanode-*-cp311-abi3-linux_*.whl")
+
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        record = archive.read(next(name for name in names if name.endswith("RECORD"))).decode()
+
+    assert {"metanode/_engine.abi3.so", "metanode/node/app.py", "sdk/testnet/deployment/deployer.py"} <= set(
+        names
+    )
+    assert not [name for name in names if name.endswith(".pyc") or name.startswith("sdk/__init__")]
+    assert len(record.splitlines()) == len(names)
+    requirements = (tmp_path / "image" / "requirements.txt").read_text()
+    assert re.search(r"^uvloop==\S+ \\\n    --hash=sha256:", requirements, flags=re.MULTILINE)
+    assert "pytest" not in requirements
+
+
+def test_another_wheel_can_be_given(tmp_path: Path) -> None:
+    wheel = tmp_path / "metanode-9-cp311-abi3-manylinux_2_28_aarch64.whl"
+    wheel.write_bytes(b"built elsewhere")
+
+    deploy(tmp_path / "out", wheel=wheel)
+
+    assert [path.name for path in (tmp_path / "out" / "image").glob("*.whl")] == [wheel.name]
+
+
+def test_containers_run_as_who_deploys_and_never_as_root(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    owner = owner_of(tmp_path / "data")
+
+    assert owner.user != 0
+    assert owner.user == (os.getuid() or 10001)
+    assert f"RUN_AS:-{owner}" in (tmp_path / "docker-compose.testnet.yml").read_text()
+    assert {path.stat().st_uid for path in (tmp_path / "data").rglob("*")} == {owner.user}
+
+
+def test_the_record_holds_no_secret(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    record = json.loads((tmp_path / "deployment.json").read_text())
+
+    assert record["parameters"]["num_validators"] == 2
+    assert not [name for name in record["files"] if name.startswith(("data/", "secrets/"))]
+
+
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    (tmp_path / "deployment.json").write_text("{}")
+
+    with pytest.raises(InvalidInput, match=r"deployment.json: expected the record of a deployment"):
+        deploy(tmp_path)

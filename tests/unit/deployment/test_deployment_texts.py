@@ -1,0 +1,236 @@
+"""What a deployment's files say: compared with the ones that were read and found right, and read by the programs they are for."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from tests.unit.deployment.deployments import block, identities, plan
+
+from metanode.errors import Unavailable
+from metanode.node.config import load_config
+from sdk.testnet.deployment.apply.compose import find_compose
+from sdk.testnet.deployment.compose import COMPOSE_FILE, quoted
+from sdk.testnet.deployment.configuration import PARVYOM
+from sdk.testnet.deployment.environment_file import render_environment
+from sdk.testnet.deployment.files import render_files
+
+if TYPE_CHECKING:
+    from sdk.testnet.deployment.deployment_plan import DeploymentPlan
+
+GOLDEN = Path(__file__).parent / "golden"
+PLANS = {
+    "moderntensor-testnet": plan(),
+    PARVYOM: plan(
+        network_name=PARVYOM,
+        chain_id=1337,
+        num_validators=4,
+        preset=PARVYOM,
+        consensus_type="ibft",
+        gas_limit=8_000_000,
+    ),
+}
+SHOWN = (COMPOSE_FILE, "TESTNET_DEPLOYMENT.md", "config/validator-1.toml", "prometheus.yml")
+
+
+def texts(of: DeploymentPlan) -> dict[str, str]:
+    found = render_files(
+        of, identities(of), block(of), wheel_name="metanode-0.whl", wheel=b"", requirements=""
+    )
+    return {name: content.decode() for name, content in found.items()}
+
+
+def compose(of: DeploymentPlan) -> Any:
+    return yaml.safe_load(texts(of)[COMPOSE_FILE])
+
+
+@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("network", PLANS)
+def test_the_files_are_as_they_were_approved(network: str, name: str) -> None:
+    """Set UPDATE_GOLDEN=1 to write them anew, and read what has changed."""
+    file = GOLDEN / network / Path(name).name
+    text = texts(PLANS[network])[name]
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    assert text == file.read_text()
+
+
+@pytest.mark.parametrize("network", PLANS)
+def test_compose_itself_reads_the_file(network: str, tmp_path: Path) -> None:
+    """Where Compose is missing, only the rendering was checked, and the report of the tests says so."""
+    try:
+        command = find_compose()
+    except Unavailable:
+        pytest.skip("no Docker Compose 2 here: rendering was checked, Compose's own `config` was not")
+    (tmp_path / COMPOSE_FILE).write_text(texts(PLANS[network])[COMPOSE_FILE])
+    (tmp_path / ".env").write_text(render_environment(PLANS[network]))
+    answer = subprocess.run(
+        [*command, "-f", COMPOSE_FILE, "--profile", "*", "config", "--format", "json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr == ""
+    assert json.loads(answer.stdout)["name"] == network
+
+
+@pytest.mark.parametrize("network", PLANS)
+def test_every_container_is_confined(network: str) -> None:
+    services = compose(PLANS[network])["services"]
+
+    for name, service in services.items():
+        official = name == "postgres"
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+        assert service["deploy"]["resources"]["limits"].keys() == {"memory", "cpus", "pids"}, name
+        assert service["healthcheck"]["test"], name
+        # PostgreSQL's image changes its own user and writes where it was made to.
+        assert official or service["read_only"] is True, name
+        assert official or service["user"] == "${RUN_AS:-1000:1000}", name
+
+
+@pytest.mark.parametrize("network", PLANS)
+def test_ports_are_published_on_loopback_unless_asked(network: str) -> None:
+    ports = [
+        port for service in compose(PLANS[network])["services"].values() for port in service.get("ports", [])
+    ]
+
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert len({re.sub(r":\d+(/udp)?$", r"\1", port) for port in ports}) == len(ports), "each host port once"
+
+
+def test_the_whole_world_is_let_in_only_where_metrics_are_not() -> None:
+    services = compose(plan(bind_address="0.0.0.0"))["services"]
+
+    assert "0.0.0.0:8545:8545" in services["validator-1"]["ports"]
+    assert "127.0.0.1:9100:9100" in services["validator-1"]["ports"]
+
+
+def test_the_ports_are_those_of_the_document() -> None:
+    services = compose(plan())["services"]
+
+    published = [port for number in range(1, 6) for port in services[f"validator-{number}"]["ports"]]
+    assert [port for port in published if port.endswith(":8545")] == [
+        f"127.0.0.1:{port}:8545" for port in range(8545, 8550)
+    ]
+
+
+def test_the_plan_of_the_public_testnet_has_its_services_variables_and_ports() -> None:
+    services = compose(PLANS[PARVYOM])["services"]
+
+    assert {"bpci-server", "validator-1", "validator-4", "postgres", "redis"} <= services.keys()
+    assert [port.rpartition(":")[2] for port in services["bpci-server"]["ports"]] == [
+        "8545", "8546", "9545", "3000",
+    ]  # fmt: skip
+    assert (
+        services["bpci-server"]["environment"].items() >= {"NETWORK": "testnet", "CHAIN_ID": "1337"}.items()
+    )
+    validator = services["validator-2"]["environment"]
+    assert validator["VALIDATOR_KEY"] == "${VALIDATOR_2_KEY:-}"
+    assert validator["VALIDATOR_KEY_FILE"] == "/var/lib/validator/validator.json"
+    assert "127.0.0.1:30303:30303" in services["validator-1"]["ports"]
+    assert services["postgres"]["environment"]["POSTGRES_PASSWORD_FILE"] == "/run/secrets/postgres-password"
+
+
+@pytest.mark.parametrize("network", PLANS)
+def test_nodes_accept_their_configurations(network: str, tmp_path: Path) -> None:
+    found = {name: text for name, text in texts(PLANS[network]).items() if name.startswith("config/")}
+
+    for name, text in found.items():
+        if name == "config/services.toml":
+            continue
+        file = tmp_path / Path(name).name
+        file.write_text(text)
+        config = load_config([file], {"DB_PASSWORD": "secret"}).config
+        assert config.network.network_id == network
+        assert str(config.p2p.advertised_address) == Path(name).stem
+        assert len(config.p2p.bootstrap_nodes) >= PLANS[network].config.num_validators - 1
+
+
+def test_another_configuration_starts_its_container_anew() -> None:
+    """Compose does not look into mounted files: the label does."""
+    before, after = (
+        compose(plan(gas_limit=30_000_000, accounts={}, block_time_s=2))["services"],
+        compose(plan(chain_id=5))["services"],
+    )
+
+    assert before["validator-1"]["labels"] != after["validator-1"]["labels"]
+
+
+@pytest.mark.parametrize(
+    "text", ["/srv/a b", "/srv/$HOME", '/srv/"x"', "/srv/back\\slash", "/srv/${A:-b}", "/srv/ümlaut"]
+)
+def test_a_path_is_read_back_to_the_letter(text: str) -> None:
+    assert yaml.safe_load(quoted(text)) == text.replace("$", "$$")
+
+
+@pytest.mark.parametrize("network", PLANS)
+def test_prometheus_reads_its_files(network: str, tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    assert promtool, "install Debian's prometheus"
+    for name, text in texts(PLANS[network]).items():
+        if name.startswith(("prometheus", "rules")):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+
+    answer = subprocess.run(
+        [promtool, "check", "config", "prometheus.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    targets = re.findall(r"- ([a-z0-9-]+:9100)", texts(PLANS[network])["prometheus.yml"])
+    assert set(targets) >= {
+        f"validator-{number}:9100" for number in range(1, PLANS[network].config.num_validators + 1)
+    }
+
+
+def test_every_variable_of_the_compose_file_is_explained() -> None:
+    for network in PLANS.values():
+        used = set(re.findall(r"\$\{([A-Z0-9_]+)", texts(network)[COMPOSE_FILE]))
+        explained = set(re.findall(r"^#? ?([A-Z0-9_]+)=", render_environment(network), flags=re.MULTILINE))
+
+        assert used <= explained
+
+
+def test_what_a_person_wrote_into_the_environment_stays() -> None:
+    mine = "# mine\nBASE_IMAGE=my/base\n"
+
+    text = render_environment(plan(), mine)
+
+    assert text.startswith(mine)
+    assert text.count("BASE_IMAGE=") == 1
+    assert "COMPOSE_PROJECT_NAME=moderntensor-testnet" in text
+    assert render_environment(plan(), text) == text
+
+
+def test_the_wallet_part_of_the_guide_is_what_wallets_take() -> None:
+    guide = texts(plan())["TESTNET_DEPLOYMENT.md"]
+    chain = json.loads(re.findall(r"```json\n(.*?)```", guide, flags=re.DOTALL)[0])
+
+    assert chain["chainId"] == hex(9999)
+    assert chain["rpcUrls"] == ["http://localhost:8545"]
+    assert chain["nativeCurrency"]["decimals"] == 18
+
+
+@pytest.mark.parametrize("heading", ["Start", "Endpoints", "Add to a wallet", "Stop", "Upgrade", "Reset"])
+def test_the_guide_says_what_an_operator_does(heading: str) -> None:
+    assert f"\n## {heading}\n" in texts(plan())["TESTNET_DEPLOYMENT.md"]
+    assert "\n### Add a validator\n" in texts(plan())["TESTNET_DEPLOYMENT.md"]
