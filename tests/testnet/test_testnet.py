@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 import urllib.request
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from metanode.chain.quorum import QuorumRule
 from metanode.crypto.addresses import format_address
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidGenesis
-from sdk.testnet import Faucet, FaucetConfig, GenesisConfig, GenesisGenerator
+from sdk.testnet import Faucet, FaucetConfig, GenesisConfig, GenesisGenerator, TestnetExplorer
 from sdk.testnet.genesis import (
     AccountConfig,
     ConsensusConfig,
@@ -25,6 +26,7 @@ from sdk.testnet.genesis import (
     NetworkConfig,
     ValidatorConfig,
 )
+from sdk.testnet.monitoring import NetworkMetrics, NodeHealth, TestnetMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -325,3 +327,59 @@ class TestFaucet:
 
         assert (result["success"], result["amount"], result["tx_hash"]) == (False, 0, None)
         assert text in result["error"]
+
+
+class TestMonitoring:
+    """Fed by hand, as the document shows it; on real nodes in `tests/integration/test_monitoring_nodes.py`."""
+
+    @staticmethod
+    def health(node_id: str = "validator-1", **changes: Any) -> NodeHealth:
+        fields: dict[str, Any] = {
+            "node_id": node_id, "status": "healthy", "last_block_height": 1000, "last_block_time": time.time(), "peer_count": 10,
+            "sync_status": "synced", "cpu_usage": 45.2, "memory_usage": 62.5,
+        }  # fmt: skip
+        return NodeHealth(**{**fields, **changes})
+
+    def test_node_health(self) -> None:
+        health = self.health()
+
+        assert health.to_dict()["node_id"] == "validator-1"
+        assert health.to_dict()["cpu_usage"] == 45.2
+
+    def test_monitor_starts_and_takes_healths(self) -> None:
+        async def use() -> NetworkMetrics:
+            monitor = TestnetMonitor()
+            await monitor.start()
+            for number in range(1, 5):
+                monitor.update_node_health(
+                    self.health(f"validator-{number}", last_block_height=1000 + number)
+                )
+            monitor.update_node_health(self.health("validator-4", status="offline"))
+            assert monitor.get_node_health("validator-1") is monitor.nodes["validator-1"]
+            assert monitor.get_dashboard_data()["verdict"]["state"] == "DEGRADED"
+            assert {alert.name for alert in monitor.alerts} == {"NodeDown", "QuorumMarginZero"}
+            metrics = monitor.calculate_network_metrics()
+            await monitor.stop()
+            return metrics
+
+        metrics = asyncio.run(use())
+
+        assert (metrics.total_nodes, metrics.healthy_nodes) == (4, 3)
+        assert (metrics.total_validators, metrics.active_validators, metrics.current_height) == (4, 3, 1003)
+
+    def test_network_metrics(self) -> None:
+        metrics = NetworkMetrics(
+            total_nodes=5, healthy_nodes=4, total_validators=3, active_validators=3, current_height=1000, avg_block_time=2.0,
+            total_transactions=5000, tps=2.5,
+        )  # fmt: skip
+
+        assert metrics.to_dict()["total_nodes"] == 5
+
+    def test_explorer(self) -> None:
+        explorer = TestnetExplorer()
+        for height in range(20):
+            explorer.add_block({"height": height, "hash": f"0x{height:064x}", "transactions": []})
+
+        assert len(explorer.blocks) == 20
+        assert explorer.get_block(7) == explorer.blocks[7]
+        assert [block["height"] for block in explorer.get_latest_blocks(5)] == [19, 18, 17, 16, 15]
