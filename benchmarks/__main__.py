@@ -1,4 +1,4 @@
-"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|logs|indexer|simulation|testnet`."""
+"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|logs|indexer|simulation|testnet|faucet`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,34 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import chains, comparison, disk, indexer, logs, network, saturation, simulation, sync, testnet
+from benchmarks import (
+    chains,
+    comparison,
+    disk,
+    faucet,
+    indexer,
+    logs,
+    network,
+    saturation,
+    simulation,
+    sync,
+    testnet,
+)
 from benchmarks.report import print_table, save
 
-PARTS = ("engine", "comparison", "network", "saturation", "disk", "sync", "logs", "indexer", "simulation", "testnet")
+PARTS = (
+    "engine",
+    "comparison",
+    "network",
+    "saturation",
+    "disk",
+    "sync",
+    "logs",
+    "indexer",
+    "simulation",
+    "testnet",
+    "faucet",
+)
 RESULTS = Path(__file__).parent / "results"
 ENGINE = ("cargo", "bench", "--locked", "-p", "engine")
 
@@ -26,7 +50,16 @@ def main() -> int:
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     missing = chains.missing_tools()
-    if missing and not set(parts) <= {"engine", "disk", "sync", "logs", "indexer", "simulation", "testnet"}:
+    if missing and not set(parts) <= {
+        "engine",
+        "disk",
+        "sync",
+        "logs",
+        "indexer",
+        "simulation",
+        "testnet",
+        "faucet",
+    }:
         print(f"not installed: {', '.join(missing)}; apt-get install wrk golang npm", file=sys.stderr)
         return 1
     for part in parts:
@@ -47,6 +80,8 @@ def main() -> int:
                 figures = list(logs.measure(arguments.rounds))
             case "indexer":
                 figures = list(indexer.measure(arguments.rounds))
+            case "faucet":
+                figures = list(faucet.measure(arguments.rounds))
             case "simulation":
                 figures = list(simulation.measure(arguments.rounds))
             case "testnet":

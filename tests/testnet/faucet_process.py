@@ -1,16 +1,24 @@
-"""A process that pays once and is killed at a chosen point: `python -m tests.testnet.faucet_process URL DATABASE ADDRESS POINT`."""
+"""A process that pays once and is killed at a chosen point: `python -m tests.testnet.faucet_process URL DATABASE ADDRESS[,ADDRESS...] POINT`.
+
+With one address it asks for tokens; for several it promises each a payout, and pays them in one transaction.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import signal
 import sys
 from typing import Any
 
+from metanode.crypto.addresses import parse_address
 from sdk.testnet.faucet import Faucet, FaucetConfig
+from sdk.testnet.faucet.client_address import origin_of
 from sdk.testnet.faucet.ledger import Ledger
 from sdk.testnet.faucet.node import PayingNode
+from sdk.testnet.faucet.payout import Payout
+from sdk.testnet.faucet.quotas import Asker
 
 POINTS = tuple(
     f"{when} {what}" for what in ("promise", "sign", "send", "mark_sent") for when in ("before", "after")
@@ -45,9 +53,26 @@ def die_at(point: str) -> None:
 
 async def main(url: str, database: str, address: str, point: str) -> None:
     """Ask for tokens, and die."""
-    die_at(point)
+    recipients = address.split(",")
     async with Faucet(FaucetConfig(rpc_url=url, database_url=database)) as faucet:
-        await faucet.request_tokens(address, "198.51.100.7")
+        if len(recipients) == 1:
+            die_at(point)
+            await faucet.request_tokens(address, "198.51.100.7")
+            return
+        promise_all(faucet, recipients)
+        die_at(point)
+        await faucet.settle()
+
+
+def promise_all(faucet: Faucet, recipients: list[str]) -> None:
+    """Promise each a payout, and sign nothing."""
+    settings = faucet.operation.settings()
+    for number, one in enumerate(recipients):
+        origin = origin_of(ipaddress.IPv4Address(0x0A00_0000 + (number << 8)))
+        promised = faucet._till.promise(
+            Asker(address=parse_address(one), origin=origin), settings.tokens_per_request, settings
+        )
+        assert isinstance(promised, Payout), promised
 
 
 if __name__ == "__main__":

@@ -16,11 +16,14 @@ from metanode.primitives.types import Address
 from sdk.testnet.faucet import FaucetConfig
 from sdk.testnet.faucet.client_address import origin_of
 from sdk.testnet.faucet.database import Database
-from sdk.testnet.faucet.ledger import ChainIdentity, Ledger, Payout, PayoutState, SignedTransfer
-from sdk.testnet.faucet.policy import DAY_MS, Refused, limits_of
+from sdk.testnet.faucet.ledger import Ledger
+from sdk.testnet.faucet.operation import Operation
+from sdk.testnet.faucet.payout import ChainIdentity, Claim, Payout, PayoutState, Redeemed, SignedTransfer
+from sdk.testnet.faucet.policy import DAY_MS, RefusalCode, Refused, limits_of
+from sdk.testnet.faucet.quotas import Asker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from sdk.testnet.faucet.client_address import Origin
@@ -48,7 +51,7 @@ def url(request: pytest.FixtureRequest) -> str:
             found: str = request.getfixturevalue("server")
             database = Database(found)
             with database.change() as connection:
-                for table in ("requests", "transactions", "payouts", "facts", "blocked"):
+                for table in ("requests", "transactions", "payouts", "facts", "blocked", "passes", "audit"):
                     connection.execute(text(f"DROP TABLE IF EXISTS faucet_{table}"))
             database.close()
             return found
@@ -70,17 +73,27 @@ def client(number: int) -> Origin:
 
 
 def promise(ledger: Ledger, who: int, origin: Origin | None = None, now_ms: int = NOW_MS) -> Payout | Refused:
-    return ledger.promise(LIMITS, address(who), origin or client(who), 100, now_ms)
+    return answered(ledger.promise(LIMITS, asker(who, origin), 100, now_ms))
+
+
+def answered(answer: Payout | Refused | Redeemed) -> Payout | Refused:
+    assert not isinstance(answer, Redeemed)
+    return answer
+
+
+def asker(who: int, origin: Origin | None = None) -> Asker:
+    return Asker(address=address(who), origin=origin or client(who))
 
 
 def sign(ledger: Ledger, payout: Payout, *, chain_nonce: int = 0, in_flight_max: int = 1000) -> Payout:
-    def make(payout: Payout, nonce: int, _: int) -> SignedTransfer:
-        raw = b"%d %d" % (payout.id, nonce)
+    def make(payouts: Sequence[Payout], nonce: int, _: int) -> SignedTransfer:
+        raw = b"%d %d" % (payouts[0].id, nonce)
         return SignedTransfer(
             hash=raw.rjust(32), nonce=nonce, raw=raw, gas=21_000, max_fee_wei=10**25, tip_wei=1
         )
 
-    return ledger.sign(payout.id, make, chain_nonce=chain_nonce, head=7, in_flight_max=in_flight_max)
+    (signed,) = ledger.sign([payout.id], make, chain_nonce=chain_nonce, head=7, in_flight_max=in_flight_max)
+    return signed
 
 
 def paid(answer: Payout | Refused) -> Payout:
@@ -135,10 +148,10 @@ def test_the_window_slides(ledger: Ledger) -> None:
 
 def test_the_days_limit_holds_for_everybody(url: str) -> None:
     ledger, limits = Ledger(Database(url)), limits_of(FaucetConfig(daily_limit=4))
-    answers = [ledger.promise(limits, address(number), client(number), 100, NOW_MS) for number in range(1, 7)]
+    answers = [ledger.promise(limits, asker(number), 100, NOW_MS) for number in range(1, 7)]
 
     assert [isinstance(answer, Payout) for answer in answers] == [True] * 4 + [False] * 2
-    paid(ledger.promise(limits, address(9), client(9), 100, NOW_MS + DAY_MS // 2))
+    paid(answered(ledger.promise(limits, asker(9), 100, NOW_MS + DAY_MS // 2)))
     ledger.close()
 
 
@@ -147,13 +160,13 @@ def test_a_restart_resets_nothing(tmp_path: Path) -> None:
     first = Ledger(Database(url))
     for _ in range(3):
         sign(first, paid(promise(first, 1)))
-    first.block("address", "ab" * 20)
+    Operation(Database(url), FaucetConfig()).block("address", "ab" * 20)
     first.close()
 
     second = Ledger(Database(url))
 
     assert isinstance(promise(second, 1, now_ms=NOW_MS + 1_000), Refused)
-    assert second.blocked("address") == ["ab" * 20]
+    assert Operation(Database(url), FaucetConfig()).blocked("address") == ["ab" * 20]
     assert [payout.nonce for payout in second.in_flight()] == [0, 1, 2]
     assert second.newest_ms() == NOW_MS
     second.close()
@@ -176,7 +189,7 @@ def test_what_is_raised_while_signing_leaves_no_trace(ledger: Ledger) -> None:
         raise InvalidInput("no")
 
     with pytest.raises(InvalidInput):
-        ledger.sign(payout.id, fail, chain_nonce=0, head=0, in_flight_max=1)
+        ledger.sign([payout.id], fail, chain_nonce=0, head=0, in_flight_max=1)
 
     assert ledger.payout(payout.id) == payout
     assert sign(ledger, payout).nonce == 0
@@ -258,6 +271,208 @@ def test_tables_of_another_version_are_refused(url: str) -> None:
     with database.change() as connection:
         connection.execute(text("UPDATE faucet_facts SET value = '9' WHERE name = 'schema_version'"))
 
-    with pytest.raises(InvalidInput, match="the faucet's tables have version 9, this program knows 1"):
+    with pytest.raises(InvalidInput, match="the faucet's tables have version 9, this program knows 2"):
         Ledger(database)
     database.close()
+
+
+def test_a_challenge_is_redeemed_once_however_many_try_at_once(ledger: Ledger) -> None:
+    claim = Claim(id=b"\7" * 16)
+    start = threading.Barrier(10)
+
+    def redeem(number: int) -> Payout | Refused | Redeemed:
+        start.wait()
+        return ledger.promise(LIMITS, asker(number + 1), 100, NOW_MS, claim)
+
+    with ThreadPoolExecutor(max_workers=10) as pool:
+        answers = list(pool.map(redeem, range(10)))
+
+    (payout,) = (answer for answer in answers if isinstance(answer, Payout))
+    redeemed = [answer for answer in answers if isinstance(answer, Redeemed)]
+    assert len(redeemed) == 9
+    assert {one.payout.id for one in redeemed} == {payout.id}
+    assert not any(one.is_same_request for one in redeemed)
+    assert ledger.claimed(b"\7" * 16) == payout
+
+
+def test_the_same_request_again_is_told_so_by_its_key_and_another_one_is_not(ledger: Ledger) -> None:
+    first = ledger.promise(LIMITS, asker(1), 100, NOW_MS, Claim(id=b"\1" * 16, idempotency=rb"\9" * 32))
+    again = ledger.promise(LIMITS, asker(1), 100, NOW_MS, Claim(id=b"\1" * 16, idempotency=rb"\9" * 32))
+    renamed = ledger.promise(LIMITS, asker(1), 100, NOW_MS, Claim(id=b"\2" * 16, idempotency=rb"\9" * 32))
+    other = ledger.promise(LIMITS, asker(1), 100, NOW_MS, Claim(id=b"\1" * 16, idempotency=rb"\8" * 32))
+
+    assert isinstance(first, Payout)
+    assert [isinstance(one, Redeemed) and one.is_same_request for one in (again, renamed, other)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_claim_is_charged_to_who_asked_and_to_who_redeems(ledger: Ledger) -> None:
+    asked = ledger.network_standing(client(50), NOW_MS).origin
+    for number in range(1, 6):
+        who = Asker(address=address(number), origin=client(100 + number), asked=asked)
+        assert isinstance(ledger.promise(LIMITS, who, 100, NOW_MS), Payout)
+
+    # The network that asked five times has had its five, whoever redeems, and whoever it asks for.
+    refused = ledger.promise(LIMITS, Asker(address=address(9), origin=client(200), asked=asked), 100, NOW_MS)
+    assert isinstance(refused, Refused)
+    assert refused.code is RefusalCode.IP
+    assert isinstance(promise(ledger, 10, client(50)), Refused)
+    assert isinstance(promise(ledger, 11, client(101)), Payout)
+    assert ledger.totals(NOW_MS).paid_today == 6, "each once"
+
+
+def test_one_payout_at_a_time_for_an_address_and_two_for_a_client(url: str) -> None:
+    ledger = Ledger(Database(url))
+    limits = limits_of(FaucetConfig(one_at_a_time=True))
+    first = ledger.promise(limits, asker(1, client(1)), 100, NOW_MS)
+    again = ledger.promise(limits, asker(1, client(2)), 100, NOW_MS)
+    second = ledger.promise(limits, asker(2, client(1)), 100, NOW_MS)
+    third = ledger.promise(limits, asker(3, client(1)), 100, NOW_MS)
+
+    assert isinstance(first, Payout)
+    assert isinstance(second, Payout)
+    for refused in (again, third):
+        assert isinstance(refused, Refused)
+        assert refused.code is RefusalCode.UNDER_WAY
+    sign(ledger, first)
+    ledger.settle(first.id, b"\1" * 32, NOW_MS)
+    assert isinstance(ledger.promise(limits, asker(1, client(1)), 100, NOW_MS), Payout)
+    ledger.close()
+
+
+def test_a_days_payouts_go_out_evenly_after_a_tenth_of_them(url: str) -> None:
+    ledger = Ledger(Database(url))
+    limits = limits_of(FaucetConfig(daily_limit=48, spread_over_the_day=True))
+    answers = [ledger.promise(limits, asker(number), 100, NOW_MS) for number in range(1, 8)]
+
+    assert [isinstance(answer, Payout) for answer in answers] == [True] * 4 + [False] * 3
+    refused = answers[4]
+    assert isinstance(refused, Refused)
+    assert (refused.code, refused.retry_after_s) == (RefusalCode.BUDGET, 1800)
+    assert isinstance(ledger.promise(limits, asker(9), 100, NOW_MS + 1_800_000), Payout)
+    # What is taken back was not spent.
+    cancelled = ledger.promise(limits, asker(10), 100, NOW_MS + 3_600_000)
+    assert isinstance(cancelled, Payout)
+    ledger.cancel(cancelled.id, "no")
+    assert isinstance(ledger.promise(limits, asker(11), 100, NOW_MS + 3_600_000), Payout)
+    ledger.close()
+
+
+def test_a_voucher_pays_as_often_as_it_says_past_the_limits_of_networks_only(url: str) -> None:
+    database = Database(url)
+    ledger, operation = Ledger(database), Operation(database, FaucetConfig())
+    text = operation.make_pass(label="workshop", uses_max=7, actor="test", now_ms=NOW_MS)
+    pass_id = operation.find_pass(text)
+
+    def ask(number: int) -> Payout | Refused | Redeemed:
+        who = Asker(address=address(number), origin=client(1), pass_id=pass_id)
+        return ledger.promise(LIMITS, who, 100, NOW_MS)
+
+    answers = [ask(number) for number in range(1, 9)]
+
+    assert [isinstance(one, Payout) for one in answers] == [True] * 7 + [False]
+    assert isinstance(promise(ledger, 50, client(1)), Payout), "the network's own limit is not used up"
+    (known,) = operation.passes()
+    assert (known.used, known.uses_max, known.label) == (7, 7, "workshop")
+    taken_back = answers[0]
+    assert isinstance(taken_back, Payout)
+    ledger.cancel(taken_back.id, "no")
+    assert isinstance(ask(20), Payout)
+    assert operation.revoke_pass(pass_id, actor="test", now_ms=NOW_MS)
+    ledger.cancel(paid(answered(answers[1])).id, "no")
+    assert isinstance(ask(21), Refused)
+    assert [entry.action for entry in operation.audit()] == ["revoke pass", "make pass"]
+    ledger.close()
+
+
+def test_a_key_has_a_budget_a_day(url: str) -> None:
+    database = Database(url)
+    ledger, operation = Ledger(database), Operation(database, FaucetConfig())
+    pass_id = operation.find_pass(
+        operation.make_pass(
+            label="ci", daily_max=2, actor="test", now_ms=NOW_MS, expires_ms=NOW_MS + 2 * DAY_MS
+        )
+    )
+
+    def ask(number: int, now_ms: int) -> bool:
+        who = Asker(address=address(number), origin=client(1), pass_id=pass_id)
+        return isinstance(ledger.promise(LIMITS, who, 100, now_ms), Payout)
+
+    assert [ask(number, NOW_MS) for number in (1, 2, 3)] == [True, True, False]
+    assert ask(4, NOW_MS + DAY_MS)
+    assert not ask(5, NOW_MS + 2 * DAY_MS), "it has expired"
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "mnv", "mnv_00000000_" + "0" * 32, "mnv_" + "x" * 200, "mnk__", "a_b_c"]
+)
+def test_no_other_text_is_a_voucher(url: str, text: str) -> None:
+    database = Database(url)
+    ledger, operation = Ledger(database), Operation(database, FaucetConfig())
+    operation.make_pass(label="ci", daily_max=2, actor="test", now_ms=NOW_MS)
+
+    with pytest.raises(InvalidInput, match="knows no such voucher"):
+        operation.find_pass(text)
+    ledger.close()
+
+
+def test_the_secret_of_a_voucher_is_not_stored(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/faucet.db")
+    ledger = Ledger(database)
+    text = Operation(database, FaucetConfig()).make_pass(label="ci", daily_max=2, actor="test", now_ms=NOW_MS)
+    ledger.close()
+
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+    assert text.rpartition("_")[2].encode() not in stored
+
+
+def test_settings_survive_a_restart_and_say_who_changed_them(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/faucet.db"
+    database = Database(url)
+    Ledger(database)
+    operation = Operation(database, FaucetConfig())
+    operation.set_budget(daily_limit=7, tokens_per_request=9, actor="anna", now_ms=NOW_MS)
+    operation.pause("a new network at noon", actor="anna", now_ms=NOW_MS)
+    database.close()
+
+    after = Operation(Database(url), FaucetConfig())
+
+    settings = after.settings()
+    assert (settings.paused, settings.daily_limit, settings.tokens_per_request) == (
+        "a new network at noon",
+        7,
+        9,
+    )
+    assert [(entry.actor, entry.action) for entry in after.audit()] == [("anna", "pause"), ("anna", "budget")]
+    after.resume(actor="ben", now_ms=NOW_MS)
+    assert after.settings().paused is None
+
+
+def test_payouts_of_one_transaction_go_through_every_state_together(ledger: Ledger) -> None:
+    payouts = [paid(promise(ledger, number)) for number in range(1, 6)]
+
+    def make(found: Sequence[Payout], nonce: int, _: int) -> SignedTransfer:
+        assert [one.id for one in found] == [one.id for one in payouts]
+        return SignedTransfer(hash=b"\5" * 32, nonce=nonce, raw=b"raw", gas=1, max_fee_wei=1, tip_wei=1)
+
+    signed = ledger.sign([one.id for one in reversed(payouts)], make, chain_nonce=3, head=1, in_flight_max=9)
+    assert {(one.state, one.nonce, one.batch_id) for one in signed} == {
+        (PayoutState.SIGNED, 3, payouts[0].id)
+    }
+    assert [one.id for one in ledger.in_flight()] == [payouts[0].id], "one transaction"
+    ledger.mark_sent(payouts[0].id, 2)
+    ledger.settle(payouts[0].id, b"\5" * 32, NOW_MS, refused={0, 4})
+
+    states = [ledger.payout(one.id).state for one in payouts]
+    assert states == [PayoutState.QUEUED] + [PayoutState.SETTLED] * 3 + [PayoutState.QUEUED]
+    # The first of them goes its own way from here on, and takes nobody with it.
+    again = sign(ledger, payouts[0])
+    assert again.nonce == 4
+    assert len(ledger.unit(again.id)) == 1
+    ledger.settle(again.id, b"\6" * 32, NOW_MS + 1)
+    assert ledger.payout(payouts[1].id).settled_ms == NOW_MS

@@ -18,9 +18,11 @@ from sdk.testnet.faucet import FaucetConfig
 from sdk.testnet.faucet.client_address import origin_of
 from sdk.testnet.faucet.clock import FaucetClock
 from sdk.testnet.faucet.database import Database
-from sdk.testnet.faucet.ledger import Ledger, Payout, PayoutState
-from sdk.testnet.faucet.paying import LOST_MAX, Payer, Payouts
+from sdk.testnet.faucet.ledger import Ledger
+from sdk.testnet.faucet.paying import BATCH_MIN, LOST_MAX, Payer, Payouts
+from sdk.testnet.faucet.payout import Payout, PayoutState
 from sdk.testnet.faucet.policy import DAY_MS, limits_of
+from sdk.testnet.faucet.quotas import Asker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +31,10 @@ NOW_MS = 20_000 * DAY_MS
 LIMITS = limits_of(
     FaucetConfig(max_requests_per_address=100, max_requests_per_ip=1000, max_requests_per_network=1000)
 )
+
+
+def address_of(number: int) -> Address:
+    return Address(number.to_bytes(20, "big"))
 
 
 class Death(BaseException):
@@ -79,7 +85,8 @@ class Life:
 class World:
     """One ledger, one chain, and process after process that works on them."""
 
-    def __init__(self, *, in_flight_max: int = 16) -> None:
+    def __init__(self, *, in_flight_max: int = 16, batching: bool = True) -> None:
+        self._batching = batching
         self.chain = FakeChain()
         self.ledger = Ledger(Database("sqlite://"))
         self.promised: list[int] = []
@@ -89,11 +96,11 @@ class World:
         ledger: Any = Mortal(self.ledger, life) if life else self.ledger
         clock = FaucetClock(0, wall_ms=lambda: NOW_MS, monotonic_ms=lambda: 0)
         payer = Payer(key=PAYER, chain_id=CHAIN_ID)
-        return Payouts(ledger, payer, clock, in_flight_max=self._in_flight_max)
+        return Payouts(ledger, payer, clock, in_flight_max=self._in_flight_max, batching=self._batching)
 
     def promise(self, number: int = 1, amount_gwei: int = 100) -> int:
-        address, origin = Address(number.to_bytes(20, "big")), origin_of(ipaddress.IPv4Address(number))
-        payout = self.ledger.promise(LIMITS, address, origin, amount_gwei, NOW_MS)
+        asker = Asker(address=address_of(number), origin=origin_of(ipaddress.IPv4Address(number)))
+        payout = self.ledger.promise(LIMITS, asker, amount_gwei, NOW_MS)
         assert isinstance(payout, Payout)
         self.promised.append(number)
         return payout.id
@@ -152,6 +159,7 @@ def test_forty_steps_are_more_than_a_payout_takes(world: World) -> None:
 
 STEPS = st.one_of(
     st.tuples(st.just("promise"), st.integers(1, 5)),
+    st.tuples(st.just("promise many"), st.integers(BATCH_MIN, 12)),
     st.tuples(st.just("advance"), st.one_of(st.none(), st.integers(0, 60))),
     st.tuples(
         st.sampled_from(["mine", "empty block", "forget", "down", "up", "many empty blocks"]), st.none()
@@ -160,16 +168,21 @@ STEPS = st.one_of(
 
 
 @settings(max_examples=60, deadline=None)
-@given(script=st.lists(STEPS, max_size=25), in_flight_max=st.integers(1, 4))
+@given(script=st.lists(STEPS, max_size=25), in_flight_max=st.integers(1, 4), is_deployed=st.booleans())
 def test_whatever_happens_every_promise_is_paid_exactly_once(
-    script: list[tuple[str, int | None]], in_flight_max: int
+    script: list[tuple[str, int | None]], in_flight_max: int, is_deployed: bool
 ) -> None:
     world = World(in_flight_max=in_flight_max)
+    world.chain.is_deployed = is_deployed
     for what, number in script:
         match what:
             case "promise":
                 assert number is not None
                 world.promise(number)
+            case "promise many":
+                assert number is not None
+                for one in range(number):
+                    world.promise(100 + one)
             case "advance":
                 world.advance(steps=number)
             case "mine":
@@ -187,7 +200,7 @@ def test_whatever_happens_every_promise_is_paid_exactly_once(
         assert len(world.ledger.in_flight()) <= in_flight_max
     world.finish()
 
-    assert world.chain.paid == Counter(number.to_bytes(20, "big") for number in world.promised)
+    assert world.chain.paid == Counter(address_of(number) for number in world.promised)
     assert set(world.states()) <= {PayoutState.SETTLED}
     world.ledger.close()
 
@@ -289,3 +302,185 @@ def test_nobody_opens_a_window_by_turning_the_machines_clock(jump_ms: int) -> No
 
 def test_a_clock_set_back_before_a_start_begins_where_the_ledger_ends() -> None:
     assert FaucetClock(NOW_MS, wall_ms=lambda: NOW_MS - DAY_MS, monotonic_ms=lambda: 5).now_ms() == NOW_MS
+
+
+def test_five_that_wait_share_a_transaction_once_the_contract_is_there(world: World) -> None:
+    for number in range(1, 31):
+        world.promise(number)
+
+    world.advance()
+    # The contract first, and then each alone, for it is not there yet.
+    assert [len(world.ledger.unit(one.id)) for one in world.ledger.in_flight()] == [1] * 16
+    world.chain.mine()
+    assert world.chain.is_deployed
+    world.advance()
+    assert [len(world.ledger.unit(one.id)) for one in world.ledger.in_flight()] == [15]
+    world.finish()
+
+    assert world.chain.paid == Counter(address_of(number) for number in range(1, 31))
+    assert set(world.states()) == {PayoutState.SETTLED}
+
+
+def deployed(in_flight_max: int = 16) -> World:
+    world = World(in_flight_max=in_flight_max)
+    world.chain.is_deployed = True
+    return world
+
+
+def test_two_hundred_payouts_are_two_transactions() -> None:
+    world = deployed()
+    for number in range(1, 201):
+        world.promise(number)
+
+    world.advance()
+
+    assert [len(world.ledger.unit(one.id)) for one in world.ledger.in_flight()] == [100, 100]
+    assert len(world.chain.pool) == 2
+    world.chain.mine()
+    world.advance()
+    assert set(world.states()) == {PayoutState.SETTLED}
+    assert world.chain.paid == Counter(address_of(number) for number in range(1, 201))
+    world.ledger.close()
+
+
+@pytest.mark.parametrize("steps", range(50))
+def test_a_process_that_dies_in_a_batch_pays_each_once(steps: int) -> None:
+    world = deployed()
+    for number in range(1, 8):
+        world.promise(number)
+
+    world.advance(steps=steps)
+    world.finish()
+
+    assert world.chain.paid == Counter(address_of(number) for number in range(1, 8))
+    assert set(world.states()) == {PayoutState.SETTLED}
+    world.ledger.close()
+
+
+def test_fifty_steps_are_more_than_a_batch_takes() -> None:
+    world = deployed()
+    for number in range(1, 8):
+        world.promise(number)
+
+    assert world.advance(steps=49)
+    world.ledger.close()
+
+
+@pytest.mark.parametrize("refusing", [{1}, {7}, {1, 2, 3, 4, 5, 6, 7}, {3, 5}])
+def test_who_refuses_coins_in_a_batch_is_asked_alone_and_the_others_are_paid(refusing: set[int]) -> None:
+    world = deployed()
+    ids = [world.promise(number) for number in range(1, 8)]
+    world.chain.refusing = {address_of(number) for number in refusing}
+
+    world.advance()
+    world.chain.mine()
+    world.advance()
+
+    for number, payout_id in enumerate(ids, start=1):
+        payout = world.ledger.payout(payout_id)
+        if number in refusing:
+            # Alone it is asked before it is paid, and says no again: there is no third time.
+            assert payout.state is PayoutState.CANCELLED
+            assert payout.lost == 1
+            assert payout.error == "the recipient does not take coins: execution reverted"
+        else:
+            assert payout.state is PayoutState.SETTLED
+    assert world.chain.paid == Counter(address_of(number) for number in range(1, 8) if number not in refusing)
+    assert not world.ledger.in_flight()
+    # What was sent and refused has cost the faucet: the limits keep it.
+    assert world.ledger.totals(NOW_MS).paid_today == 7
+    world.ledger.close()
+
+
+def test_one_that_refused_in_a_batch_and_takes_coins_alone_is_paid() -> None:
+    world = deployed()
+    ids = [world.promise(number) for number in range(1, 6)]
+    world.chain.refusing = {address_of(1)}
+    world.advance()
+    world.chain.mine()
+    world.chain.refusing = set()
+    seen = []
+    for _ in range(6):
+        world.advance()
+        seen.append(world.ledger.payout(ids[0]).state)
+        world.chain.mine()
+
+    assert PayoutState.SETTLED in seen
+    assert world.chain.paid == Counter(address_of(number) for number in range(1, 6))
+    world.ledger.close()
+
+
+def test_recipients_with_code_are_not_in_a_batch() -> None:
+    world = deployed()
+    for number in range(1, 8):
+        world.promise(number)
+    world.chain.contracts = {address_of(3)}
+
+    world.advance()
+
+    assert [len(world.ledger.unit(one.id)) for one in world.ledger.in_flight()] == [6, 1]
+    world.finish()
+    assert world.chain.paid.total() == 7
+    world.ledger.close()
+
+
+def test_a_batch_that_no_block_takes_gets_a_higher_fee_and_pays_the_same_recipients() -> None:
+    world = deployed()
+    for number in range(1, 8):
+        world.promise(number)
+    world.advance()
+    before = world.chain.pool[0]
+
+    for _ in range(10):
+        world.chain.mine(take=False)
+        world.advance()
+
+    after = world.chain.pool[0]
+    assert after.data == before.data
+    assert after.tip_wei * 10 >= before.tip_wei * 11
+    world.finish()
+    assert world.chain.paid.total() == 7
+    world.ledger.close()
+
+
+def test_a_batch_whose_nonce_somebody_else_used_is_paid_one_by_one() -> None:
+    world = deployed()
+    for number in range(1, 8):
+        world.promise(number)
+    world.advance()
+
+    world.chain.use_nonce_elsewhere()
+    world.advance()
+
+    assert all(len(world.ledger.unit(one.id)) == 1 for one in world.ledger.in_flight())
+    world.finish()
+    assert world.chain.paid == Counter(address_of(number) for number in range(1, 8))
+    world.ledger.close()
+
+
+def test_a_balance_that_is_too_small_for_all_pays_those_that_it_is_enough_for() -> None:
+    world = deployed()
+    for number in range(1, 8):
+        world.promise(number, amount_gwei=10**9)
+    world.chain.set_balance(35 * 10**17)
+
+    world.advance()
+    world.finish()
+
+    assert Counter(world.states()) == {PayoutState.SETTLED: 3, PayoutState.CANCELLED: 4}
+    world.ledger.close()
+
+
+@pytest.mark.parametrize("lacking", ["factory", "luck"])
+def test_where_the_contract_cannot_be_each_is_paid_alone(lacking: str) -> None:
+    world = World()
+    world.chain.has_factory = lacking != "factory"
+    world.chain.failing_deployments = lacking == "luck"
+    for number in range(1, 40):
+        world.promise(number)
+
+    world.finish()
+
+    assert world.chain.paid == Counter(address_of(number) for number in range(1, 40))
+    assert not world.chain.is_deployed
+    world.ledger.close()

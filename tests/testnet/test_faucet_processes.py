@@ -8,23 +8,26 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.acceptance.processes import free_ports
 from tests.testnet.faucet_chain import CHAIN_ID, PAYER, FakeChain
-from tests.testnet.faucet_process import POINTS
+from tests.testnet.faucet_process import POINTS, promise_all
 
 from metanode.crypto.addresses import format_address
+from metanode.crypto.hashing import keccak256
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidInput
 from metanode.primitives.types import Address
 from sdk.testnet import Faucet, FaucetConfig, Testnet
-from sdk.testnet.faucet.node import PayingNode, open_node, transaction_hash
+from sdk.testnet.faucet.dispersing import FACTORY, disperse_calldata, gas_of, load_contract
+from sdk.testnet.faucet.node import PayingNode, Receipt, open_node, transaction_hash
 from sdk.testnet.transfers import signed_transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PAID_WEI = 100 * 10**18
 DEADLINE_S = 60.0
@@ -55,6 +58,15 @@ async def balance_of(url: str, address: bytes) -> int:
         return (await node.recipient(Address(address)))[0]
 
 
+async def settle_all(faucet: Faucet) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    await faucet.settle()
+    while any(one["state"] != "settled" for one in faucet.get_history()):
+        assert time.monotonic() < deadline, faucet.get_history()
+        await asyncio.sleep(0.2)
+        await faucet.settle()
+
+
 @pytest.mark.parametrize("point", POINTS)
 def test_a_faucet_killed_at_any_step_pays_exactly_once(
     point: str, net: Testnet, account: PrivateKey, tmp_path: Path
@@ -67,12 +79,7 @@ def test_a_faucet_killed_at_any_step_pays_exactly_once(
     async def finish() -> tuple[int, int]:
         async with Faucet(FaucetConfig(rpc_url=net.rpc_url, database_url=database)) as faucet:
             assert faucet.address == format_address(account.address)
-            deadline = time.monotonic() + DEADLINE_S
-            await faucet.settle()
-            while any(one["state"] != "settled" for one in faucet.get_history()):
-                assert time.monotonic() < deadline, faucet.get_history()
-                await asyncio.sleep(0.2)
-                await faucet.settle()
+            await settle_all(faucet)
             return await balance_of(net.rpc_url, recipient), len(faucet.get_history())
 
     paid_wei, promises = asyncio.run(finish())
@@ -80,6 +87,169 @@ def test_a_faucet_killed_at_any_step_pays_exactly_once(
     # Who dies before the promise is on the disk has promised nothing.
     assert promises == (0 if point == "before promise" else 1)
     assert paid_wei == promises * PAID_WEI
+
+
+@pytest.fixture
+def contract(net: Testnet, account: PrivateKey, tmp_path: Path) -> bytes:
+    """The contract that pays many, on the chain: put there by a faucet with a queue."""
+
+    async def deploy() -> None:
+        config = FaucetConfig(rpc_url=net.rpc_url, database_url=f"sqlite:///{tmp_path}/first.db")
+        async with Faucet(config) as faucet, open_node(net.rpc_url) as node:
+            assert faucet.address == format_address(account.address)
+            if (await node.codes([load_contract().address]))[0]:
+                return
+            promise_all(faucet, [format_address(os.urandom(20)) for _ in range(6)])
+            await settle_all(faucet)
+            deadline = time.monotonic() + DEADLINE_S
+            while not (await node.codes([load_contract().address]))[0]:
+                assert time.monotonic() < deadline
+                await faucet.settle()
+                await asyncio.sleep(0.2)
+            # Its own transaction is settled too, and is no payout.
+            while faucet._ledger.in_flight():
+                assert time.monotonic() < deadline
+                await faucet.settle()
+                await asyncio.sleep(0.2)
+            assert faucet.get_stats()["successful_requests"] == 6
+
+    asyncio.run(deploy())
+    return load_contract().address
+
+
+@pytest.mark.parametrize("point", [point for point in POINTS if "promise" not in point])
+def test_a_faucet_killed_in_a_batch_pays_each_exactly_once(
+    point: str, net: Testnet, contract: bytes, tmp_path: Path
+) -> None:
+    assert len(contract) == 20
+    recipients = [os.urandom(20) for _ in range(7)]
+    database = f"sqlite:///{tmp_path}/faucet.db"
+    names = ",".join(format_address(one) for one in recipients)
+    command = ["-m", "tests.testnet.faucet_process", net.rpc_url, database, names, point]
+    killed = subprocess.run([sys.executable, *command], timeout=DEADLINE_S, check=False)
+    assert killed.returncode == -signal.SIGKILL
+
+    async def finish() -> tuple[list[int], set[str]]:
+        async with Faucet(FaucetConfig(rpc_url=net.rpc_url, database_url=database)) as faucet:
+            await settle_all(faucet)
+            paid = [await balance_of(net.rpc_url, one) for one in recipients]
+            return paid, {str(one["tx_hash"]) for one in faucet.get_history()}
+
+    paid_wei, hashes = asyncio.run(finish())
+
+    assert paid_wei == [PAID_WEI] * 7
+    assert len(hashes) == 1
+
+
+# Runtime codes: takes nothing; burns all gas that it is given; takes everything.
+REVERTS, BURNS, TAKES = "5f5ffd", "5b5f56", "00"
+GREEDY = """
+# pragma version 0.4.3
+interface Disperse:
+    def disperse(recipients: DynArray[address, 100], amounts: DynArray[uint256, 100]): payable
+
+@external
+@payable
+def __default__():
+    nobody: DynArray[address, 100] = []
+    nothing: DynArray[uint256, 100] = []
+    extcall Disperse(msg.sender).disperse(nobody, nothing, value=0)
+"""
+
+
+def test_recipients_that_revert_burn_or_call_back_hurt_nobody_else(
+    net: Testnet, contract: bytes, tmp_path: Path
+) -> None:
+    """A batch as the faucet never makes it, for it looks at the code before: the contract holds by itself."""
+    key = PrivateKey(bytes.fromhex(net.accounts[5].private_key.removeprefix("0x")))
+    source = tmp_path / "greedy.vy"
+    source.write_text(GREEDY)
+    greedy = subprocess.run(
+        [Path(sys.executable).parent / "vyper", "-f", "bytecode", source],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()[2:]  # fmt: skip
+
+    async def run() -> None:
+        async with open_node(net.rpc_url) as node:
+
+            async def final(to: bytes, data: bytes, value_wei: int = 0, gas: int = 1_000_000) -> Receipt:
+                standing = await node.standing(key.address)
+                raw = signed_transfer(
+                    key,
+                    chain_id=CHAIN_ID,
+                    nonce=standing.nonce,
+                    to=to,
+                    value_wei=value_wei,
+                    gas=gas,
+                    data=data,
+                )
+                assert await node.send(raw) is None
+                deadline = time.monotonic() + DEADLINE_S
+                while not (found := await node.receipts([transaction_hash(raw)])):
+                    assert time.monotonic() < deadline
+                    await asyncio.sleep(0.1)
+                return found[transaction_hash(raw)]
+
+            async def deploy(initcode: str, salt: int) -> bytes:
+                code, salt_bytes = bytes.fromhex(initcode), salt.to_bytes(32, "big")
+                assert (await final(FACTORY, salt_bytes + code)).succeeded
+                return keccak256(b"\xff" + FACTORY + salt_bytes + keccak256(code))[12:]
+
+            def simple(runtime: str) -> str:
+                size = len(runtime) // 2
+                return f"60{size:02x}600a5f3960{size:02x}5ff3".ljust(20, "0") + runtime
+
+            bad = [await deploy(simple(one), 7) for one in (REVERTS, BURNS)]
+            taking, calling = await deploy(simple(TAKES), 7), await deploy(greedy, 7)
+            plain = [os.urandom(20) for _ in range(94)]
+            # The worst place for those that burn is before everybody else.
+            recipients = [bad[1], bad[0], calling, taking, bad[1], *plain, bad[1]]
+            amounts = [10 + number for number in range(len(recipients))]
+            before = await balance_of(net.rpc_url, contract)
+            receipt = await final(
+                contract, disperse_calldata(recipients, amounts), sum(amounts), gas_of(len(recipients))
+            )
+
+            assert receipt.succeeded
+            # Who calls back has 30,000 gas for it and gets its own coins at most.
+            assert receipt.refused - {2} == {0, 1, 4, 99}
+            assert [await balance_of(net.rpc_url, one) for one in plain] == amounts[5:99]
+            assert await balance_of(net.rpc_url, taking) == amounts[3]
+            assert await balance_of(net.rpc_url, calling) in {0, amounts[2]}
+            assert await balance_of(net.rpc_url, contract) == before == 0
+
+            less = await final(contract, disperse_calldata(plain[:2], [1, 2]), 2, gas_of(2))
+            assert not less.succeeded, "the value has to be the sum"
+
+    asyncio.run(run())
+
+
+def test_a_node_that_is_away_has_another_one_in_its_place(
+    net: Testnet, account: PrivateKey, tmp_path: Path
+) -> None:
+    recipient = os.urandom(20)
+    (dead,) = free_ports(1)
+
+    async def pay(*backups: str) -> str | None:
+        config = FaucetConfig(
+            rpc_url=f"http://127.0.0.1:{dead}",
+            backup_rpc_urls=backups,
+            database_url=f"sqlite:///{tmp_path}/faucet.db",
+        )
+        async with Faucet(config) as faucet:
+            assert faucet.address == format_address(account.address)
+            answer = await faucet.request_tokens(format_address(recipient), "198.51.100.7")
+            if answer["success"]:
+                await settle_all(faucet)
+            error: str | None = answer["error"]
+            return error
+
+    assert "no node can be asked" in str(asyncio.run(pay(f"http://127.0.0.1:{dead}")))
+    with Testnet(validators=1, block_time_s=1, in_memory=True) as other:
+        assert asyncio.run(pay(net.rpc_url)) is None
+        # Now the ledger knows its chain, and a node of another one is not asked.
+        assert asyncio.run(pay(other.rpc_url, net.rpc_url)) is None
+    assert asyncio.run(balance_of(net.rpc_url, recipient)) == 2 * PAID_WEI
 
 
 def test_a_ledger_is_refused_on_another_chain(net: Testnet, account: PrivateKey, tmp_path: Path) -> None:
@@ -109,6 +279,9 @@ def test_a_node_answers_what_the_faucet_relies_on(kind: str, net: Testnet) -> No
         assert (chain_id, len(genesis)) == (CHAIN_ID, 32)
         before = await node.standing(payer)
         assert await node.gas_of_transfer(payer, to, 5) == 21_000
+        assert (await node.codes([to, FACTORY]))[0] == b""
+        assert (await node.codes([FACTORY]))[0]
+        assert all(len(one) == 20 for one in await node.validators())
 
         def transfer(nonce: int, tip_wei: int = 10**9) -> bytes:
             return signed_transfer(PAYER, chain_id=CHAIN_ID, nonce=nonce, to=to, value_wei=5, tip_wei=tip_wei)

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from metanode import __version__
-from metanode.cli import accounts, bench, doctor, evidence, genesis, keys, network, node, snapshot, validators
+from metanode.cli import (
+    accounts,
+    bench,
+    doctor,
+    evidence,
+    faucet,
+    genesis,
+    keys,
+    network,
+    node,
+    snapshot,
+    validators,
+)
 from metanode.cli.output import print_error
 from metanode.errors import MetanodeError
 
@@ -46,6 +58,7 @@ app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(accounts.app, name="account")
 app.add_typer(validators.app, name="validators")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(faucet.app, name="faucet")
 bench.register(app)
 
 

@@ -27,11 +27,12 @@ def signed_transfer(
     max_fee_wei: int = MAX_FEE_WEI,
     tip_wei: int = TIP_WEI,
     gas: int = TRANSFER_GAS,
+    data: bytes = b"",
 ) -> bytes:
-    """Return one EIP-1559 transfer, signed and encoded; its keccak256 is its hash. Fees in wei for each gas."""
+    """Return one EIP-1559 transfer or call, signed and encoded; its keccak256 is its hash. Fees in wei for each gas."""
     fields: list[rlp.Item] = [
         rlp.integer(chain_id), rlp.integer(nonce), rlp.integer(tip_wei), rlp.integer(max_fee_wei),
-        rlp.integer(gas), to, rlp.integer(value_wei), b"", [],
+        rlp.integer(gas), to, rlp.integer(value_wei), data, [],
     ]  # fmt: skip
     signature = key.sign(keccak256(b"\x02" + rlp.encode(fields)))
     parts = (signature[64], int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big"))

@@ -31,6 +31,13 @@ def test_every_problem_is_told_at_once_and_names_its_field() -> None:
         ({"rpc_url": "http://"}, "rpc_url: "),
         ({"rpc_url": "http://[::1"}, "rpc_url: "),
         ({"database_url": "mysql://x"}, "database_url: expected sqlite:///PATH or postgresql://HOST/NAME"),
+        ({"backup_rpc_urls": ("http://a:1",)}, "backup_rpc_urls: give rpc_url too"),
+        (
+            {"rpc_url": "http://a:1", "backup_rpc_urls": ["http://b:1", "b:2"]},
+            r"backup_rpc_urls\[1\]: expected http://",
+        ),
+        ({"proof_of_work_bits": 15}, "proof_of_work_bits: expected a whole number from 1 to 14"),
+        ({"target_balance": 0}, "target_balance: "),
         ({"max_recipient_balance": 0}, "max_recipient_balance: "),
         ({"max_requests_per_address_weekly": "3"}, "max_requests_per_address_weekly: "),
     ],

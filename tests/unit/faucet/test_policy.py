@@ -10,11 +10,16 @@ from sdk.testnet.faucet import FaucetConfig
 from sdk.testnet.faucet.policy import (
     DAY_MS,
     Limit,
+    RefusalCode,
     Refused,
+    bucket_after,
+    check_bucket,
     check_day,
+    check_under_way,
     check_window,
     describe_seconds,
     limits_of,
+    scaled_amount,
 )
 
 HOUR_MS = 3_600_000
@@ -28,7 +33,7 @@ HOUR_MS = 3_600_000
 def test_no_window_ever_holds_more_payouts_than_its_limit_and_the_told_wait_is_enough(
     count: int, window_ms: int, steps_ms: list[int]
 ) -> None:
-    limit = Limit(whose="for this address", count=count, window_ms=window_ms)
+    limit = Limit(whose="for this address", code=RefusalCode.ADDRESS, count=count, window_ms=window_ms)
     paid: list[int] = []
     now_ms = 10_000
     for step_ms in steps_ms:
@@ -74,6 +79,7 @@ def test_the_day_ends_at_midnight_of_utc() -> None:
     assert check_day(1000, 999, noon_ms) is None
     assert check_day(1000, 1000, noon_ms) == Refused(
         reason="Too many requests today: this faucet pays 1,000 times a day; try again in 12 h",
+        code=RefusalCode.DAY,
         retry_after_s=12 * 3600,
     )
 
@@ -95,3 +101,57 @@ def test_the_documents_limits_are_the_defaults_and_a_public_faucet_is_stricter()
     assert public.address_weekly is not None
     assert (public.address.count, public.address.window_ms, public.address_weekly.count) == (1, DAY_MS, 3)
     assert (public.narrow.count, public.wide.count, public.daily_count) == (3, 15, 50)
+
+
+@given(
+    daily_count=st.integers(1, 5_000),
+    steps_ms=st.lists(st.integers(0, DAY_MS // 20), min_size=1, max_size=80),
+)
+def test_a_day_never_sees_more_than_its_payouts_and_a_tenth_and_the_told_wait_is_enough(
+    daily_count: int, steps_ms: list[int]
+) -> None:
+    now_ms, due_ms, paid = 20_000 * DAY_MS, 0, 0
+    start_ms = now_ms
+    for step_ms in steps_ms:
+        now_ms += step_ms
+        refused = check_bucket(due_ms, daily_count, now_ms)
+        if refused is None:
+            paid += 1
+            due_ms = bucket_after(due_ms, daily_count, now_ms)
+        else:
+            assert refused.code is RefusalCode.BUDGET
+            assert refused.retry_after_s is not None
+            assert check_bucket(due_ms, daily_count, now_ms + 1000 * refused.retry_after_s) is None
+        even = (now_ms - start_ms) * daily_count / DAY_MS
+        assert paid <= even * 1.001 + max(1, daily_count // 10) + 1
+
+
+def test_a_tenth_of_the_days_payouts_may_go_out_at_once() -> None:
+    now_ms, due_ms, paid = 20_000 * DAY_MS, 0, 0
+    while check_bucket(due_ms, 1000, now_ms) is None:
+        due_ms = bucket_after(due_ms, 1000, now_ms)
+        paid += 1
+
+    assert paid == 100
+
+
+@given(amount=st.integers(1, 10**12), balance=st.integers(0, 10**18), target=st.integers(1, 10**18))
+def test_a_faucet_that_runs_low_pays_less_and_at_last_nothing_but_never_more(
+    amount: int, balance: int, target: int
+) -> None:
+    scaled = scaled_amount(amount, balance, target)
+
+    if balance * 20 < target:
+        assert isinstance(scaled, Refused)
+        assert scaled.code is RefusalCode.EMPTY
+    elif balance * 4 >= target:
+        assert scaled == amount
+    else:
+        assert isinstance(scaled, int)
+        assert 1 <= scaled <= amount
+        assert scaled >= amount * 4 * balance // target
+
+
+@pytest.mark.parametrize(("count", "maximum", "is_refused"), [(0, 1, False), (1, 1, True), (5, None, False)])
+def test_what_is_under_way_is_waited_for(count: int, maximum: int | None, is_refused: bool) -> None:
+    assert (check_under_way("to this address", count, maximum) is not None) == is_refused

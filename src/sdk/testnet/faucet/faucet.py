@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, assert_never
 
 import structlog
 
-from metanode.crypto.addresses import format_address, is_checksum_wrong, parse_address
+from metanode.crypto.addresses import format_address, parse_address
 from metanode.errors import InvalidInput, Unavailable
-from metanode.primitives.types import ZERO_ADDRESS
-from sdk.testnet.faucet.account import load_account
-from sdk.testnet.faucet.client_address import Origin, origin_of, parse_ip
-from sdk.testnet.faucet.clock import FaucetClock
+from sdk.testnet.faucet.client_address import origin_of, parse_ip
 from sdk.testnet.faucet.configuration import FaucetConfig
-from sdk.testnet.faucet.database import Database
-from sdk.testnet.faucet.embedded import EmbeddedChain
-from sdk.testnet.faucet.ledger import ChainIdentity, Ledger, Payout, PayoutState
-from sdk.testnet.faucet.node import DELEGATION, open_node
-from sdk.testnet.faucet.paying import GWEI, Payer, Payouts
-from sdk.testnet.faucet.policy import Refused, describe_seconds, limits_of
+from sdk.testnet.faucet.desk import ClaimDesk
+from sdk.testnet.faucet.payout import Payout, PayoutState
+from sdk.testnet.faucet.policy import Refused, describe_seconds
+from sdk.testnet.faucet.quotas import Asker
+from sdk.testnet.faucet.till import Till, parse_recipient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from metanode.primitives.types import Address
     from sdk.testnet.faucet.node import PayingNode
+    from sdk.testnet.faucet.operation import Operation, Settings
+    from sdk.testnet.faucet.till import Chain
 
 log = structlog.get_logger(__name__)
 
@@ -38,18 +35,12 @@ PAY_TIMEOUT_S: Final = 60.0
 TURN_S: Final = 0.25
 """From one look at the queue to the next."""
 RUN_INTERVAL_S: Final = 1.0
+GATHER_S: Final = 0.2
+"""How long promises of the same moment are gathered before they are signed."""
+STUCK_MAX: Final = 100
 RETRY_MAX_S: Final = 30.0
 """The longest pause of `run` after a node or a database that does not answer."""
 CLEAN_INTERVAL_S: Final = 3600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Chain:
-    """Where it pays, known to be the ledger's chain."""
-
-    url: str
-    payer: Address
-    payouts: Payouts
 
 
 class Faucet:
@@ -70,18 +61,10 @@ class Faucet:
 
     def __init__(self, config: FaucetConfig | None = None) -> None:
         self.config = config or FaucetConfig()
-        self._limits = limits_of(self.config)
-        self._embedded: EmbeddedChain | None = None
-        if self.config.rpc_url is None:
-            self._embedded = EmbeddedChain()
-            self._key = self._embedded.key
-        else:
-            self._key = load_account(self.config)
-        default = "sqlite://" if self.config.rpc_url is None else "sqlite:///faucet.db"
-        self._ledger = Ledger(Database(self.config.database_url or default))
-        self._clock = FaucetClock(self._ledger.newest_ms())
-        self._chain: _Chain | None = None
-        self._advancing = False
+        self._till = Till(self.config)
+        self._ledger = self._till.ledger
+        self._operation = self._till.operation
+        self._clock = self._till.clock
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,12 +83,21 @@ class Faucet:
     @property
     def address(self) -> str:
         """The account that pays."""
-        return format_address(self._key.address)
+        return format_address(self._till.key.address)
 
     @property
     def rpc_url(self) -> str | None:
         """JSON-RPC of the chain that it pays on; None before a chain of its own has started."""
-        return self.config.rpc_url or (None if self._chain is None else self._chain.url)
+        return self.config.rpc_url or (None if self._till.chain is None else self._till.chain.url)
+
+    @property
+    def operation(self) -> Operation:
+        """What an operator may do: pause, budgets, lists, vouchers and keys, and the record of it."""
+        return self._operation
+
+    def open_desk(self) -> ClaimDesk:
+        """Make the counter for people from the web: challenges, claims, and what is public of the faucet; `run` pays them. Close it first."""
+        return ClaimDesk(self._till)
 
     # -- asking ---------------------------------------------------------------------------------------------------------------------------
 
@@ -122,17 +114,17 @@ class Faucet:
             and `success` False: it will be paid, and counts.
         """
         try:
-            recipient, origin = _parse_recipient(address), origin_of(parse_ip(ip_address))
+            asker = Asker(address=parse_recipient(address), origin=origin_of(parse_ip(ip_address)))
         except InvalidInput as error:
             self._ledger.count_rejected()
             return _answer(error=str(error))
-        now_ms = self._clock.now_ms()
-        refused = await asyncio.to_thread(self._find_refusal, recipient, origin, now_ms)
+        settings = await asyncio.to_thread(self._operation.settings)
+        refused = await asyncio.to_thread(self._till.find_refusal, asker, settings)
         if refused is None:
             try:
-                chain = await self._open_chain()
-                async with open_node(chain.url) as node:
-                    return await self._request(chain, node, recipient, origin)
+                chain = await self._till.open_chain()
+                async with self._till.connect(chain) as node:
+                    return await self._request(chain, node, asker, settings)
             except Unavailable as error:
                 log.warning("faucet_unavailable", reason=str(error))
                 return _answer(error=f"the faucet can't pay now: {error}", retry_after_s=int(RETRY_MAX_S))
@@ -142,17 +134,17 @@ class Faucet:
     def can_request(self, address: str, ip_address: str | None = None) -> tuple[bool, str]:
         """Say whether a request would be paid now, and if not, why; promises nothing, and asks no node."""
         try:
-            recipient = _parse_recipient(address)
+            recipient = parse_recipient(address)
             origin = None if ip_address is None else origin_of(parse_ip(ip_address))
         except InvalidInput as error:
             return False, str(error)
-        refused = self._find_refusal(recipient, origin, self._clock.now_ms())
+        refused = self._till.find_refusal(Asker(address=recipient, origin=origin))
         return (True, "") if refused is None else (False, refused.reason)
 
     def get_address_info(self, address: str) -> dict[str, Any]:
         """What the faucet knows of an address: requests, coins in gwei, and whether it may ask again. Raises InvalidInput."""
         recipient = parse_address(address)
-        refused = self._find_refusal(recipient, None, self._clock.now_ms())
+        refused = self._till.find_refusal(Asker(address=recipient, origin=None))
         history = [
             payout
             for payout in self._ledger.history(recipient, limit=1_000)
@@ -207,33 +199,47 @@ class Faucet:
         recipient = None if address is None else parse_address(address)
         return [_to_dict(payout) for payout in self._ledger.history(recipient, limit)]
 
+    def stuck_payouts(self) -> list[Payout]:
+        """Return what an operator may retry or cancel: payouts that were given up, and those that wait unsigned; the oldest first."""
+        return self._ledger.stuck(STUCK_MAX)
+
+    def retry_payout(self, payout_id: int, *, actor: str) -> bool:
+        """Queue a payout once more that was given up; False when it was not."""
+        return self._ledger.retry(payout_id, actor=actor, now_ms=self._clock.now_ms())
+
+    def cancel_payout(self, payout_id: int, *, actor: str) -> bool:
+        """Take back a payout that is not signed; False when it is, or is over."""
+        return self._ledger.cancel(
+            payout_id, "cancelled by the operator", actor=actor, now_ms=self._clock.now_ms()
+        )
+
     # -- shutting out ---------------------------------------------------------------------------------------------------------------------
 
     def block_address(self, address: str) -> None:
         """Give this address nothing any more. Raises InvalidInput."""
-        self._ledger.block("address", parse_address(address).hex())
+        self._operation.block("address", parse_address(address).hex(), now_ms=self._clock.now_ms())
 
     def unblock_address(self, address: str) -> bool:
         """Let it ask again; False when it was not blocked. Raises InvalidInput."""
-        return self._ledger.unblock("address", parse_address(address).hex())
+        return self._operation.unblock("address", parse_address(address).hex(), now_ms=self._clock.now_ms())
 
     def block_ip(self, ip_address: str) -> None:
         """Give nothing to who asks from here: an IP address (of IPv6 its /64), or a network such as 198.51.100.0/24. Raises InvalidInput."""
-        self._ledger.block("ip", _parse_network(ip_address))
+        self._operation.block("ip", parse_network(ip_address), now_ms=self._clock.now_ms())
 
     def unblock_ip(self, ip_address: str) -> bool:
         """Let it ask again; False when it was not blocked. Raises InvalidInput."""
-        return self._ledger.unblock("ip", _parse_network(ip_address))
+        return self._operation.unblock("ip", parse_network(ip_address), now_ms=self._clock.now_ms())
 
     @property
     def blocked_addresses(self) -> AbstractSet[str]:
         """The addresses that get nothing; an address is in it in any spelling."""
-        return _Addresses([bytes.fromhex(one) for one in self._ledger.blocked("address")])
+        return _Addresses([bytes.fromhex(one) for one in self._operation.blocked("address")])
 
     @property
     def blocked_ips(self) -> AbstractSet[str]:
         """The IP networks that get nothing."""
-        return frozenset(self._ledger.blocked("ip"))
+        return frozenset(self._operation.blocked("ip"))
 
     # -- working --------------------------------------------------------------------------------------------------------------------------
 
@@ -244,12 +250,13 @@ class Faucet:
             Unavailable: when the node or the database does not answer.
             InvalidInput: when the node is of another chain than the ledger.
         """
-        chain = await self._open_chain()
-        async with open_node(chain.url) as node:
-            await self._advance(chain, node)
+        chain = await self._till.open_chain()
+        async with self._till.connect(chain) as node:
+            await self._till.advance(chain, node)
 
     async def run(self) -> None:
         """Settle and clean until cancelled; a node or a database that is away is waited for."""
+        self._till.promised = asyncio.Event()  # of this loop
         pause_s, cleaned_s = RUN_INTERVAL_S, float("-inf")
         loop = asyncio.get_running_loop()
         while True:
@@ -262,7 +269,7 @@ class Faucet:
             except Unavailable as error:
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
                 log.warning("faucet_unavailable", reason=str(error), retry_in_s=pause_s)
-            await asyncio.sleep(pause_s)
+            await self._wait(pause_s)
 
     def cleanup(self) -> int:
         """Delete what is too old for any limit, and with it all that is known of clients; returns how many requests. Payouts stay."""
@@ -270,99 +277,45 @@ class Faucet:
 
     async def close(self) -> None:
         """Close the database, and stop a chain of its own."""
-        await asyncio.to_thread(self._ledger.close)
-        if self._embedded is not None:
-            await asyncio.to_thread(self._embedded.stop)
+        await self._till.close()
+
+    async def _wait(self, pause_s: float) -> None:
+        """Wait, but not for long when somebody has been promised something."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._till.promised.wait()
+        if self._till.promised.is_set():
+            self._till.promised.clear()
+            # Those who ask at the same time share a transaction.
+            await asyncio.sleep(GATHER_S)
 
     async def _request(
-        self, chain: _Chain, node: PayingNode, recipient: Address, origin: Origin
+        self, chain: Chain, node: PayingNode, asker: Asker, settings: Settings
     ) -> dict[str, Any]:
-        if (reason := await self._find_unfit(chain, node, recipient)) is not None:
+        if (reason := await self._till.find_unfit(chain, node, asker.address)) is not None:
             self._ledger.count_rejected()
             return _answer(error=reason)
-        promised = await asyncio.to_thread(
-            self._ledger.promise,
-            self._limits,
-            recipient,
-            origin,
-            self.config.tokens_per_request,
-            self._clock.now_ms(),
-        )
+        amount = await self._till.find_amount(chain, node, settings)
+        if isinstance(amount, Refused):
+            self._ledger.count_rejected()
+            return _refused(amount)
+        promised = await asyncio.to_thread(self._till.promise, asker, amount, settings)
         if isinstance(promised, Refused):
             return _refused(promised)
+        assert isinstance(promised, Payout), promised
         payout = promised
         try:
             async with asyncio.timeout(PAY_TIMEOUT_S):
                 payout = await chain.payouts.pay(node, payout.id)
                 while _is_waiting(payout):
                     # As many as may be are in flight. Who advances them signs and sends what waits, the oldest first.
-                    await self._advance(chain, node)
+                    await self._till.advance(chain, node)
                     await asyncio.sleep(TURN_S)
                     payout = await asyncio.to_thread(self._ledger.payout, payout.id)
         except (Unavailable, TimeoutError) as error:
             log.warning("faucet_payout_delayed", payout=payout.id, reason=str(error) or "no place in time")
             payout = await asyncio.to_thread(self._ledger.payout, payout.id)
         return _outcome(payout)
-
-    async def _find_unfit(self, chain: _Chain, node: PayingNode, recipient: Address) -> str | None:
-        """Why this recipient gets nothing, whoever asks."""
-        if recipient == chain.payer:
-            return "address: this is the faucet's own"
-        most = self.config.max_recipient_balance
-        if most is None and not self.config.refuse_contracts:
-            return None
-        balance_wei, code = await node.recipient(recipient)
-        if self.config.refuse_contracts and code and not code.startswith(DELEGATION):
-            return "address: this is a contract, and the faucet pays accounts"
-        if most is not None and balance_wei >= most * GWEI:
-            return f"address: it has {balance_wei // GWEI:,} gwei already; the faucet helps who has less than {most:,}"
-        return None
-
-    async def _advance(self, chain: _Chain, node: PayingNode) -> None:
-        """One step for all payouts; while somebody does it, others need not."""
-        if self._advancing:
-            return
-        self._advancing = True
-        try:
-            await chain.payouts.advance(node)
-        finally:
-            self._advancing = False
-
-    async def _open_chain(self) -> _Chain:
-        """Find the chain, start it if it is the faucet's own, and see that the ledger is of it; once."""
-        if self._chain is not None:
-            return self._chain
-        url = self.config.rpc_url
-        if url is None:
-            assert self._embedded is not None
-            url = await asyncio.to_thread(self._embedded.start)
-        async with open_node(url) as node:
-            chain_id, genesis_hash = await node.identity()
-        payer = self._key.address
-        await asyncio.to_thread(
-            self._ledger.bind, ChainIdentity(chain_id=chain_id, genesis_hash=genesis_hash, payer=payer)
-        )
-        self._chain = _Chain(
-            url=url,
-            payer=payer,
-            payouts=Payouts(
-                self._ledger,
-                Payer(key=self._key, chain_id=chain_id),
-                self._clock,
-                in_flight_max=self.config.max_in_flight,
-            ),
-        )
-        return self._chain
-
-    def _find_refusal(self, recipient: Address, origin: Origin | None, now_ms: int) -> Refused | None:
-        if recipient in self._blocked_bytes():
-            return Refused(reason="This address is blocked", retry_after_s=None)
-        if origin is not None and _covers(self._ledger.blocked("ip"), origin):
-            return Refused(reason="This IP address is blocked", retry_after_s=None)
-        return self._ledger.find_refusal(self._limits, recipient, origin, now_ms)
-
-    def _blocked_bytes(self) -> frozenset[bytes]:
-        return frozenset(bytes.fromhex(one) for one in self._ledger.blocked("address"))
 
 
 class _Addresses(AbstractSet[str]):
@@ -387,21 +340,7 @@ class _Addresses(AbstractSet[str]):
         return repr(set(self))
 
 
-def _parse_recipient(text: str) -> Address:
-    """Parse an address that may be paid. Raises InvalidInput."""
-    if not isinstance(text, str):
-        raise InvalidInput(f"address: expected 0x and 40 hexadecimal digits, found {text!r:.60}")
-    address = parse_address(text)
-    if is_checksum_wrong(text):
-        raise InvalidInput(
-            f"address: the capitals are not its EIP-55 checksum, so a digit may be wrong; if it is right, write {format_address(address)}"
-        )
-    if address == ZERO_ADDRESS:
-        raise InvalidInput("address: nobody has the key of the zero address")
-    return address
-
-
-def _parse_network(text: str) -> str:
+def parse_network(text: str) -> str:
     """The network that an operator's word stands for, as it is stored."""
     try:
         if "/" in text:
@@ -411,13 +350,6 @@ def _parse_network(text: str) -> str:
             f"ip_address: expected an IP address or a network like 198.51.100.0/24, found {text!r:.60}"
         ) from None
     return str(origin_of(parse_ip(text)).narrow)
-
-
-def _covers(networks: list[str], origin: Origin) -> bool:
-    return any(
-        network.version == origin.narrow.version and network.overlaps(origin.narrow)
-        for network in map(ipaddress.ip_network, networks)
-    )
 
 
 def _is_waiting(payout: Payout) -> bool:

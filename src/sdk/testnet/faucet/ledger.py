@@ -5,123 +5,50 @@ Every method blocks for the length of a database transaction: on the event loop 
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
-import secrets
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 
 from metanode.errors import InvalidInput
-from sdk.testnet.faucet import schema
-from sdk.testnet.faucet.policy import (
-    DAY_MS,
-    WEEK_MS,
-    Limit,
-    Limits,
-    Refused,
-    check_day,
-    check_window,
-    day_start_ms,
-    first_refusal,
+from sdk.testnet.faucet import quotas, schema
+from sdk.testnet.faucet.facts import read_fact, record, write_fact
+from sdk.testnet.faucet.payout import (
+    IN_FLIGHT,
+    PAID,
+    NetworkStanding,
+    Payout,
+    PayoutKind,
+    PayoutState,
+    QueueStanding,
+    Redeemed,
+    SignedTransfer,
+    Totals,
 )
+from sdk.testnet.faucet.policy import DAY_MS, WEEK_MS, Refused, day_start_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from sqlalchemy import Connection, Row
 
     from metanode.primitives.types import Address
     from sdk.testnet.faucet.client_address import Origin
     from sdk.testnet.faucet.database import Database
+    from sdk.testnet.faucet.payout import ChainIdentity, Claim
+    from sdk.testnet.faucet.policy import Limits
+    from sdk.testnet.faucet.quotas import Asker
 
-HASH_KEY_LIFE_MS: Final = 30 * DAY_MS
-"""After this the networks of clients are hidden with a new key."""
 REQUEST_LIFE_MS: Final = WEEK_MS
 """At least this long a request is kept for the limits."""
+REFUSED_IN_BATCH: Final = (
+    "the recipient did not take its coins from the contract that pays many; it is paid alone"
+)
 HISTORY_MAX: Final = 1_000
-
-
-class PayoutState(StrEnum):
-    """How far a payout is."""
-
-    QUEUED = "queued"
-    """Promised; nothing is signed."""
-    SIGNED = "signed"
-    """Its transaction is stored; whether a node has it is not known."""
-    BROADCAST = "broadcast"
-    """A node took the transaction."""
-    SETTLED = "settled"
-    """The transaction is in a finalized block."""
-    FAILED = "failed"
-    """Its nonces were used by others' transactions, or it was reverted, more than once: an operator decides."""
-    CANCELLED = "cancelled"
-    """Never signed; it counts in no limit."""
-
-
-IN_FLIGHT: Final = (PayoutState.SIGNED, PayoutState.BROADCAST)
-PAID: Final = (PayoutState.BROADCAST, PayoutState.SETTLED)
-"""What counts as successful: with a node that took the transaction, the rest is the network's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainIdentity:
-    """The chain and the account that a ledger belongs to."""
-
-    chain_id: int
-    genesis_hash: bytes
-    payer: Address
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payout:
-    """A promise, and how far it is."""
-
-    id: int
-    address: Address
-    amount_gwei: int
-    state: PayoutState
-    requested_ms: int
-    settled_ms: int | None
-    nonce: int | None
-    signed_at_number: int | None
-    """The head's number when it was signed first with this nonce."""
-    sent_at_number: int | None
-    """The head's number when it was sent last."""
-    transaction_hash: bytes | None
-    """Of the newest signature."""
-    lost: int
-    """How often it had to be queued again."""
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedTransfer:
-    """A signature that was made for a payout."""
-
-    hash: bytes
-    nonce: int
-    raw: bytes
-    gas: int
-    max_fee_wei: int
-    tip_wei: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    """Counts over the life of a ledger."""
-
-    requests: int
-    successful: int
-    rejected: int
-    under_way: int
-    failed: int
-    distributed_gwei: int
-    unique_addresses: int
-    paid_today: int
+HOUR_MS: Final = 3_600_000
+RECENT: Final = 50
+"""Payouts that the median time to funds is taken of."""
 
 
 class Ledger:
@@ -132,9 +59,9 @@ class Ledger:
         self._rejected = 0
         with database.change() as connection:
             schema.metadata().create_all(connection)
-            found = _fact(connection, "schema_version")
+            found = read_fact(connection, "schema_version")
             if found is None:
-                _set_fact(connection, "schema_version", str(schema.SCHEMA_VERSION))
+                write_fact(connection, "schema_version", str(schema.SCHEMA_VERSION))
             elif found != str(schema.SCHEMA_VERSION):
                 raise InvalidInput(
                     f"database_url: the faucet's tables have version {found}, this program knows {schema.SCHEMA_VERSION}; use the release "
@@ -163,14 +90,20 @@ class Ledger:
             }
         )
         with self._database.change() as connection:
-            found = _fact(connection, "chain")
+            found = read_fact(connection, "chain")
             if found is None:
-                _set_fact(connection, "chain", said)
+                write_fact(connection, "chain", said)
             elif found != said:
                 raise InvalidInput(
                     f"database_url: this ledger belongs to {found}, and the faucet pays on {said}; give the new chain a database of its own, "
                     "or delete the old one together with its chain"
                 )
+
+    def genesis_hash(self) -> bytes | None:
+        """Return the hash of the first block of the chain that this ledger is of; None while it is of none."""
+        with self._database.look() as connection:
+            found = read_fact(connection, "chain")
+        return None if found is None else bytes.fromhex(json.loads(found)["genesis_hash"][2:])
 
     def newest_ms(self) -> int:
         """When the newest request was, so that a clock set back does not reopen a window; 0 when there was none."""
@@ -179,46 +112,63 @@ class Ledger:
 
     # -- limits ---------------------------------------------------------------------------------------------------------------------------
 
-    def find_refusal(
-        self, limits: Limits, address: Address, origin: Origin | None, now_ms: int
-    ) -> Refused | None:
+    def find_refusal(self, limits: Limits, asker: Asker, now_ms: int) -> Refused | None:
         """Say whether a request would be refused now; promises nothing. Without an origin its limits are not asked."""
         with self._database.look() as connection:
-            return _refusal(connection, limits, address, origin, now_ms)
+            return quotas.refusal(connection, limits, asker, now_ms)
 
     def promise(
-        self, limits: Limits, address: Address, origin: Origin, amount_gwei: int, now_ms: int
-    ) -> Payout | Refused:
-        """Queue a payout and charge it to the limits, or refuse: in one step, however many ask at once."""
+        self, limits: Limits, asker: Asker, amount_gwei: int, now_ms: int, claim: Claim | None = None
+    ) -> Payout | Refused | Redeemed:
+        """Queue a payout and charge it to the limits, or refuse: in one step, however many ask at once.
+
+        A claim is redeemed in the same step; who comes second gets what the first one got.
+        """
         with self._database.change() as connection:
-            refused = _refusal(connection, limits, address, origin, now_ms)
+            if claim is not None and (redeemed := _redeemed(connection, claim)) is not None:
+                return redeemed
+            refused = quotas.refusal(connection, limits, asker, now_ms)
             if refused is not None:
                 self._rejected += 1
                 return refused
             self._save_rejected(connection)
-            payout_id = connection.execute(
-                insert(schema.payouts)
-                .values(
-                    address=address,
-                    amount_gwei=amount_gwei,
-                    state=PayoutState.QUEUED,
-                    requested_ms=now_ms,
-                    lost=0,
-                )
-                .returning(schema.payouts.c.id)
-            ).scalar_one()
-            key = _hash_keys(connection, now_ms)[0]
-            connection.execute(
-                insert(schema.requests).values(
-                    payout_id=payout_id,
-                    address=address,
-                    narrow=_hidden(key, origin.narrow),
-                    wide=_hidden(key, origin.wide),
-                    requested_ms=now_ms,
-                    counts=True,
-                )
+            payout_id = _insert(
+                connection,
+                address=asker.address,
+                amount_gwei=amount_gwei,
+                requested_ms=now_ms,
+                kind=PayoutKind.PAYOUT,
+                claim_id=None if claim is None else claim.id,
+                idempotency=None if claim is None else claim.idempotency,
             )
+            quotas.charge(connection, limits, asker, payout_id, now_ms)
             return _payout(connection, payout_id)
+
+    def queue_contract(self, address: Address, now_ms: int, *, attempts_max: int) -> bool:
+        """Queue the deployment of the contract that pays many, unless one is under way; False after so many attempts."""
+        table = schema.payouts.c
+        with self._database.change() as connection:
+            states = connection.scalars(select(table.state).where(table.kind == PayoutKind.CONTRACT)).all()
+            if any(state in quotas.OPEN for state in states):
+                return True
+            if len(states) >= attempts_max:
+                return False
+            _insert(connection, address=address, amount_gwei=0, requested_ms=now_ms, kind=PayoutKind.CONTRACT)
+            return True
+
+    def redeemed(self, claim: Claim) -> Redeemed | None:
+        """Return what a claim was answered with before."""
+        with self._database.look() as connection:
+            return _redeemed(connection, claim)
+
+    def network_standing(self, origin: Origin, now_ms: int) -> NetworkStanding:
+        """Return what the difficulty of a client's puzzles is made of."""
+        with self._database.change() as connection:
+            return NetworkStanding(
+                origin=quotas.hide(connection, origin, now_ms),
+                grants=quotas.paid_to_network(connection, origin, now_ms),
+                paid_last_hour=quotas.paid_since(connection, now_ms - HOUR_MS),
+            )
 
     def count_rejected(self) -> None:
         """Count a request that was refused before its limits were asked.
@@ -239,50 +189,63 @@ class Ledger:
 
     def sign(
         self,
-        payout_id: int,
-        make: Callable[[Payout, int, int], SignedTransfer],
+        payout_ids: Sequence[int],
+        make: Callable[[Sequence[Payout], int, int], SignedTransfer],
         *,
         chain_nonce: int,
         head: int,
         in_flight_max: int,
-    ) -> Payout:
-        """Give a queued payout the next nonce, sign it and store the bytes, all or nothing; another state, or no room, changes nothing.
+    ) -> list[Payout]:
+        """Give queued payouts the next nonce together, sign one transaction for them and store its bytes, all or nothing.
+
+        Those that are not queued any more are left out; without room, or without any that is left, nothing changes.
 
         Args:
-            payout_id: Which.
-            make: Signs a payout with a nonce, told how many gwei are signed for others and not final; what it raises undoes everything.
+            payout_ids: Which.
+            make: Signs payouts, in the order of their ids, with a nonce, told how many gwei are signed for others and not final; what it raises
+                undoes everything.
             chain_nonce: Transactions of the account in the newest finalized state.
             head: Number of that state's block.
             in_flight_max: As many signed transactions may be open.
+
+        Returns:
+            All of them, as they are now.
         """
+        table = schema.payouts.c
         with self._database.change() as connection:
-            payout = _payout(connection, payout_id)
-            open_count, open_gwei = connection.execute(
-                select(func.count(), func.sum(schema.payouts.c.amount_gwei)).where(
-                    schema.payouts.c.state.in_(IN_FLIGHT)
-                )
-            ).one()
-            if payout.state is not PayoutState.QUEUED or open_count >= in_flight_max:
-                return payout
-            # A key that is used elsewhere too moves the chain's nonce past ours.
-            nonce = max(int(_fact(connection, "next_nonce") or 0), chain_nonce)
-            signed = make(payout, nonce, int(open_gwei or 0))
-            _store(connection, payout_id, signed)
-            _set(
-                connection,
-                payout_id,
-                state=PayoutState.SIGNED,
-                nonce=nonce,
-                signed_at_number=head,
-                sent_at_number=None,
-                transaction_hash=signed.hash,
-                error=None,
+            open_count = connection.scalar(
+                select(func.count()).where(and_(table.state.in_(IN_FLIGHT), _is_first(table)))
             )
-            _set_fact(connection, "next_nonce", str(nonce + 1))
-            return _payout(connection, payout_id)
+            open_gwei = connection.scalar(
+                select(func.sum(table.amount_gwei)).where(table.state.in_(IN_FLIGHT))
+            )
+            asked = _payouts(connection, payout_ids)
+            payouts = [one for one in asked if one.state is PayoutState.QUEUED]
+            if not payouts or (open_count or 0) >= in_flight_max:
+                return asked
+            # A key that is used elsewhere too moves the chain's nonce past ours.
+            nonce = max(int(read_fact(connection, "next_nonce") or 0), chain_nonce)
+            signed = make(payouts, nonce, int(open_gwei or 0))
+            first_id = payouts[0].id
+            _store(connection, first_id, signed)
+            connection.execute(
+                update(schema.payouts)
+                .where(table.id.in_([one.id for one in payouts]))
+                .values(
+                    state=PayoutState.SIGNED,
+                    nonce=nonce,
+                    signed_at_number=head,
+                    sent_at_number=None,
+                    transaction_hash=signed.hash,
+                    error=None,
+                    batch_id=first_id if len(payouts) > 1 else None,
+                )
+            )
+            write_fact(connection, "next_nonce", str(nonce + 1))
+            return _payouts(connection, payout_ids)
 
     def replace(self, payout_id: int, signed: SignedTransfer) -> None:
-        """Store another signature with the same nonce, if the payout still waits for that nonce."""
+        """Store another signature with the same nonce, if the payout, the first of its transaction, still waits for that nonce."""
         with self._database.change() as connection:
             payout = _payout(connection, payout_id)
             if payout.state in IN_FLIGHT and payout.nonce == signed.nonce:
@@ -300,37 +263,87 @@ class Ledger:
         with self._database.change() as connection:
             _set(connection, payout_id, error=error[:500])
 
-    def settle(self, payout_id: int, transaction_hash: bytes, now_ms: int) -> None:
-        """The transaction is final."""
+    def settle(
+        self,
+        payout_id: int,
+        transaction_hash: bytes,
+        now_ms: int,
+        *,
+        refused: AbstractSet[int] = frozenset(),
+    ) -> None:
+        """The transaction is final; `refused` are the places of those in it who did not take their coins, and are paid alone once more."""
         with self._database.change() as connection:
-            _set(
-                connection,
-                payout_id,
-                state=PayoutState.SETTLED,
-                settled_ms=now_ms,
-                transaction_hash=transaction_hash,
-                error=None,
-            )
+            payouts = _unit(connection, payout_id)
+            if payouts[0].state not in IN_FLIGHT:
+                return
+            for place, payout in enumerate(payouts):
+                if place in refused:
+                    _set_one(
+                        connection,
+                        payout.id,
+                        state=PayoutState.QUEUED,
+                        lost=payout.lost + 1,
+                        batch_id=None,
+                        error=REFUSED_IN_BATCH,
+                    )
+                else:
+                    _set_one(
+                        connection,
+                        payout.id,
+                        state=PayoutState.SETTLED,
+                        settled_ms=now_ms,
+                        transaction_hash=transaction_hash,
+                        error=None,
+                    )
 
     def queue_again(self, payout_id: int, nonce: int, error: str, *, lost_max: int) -> Payout:
-        """No transaction of this payout with this nonce can ever pay: queue it once more, or give it up after `lost_max` times."""
+        """No transaction of this nonce can ever pay: queue what it was for once more, each alone, or give it up after `lost_max` times."""
         with self._database.change() as connection:
-            payout = _payout(connection, payout_id)
-            if payout.state not in IN_FLIGHT or payout.nonce != nonce:
-                return payout
-            state = PayoutState.FAILED if payout.lost >= lost_max else PayoutState.QUEUED
-            _set(connection, payout_id, state=state, lost=payout.lost + 1, error=error[:500])
+            payouts = _unit(connection, payout_id)
+            if payouts[0].state not in IN_FLIGHT or payouts[0].nonce != nonce:
+                return payouts[0]
+            for payout in payouts:
+                state = PayoutState.FAILED if payout.lost >= lost_max else PayoutState.QUEUED
+                if payout.kind is PayoutKind.CONTRACT:
+                    state = PayoutState.CANCELLED  # it is tried anew when many wait again
+                _set_one(
+                    connection, payout.id, state=state, lost=payout.lost + 1, batch_id=None, error=error[:500]
+                )
             return _payout(connection, payout_id)
 
-    def cancel(self, payout_id: int, error: str) -> bool:
-        """Take back a promise that was never signed, and its place in the limits; False when it was signed meanwhile."""
+    def retry(self, payout_id: int, *, actor: str, now_ms: int) -> bool:
+        """Queue a payout once more that was given up; False when it was not."""
         with self._database.change() as connection:
-            if _payout(connection, payout_id).state is not PayoutState.QUEUED:
+            payouts = _payouts(connection, [payout_id])
+            if not payouts or payouts[0].state is not PayoutState.FAILED:
                 return False
-            _set(connection, payout_id, state=PayoutState.CANCELLED, error=error[:500])
-            connection.execute(
-                update(schema.requests).where(schema.requests.c.payout_id == payout_id).values(counts=False)
-            )
+            _set_one(connection, payout_id, state=PayoutState.QUEUED, error=None)
+            record(connection, actor, "retry payout", str(payout_id), now_ms)
+            return True
+
+    def stuck(self, limit: int) -> list[Payout]:
+        """Return what was given up, and what waits unsigned; the oldest first."""
+        table = schema.payouts.c
+        states = (PayoutState.FAILED, PayoutState.QUEUED)
+        query = select(schema.payouts).where(table.state.in_(states)).order_by(table.id).limit(limit)
+        with self._database.look() as connection:
+            return [_to_payout(row) for row in connection.execute(query)]
+
+    def cancel(self, payout_id: int, error: str, *, actor: str | None = None, now_ms: int = 0) -> bool:
+        """Take back a promise that is not signed, and its place in the limits; False when it was signed meanwhile.
+
+        What was signed and lost before keeps its place: it has cost the faucet something.
+        """
+        with self._database.change() as connection:
+            payouts = _payouts(connection, [payout_id])
+            if not payouts or payouts[0].state is not PayoutState.QUEUED:
+                return False
+            payout = payouts[0]
+            if actor is not None:
+                record(connection, actor, "cancel payout", str(payout_id), now_ms)
+            _set_one(connection, payout_id, state=PayoutState.CANCELLED, error=error[:500])
+            if not payout.lost:
+                quotas.give_back(connection, payout_id)
             return True
 
     def payout(self, payout_id: int) -> Payout:
@@ -338,13 +351,38 @@ class Ledger:
         with self._database.look() as connection:
             return _payout(connection, payout_id)
 
+    def claimed(self, claim_id: bytes) -> Payout | None:
+        """Return the payout of a claim."""
+        with self._database.look() as connection:
+            row = connection.execute(
+                select(schema.payouts).where(schema.payouts.c.claim_id == claim_id)
+            ).first()
+            return None if row is None else _to_payout(row)
+
+    def unit(self, payout_id: int) -> list[Payout]:
+        """Return the payouts of the transaction that this one is the first of, in their order in it."""
+        with self._database.look() as connection:
+            return _unit(connection, payout_id)
+
     def in_flight(self) -> list[Payout]:
-        """Return what is signed and not final, by nonce."""
-        return self._payouts_in(IN_FLIGHT, schema.payouts.c.nonce, limit=HISTORY_MAX)
+        """Return what is signed and not final, by nonce; of payouts in one transaction the first."""
+        table = schema.payouts.c
+        query = (
+            select(schema.payouts)
+            .where(and_(table.state.in_(IN_FLIGHT), _is_first(table)))
+            .order_by(table.nonce)
+            .limit(HISTORY_MAX)
+        )
+        with self._database.look() as connection:
+            return [_to_payout(row) for row in connection.execute(query)]
 
     def queued(self, limit: int) -> list[Payout]:
-        """Return the payouts that wait the longest."""
-        return self._payouts_in((PayoutState.QUEUED,), schema.payouts.c.id, limit=limit)
+        """Return what waits the longest, the contract that pays many before all others."""
+        table = schema.payouts.c
+        query = select(schema.payouts).where(table.state == PayoutState.QUEUED)
+        query = query.order_by(table.kind != PayoutKind.CONTRACT, table.id).limit(limit)
+        with self._database.look() as connection:
+            return [_to_payout(row) for row in connection.execute(query)]
 
     def signatures(self, payout_id: int) -> list[SignedTransfer]:
         """Return every signature made for a payout, the one with the highest fee of its newest nonce last."""
@@ -367,7 +405,9 @@ class Ledger:
 
     def history(self, address: Address | None, limit: int) -> list[Payout]:
         """Return the newest payouts first, of one address or of all."""
-        query = select(schema.payouts).order_by(schema.payouts.c.id.desc()).limit(min(limit, HISTORY_MAX))
+        table = schema.payouts.c
+        query = select(schema.payouts).where(table.kind == PayoutKind.PAYOUT)
+        query = query.order_by(table.id.desc()).limit(min(limit, HISTORY_MAX))
         if address is not None:
             query = query.where(schema.payouts.c.address == address)
         with self._database.look() as connection:
@@ -382,14 +422,16 @@ class Ledger:
                 for row in connection.execute(
                     select(
                         table.state, func.count().label("number"), func.sum(table.amount_gwei).label("gwei")
-                    ).group_by(table.state)
+                    )
+                    .where(table.kind == PayoutKind.PAYOUT)
+                    .group_by(table.state)
                 )
             }
-            rejected = int(_fact(connection, "rejected") or 0) + self._rejected
+            rejected = int(read_fact(connection, "rejected") or 0) + self._rejected
             unique = connection.scalar(
                 select(func.count(func.distinct(table.address))).where(table.state.in_(PAID))
             )
-            today = _paid_today(connection, now_ms)
+            today = quotas.paid_since(connection, day_start_ms(now_ms))
         counts = {state: int(by_state[state].number) if state in by_state else 0 for state in PayoutState}
         return Totals(
             requests=sum(counts.values()) + rejected,
@@ -402,109 +444,34 @@ class Ledger:
             paid_today=today,
         )
 
-    # -- who is shut out ------------------------------------------------------------------------------------------------------------------
-
-    def block(self, kind: str, value: str) -> None:
-        """Shut out; twice is once."""
-        with self._database.change() as connection:
-            if connection.execute(_blocked_row(kind, value)).first() is None:
-                connection.execute(insert(schema.blocked).values(kind=kind, value=value))
-
-    def unblock(self, kind: str, value: str) -> bool:
-        """Let in again; False when it was not shut out."""
-        table = schema.blocked
-        with self._database.change() as connection:
-            gone = connection.execute(delete(table).where(and_(table.c.kind == kind, table.c.value == value)))
-            return gone.rowcount > 0
-
-    def blocked(self, kind: str) -> list[str]:
-        """Return everything of this kind that is shut out."""
+    def queue_standing(self) -> QueueStanding:
+        """Return what waits, and how long things took."""
+        table = schema.payouts.c
+        waiting = table.state.in_((PayoutState.QUEUED, PayoutState.SIGNED))
+        recent = (
+            select(table.settled_ms - table.requested_ms)
+            .where(and_(table.state == PayoutState.SETTLED, table.kind == PayoutKind.PAYOUT))
+            .order_by(table.id.desc())
+            .limit(RECENT)
+        )
         with self._database.look() as connection:
-            rows = connection.execute(
-                select(schema.blocked.c.value)
-                .where(schema.blocked.c.kind == kind)
-                .order_by(schema.blocked.c.value)
+            count, oldest_ms = connection.execute(
+                select(func.count(), func.min(table.requested_ms)).where(
+                    and_(waiting, table.kind == PayoutKind.PAYOUT)
+                )
+            ).one()
+            gwei = connection.scalar(select(func.sum(table.amount_gwei)).where(table.state.in_(quotas.OPEN)))
+            return QueueStanding(
+                waiting=count,
+                oldest_ms=oldest_ms,
+                promised_gwei=int(gwei or 0),
+                times_to_funds_ms=tuple(connection.scalars(recent)),
             )
-            return [row.value for row in rows]
 
     def _save_rejected(self, connection: Connection) -> None:
         if count := self._rejected:
-            _set_fact(connection, "rejected", str(int(_fact(connection, "rejected") or 0) + count))
+            write_fact(connection, "rejected", str(int(read_fact(connection, "rejected") or 0) + count))
             self._rejected -= count
-
-    def _payouts_in(self, states: Sequence[PayoutState], order: Any, *, limit: int) -> list[Payout]:
-        query = select(schema.payouts).where(schema.payouts.c.state.in_(states)).order_by(order).limit(limit)
-        with self._database.look() as connection:
-            return [_to_payout(row) for row in connection.execute(query)]
-
-
-def _refusal(
-    connection: Connection, limits: Limits, address: Address, origin: Origin | None, now_ms: int
-) -> Refused | None:
-    table = schema.requests.c
-    checks: list[tuple[Limit, Any]] = [(limits.address, table.address == address)]
-    if limits.address_weekly is not None:
-        checks.append((limits.address_weekly, table.address == address))
-    if origin is not None:
-        keys = _hash_keys(connection, now_ms)
-        checks += [
-            (limits.narrow, table.narrow.in_([_hidden(key, origin.narrow) for key in keys])),
-            (limits.wide, table.wide.in_([_hidden(key, origin.wide) for key in keys])),
-        ]
-    return first_refusal(
-        [
-            *(
-                check_window(limit, _times(connection, whose, limit, now_ms), now_ms)
-                for limit, whose in checks
-            ),
-            check_day(limits.daily_count, _paid_today(connection, now_ms), now_ms),
-        ]
-    )
-
-
-def _times(connection: Connection, whose: Any, limit: Limit, now_ms: int) -> list[int]:
-    table = schema.requests.c
-    query = (
-        select(table.requested_ms)
-        .where(and_(whose, table.counts, table.requested_ms > now_ms - limit.window_ms))
-        .order_by(table.requested_ms.desc())
-        .limit(limit.count)
-    )
-    return list(connection.scalars(query))
-
-
-def _paid_today(connection: Connection, now_ms: int) -> int:
-    table = schema.requests.c
-    query = select(func.count()).where(and_(table.counts, table.requested_ms >= day_start_ms(now_ms)))
-    return connection.scalar(query) or 0
-
-
-def _hash_keys(connection: Connection, now_ms: int) -> list[bytes]:
-    """The key that hides networks now and, as long as it may count, the one before; a new one each month."""
-    found = json.loads(_fact(connection, "hash_keys") or "[]")
-    if not found or found[0]["since_ms"] + HASH_KEY_LIFE_MS <= now_ms:
-        found = [{"key": secrets.token_hex(32), "since_ms": now_ms}, *found][:2]
-        _set_fact(connection, "hash_keys", json.dumps(found))
-    return [bytes.fromhex(one["key"]) for one in found]
-
-
-def _hidden(key: bytes, network: object) -> bytes:
-    return hmac.new(key, str(network).encode(), hashlib.sha256).digest()[:16]
-
-
-def _fact(connection: Connection, name: str) -> str | None:
-    return connection.scalar(select(schema.facts.c.value).where(schema.facts.c.name == name))
-
-
-def _set_fact(connection: Connection, name: str, value: str) -> None:
-    changed = connection.execute(update(schema.facts).where(schema.facts.c.name == name).values(value=value))
-    if changed.rowcount == 0:
-        connection.execute(insert(schema.facts).values(name=name, value=value))
-
-
-def _blocked_row(kind: str, value: str) -> Any:
-    table = schema.blocked
-    return select(table.c.kind).where(and_(table.c.kind == kind, table.c.value == value))
 
 
 def _store(connection: Connection, payout_id: int, signed: SignedTransfer) -> None:
@@ -521,8 +488,56 @@ def _store(connection: Connection, payout_id: int, signed: SignedTransfer) -> No
     )
 
 
+def _insert(connection: Connection, **values: Any) -> int:
+    query = (
+        insert(schema.payouts)
+        .values(state=PayoutState.QUEUED, lost=0, **values)
+        .returning(schema.payouts.c.id)
+    )
+    payout_id: int = connection.execute(query).scalar_one()
+    return payout_id
+
+
+def _redeemed(connection: Connection, claim: Claim) -> Redeemed | None:
+    table = schema.payouts.c
+    row = connection.execute(select(schema.payouts).where(table.claim_id == claim.id)).first()
+    if row is None and claim.idempotency is not None:
+        row = connection.execute(select(schema.payouts).where(table.idempotency == claim.idempotency)).first()
+    if row is None:
+        return None
+    known = None if row.idempotency is None else bytes(row.idempotency)
+    return Redeemed(payout=_to_payout(row), is_same_request=known is not None and known == claim.idempotency)
+
+
+def _is_first(table: Any) -> Any:
+    return or_(table.batch_id.is_(None), table.batch_id == table.id)
+
+
+def _in_unit(payout_id: int) -> Any:
+    """A payout, and those that wait for the same transaction; who was paid by an earlier one with it has gone its way."""
+    table = schema.payouts.c
+    return or_(table.id == payout_id, and_(table.batch_id == payout_id, table.state.in_(IN_FLIGHT)))
+
+
 def _set(connection: Connection, payout_id: int, **values: Any) -> None:
+    """Set a payout and those that are paid by the same transaction."""
+    connection.execute(update(schema.payouts).where(_in_unit(payout_id)).values(**values))
+
+
+def _set_one(connection: Connection, payout_id: int, **values: Any) -> None:
     connection.execute(update(schema.payouts).where(schema.payouts.c.id == payout_id).values(**values))
+
+
+def _unit(connection: Connection, payout_id: int) -> list[Payout]:
+    query = select(schema.payouts).where(_in_unit(payout_id)).order_by(schema.payouts.c.id)
+    rows = connection.execute(query)
+    return [_to_payout(row) for row in rows]
+
+
+def _payouts(connection: Connection, payout_ids: Sequence[int]) -> list[Payout]:
+    table = schema.payouts.c
+    rows = connection.execute(select(schema.payouts).where(table.id.in_(payout_ids)).order_by(table.id))
+    return [_to_payout(row) for row in rows]
 
 
 def _payout(connection: Connection, payout_id: int) -> Payout:
@@ -544,4 +559,7 @@ def _to_payout(row: Row[Any]) -> Payout:
         transaction_hash=None if row.transaction_hash is None else bytes(row.transaction_hash),
         lost=row.lost,
         error=row.error,
+        kind=PayoutKind(row.kind),
+        batch_id=row.batch_id,
+        claim_id=None if row.claim_id is None else bytes(row.claim_id),
     )

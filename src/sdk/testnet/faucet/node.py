@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import contextlib
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ from metanode.errors import InvalidInput, Unavailable
 from metanode.primitives.hexadecimal import decode_data, decode_quantity, encode_data, encode_quantity
 from metanode.rpc.client import open_client
 from metanode.rpc.errors import JSONRPCError, NodeFault
+from sdk.testnet.faucet.dispersing import refused_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 TIMEOUT_S: Final = 5.0
 TIP_WEI: Final = 1_000_000_000
+SENT_TO_MAX: Final = 1
+"""Nodes beside the asked one that a transaction is given to: one that dies with it does not hold it up."""
+BATCH_MAX: Final = 50
+"""Questions in one batch: what public endpoints allow."""
 GAS_MAX: Final = 100_000
 """A recipient that wants more than this for its coins is not a wallet."""
 DELEGATION: Final = bytes.fromhex("ef0100")
@@ -47,13 +53,19 @@ class Receipt:
 
     transaction_hash: bytes
     succeeded: bool
+    refused: frozenset[int] = frozenset()
+    """Places of the recipients, in a transaction that pays many, who did not take their coins."""
 
 
 class PayingNode:
-    """One connection to the node; `open_node` makes it."""
+    """A connection to a node, and to others that are only sent to; `open_node` makes it.
 
-    def __init__(self, rpc: JSONRPCClient) -> None:
+    Everything that is asked is asked of one node: what two nodes say at the same moment is of two moments.
+    """
+
+    def __init__(self, rpc: JSONRPCClient, others: Sequence[JSONRPCClient] = ()) -> None:
         self._rpc = rpc
+        self._others = others
 
     async def identity(self) -> tuple[int, bytes]:
         """Return the chain's id and the hash of its first block."""
@@ -83,6 +95,22 @@ class PayingNode:
         )
         return decode_quantity(balance), decode_data(code)
 
+    async def codes(self, addresses: Sequence[Address]) -> list[bytes]:
+        """Return the codes of accounts."""
+        found: list[Any] = []
+        for start in range(0, len(addresses), BATCH_MAX):
+            part = addresses[start : start + BATCH_MAX]
+            found += await self._ask(*(("eth_getCode", (encode_data(one), "latest")) for one in part))
+        return [decode_data(code) for code in found]
+
+    async def validators(self) -> frozenset[bytes]:
+        """Return the addresses of the validators; nobody where the chain has no such method."""
+        try:
+            found = await self._rpc.call("ibft_getValidatorsByBlockNumber", "latest")
+        except JSONRPCError:
+            return frozenset()
+        return frozenset(decode_data(one, length=20) for one in found)
+
     async def gas_of_transfer(self, payer: Address, to: Address, value_wei: int) -> int:
         """Return the gas limit for a transfer: a quarter more than it takes now.
 
@@ -101,7 +129,10 @@ class PayingNode:
         return min(estimate if estimate == 21_000 else estimate * 5 // 4, GAS_MAX)
 
     async def send(self, raw: bytes) -> str | None:
-        """Give the node a transaction; None when it has it now, else why it refused it. Raises Unavailable."""
+        """Give the nodes a transaction; None when the asked one has it now, else why it refused it. Raises Unavailable."""
+        for other in self._others[:SENT_TO_MAX]:
+            with contextlib.suppress(JSONRPCError, Unavailable):
+                await other.call("eth_sendRawTransaction", encode_data(raw))
         try:
             await self._rpc.call("eth_sendRawTransaction", encode_data(raw))
         except JSONRPCError as error:
@@ -113,7 +144,11 @@ class PayingNode:
         """Return the receipts of those that are in finalized blocks."""
         found = await self._ask(*(("eth_getTransactionReceipt", (encode_data(one),)) for one in hashes))
         return {
-            one: Receipt(transaction_hash=one, succeeded=receipt["status"] == "0x1")
+            one: Receipt(
+                transaction_hash=one,
+                succeeded=receipt["status"] == "0x1",
+                refused=refused_of(receipt["logs"]),
+            )
             for one, receipt in zip(hashes, found, strict=True)
             if receipt is not None
         }
@@ -134,7 +169,33 @@ def transaction_hash(raw: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def open_node(url: str) -> AsyncIterator[PayingNode]:
-    """Open a connection for the length of the block."""
-    async with open_client(url, timeout_s=TIMEOUT_S) as rpc:
-        yield PayingNode(rpc)
+async def open_node(
+    url: str, backup_urls: Sequence[str] = (), *, genesis_hash: bytes | None = None
+) -> AsyncIterator[PayingNode]:
+    """Open connections for the length of the block: to the first of the nodes that answers and is of the chain.
+
+    Raises:
+        Unavailable: when there are several and none is so. Of one nothing is asked here.
+    """
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(open_client(one, timeout_s=TIMEOUT_S))
+            for one in (url, *backup_urls)
+        ]
+        if not backup_urls:
+            yield PayingNode(clients[0])
+            return
+        reasons = []
+        for place, client in enumerate(clients):
+            node = PayingNode(client, [*clients[:place], *clients[place + 1 :]])
+            try:
+                _, found = await node.identity()
+            except Unavailable as error:
+                reasons.append(str(error))
+                continue
+            if genesis_hash is None or found == genesis_hash:
+                break
+            reasons.append(f"{(url, *backup_urls)[place]} is of another chain")
+        else:
+            raise Unavailable(f"no node can be asked: {'; '.join(reasons)}")
+        yield node

@@ -14,11 +14,23 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from metanode.errors import InvalidInput
-from sdk.testnet.faucet.ledger import IN_FLIGHT, Payout, PayoutState, SignedTransfer
+from sdk.testnet.faucet.dispersing import (
+    DEPLOYMENT_GAS,
+    FACTORY,
+    RECIPIENTS_MAX,
+    deployment_calldata,
+    disperse_calldata,
+    gas_of,
+    load_contract,
+)
 from sdk.testnet.faucet.node import TIP_WEI, transaction_hash
+from sdk.testnet.faucet.payout import IN_FLIGHT, Payout, PayoutKind, PayoutState, SignedTransfer
+from sdk.testnet.faucet.policy import empty
 from sdk.testnet.transfers import signed_transfer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from metanode.crypto.secp256k1 import PrivateKey
     from sdk.testnet.faucet.clock import FaucetClock
     from sdk.testnet.faucet.ledger import Ledger
@@ -33,6 +45,10 @@ RAISE_FEE_BLOCKS: Final = 10
 """And after so long, each time, with a higher fee."""
 FEE_RAISE: Final = (1125, 1000)
 """Pools want a tenth more of both fees before they replace; this is an eighth."""
+BATCH_MIN: Final = 5
+"""So many payouts that wait share a transaction."""
+DEPLOYMENTS_MAX: Final = 3
+"""After so many attempts to deploy the contract that pays many, each is paid alone."""
 LOST_MAX: Final = 1
 """A payout is queued again once; a second loss means that something else uses the key, and is an operator's to look at."""
 
@@ -48,11 +64,23 @@ class Payer:
 class Payouts:
     """Signs, sends and settles what the ledger has promised."""
 
-    def __init__(self, ledger: Ledger, payer: Payer, clock: FaucetClock, *, in_flight_max: int) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        payer: Payer,
+        clock: FaucetClock,
+        *,
+        in_flight_max: int,
+        batching: bool = True,
+        is_paused: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._ledger = ledger
         self._payer = payer
         self._clock = clock
         self._in_flight_max = in_flight_max
+        self._is_batching = batching
+        self._contract_is_there = False
+        self._is_paused = is_paused
 
     async def pay(self, node: PayingNode, payout_id: int) -> Payout:
         """Sign a queued payout if there is room, and send it; returns it as it is then.
@@ -67,10 +95,14 @@ class Payouts:
             return payout
         standing = await node.standing(self._payer.key.address)
         try:
-            gas = await node.gas_of_transfer(
-                self._payer.key.address, payout.address, payout.amount_gwei * GWEI
+            gas = (
+                DEPLOYMENT_GAS
+                if payout.kind is PayoutKind.CONTRACT
+                else await node.gas_of_transfer(
+                    self._payer.key.address, payout.address, payout.amount_gwei * GWEI
+                )
             )
-            payout = await asyncio.to_thread(self._sign, payout_id, standing, gas)
+            (payout,) = await asyncio.to_thread(self._sign, [payout_id], standing, gas)
         except InvalidInput as error:
             await asyncio.to_thread(self._ledger.cancel, payout_id, str(error))
             return await asyncio.to_thread(self._ledger.payout, payout_id)
@@ -88,22 +120,87 @@ class Payouts:
         standing = await node.standing(self._payer.key.address)
         for payout in await asyncio.to_thread(self._ledger.in_flight):
             await self._advance_one(node, payout, standing)
+        if await asyncio.to_thread(self._is_paused):
+            return
+        for _ in range(self._in_flight_max):
+            if not await self._pay_many(node):
+                break
         for payout in await asyncio.to_thread(self._ledger.queued, self._in_flight_max):
             if (await self.pay(node, payout.id)).state is PayoutState.QUEUED:
                 break  # no room
 
+    async def _pay_many(self, node: PayingNode) -> bool:
+        """Sign and send one transaction for many payouts that wait; False when too few do, or there is no room, or no contract."""
+        if not self._is_batching:
+            return False
+        waiting = [
+            payout
+            for payout in await asyncio.to_thread(self._ledger.queued, RECIPIENTS_MAX)
+            # What was lost once, or refused, is paid alone.
+            if payout.kind is PayoutKind.PAYOUT and not payout.lost
+        ]
+        if len(waiting) < BATCH_MIN or not await self._has_contract(node):
+            return False
+        # Code may take coins or not, and costs what it likes: such recipients are asked one by one.
+        codes = await node.codes([payout.address for payout in waiting])
+        plain = [payout.id for payout, code in zip(waiting, codes, strict=True) if not code]
+        if len(plain) < BATCH_MIN:
+            return False
+        standing = await node.standing(self._payer.key.address)
+        try:
+            payouts = await asyncio.to_thread(self._sign, plain, standing, gas_of(len(plain)))
+        except InvalidInput as error:
+            # Not enough for all: each is paid or cancelled by itself.
+            log.warning("faucet_batch_refused", payouts=len(plain), reason=str(error))
+            return False
+        signed = [payout for payout in payouts if payout.state is PayoutState.SIGNED]
+        if not signed:
+            return False
+        log.info("faucet_batch_signed", payouts=len(signed), nonce=signed[0].nonce)
+        await self._send(node, signed[0], standing)
+        return True
+
+    async def _has_contract(self, node: PayingNode) -> bool:
+        """Whether the chain has the contract in a final block; if not, its deployment is queued where the chain has the factory."""
+        if self._contract_is_there:
+            return True
+        contract = load_contract()
+        code, factory = await node.codes([contract.address, FACTORY])
+        if code == contract.runtime:
+            self._contract_is_there = True
+            return True
+        if code or not factory:
+            self._is_batching = False
+            log.warning("faucet_cannot_batch", reason="the chain lacks the deterministic deployment factory")
+            return False
+        if not await asyncio.to_thread(
+            self._ledger.queue_contract, FACTORY, self._clock.now_ms(), attempts_max=DEPLOYMENTS_MAX
+        ):
+            self._is_batching = False
+            log.error("faucet_cannot_batch", reason="the contract that pays many could not be deployed")
+        return False
+
     async def _advance_one(self, node: PayingNode, payout: Payout, standing: Standing) -> None:
         assert payout.nonce is not None, payout
-        signatures = await asyncio.to_thread(self._ledger.signatures, payout.id)
+        # Those of an earlier nonce can't pay any more, and one of them may have paid others.
+        signatures = [
+            one
+            for one in await asyncio.to_thread(self._ledger.signatures, payout.id)
+            if one.nonce == payout.nonce
+        ]
         receipts = await node.receipts([one.hash for one in signatures])
         for receipt in receipts.values():
             if receipt.succeeded:
                 await asyncio.to_thread(
-                    self._ledger.settle, payout.id, receipt.transaction_hash, self._clock.now_ms()
+                    self._ledger.settle,
+                    payout.id,
+                    receipt.transaction_hash,
+                    self._clock.now_ms(),
+                    refused=receipt.refused,
                 )
                 return
         if standing.nonce > payout.nonce:
-            used = any(one.hash in receipts for one in signatures if one.nonce == payout.nonce)
+            used = bool(receipts)
             reason = (
                 "the transfer was reverted"
                 if used
@@ -116,8 +213,7 @@ class Payouts:
             return
         if payout.signed_at_number is not None:
             open_blocks = standing.head - payout.signed_at_number
-            same_nonce = sum(one.nonce == payout.nonce for one in signatures)
-            if open_blocks >= RAISE_FEE_BLOCKS * same_nonce:
+            if open_blocks >= RAISE_FEE_BLOCKS * len(signatures):
                 await asyncio.to_thread(self._raise_fee, payout, signatures[-1], standing)
                 await self._send(node, payout, standing)
                 return
@@ -135,16 +231,16 @@ class Payouts:
             log.warning("faucet_transaction_refused", payout=payout.id, reason=refused)
             await asyncio.to_thread(self._ledger.note_error, payout.id, refused)
 
-    def _sign(self, payout_id: int, standing: Standing, gas: int) -> Payout:
-        def make(payout: Payout, nonce: int, in_flight_gwei: int) -> SignedTransfer:
+    def _sign(self, payout_ids: Sequence[int], standing: Standing, gas: int) -> list[Payout]:
+        def make(payouts: Sequence[Payout], nonce: int, in_flight_gwei: int) -> SignedTransfer:
             fee_wei = gas * standing.max_fee_wei
-            need_wei = (payout.amount_gwei + in_flight_gwei) * GWEI + fee_wei
-            if standing.balance_wei < need_wei:
-                raise InvalidInput("the faucet is empty: it waits for its operator to fill it")
-            return self._transfer(payout, nonce, gas, standing.max_fee_wei, TIP_WEI)
+            amount_gwei = sum(payout.amount_gwei for payout in payouts)
+            if standing.balance_wei < (amount_gwei + in_flight_gwei) * GWEI + fee_wei:
+                raise InvalidInput(empty().reason)
+            return self._transaction(payouts, nonce, gas, standing.max_fee_wei, TIP_WEI)
 
         return self._ledger.sign(
-            payout_id,
+            payout_ids,
             make,
             chain_nonce=standing.nonce,
             head=standing.head,
@@ -159,22 +255,32 @@ class Payouts:
         )
         assert payout.nonce is not None, payout
         assert payout.state in IN_FLIGHT, payout
-        replacement = self._transfer(payout, payout.nonce, last.gas, max_fee_wei, tip_wei)
+        payouts = self._ledger.unit(payout.id)
+        replacement = self._transaction(payouts, payout.nonce, last.gas, max_fee_wei, tip_wei)
         self._ledger.replace(payout.id, replacement)
         log.warning("faucet_fee_raised", payout=payout.id, nonce=payout.nonce, max_fee_wei=max_fee_wei)
 
-    def _transfer(
-        self, payout: Payout, nonce: int, gas: int, max_fee_wei: int, tip_wei: int
+    def _transaction(
+        self, payouts: Sequence[Payout], nonce: int, gas: int, max_fee_wei: int, tip_wei: int
     ) -> SignedTransfer:
+        """One transaction for one payout, for many, or for the contract that pays many."""
+        to, data = payouts[0].address, b""
+        amounts_wei = [payout.amount_gwei * GWEI for payout in payouts]
+        if payouts[0].kind is PayoutKind.CONTRACT:
+            data = deployment_calldata()
+        elif len(payouts) > 1:
+            to = load_contract().address
+            data = disperse_calldata([payout.address for payout in payouts], amounts_wei)
         raw = signed_transfer(
             self._payer.key,
             chain_id=self._payer.chain_id,
             nonce=nonce,
-            to=payout.address,
-            value_wei=payout.amount_gwei * GWEI,
+            to=to,
+            value_wei=sum(amounts_wei),
             gas=gas,
             max_fee_wei=max_fee_wei,
             tip_wei=tip_wei,
+            data=data,
         )
         return SignedTransfer(
             hash=transaction_hash(raw),

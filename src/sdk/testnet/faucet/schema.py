@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _metadata = MetaData()
 _ID: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -48,10 +48,20 @@ payouts = Table(
     Column("transaction_hash", LargeBinary(32)),
     Column("lost", Integer, nullable=False, default=0),
     Column("error", Text),
+    Column("kind", String(8), nullable=False),
+    Column("batch_id", _ID),
+    Column("claim_id", LargeBinary(16), unique=True),
+    Column("idempotency", LargeBinary(32)),
+    Index("faucet_payouts_by_batch", "batch_id"),
+    Index("faucet_payouts_by_idempotency", "idempotency"),
     Index("faucet_payouts_by_address", "address", "requested_ms"),
     Index("faucet_payouts_by_state", "state"),
 )
-"""What was promised to whom, and how far it is. `nonce` and the hash are those of the newest signature."""
+"""What was promised to whom, and how far it is. `nonce` and the hash are those of the newest signature.
+
+Payouts of one transaction have the id of the first of them in `batch_id`, and only that one has signatures. `claim_id` names a claim over the
+web, once: it is the id of the challenge that it redeemed. `kind` tells payouts from the deployment of the contract that pays many.
+"""
 
 transactions = Table(
     "faucet_transactions",
@@ -70,18 +80,22 @@ transactions = Table(
 requests = Table(
     "faucet_requests",
     _metadata,
-    Column("payout_id", _ID, ForeignKey("faucet_payouts.id"), primary_key=True),
-    Column("address", LargeBinary(20), nullable=False),
-    Column("narrow", LargeBinary(16), nullable=False),
-    Column("wide", LargeBinary(16), nullable=False),
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("payout_id", _ID, ForeignKey("faucet_payouts.id"), nullable=False),
+    Column("address", LargeBinary(20)),
+    Column("narrow", LargeBinary(16)),
+    Column("wide", LargeBinary(16)),
+    Column("pass_id", String(8)),
     Column("requested_ms", BigInteger, nullable=False),
     Column("counts", Boolean, nullable=False),
     Index("faucet_requests_by_address", "address", "requested_ms"),
     Index("faucet_requests_by_narrow", "narrow", "requested_ms"),
     Index("faucet_requests_by_wide", "wide", "requested_ms"),
+    Index("faucet_requests_by_pass", "pass_id", "requested_ms"),
+    Index("faucet_requests_by_payout", "payout_id"),
     Index("faucet_requests_by_time", "requested_ms"),
 )
-"""What the limits count; rows that are too old to count are deleted. Networks stand as keyed hashes: no IP address is kept."""
+"""What the limits count, a row for each network that a payout is charged to, the address in the first only; rows that are too old to count are deleted. Networks stand as keyed hashes: no IP address is kept."""
 
 blocked = Table(
     "faucet_blocked",
@@ -91,6 +105,32 @@ blocked = Table(
     UniqueConstraint("kind", "value"),
 )
 """Addresses (`address`, 40 digits) and IP networks (`ip`) that an operator has shut out."""
+
+passes = Table(
+    "faucet_passes",
+    _metadata,
+    Column("id", String(8), primary_key=True),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("uses_max", Integer),
+    Column("daily_max", Integer),
+    Column("used", Integer, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger),
+    Column("revoked", Boolean, nullable=False),
+)
+"""Vouchers (`uses_max`) and keys (`daily_max`): who has one computes nothing. Only a hash of the secret is kept."""
+
+audit = Table(
+    "faucet_audit",
+    _metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+"""What operators did, in the transaction that did it."""
 
 
 def metadata() -> MetaData:

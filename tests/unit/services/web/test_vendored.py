@@ -14,13 +14,17 @@ from sdk.testnet.services import web
 
 WEB = Path(web.__file__).parent
 SERVICES = WEB.parent
-VENDOR = WEB / "static" / "vendor"
-FILES = tomllib.loads((VENDOR / "VENDOR.toml").read_text())["file"]
+VENDORS = sorted(path.parent for path in SERVICES.rglob("VENDOR.toml"))
+FILES = [
+    (folder, entry)
+    for folder in VENDORS
+    for entry in tomllib.loads((folder / "VENDOR.toml").read_text())["file"]
+]
 OWN = [
     path
     for pattern in ("*.html", "*.css", "*.js", "*.svg")
     for path in SERVICES.rglob(pattern)
-    if VENDOR not in path.parents
+    if not any(folder in path.parents for folder in VENDORS)
 ]
 LOADED = re.compile(
     r"""(?:<(?:script|link|img|source|iframe|object|embed|audio|video|use)\b[^>]*?(?:src|href|data)\s*=\s*["']?|@import\s+|url\(\s*["']?|from\s+["']|import\(\s*["']|fetch\(\s*["'`])\s*(?:https?:)?//""",
@@ -28,20 +32,21 @@ LOADED = re.compile(
 )
 
 
-@pytest.mark.parametrize("entry", FILES, ids=lambda entry: entry["path"])
-def test_a_vendored_file_is_what_its_package_holds(entry: dict[str, str]) -> None:
-    content = (VENDOR / entry["path"]).read_bytes()
+@pytest.mark.parametrize(("folder", "entry"), FILES, ids=[entry["path"] for _, entry in FILES])
+def test_a_vendored_file_is_what_its_package_holds(folder: Path, entry: dict[str, str]) -> None:
+    content = (folder / entry["path"]).read_bytes()
 
     assert hashlib.sha256(content).hexdigest() == entry["sha256"]
     assert entry["licence"]
     assert entry["source"].startswith("https://")
-    assert entry["package"].split("@")[1] in entry["path"], "the folder carries the version"
+    assert entry["package"].rpartition("@")[2] in entry["path"], "the folder carries the version"
 
 
-def test_no_vendored_file_is_without_an_entry() -> None:
-    found = {path.relative_to(VENDOR).as_posix() for path in VENDOR.rglob("*") if path.is_file()}
+@pytest.mark.parametrize("folder", VENDORS, ids=lambda path: str(path.relative_to(SERVICES)))
+def test_no_vendored_file_is_without_an_entry(folder: Path) -> None:
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
-    assert found == {entry["path"] for entry in FILES} | {"VENDOR.toml"}
+    assert found == {entry["path"] for place, entry in FILES if place == folder} | {"VENDOR.toml"}
     assert {Path(name).parent for name in found if "LICENSE" in name} == {
         Path(name).parent for name in found if "/" in name
     }
@@ -67,10 +72,10 @@ def test_the_rule_finds_what_it_forbids() -> None:
 
 def test_what_pages_need_is_packaged() -> None:
     """Maturin packs what git does not ignore below the packages that it names."""
-    needed = [path for path in WEB.rglob("*") if path.is_file() and path.suffix not in (".pyc", ".so")]
+    needed = [path for path in SERVICES.rglob("*") if path.is_file() and path.suffix not in (".pyc", ".so")]
     ignored = subprocess.run(
         ["git", "check-ignore", "--no-index", *map(str, needed)],
-        cwd=WEB,
+        cwd=SERVICES,
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,304 @@
+"""The faucet's site: the claim form, a page for each claim, the state of the faucet, its rules; and the API below `/api/v1/faucet`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from metanode.crypto.addresses import format_address
+from metanode.errors import InvalidInput, Unavailable
+from sdk.testnet.faucet.client_address import LOOPBACK
+from sdk.testnet.faucet.paying import GWEI
+from sdk.testnet.faucet.policy import Refused, describe_seconds
+from sdk.testnet.faucet.proof_of_work import expected_hashes
+from sdk.testnet.services.faucet.api import accepted_of, make_api, make_router
+from sdk.testnet.services.faucet.clients import REQUESTS_MAX, Clients, check_origin
+from sdk.testnet.services.faucet.documents import OVER, PUBLIC_STATES, STATES, payout_document
+from sdk.testnet.services.faucet.metrics import FaucetMetrics
+from sdk.testnet.services.faucet.problems import problem_of_error, problem_of_refusal
+from sdk.testnet.services.web.application import make_site_app
+from sdk.testnet.services.web.assets import Assets
+from sdk.testnet.services.web.pages import Pages
+from sdk.testnet.services.web.problems import NotFound
+from sdk.testnet.services.web.site import NavigationEntry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+
+    from sdk.testnet.faucet import Faucet
+    from sdk.testnet.faucet.client_address import IPNetwork
+    from sdk.testnet.faucet.desk import ClaimDesk
+    from sdk.testnet.faucet.payout import Payout
+    from sdk.testnet.services.web.site import Site
+
+log = structlog.get_logger(__name__)
+
+FOLDER: Final = Path(__file__).parent
+BODY_BYTES_MAX: Final = 4096
+NAVIGATION: Final = (
+    NavigationEntry(key="claim", label="Claim", path="/"),
+    NavigationEntry(key="status", label="Status", path="/status"),
+    NavigationEntry(key="rules", label="Rules", path="/rules"),
+)
+ADDRESS_CHARACTERS_MAX: Final = 100
+STEPS: Final = ("queued", "signed", "sent", "final")
+"""What a claim goes through, as its page shows it."""
+
+
+class FaucetService:
+    """One faucet as it is seen from the web; `run` beside the app pays what is claimed."""
+
+    def __init__(
+        self,
+        faucet: Faucet,
+        site: Site,
+        *,
+        trusted_proxies: Sequence[IPNetwork] = LOOPBACK,
+        requests_a_minute: int = REQUESTS_MAX,
+    ) -> None:
+        """Open the desk of a faucet; `requests_a_minute` is what one network may ask of it."""
+        self.faucet: Final = faucet
+        self.site: Final = site
+        self.desk: Final[ClaimDesk] = faucet.open_desk()
+        self.clients: Final = Clients(self.desk.now_ms, trusted=trusted_proxies, maximum=requests_a_minute)
+        self.metrics: Final = FaucetMetrics()
+        self.has_stopped = False
+        """Whether an error of ours has ended the payments: `/readyz` says so, and whoever watches it starts the service again."""
+
+    async def pay(self) -> None:
+        """Pay what is claimed until cancelled."""
+        try:
+            await self.faucet.run()
+        except Exception:
+            self.has_stopped = True
+            log.exception("faucet_stopped")
+
+
+def make_app(
+    faucet: Faucet, site: Site, *, trusted_proxies: Sequence[IPNetwork] = LOOPBACK, runs: bool = True
+) -> Starlette:
+    """Return the public app; `runs` makes it pay what is claimed for as long as it serves.
+
+    Args:
+        faucet: Who pays. The caller closes it after the app.
+        site: The network, as its other pages speak of it.
+        trusted_proxies: Networks whose `X-Forwarded-For` is believed. The server in front must not rewrite the peer itself: uvicorn with
+            `proxy_headers=False`.
+        runs: False where another process on the same database pays.
+    """
+    return make_public_app(FaucetService(faucet, site, trusted_proxies=trusted_proxies), runs=runs)
+
+
+def make_public_app(service: FaucetService, *, runs: bool = True) -> Starlette:
+    """Return the public app of a service that an operator's page shares."""
+    site = replace(service.site, service="Faucet", navigation=NAVIGATION)
+    assets = Assets(FOLDER / "static")
+    pages = Pages(site, assets, FOLDER / "templates")
+    views = _Views(service, pages)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            if not runs:
+                yield
+                return
+            # A ledger of another chain ends the start, with its sentence; a node that is away is waited for.
+            with contextlib.suppress(Unavailable):
+                await service.faucet.settle()
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(service.pay(), name="faucet")
+                yield
+                task.cancel()
+        finally:
+            service.desk.close()
+
+    api = make_api(make_router(service.desk, service.clients, service.metrics))
+    return make_site_app(
+        pages,
+        assets,
+        [
+            Route("/", views.claim_form),
+            Route("/claim", views.claim, methods=["POST"]),
+            Route("/claims/{claim_id}", views.claim_page),
+            Route("/status", views.status),
+            Route("/rules", views.rules),
+            Route("/network.json", views.network),
+            Route("/healthz", views.alive),
+            Route("/readyz", views.ready),
+            Route("/api/{rest:path}", api),
+        ],
+        lifespan=lifespan,
+        form_targets=[site.explorer_url] if site.explorer_url else [],
+        body_bytes_max=BODY_BYTES_MAX,
+    )
+
+
+class _Views:
+    """The handlers of the pages."""
+
+    def __init__(self, service: FaucetService, pages: Pages) -> None:
+        self._service = service
+        self._desk = service.desk
+        self._clients = service.clients
+        self._pages = pages
+        self._site = service.site
+
+    async def claim_form(self, request: Request) -> Response:
+        """The page that people come for."""
+        address = request.query_params.get("address", "")[:ADDRESS_CHARACTERS_MAX]
+        return await self._form(request, address=address)
+
+    async def claim(self, request: Request) -> Response:
+        """The form without JavaScript: with a voucher, or where no proof of work is asked."""
+        form = await request.form()
+        address = str(form.get("address", ""))[:ADDRESS_CHARACTERS_MAX]
+        voucher = str(form.get("voucher", "")).strip()[:100] or None
+        try:
+            check_origin(request)
+            client = self._clients.count(request)
+            outcome = await self._desk.redeem_without_proof(address, client, voucher=voucher)
+            if isinstance(outcome, Refused):
+                problem = problem_of_refusal(outcome)
+            else:
+                payout = accepted_of(outcome)
+                assert payout.claim_id is not None
+                return RedirectResponse(f"/claims/{payout.claim_id.hex()}", status_code=303)
+        except (InvalidInput, Unavailable) as error:
+            problem = problem_of_error(error)
+        return await self._form(
+            request, address=address, error=problem.detail, status=problem.status, title=problem.title
+        )
+
+    async def claim_page(self, request: Request) -> Response:
+        """A claim, and how far it is; the page goes on by itself."""
+        payout = await self._desk.find(request.path_params["claim_id"])
+        if payout is None:
+            raise NotFound(
+                "There is no claim with this id.", "It may be of a network that was made anew since."
+            )
+        document = payout_document(payout)
+        return self._pages.render(
+            "claim_status.html",
+            request,
+            claim=document,
+            amount_wei=payout.amount_gwei * GWEI,
+            reached=_reached(payout),
+            is_over=payout.state in OVER,
+            time_s=_time_s(payout),
+        )
+
+    async def status(self, request: Request) -> Response:
+        """The state of the faucet."""
+        view = await self._desk.view()
+        client = self._clients.address_of(request)
+        bits = await self._desk.difficulty(client) if self._desk.config.proof_of_work else None
+        return self._pages.render(
+            "status.html",
+            request,
+            section="status",
+            view=view,
+            payer=format_address(view.payer),
+            bits=bits,
+            hashes=None if bits is None else expected_hashes(bits),
+            payouts=[self._row(payout) for payout in await self._desk.payouts()],
+            gwei=GWEI,
+        )
+
+    async def rules(self, request: Request) -> Response:
+        """Who gets how much, and why."""
+        view = await self._desk.view()
+        return self._pages.render(
+            "rules.html",
+            request,
+            section="rules",
+            view=view,
+            config=self._desk.config,
+            gwei=GWEI,
+            window=describe_seconds(self._desk.config.cooldown_period),
+        )
+
+    async def network(self, _: Request) -> Response:
+        """The network as wallets take it (EIP-3085)."""
+        view = await self._desk.view()
+        explorer = [self._site.explorer_url] if self._site.explorer_url else []
+        return JSONResponse(
+            {
+                "chainId": hex(view.chain_id),
+                "chainName": self._site.network_name,
+                "nativeCurrency": {
+                    "name": self._site.currency_symbol,
+                    "symbol": self._site.currency_symbol,
+                    "decimals": 18,
+                },
+                "rpcUrls": [self._site.rpc_url] if self._site.rpc_url else [],
+                "blockExplorerUrls": explorer,
+            },
+            headers={"cache-control": "max-age=60"},
+        )
+
+    async def alive(self, _: Request) -> Response:
+        """The process answers."""
+        return PlainTextResponse("alive\n", headers={"cache-control": "no-store"})
+
+    async def ready(self, _: Request) -> Response:
+        """Database and node answer. Raises Unavailable."""
+        if self._service.has_stopped:
+            raise Unavailable("the faucet has stopped paying by an error of its own; its log says which")
+        view = await self._desk.view()
+        if view.balance_gwei is None:
+            raise Unavailable("the node does not answer; claims are queued until it does")
+        return PlainTextResponse("ready\n", headers={"cache-control": "no-store"})
+
+    async def _form(
+        self, request: Request, *, address: str, error: str = "", title: str = "", status: int = 200
+    ) -> Response:
+        view, trouble = None, ""
+        try:
+            view = await self._desk.view()
+        except Unavailable as unavailable:
+            trouble = str(unavailable)
+        return self._pages.render(
+            "claim.html",
+            request,
+            status=status,
+            section="claim",
+            view=view,
+            trouble=trouble,
+            address=address,
+            error=error,
+            error_title=title,
+            config=self._desk.config,
+            amount_wei=(view.tokens_per_request if view else self._desk.config.tokens_per_request) * GWEI,
+            window=describe_seconds(self._desk.config.cooldown_period),
+            explorer_url=self._site.explorer_url,
+        )
+
+    @staticmethod
+    def _row(payout: Payout) -> dict[str, Any]:
+        badge, word = STATES[payout.state]
+        return payout_document(payout) | {
+            "amount_wei": payout.amount_gwei * GWEI,
+            "badge": badge,
+            "word": word,
+            "requested_s": payout.requested_ms / 1000,
+        }
+
+
+def _reached(payout: Payout) -> int:
+    """How many of the steps are done or under way."""
+    name = PUBLIC_STATES[payout.state]
+    return STEPS.index(name) + 1 if name in STEPS else 0
+
+
+def _time_s(payout: Payout) -> float | None:
+    return None if payout.settled_ms is None else (payout.settled_ms - payout.requested_ms) / 1000

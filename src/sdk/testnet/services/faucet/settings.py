@@ -1,0 +1,87 @@
+"""The table `[faucet]` of the services' file: the faucet's own settings by the names of `FaucetConfig`, and those of its pages."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from metanode.errors import InvalidInput
+from sdk.testnet.faucet.configuration import FaucetConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OPERATOR_PORT: Final = 8081
+_PATHS: Final = ("keystore", "password_file", "datacenter_networks", "operator_password_file")
+_PORT_MAX: Final = 65_535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaucetSettings:
+    """Everything that a faucet's service is told."""
+
+    faucet: FaucetConfig
+    operator_bind_address: str
+    operator_port: int
+    """0 serves no operator's page."""
+    operator_password_file: Path
+
+
+def read_settings(table: Mapping[str, Any], *, directory: Path, rpc_url: str) -> FaucetSettings:
+    """Return what a table says.
+
+    Args:
+        table: Settings of `FaucetConfig`; `public = true` begins with the limits of a public faucet; `operator_port`, `operator_bind_address` and
+            `operator_password_file`.
+        directory: Where relative paths begin, and the ledger lies unless `database_url` says.
+        rpc_url: Of the network, unless the table has its own.
+
+    Raises:
+        InvalidInput: with a line for each problem, each with its key.
+    """
+    values = dict(table)
+    known = {each.name for each in fields(FaucetConfig)}
+    own = {"public", "operator_port", "operator_bind_address", "operator_password_file"}
+    problems = [
+        f"faucet.{key}: no such setting{_suggestion(key, known | own)}"
+        for key in values
+        if key not in known | own
+    ]
+    for key in _PATHS:
+        if isinstance(values.get(key), str):
+            values[key] = directory / values[key]
+    is_public, port = values.pop("public", False), values.pop("operator_port", OPERATOR_PORT)
+    bind_address = values.pop("operator_bind_address", "127.0.0.1")
+    password_file = values.pop("operator_password_file", directory / "operator.password")
+    if type(is_public) is not bool:
+        problems.append(f"faucet.public: expected true or false, found {is_public!r:.80}")
+    if type(port) is not int or not 0 <= port <= _PORT_MAX:
+        problems.append(f"faucet.operator_port: expected 0 to {_PORT_MAX}, found {port!r:.80}")
+    try:
+        ipaddress.ip_address(bind_address)
+    except ValueError:
+        problems.append(f"faucet.operator_bind_address: expected an IP address, found {bind_address!r:.80}")
+    values = {key: value for key, value in values.items() if key in known}
+    values.setdefault("rpc_url", rpc_url)
+    values.setdefault("database_url", f"sqlite:///{directory / 'faucet.db'}")
+    config: FaucetConfig | None = None
+    try:
+        config = FaucetConfig.public(**values) if is_public is True else FaucetConfig(**values)
+    except InvalidInput as error:
+        problems += [f"faucet.{line}" for line in str(error).splitlines()]
+    if problems or config is None:
+        raise InvalidInput("\n".join(problems))
+    return FaucetSettings(
+        faucet=config,
+        operator_bind_address=bind_address,
+        operator_port=port,
+        operator_password_file=Path(password_file),
+    )
+
+
+def _suggestion(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
