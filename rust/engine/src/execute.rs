@@ -31,9 +31,15 @@ use revm::{
 };
 
 use crate::{
-    Block, ChainSpec, EngineError, Result, block::invalid, deposits::validate_deposit_events,
-    header::expect_equal, instructions, overlay::Overlay, proof_of_work::apply_dao_fork,
-    store::Store, trie::StateTrie,
+    Block, ChainSpec, EngineError, Result,
+    block::invalid,
+    deposits::validate_deposit_events,
+    header::expect_equal,
+    instructions::{self, Rules, created_by},
+    overlay::Overlay,
+    proof_of_work::apply_dao_fork,
+    store::Store,
+    trie::StateTrie,
 };
 
 pub(crate) type ExecutorFactory =
@@ -173,8 +179,8 @@ pub(crate) fn run_transaction(
     transaction: &TxEnvelope,
     sender: Address,
 ) -> Result<()> {
-    let state = executor.evm.db_mut();
-    let reserved = instructions::reserve(executor.spec, state, transaction, sender);
+    let rules = Rules::at(executor.spec, executor.evm.block().number.saturating_to());
+    let reserved = rules.reserve(executor.evm.db_mut(), created_by(transaction, sender));
     let ran =
         executor.execute_transaction_without_commit(Recovered::new_unchecked(transaction, sender));
     if let Some(reserved) = reserved {

@@ -9,19 +9,21 @@ use std::sync::Arc;
 use alloy_consensus::{Transaction, TxEnvelope};
 use alloy_evm::{
     EvmEnv,
-    eth::{EthEvm, EthEvmBuilder, EthEvmContext},
+    eth::{EthEvm, EthEvmBuilder},
     precompiles::PrecompilesMap,
 };
 use alloy_primitives::Address;
 use revm::{
-    Database,
+    Context, Database, Journal,
     bytecode::opcode,
-    context::ContextTr,
+    context::{BlockEnv, CfgEnv, ContextTr, TxEnv},
     context_interface::{
         Cfg,
         cfg::gas_params::{GasId, GasParams},
         journaled_state::JournalTr,
     },
+    database::CacheDB,
+    handler::instructions::EthInstructions,
     inspector::NoOpInspector,
     interpreter::{
         CreateScheme, FrameInput, Instruction, InstructionContext, InstructionExecResult,
@@ -34,10 +36,68 @@ use revm::{
     state::AccountInfo,
 };
 
-use crate::{ChainSpec, execute::OverlayState, overlay::Overlay};
+use crate::{
+    ChainSpec,
+    execute::OverlayState,
+    overlay::{BaseState as _, Overlay},
+    store::StateView,
+};
 
-type Host<'a, 'b> = EthEvmContext<&'a mut OverlayState<'b>>;
+/// What code runs in: any state, and anything beside it.
+type Surroundings<S, C> = Context<BlockEnv, TxEnv, CfgEnv, S, Journal<S>, C>;
+type Running<'a, S, C> = InstructionContext<'a, Surroundings<S, C>, EthInterpreter>;
 type OverlayEvm<'a, 'b> = EthEvm<&'a mut OverlayState<'b>, NoOpInspector, PrecompilesMap>;
+
+/// A state that knows more of an account than the EVM asks for.
+pub(crate) trait CreationState: Database {
+    /// Whether an account with neither code nor nonce has storage. A fault is no, and shows elsewhere.
+    fn has_storage(&self, address: Address) -> bool;
+    /// Change the nonce of an account that was read, and nothing else.
+    fn set_nonce(&mut self, address: Address, nonce: u64);
+}
+
+/// Which of the two rules hold in a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub(crate) has_net_sstore: bool,
+    pub(crate) checks_storage: bool,
+}
+
+impl Rules {
+    pub(crate) fn at(spec: &ChainSpec, number: u64) -> Self {
+        Self {
+            has_net_sstore: spec.is_constantinople_alone(number),
+            checks_storage: spec.has_storage_without_code,
+        }
+    }
+
+    /// Teach them to an EVM.
+    pub(crate) fn apply<S: CreationState, C>(
+        self,
+        instructions: &mut EthInstructions<EthInterpreter, Surroundings<S, C>>,
+    ) {
+        if self.has_net_sstore {
+            instructions.insert_instruction(opcode::SSTORE, Instruction::new(net_sstore), 0);
+        }
+        if self.checks_storage {
+            let table = instructions.instruction_table_mut();
+            table[opcode::CREATE as usize] = Instruction::new(create::<false, S, C>);
+            table[opcode::CREATE2 as usize] = Instruction::new(create::<true, S, C>);
+        }
+    }
+
+    /// The account that a transaction would create although it has storage. It gets a nonce until the transaction has run,
+    /// against which revm lets the creation fail.
+    pub(crate) fn reserve(
+        self,
+        state: &mut impl CreationState,
+        created: Option<Address>,
+    ) -> Option<Address> {
+        let taken = created.filter(|created| self.checks_storage && is_taken(state, *created))?;
+        state.set_nonce(taken, 1);
+        Some(taken)
+    }
+}
 
 /// Prices of EIP-1283: an SSTORE costs 200, and what it changes the rest of 20,000 or 5,000.
 const NET_SSTORE_PRICES: [(GasId, u64); 6] = [
@@ -64,24 +124,14 @@ pub(crate) fn create_evm<'a, 'b>(
     state: &'a mut OverlayState<'b>,
     env: EvmEnv,
 ) -> OverlayEvm<'a, 'b> {
-    let is_constantinople_alone =
-        spec.is_constantinople_alone(env.block_env.number.saturating_to());
+    let rules = Rules::at(spec, env.block_env.number.saturating_to());
     let mut evm = EthEvmBuilder::new(state, env).build().into_inner();
-    if is_constantinople_alone {
-        evm.instruction
-            .insert_instruction(opcode::SSTORE, Instruction::new(net_sstore), 0);
-    }
-    if spec.has_storage_without_code {
-        let table = evm.instruction.instruction_table_mut();
-        table[opcode::CREATE as usize] = Instruction::new(create::<false>);
-        table[opcode::CREATE2 as usize] = Instruction::new(create::<true>);
-    }
+    rules.apply(&mut evm.instruction);
     EthEvm::new(evm, false)
 }
 
-fn net_sstore(
-    context: InstructionContext<'_, Host<'_, '_>, EthInterpreter>,
-) -> InstructionExecResult {
+/// SSTORE by EIP-1283.
+pub(crate) fn net_sstore<S: Database, C>(context: Running<'_, S, C>) -> InstructionExecResult {
     sstore_with_gas_accounting(context, |context, _, load| {
         let prices = context.host.cfg().gas_params();
         let cost = prices.sstore_dynamic_gas(true, &load.data, load.is_cold);
@@ -94,8 +144,9 @@ fn net_sstore(
     })
 }
 
-fn create<const IS_CREATE2: bool>(
-    context: InstructionContext<'_, Host<'_, '_>, EthInterpreter>,
+/// CREATE or CREATE2 by EIP-7610.
+pub(crate) fn create<const IS_CREATE2: bool, S: CreationState, C>(
+    context: Running<'_, S, C>,
 ) -> InstructionExecResult {
     let InstructionContext { interpreter, host } = context;
     let result = contract::create::<IS_CREATE2, _, _>(InstructionContext {
@@ -119,7 +170,7 @@ fn create<const IS_CREATE2: bool>(
         let is_reached = depth < CALL_STACK_LIMIT as usize
             && info.balance >= inputs.value()
             && info.nonce < u64::MAX;
-        if is_reached && is_taken(journal.database, created) {
+        if is_reached && is_taken(&mut journal.database, created) {
             // What a creation that is tried always does: the address is warm from now on (EIP-2929). A fault shows at the end.
             let _ = journal.load_account(created);
             // The creator has code, so creating it collides as it should, with all that follows.
@@ -130,50 +181,69 @@ fn create<const IS_CREATE2: bool>(
 }
 
 /// Whether storage alone stands against a contract at an address: code and nonce are revm's to look at.
-fn is_taken(state: &mut OverlayState<'_>, address: Address) -> bool {
+fn is_taken(state: &mut impl CreationState, address: Address) -> bool {
     let is_bare = |info: &AccountInfo| info.nonce == 0 && info.is_empty_code_hash();
-    // The overlay remembers faults, and the block is given up for them.
-    matches!(state.basic(address), Ok(Some(info)) if is_bare(&info)) && has_storage(state, address)
+    // Every state here remembers faults or meets them again, and what runs is given up for them.
+    matches!(state.basic(address), Ok(Some(info)) if is_bare(&info)) && state.has_storage(address)
 }
 
-fn has_storage(state: &OverlayState<'_>, address: Address) -> bool {
-    let cached = state.cache.accounts.get(&address);
-    if let Some(cached) = cached.filter(|cached| cached.status.is_storage_known()) {
-        return cached
-            .account
-            .as_ref()
-            .is_some_and(|account| account.storage.values().any(|value| !value.is_zero()));
+/// The account that a transaction of a block creates.
+pub(crate) fn created_by(transaction: &TxEnvelope, sender: Address) -> Option<Address> {
+    transaction
+        .is_create()
+        .then(|| sender.create(transaction.nonce()))
+}
+
+/// Undo [`Rules::reserve`] after the transaction.
+pub(crate) fn release(state: &mut impl CreationState, reserved: Address) {
+    state.set_nonce(reserved, 0);
+}
+
+impl CreationState for OverlayState<'_> {
+    fn has_storage(&self, address: Address) -> bool {
+        let cached = self.cache.accounts.get(&address);
+        if let Some(cached) = cached.filter(|cached| cached.status.is_storage_known()) {
+            return cached
+                .account
+                .as_ref()
+                .is_some_and(|account| account.storage.values().any(|value| !value.is_zero()));
+        }
+        let overlay: &Overlay = self.database.0;
+        overlay.has_storage(address).unwrap_or_default()
     }
-    let overlay: &Overlay = state.database.0;
-    overlay.has_storage(address).unwrap_or_default()
-}
 
-/// The account that the creation of a transaction would take although it has storage. It gets a nonce until the transaction
-/// has run, against which revm lets the creation fail.
-pub(crate) fn reserve(
-    spec: &ChainSpec,
-    state: &mut OverlayState<'_>,
-    transaction: &TxEnvelope,
-    sender: Address,
-) -> Option<Address> {
-    if !spec.has_storage_without_code || !transaction.is_create() {
-        return None;
+    fn set_nonce(&mut self, address: Address, nonce: u64) {
+        let cached = self.cache.accounts.get_mut(&address);
+        if let Some(account) = cached.and_then(|cached| cached.account.as_mut()) {
+            account.info.nonce = nonce;
+        }
     }
-    let created = sender.create(transaction.nonce());
-    is_taken(state, created).then(|| {
-        set_nonce(state, created, 1);
-        created
-    })
 }
 
-/// Undo [`reserve`] after the transaction.
-pub(crate) fn release(state: &mut OverlayState<'_>, reserved: Address) {
-    set_nonce(state, reserved, 0);
+impl CreationState for CacheDB<StateView> {
+    fn has_storage(&self, address: Address) -> bool {
+        if let Some(cached) = self.cache.accounts.get(&address) {
+            let is_set = cached.storage.values().any(|value| !value.is_zero());
+            if is_set || cached.account_state.is_storage_cleared() {
+                return is_set;
+            }
+        }
+        self.db.has_storage(address).unwrap_or_default()
+    }
+
+    fn set_nonce(&mut self, address: Address, nonce: u64) {
+        if let Some(account) = self.cache.accounts.get_mut(&address) {
+            account.info.nonce = nonce;
+        }
+    }
 }
 
-fn set_nonce(state: &mut OverlayState<'_>, address: Address, nonce: u64) {
-    let cached = state.cache.accounts.get_mut(&address);
-    if let Some(account) = cached.and_then(|cached| cached.account.as_mut()) {
-        account.info.nonce = nonce;
+impl<S: CreationState> CreationState for &mut S {
+    fn has_storage(&self, address: Address) -> bool {
+        (**self).has_storage(address)
+    }
+
+    fn set_nonce(&mut self, address: Address, nonce: u64) {
+        (**self).set_nonce(address, nonce);
     }
 }

@@ -16,7 +16,7 @@ use crate::{EngineError, ExecutedBlock, Result};
 pub(crate) trait BaseState:
     DatabaseRef<Error = EngineError> + std::fmt::Debug + Send + Sync
 {
-    /// Whether any slot of an account is set.
+    /// Whether any slot is set of an account that has neither code nor nonce.
     fn has_storage(&self, address: Address) -> Result<bool>;
 }
 

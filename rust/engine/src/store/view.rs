@@ -110,10 +110,18 @@ impl DatabaseRef for StateView {
 }
 
 impl BaseState for StateView {
-    /// At the head, which is the view's block for whoever runs a block on it.
+    /// Such an account has its storage from genesis, and keeps both for ever: the trie of the head tells it, unless a contract
+    /// was created there since, which proves that it had none.
     fn has_storage(&self, address: Address) -> Result<bool> {
-        let trie = self.store.published.read().trie.clone();
-        trie.has_storage(keccak256(address), &self.store.nodes)
+        let hashed = keccak256(address);
+        let published = self.store.published.read().clone();
+        if published.head.number > self.number {
+            let now = self.store.flat.account(&hashed, published.head.number)?;
+            if now.is_none_or(|now| now.has_code() || now.nonce != 0) {
+                return Ok(false);
+            }
+        }
+        published.trie.has_storage(hashed, &self.store.nodes)
     }
 }
 

@@ -36,7 +36,12 @@ use super::{
     overrides::{BlockOverrides, StateOverrides},
     params::Params,
 };
-use crate::{EngineError, store::StateView, tracing::TOO_LARGE};
+use crate::{
+    EngineError,
+    instructions::{self, Rules},
+    store::StateView,
+    tracing::TOO_LARGE,
+};
 
 /// How an inspector of revm-inspectors ends a run whose trace is too large.
 const RECORDED_TOO_MUCH: &str = "trace recorded byte limit exceeded";
@@ -90,6 +95,7 @@ impl Api {
             precompiles: PrecompilesMap::from_static(precompiles),
             state: CacheDB::new(view),
             env,
+            rules: Rules::at(self.engine.spec(), number),
             gas_max: self.engine.config().gas_ceiling,
             deadline: Instant::now() + self.limits.call_timeout,
             timeout: self.limits.call_timeout,
@@ -122,6 +128,7 @@ pub(super) struct Session {
     pub(super) state: CallState,
     pub(super) precompiles: PrecompilesMap,
     pub(super) gas_max: u64,
+    rules: Rules,
     deadline: Instant,
     timeout: std::time::Duration,
     /// Whether the caller still waits.
@@ -182,6 +189,18 @@ impl Session {
         })
     }
 
+    /// What the transaction would create although it has storage (EIP-7610).
+    fn reserve(&mut self, transaction: &TxEnv) -> Result<Option<Address>, Failure> {
+        if !self.rules.checks_storage || !transaction.kind.is_create() {
+            return Ok(None);
+        }
+        let creator = self.state.basic(transaction.caller);
+        let creator = creator.map_err(Failure::Engine)?;
+        let nonce = creator.map_or(0, |creator| creator.nonce);
+        let created = transaction.caller.create(nonce);
+        Ok(self.rules.reserve(&mut self.state, Some(created)))
+    }
+
     fn execute<I>(
         &mut self,
         transaction: TxEnv,
@@ -200,6 +219,7 @@ impl Session {
             blobs.blob_gasprice = 0;
         }
         let base_fee = env.block_env.basefee;
+        let reserved = self.reserve(&transaction)?;
         let spec = env.cfg_env.spec;
         // The EVM owns its state and precompiles while it runs; they come back below.
         let placeholder = CacheDB::new(self.state.db.clone());
@@ -215,7 +235,7 @@ impl Session {
         let mut evm = Evm {
             ctx: context,
             inspector,
-            instruction: WatchedInstructions::new(spec),
+            instruction: WatchedInstructions::new(spec, self.rules),
             precompiles,
             // Each frame comes with a stack of 32 KiB: make more when the code calls.
             frame_stack: FrameStack::new_prealloc(1),
@@ -224,9 +244,17 @@ impl Session {
         let expired = evm.ctx.chain.is_expired();
         self.state = evm.ctx.journaled_state.database;
         self.precompiles = evm.precompiles;
+        if let Some(reserved) = reserved {
+            instructions::release(&mut self.state, reserved);
+        }
         match outcome {
             _ if expired => Err(Failure::TimedOut(self.timeout)),
-            Ok(result) => Ok((result, evm.inspector)),
+            Ok(mut done) => {
+                if let Some(account) = reserved.and_then(|one| done.state.get_mut(&one)) {
+                    account.info.nonce = 0;
+                }
+                Ok((done, evm.inspector))
+            }
             Err(EVMError::Transaction(error)) => Err(Failure::Refused {
                 text: attempted.text(&error, base_fee),
                 error,

@@ -16,7 +16,7 @@ use revm::{
 };
 
 use super::{Abandonment, Api, Failure, RpcError, Session};
-use crate::Block;
+use crate::{Block, instructions::Rules};
 
 /// How long a request may run, and for whom.
 #[derive(Debug, Clone)]
@@ -44,6 +44,7 @@ impl Api {
             precompiles: PrecompilesMap::from_static(precompiles),
             state: CacheDB::new(view),
             env,
+            rules: Rules::at(self.engine.spec(), block.header.number),
             gas_max: self.engine.config().gas_ceiling,
             deadline: allowance.end,
             timeout: allowance.timeout,

@@ -16,7 +16,8 @@ use revm::{
     primitives::hardfork::SpecId,
 };
 
-use super::CallContext;
+use super::{CallContext, CallState};
+use crate::instructions::{self, Rules};
 
 /// Jumps between two looks at the clock: between two jumps lie microseconds at most, outside of calls.
 const STEPS_BETWEEN_LOOKS: u32 = 256;
@@ -82,27 +83,47 @@ impl Watch {
 
 type Watched<'a> = InstructionContext<'a, CallContext, EthInterpreter>;
 
+type Table = InstructionTable<EthInterpreter, CallContext>;
+
+/// By whether SSTORE is that of EIP-1283, and by whether creations look for storage (EIP-7610).
+static INSTRUCTIONS: [[Table; 2]; 2] = [
+    [table(false, false), table(false, true)],
+    [table(true, false), table(true, true)],
+];
+
 /// The EVM's instructions, with those counting that every loop and every recursion needs.
-static INSTRUCTIONS: InstructionTable<EthInterpreter, CallContext> = {
+const fn table(has_net_sstore: bool, checks_storage: bool) -> Table {
     let mut table = instruction_table::<EthInterpreter, CallContext>();
     table[opcode::JUMPDEST as usize] = Instruction::new(jumpdest);
     table[opcode::CALL as usize] = Instruction::new(call::<{ opcode::CALL }>);
     table[opcode::CALLCODE as usize] = Instruction::new(call::<{ opcode::CALLCODE }>);
     table[opcode::DELEGATECALL as usize] = Instruction::new(call::<{ opcode::DELEGATECALL }>);
     table[opcode::STATICCALL as usize] = Instruction::new(call::<{ opcode::STATICCALL }>);
-    table[opcode::CREATE as usize] = Instruction::new(create::<false>);
-    table[opcode::CREATE2 as usize] = Instruction::new(create::<true>);
+    if checks_storage {
+        table[opcode::CREATE as usize] = Instruction::new(create_checked::<false>);
+        table[opcode::CREATE2 as usize] = Instruction::new(create_checked::<true>);
+    } else {
+        table[opcode::CREATE as usize] = Instruction::new(create::<false>);
+        table[opcode::CREATE2 as usize] = Instruction::new(create::<true>);
+    }
+    if has_net_sstore {
+        table[opcode::SSTORE as usize] =
+            Instruction::new(instructions::net_sstore::<CallState, Watch>);
+    }
     table
-};
+}
 
 /// The instructions with the gas prices of one fork.
 pub(super) struct WatchedInstructions {
+    table: &'static Table,
     gas: GasTable,
 }
 
 impl WatchedInstructions {
-    pub(super) fn new(spec: SpecId) -> Self {
+    pub(super) fn new(spec: SpecId, rules: Rules) -> Self {
+        let of_stores = &INSTRUCTIONS[usize::from(rules.has_net_sstore)];
         Self {
+            table: &of_stores[usize::from(rules.checks_storage)],
             gas: gas_table_spec(spec),
         }
     }
@@ -112,8 +133,8 @@ impl InstructionProvider for WatchedInstructions {
     type Context = CallContext;
     type InterpreterTypes = EthInterpreter;
 
-    fn instruction_table(&self) -> &InstructionTable<EthInterpreter, CallContext> {
-        &INSTRUCTIONS
+    fn instruction_table(&self) -> &Table {
+        self.table
     }
 
     fn gas_table(&self) -> &GasTable {
@@ -133,6 +154,11 @@ fn call<const KIND: u8>(context: Watched<'_>) -> InstructionExecResult {
 fn create<const IS_CREATE2: bool>(context: Watched<'_>) -> InstructionExecResult {
     check(context.host, STEPS_OF_A_CALL)?;
     contract::create::<IS_CREATE2, _, _>(context)
+}
+
+fn create_checked<const IS_CREATE2: bool>(context: Watched<'_>) -> InstructionExecResult {
+    check(context.host, STEPS_OF_A_CALL)?;
+    instructions::create::<IS_CREATE2, CallState, Watch>(context)
 }
 
 /// An error of the context ends all frames; a failed frame would let its callers go on.

@@ -44,6 +44,7 @@ use crate::{
     },
     execute::{self, OverlayState},
     header::{next_base_fee, next_excess_blob_gas},
+    instructions::{self, Rules},
     overlay::Overlay,
     store::StateView,
 };
@@ -135,10 +136,22 @@ impl Simulator<'_> {
             (parent, parent_hash) = (block.header.clone(), block.hash);
             results.push(BlockResult {
                 calls: results_of(&block, called),
-                block: objects::block(&block, self.full),
+                block: self.json(&block)?,
             });
         }
         Ok(results)
+    }
+
+    /// The block as it is answered.
+    fn json(&self, block: &Block) -> Result<Value, RpcError> {
+        let block = serde_json::to_value(objects::block(block, self.full));
+        let mut block = block.map_err(|error| RpcError::internal(error.to_string()))?;
+        let transactions = block["transactions"].as_array_mut().into_iter().flatten();
+        for transaction in transactions.filter(|one| one["type"] == "0x0") {
+            // Nobody signed it. The type has no place for that, and would say that the parity is even, which is 27.
+            transaction["v"] = json!("0x0");
+        }
+        Ok(block)
     }
 
     /// The header as far as the block's calls do not matter.
@@ -215,10 +228,12 @@ impl Simulator<'_> {
         }
         let block_env = env.block_env.clone();
         let watcher = Watcher::new(self.deadline, self.trace_transfers);
-        let evm = factory
+        let mut evm = factory
             .evm_factory()
             .create_evm_with_inspector(state, env, watcher)
             .into_inner();
+        let rules = Rules::at(spec, header.number);
+        rules.apply(&mut evm.instruction);
         let evm = revm::context::Evm {
             precompiles: Movable::new(evm.precompiles),
             ctx: evm.ctx,
@@ -271,7 +286,12 @@ impl Simulator<'_> {
             let attempted = Attempted::of(&environment);
             self.excuse(&mut executor.evm, &environment, &block_env);
             let recovered = Recovered::new_unchecked(&unsigned.envelope, sender);
+            let created = call.to().is_none().then(|| sender.create(nonce));
+            let reserved = rules.reserve(executor.evm.db_mut(), created);
             let ran = executor.execute_transaction_without_commit((environment, recovered));
+            if let Some(reserved) = reserved {
+                instructions::release(executor.evm.db_mut(), reserved);
+            }
             if executor.evm.inspector().expired {
                 return Err(self.timed_out());
             }
@@ -281,6 +301,9 @@ impl Simulator<'_> {
                 }
                 self.refuse(error, Some(&attempted), &block_env)
             })?;
+            if let Some(account) = reserved.and_then(|one| ran.result.state.get_mut(&one)) {
+                account.info.nonce = 0;
+            }
             if nonce == u64::MAX && call.to().is_some() {
                 // Nobody minds here that the next nonce does not fit: it starts again, as in geth.
                 if let Some(account) = ran.result.state.get_mut(&sender) {

@@ -74,7 +74,7 @@ impl Argument for Simulation {
 #[derive(Debug, Serialize)]
 struct BlockResult {
     #[serde(flatten)]
-    block: alloy_rpc_types_eth::Block,
+    block: serde_json::Value,
     calls: Vec<block::CallResult>,
 }
 

@@ -10,6 +10,7 @@ mod node;
 mod otterscan;
 mod parity;
 mod previews;
+mod rare_rules;
 mod reads;
 mod shapes;
 mod simulations;

@@ -373,5 +373,9 @@ fn whole_transactions_name_their_senders() {
     assert_eq!(field("from"), [json!(alice), json!(alice), json!(NOBODY)]);
     assert_eq!(field("type"), ["0x2", "0x0", "0x2"]);
     assert_eq!(field("nonce"), ["0x0", "0x1", "0x0"]);
+    for part in ["v", "r", "s"] {
+        assert_eq!(field(part), ["0x0"; 3], "nobody signed: {part}");
+    }
+    assert_eq!(field("yParity"), [json!("0x0"), Value::Null, json!("0x0")]);
     assert_eq!(transactions[0]["blockHash"], blocks[0]["hash"]);
 }
