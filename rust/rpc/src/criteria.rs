@@ -1,10 +1,10 @@
 //! What a subscriber or a filter wants to hear of.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
-use alloy_rpc_types_eth::{BlockNumberOrTag, Filter};
-use serde::Deserialize;
+use alloy_primitives::{Address, B256};
+use alloy_rpc_types_eth::{BlockNumberOrTag, Log};
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::budget::{Budget, Permit};
@@ -12,6 +12,8 @@ use crate::error::{LIMIT_EXCEEDED, METHOD_NOT_FOUND, RpcError, brief, echo};
 
 /// Criteria up to this many bytes of JSON, a dozen addresses and topics each, are free: their number is limited anyway.
 const SMALL_BYTES: usize = 4 << 10;
+/// A log has at most four topics.
+const TOPICS_MAX: usize = 4;
 /// What criteria take for each byte of their JSON: the text of a filter is kept beside what was read of it.
 const KEPT_FOR_A_BYTE: usize = 2;
 
@@ -27,16 +29,117 @@ pub(crate) struct CriteriaLimits {
 /// Which logs somebody wants, and the memory that this takes.
 #[derive(Debug, Default)]
 pub(crate) struct Criteria {
-    filter: Filter,
+    /// The first and the last block; without a last one there is no end.
+    from: u64,
+    to: Option<u64>,
+    /// Sorted; none means any.
+    addresses: Vec<Address>,
+    /// For each position the accepted values, sorted; none means any.
+    topics: Vec<Vec<B256>>,
     _memory: Option<Permit>,
 }
 
-impl Deref for Criteria {
-    type Target = Filter;
-
-    fn deref(&self) -> &Filter {
-        &self.filter
+impl Criteria {
+    /// Whether a log of a new block is wanted. One with fewer topics than there are positions is not, as in `eth_getLogs`.
+    pub(crate) fn want(&self, log: &Log) -> bool {
+        let number = log.block_number.unwrap_or_default();
+        let topics = log.topics();
+        self.from <= number
+            && self.to.is_none_or(|to| number <= to)
+            && (self.addresses.is_empty() || self.addresses.binary_search(&log.address()).is_ok())
+            && topics.len() >= self.topics.len()
+            && self.topics.iter().zip(topics).all(|(accepted, topic)| {
+                accepted.is_empty() || accepted.binary_search(topic).is_ok()
+            })
     }
+
+    fn read(given: Given<'_>) -> Result<Self, RpcError> {
+        let refuse = |what: &str| Err(RpcError::invalid_params(what));
+        let (from, to) = (given.from_block, given.to_block);
+        if given.block_hash.is_some() && (from.is_some() || to.is_some()) {
+            return refuse(
+                "cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other",
+            );
+        }
+        let (from, to) = match (number(from)?, number(to)?) {
+            (None, None) => (0, None),
+            (Some(from), None) => (from, None),
+            (Some(from), Some(to)) if from <= to => (from, Some(to)),
+            // Also from the newest block on to one that is there: nothing will ever match.
+            _ => return refuse("invalid block range params"),
+        };
+        let topics = given.topics.unwrap_or_default();
+        if topics.len() > TOPICS_MAX {
+            return refuse("exceed max topics");
+        }
+        Ok(Self {
+            from,
+            to,
+            addresses: match given.address {
+                Some(addresses) => sorted(one_or_many(addresses, "address")?),
+                None => Vec::new(),
+            },
+            topics: topics.into_iter().map(accepted).collect::<Result<_, _>>()?,
+            _memory: None,
+        })
+    }
+}
+
+/// A log filter as callers write it; what else stands in it is no matter, as in `eth_getLogs`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Given<'a> {
+    block_hash: Option<B256>,
+    from_block: Option<BlockNumberOrTag>,
+    to_block: Option<BlockNumberOrTag>,
+    #[serde(borrow)]
+    address: Option<&'a RawValue>,
+    #[serde(borrow)]
+    topics: Option<Vec<Option<&'a RawValue>>>,
+}
+
+/// One value, or an array of them.
+fn one_or_many<T: DeserializeOwned>(text: &RawValue, what: &str) -> Result<Vec<T>, RpcError> {
+    let text = text.get();
+    let read = if text.starts_with('[') {
+        serde_json::from_str(text)
+    } else {
+        serde_json::from_str(text).map(|one| vec![one])
+    };
+    read.map_err(|error| {
+        RpcError::invalid_params(format!(
+            "invalid argument: log filter: {what}: {}",
+            brief(&error)
+        ))
+    })
+}
+
+/// The block that an end of a range names; none for the newest one, which is safe and finalized here.
+fn number(end: Option<BlockNumberOrTag>) -> Result<Option<u64>, RpcError> {
+    match end.unwrap_or(BlockNumberOrTag::Latest) {
+        BlockNumberOrTag::Number(number) => Ok(Some(number)),
+        BlockNumberOrTag::Earliest => Ok(Some(0)),
+        BlockNumberOrTag::Pending => {
+            Err(RpcError::invalid_params("pending logs are not supported"))
+        }
+        BlockNumberOrTag::Latest | BlockNumberOrTag::Safe | BlockNumberOrTag::Finalized => Ok(None),
+    }
+}
+
+/// The values of a position; `null`, also among others, means any.
+fn accepted(values: Option<&RawValue>) -> Result<Vec<B256>, RpcError> {
+    let Some(values) = values else {
+        return Ok(Vec::new());
+    };
+    let values: Option<Vec<B256>> = one_or_many::<Option<B256>>(values, "topics")?
+        .into_iter()
+        .collect();
+    Ok(sorted(values.unwrap_or_default()))
+}
+
+fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
+    values.sort_unstable();
+    values
 }
 
 /// The subject of a subscription or filter.
@@ -127,26 +230,22 @@ pub(crate) fn parse_criteria(
     limits: &CriteriaLimits,
 ) -> Result<Criteria, RpcError> {
     let criteria_max = limits.alternatives_max;
-    let filter: Filter = serde_json::from_str(criteria.get()).map_err(|error| {
+    if !criteria.get().starts_with('{') {
+        return Err(RpcError::invalid_params(
+            "invalid argument: log filter: expected an object",
+        ));
+    }
+    let given: Given = serde_json::from_str(criteria.get()).map_err(|error| {
         RpcError::invalid_params(format!("invalid argument: log filter: {}", brief(&error)))
     })?;
-    if filter.address.len() > criteria_max
-        || filter.topics.iter().any(|topic| topic.len() > criteria_max)
+    let found = Criteria::read(given)?;
+    if found.addresses.len() > criteria_max
+        || found.topics.iter().any(|topic| topic.len() > criteria_max)
     {
         let message =
             format!("log filter: more than {criteria_max} addresses or alternatives of a topic");
         return Err(RpcError::invalid_params(message));
     }
-    let pending = Some(&BlockNumberOrTag::Pending);
-    if filter.block_option.get_from_block() == pending
-        || filter.block_option.get_to_block() == pending
-    {
-        return Err(RpcError::invalid_params("pending logs are not supported"));
-    }
-    filter
-        .block_option
-        .ensure_valid_block_range()
-        .map_err(|_| RpcError::invalid_params("invalid block range params"))?;
     let bytes = criteria.get().len();
     let memory = if bytes <= SMALL_BYTES {
         None
@@ -157,7 +256,93 @@ pub(crate) fn parse_criteria(
         })?)
     };
     Ok(Criteria {
-        filter,
         _memory: memory,
+        ..found
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::LogData;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(criteria: &Value) -> Result<Criteria, RpcError> {
+        let text = RawValue::from_string(criteria.to_string()).unwrap();
+        let limits = CriteriaLimits {
+            alternatives_max: 2,
+            memory: Budget::new(0),
+        };
+        parse_criteria(&text, &limits)
+    }
+
+    fn hash(byte: u8) -> B256 {
+        B256::repeat_byte(byte)
+    }
+
+    /// A log of block 5 by address 1 with topics 1 and 2.
+    fn log() -> Log {
+        Log {
+            inner: alloy_primitives::Log {
+                address: Address::repeat_byte(1),
+                data: LogData::new_unchecked(vec![hash(1), hash(2)], Default::default()),
+            },
+            block_number: Some(5),
+            ..Log::default()
+        }
+    }
+
+    #[test]
+    fn a_log_is_wanted_by_address_topics_and_block() {
+        let (one, two) = (Address::repeat_byte(1), Address::repeat_byte(2));
+        for (criteria, expected) in [
+            (json!({}), true),
+            (json!({"address": null, "topics": null, "other": 7}), true),
+            (json!({"address": one}), true),
+            (json!({"address": [two, one]}), true),
+            (json!({"address": two}), false),
+            (json!({"address": []}), true),
+            (json!({"topics": [hash(1)]}), true),
+            (json!({"topics": [hash(2)]}), false),
+            (json!({"topics": [null, [hash(9), hash(2)]]}), true),
+            (json!({"topics": [[], null]}), true),
+            (json!({"topics": [[hash(9), null]]}), true),
+            // Three positions need three topics, even where any will do.
+            (json!({"topics": [null, null, null]}), false),
+            (json!({"fromBlock": "0x5", "toBlock": "0x5"}), true),
+            (json!({"fromBlock": "0x6"}), false),
+            (json!({"fromBlock": "earliest", "toBlock": "0x4"}), false),
+            (json!({"fromBlock": "latest", "toBlock": "finalized"}), true),
+            // It says what the past is asked for; the news is all that comes.
+            (json!({"blockHash": hash(7)}), true),
+        ] {
+            assert_eq!(
+                read(&criteria).unwrap().want(&log()),
+                expected,
+                "{criteria}"
+            );
+        }
+    }
+
+    #[test]
+    fn criteria_that_nothing_can_meet_are_refused() {
+        for criteria in [
+            json!({"fromBlock": "0x2", "toBlock": "0x1"}),
+            json!({"toBlock": "0x1"}),
+            json!({"fromBlock": "pending"}),
+            json!({"toBlock": "pending"}),
+            json!({"blockHash": hash(1), "toBlock": "latest"}),
+            json!({"topics": [null, null, null, null, null]}),
+            json!({"topics": [[hash(1), hash(2), hash(3)]]}),
+            json!({"address": "0x1"}),
+            json!({"topics": ["0x1"]}),
+            json!([]),
+            json!([null, null, null, null, null]),
+            json!("latest"),
+        ] {
+            let error = read(&criteria).expect_err(&criteria.to_string());
+            assert_eq!(error.code, crate::error::INVALID_PARAMS, "{criteria}");
+        }
+    }
 }

@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use alloy_primitives::B256;
-use alloy_rpc_types_eth::{Filter, Log};
+use alloy_rpc_types_eth::Log;
 use serde_json::value::RawValue;
+
+use crate::criteria::Criteria;
 
 /// News for subscriptions and filters. Everything a block refers to is already visible to readers.
 #[derive(Debug, Clone)]
@@ -72,15 +74,15 @@ impl LogTexts {
         }
     }
 
-    /// Whether `filter` wants any.
-    pub(crate) fn any(&self, filter: &Filter) -> bool {
-        self.head.logs.iter().any(|log| filter.rpc_matches(log))
+    /// Whether `criteria` want any.
+    pub(crate) fn any(&self, criteria: &Criteria) -> bool {
+        self.head.logs.iter().any(|log| criteria.want(log))
     }
 
-    /// The text of the first log from `place` on that `filter` wants, and the place after it.
-    pub(crate) fn next(&self, filter: &Filter, place: usize) -> Option<(&Arc<str>, usize)> {
+    /// The text of the first log from `place` on that `criteria` want, and the place after it.
+    pub(crate) fn next(&self, criteria: &Criteria, place: usize) -> Option<(&Arc<str>, usize)> {
         let logs = self.head.logs.iter().enumerate().skip(place);
-        let (found, log) = logs.into_iter().find(|(_, log)| filter.rpc_matches(log))?;
+        let (found, log) = logs.into_iter().find(|(_, log)| criteria.want(log))?;
         // Plain fields into a string: there is nothing that could fail.
         let text = self
             .texts
@@ -89,11 +91,11 @@ impl LogTexts {
         Some((text, found + 1))
     }
 
-    /// The texts of the logs that `filter` wants, in order.
-    pub(crate) fn matching(&self, filter: &Filter) -> impl Iterator<Item = &Arc<str>> {
+    /// The texts of the logs that `criteria` want, in order.
+    pub(crate) fn matching(&self, criteria: &Criteria) -> impl Iterator<Item = &Arc<str>> {
         let mut place = 0;
         std::iter::from_fn(move || {
-            let (text, after) = self.next(filter, place)?;
+            let (text, after) = self.next(criteria, place)?;
             place = after;
             Some(text)
         })
