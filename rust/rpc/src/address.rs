@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::budget::Budget;
 use crate::config::Limits;
+use crate::error::RpcError;
 
 /// Addresses remembered before the idle ones are forgotten.
 const REMEMBERED_MAX: usize = 4_096;
@@ -34,6 +35,16 @@ pub(crate) struct Share {
     pub(crate) heavy_queued_max: usize,
     /// Where its large answers find room.
     pub(crate) answers: Arc<Budget>,
+}
+
+impl Share {
+    /// For the answers of one request: no more waits for it than its response may have.
+    pub(crate) fn of_response(&self, bytes_max: usize) -> Self {
+        Self {
+            answers: Budget::share(&self.answers, bytes_max, RpcError::response_too_large),
+            ..*self
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -106,7 +117,11 @@ impl Addresses {
         Share {
             caller,
             heavy_queued_max: limits.heavy_queued_per_address_max,
-            answers: Budget::share(&self.answers, limits.responses_held_per_address_bytes_max),
+            answers: Budget::share(
+                &self.answers,
+                limits.responses_held_per_address_bytes_max,
+                RpcError::busy,
+            ),
         }
     }
 

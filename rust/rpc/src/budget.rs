@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use crate::error::RpcError;
+
 /// Bytes that may be held at once.
 ///
 /// A share of another budget takes from both.
@@ -10,6 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 pub(crate) struct Budget {
     left: AtomicUsize,
     whole: Option<Arc<Budget>>,
+    /// What a caller is told when too little is left.
+    refusal: fn() -> RpcError,
 }
 
 /// Bytes taken from a budget, until it is dropped.
@@ -24,14 +28,20 @@ impl Budget {
         Arc::new(Self {
             left: AtomicUsize::new(bytes_max),
             whole: None,
+            refusal: RpcError::busy,
         })
     }
 
     /// A part of `whole` that never takes more than so many bytes of it.
-    pub(crate) fn share(whole: &Arc<Self>, bytes_max: usize) -> Arc<Self> {
+    pub(crate) fn share(
+        whole: &Arc<Self>,
+        bytes_max: usize,
+        refusal: fn() -> RpcError,
+    ) -> Arc<Self> {
         Arc::new(Self {
             left: AtomicUsize::new(bytes_max),
             whole: Some(Arc::clone(whole)),
+            refusal,
         })
     }
 
@@ -41,6 +51,14 @@ impl Budget {
             budget: Arc::clone(self),
             bytes,
         })
+    }
+
+    /// Why so many bytes are not there.
+    pub(crate) fn refuse(&self, bytes: usize) -> RpcError {
+        match &self.whole {
+            Some(whole) if self.left.load(Relaxed) >= bytes => whole.refuse(bytes),
+            _ => (self.refusal)(),
+        }
     }
 
     fn subtract(&self, bytes: usize) -> bool {
@@ -101,10 +119,16 @@ mod tests {
     #[test]
     fn a_share_takes_of_the_whole_and_leaves_the_rest_to_others() {
         let whole = Budget::new(10);
-        let (one, other) = (Budget::share(&whole, 6), Budget::share(&whole, 6));
+        let share = |bytes, refusal: fn() -> RpcError| Budget::share(&whole, bytes, refusal);
+        let (one, other) = (
+            share(6, RpcError::response_too_large),
+            share(6, RpcError::busy),
+        );
         let first = one.take(6).unwrap();
         assert!(one.take(1).is_none(), "its share is used up");
+        assert_eq!(one.refuse(1).code, RpcError::response_too_large().code);
         assert!(other.take(5).is_none(), "the whole has four left");
+        assert_eq!(other.refuse(5).code, RpcError::busy().code);
         let second = other.take(4).unwrap();
         drop(first);
         assert!(other.take(3).is_none(), "what was not given was not taken");

@@ -218,6 +218,7 @@ async fn post(connection: &Arc<Connection>, request: Request<Incoming>) -> Reply
     let caller = Caller {
         connection,
         session: None,
+        share: &connection.share,
     };
     let answer = connection.shared.router.answer(&caller, &body).await;
     let body = match answer {

@@ -32,7 +32,7 @@ impl Made {
                 answer,
                 permit: Some(permit),
             },
-            None => Self::free(Err(RpcError::busy())),
+            None => Self::free(Err(budget.refuse(bytes))),
         }
     }
 
@@ -83,7 +83,7 @@ impl Response {
             }
             None => {
                 self.bytes.truncate(before);
-                Err(RpcError::busy())
+                Err(budget.refuse(more))
             }
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::access::is_offered;
+use crate::address::Share;
 use crate::config::ListenerKind;
 use crate::connection::Connection;
 use crate::criteria::{CriteriaLimits, Topic, parse_criteria};
@@ -90,6 +91,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) connection: &'a Connection,
     /// Only a WebSocket connection can be told anything later.
     pub(crate) session: Option<&'a Session>,
+    /// What it may take up.
+    pub(crate) share: &'a Share,
 }
 
 /// The start of an answer.
@@ -219,7 +222,13 @@ impl Router {
                 self.counters.batches.record(items.len());
                 let mut out = Response::default();
                 out.bytes.push(b'[');
-                self.answer_batch(caller, items, &mut out).await;
+                // What waits for the others of a batch would be too much for its response anyway.
+                let share = caller.share.of_response(self.limits.response_bytes_max);
+                let caller = Caller {
+                    share: &share,
+                    ..*caller
+                };
+                self.answer_batch(&caller, items, &mut out).await;
                 let answered = out.bytes.len() > 1;
                 out.bytes.push(b']');
                 answered.then_some(out)
@@ -325,7 +334,7 @@ impl Router {
             made = Made::free(Err(RpcError::response_too_large()));
         }
         if let Some(id) = id
-            && let Err(refused) = out.append(id, &mut made, &caller.connection.share.answers)
+            && let Err(refused) = out.append(id, &mut made, &caller.share.answers)
         {
             self.counters.shed.fetch_add(1, Relaxed);
             failure = Some(Failure::Limited);
@@ -383,10 +392,7 @@ impl Router {
             Answerer::Methods(Cost::Heavy) if self.facts.shedding.load(Relaxed) => {
                 Err(RpcError::busy())
             }
-            Answerer::Methods(Cost::Heavy) => {
-                let share = &caller.connection.share;
-                self.lanes.heavy(&route.name, params, share)
-            }
+            Answerer::Methods(Cost::Heavy) => self.lanes.heavy(&route.name, params, caller.share),
             Answerer::Methods(Cost::Write) => self.lanes.write(&route.name, params),
             Answerer::Outside => {
                 let (reply, answer) = oneshot::channel();

@@ -235,6 +235,7 @@ async fn answer(
     let caller = Caller {
         connection,
         session: Some(&session),
+        share: &connection.share,
     };
     let answer = connection.shared.router.answer(&caller, &body).await;
     (answer, session)
