@@ -8,8 +8,8 @@ use crate::error::StartError;
 /// Namespaces of listeners that anybody may reach.
 const PUBLIC_NAMESPACES: [&str; 5] = ["eth", "net", "web3", "rpc", "ibft"];
 /// Namespaces for the people and programs of this machine.
-const LOOPBACK_NAMESPACES: [&str; 9] = [
-    "eth", "net", "web3", "rpc", "txpool", "debug", "trace", "ots", "ibft",
+const LOOPBACK_NAMESPACES: [&str; 10] = [
+    "eth", "net", "web3", "rpc", "txpool", "debug", "trace", "ots", "erigon", "ibft",
 ];
 /// Of namespaces that everybody reads, the methods that change what this node does.
 const OPERATOR_METHODS: [&str; 2] = ["ibft_proposeValidatorVote", "ibft_discardValidatorVote"];

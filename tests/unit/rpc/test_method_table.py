@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from eth_account import Account
 
 pytest.importorskip("metanode._engine", reason="the engine is not built: run `make setup`")
 
@@ -22,10 +23,17 @@ from metanode.rpc.server import Listener, RPCServerConfig, open_server
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from metanode._engine import Engine
+
 CHAIN_ID = 1337
 ADDRESS = "0x" + "0f" * 20
 HASH = "0x" + "0a" * 32
 CALL = {"to": ADDRESS}
+NAMESPACES = ("eth", "net", "web3", "rpc", "debug", "txpool", "trace", "ots", "erigon", "testing")
+SENDER = Account.from_key(b"\x11" * 32)
+TRANSACTION = "the hash of the transaction"
+BLOCK = "the hash of block 1"
+NEXT = "a signed transaction that was not sent"
 
 TABLE: dict[str, list[Any]] = {
     "eth_chainId": [],
@@ -79,6 +87,32 @@ TABLE: dict[str, list[Any]] = {
     "eth_config": [],
     "eth_capabilities": [],
     "eth_getStorageValues": [{ADDRESS: [HASH]}, "latest"],
+    "debug_traceTransaction": [TRANSACTION, {"tracer": "callTracer"}],
+    "debug_traceCall": [CALL, "latest", {}],
+    "debug_traceBlockByNumber": ["latest", {"tracer": "prestateTracer"}],
+    "debug_traceBlockByHash": [BLOCK, {}],
+    "trace_block": ["latest"],
+    "trace_transaction": [TRANSACTION],
+    "trace_get": [TRANSACTION, []],
+    "trace_filter": [{"fromBlock": "0x1", "toBlock": "latest", "count": 10}],
+    "trace_call": [CALL, ["trace", "vmTrace", "stateDiff"], "latest"],
+    "trace_callMany": [[[CALL, ["trace"]], [CALL, ["stateDiff"]]], "latest"],
+    "trace_rawTransaction": [NEXT, ["trace"]],
+    "trace_replayTransaction": [TRANSACTION, ["trace", "stateDiff"]],
+    "trace_replayBlockTransactions": ["latest", ["trace"]],
+    "ots_getApiLevel": [],
+    "ots_getBlockDetails": [1],
+    "ots_getBlockDetailsByHash": [BLOCK],
+    "ots_getBlockTransactions": [1, 0, 25],
+    "ots_getContractCreator": [ADDRESS],
+    "ots_getInternalOperations": [TRANSACTION],
+    "ots_getTransactionBySenderAndNonce": [SENDER.address, 0],
+    "ots_getTransactionError": [TRANSACTION],
+    "ots_hasCode": [ADDRESS, "latest"],
+    "ots_searchTransactionsAfter": [ADDRESS, 0, 25],
+    "ots_searchTransactionsBefore": [ADDRESS, 0, 25],
+    "ots_traceTransaction": [TRANSACTION],
+    "erigon_getHeaderByNumber": [1],
     "txpool_content": [],
     "txpool_contentFrom": [ADDRESS],
     "txpool_inspect": [],
@@ -86,7 +120,7 @@ TABLE: dict[str, list[Any]] = {
     "rpc_modules": [],
     "rpc_discover": [],
 }
-"""Answered with a result."""
+"""Answered with a result. The methods that trace speak of the one transaction of block 1."""
 
 REFUSED: dict[str, tuple[list[Any], int]] = {
     "eth_sendRawTransaction": (["0x01"], -32000),
@@ -110,14 +144,10 @@ async def asked() -> AsyncIterator[JSONRPCClient]:
         chain_id=CHAIN_ID,
         genesis_time=1_700_000_000,
         validators=ValidatorSet([Validator(address=Address(b"\x0f" * 20))]),
-        balances={},
+        balances={Address(bytes.fromhex(SENDER.address[2:])): 10**20},
     )
     config = RPCServerConfig(
-        listeners=(
-            Listener(
-                port=0, namespaces=("eth", "net", "web3", "rpc", "debug", "txpool", "trace", "ots", "testing")
-            ),
-        ),
+        listeners=(Listener(port=0, namespaces=NAMESPACES),),
         client_version="metanode/test",
         network_id=CHAIN_ID,
     )
@@ -126,16 +156,53 @@ async def asked() -> AsyncIterator[JSONRPCClient]:
         open_embedded(json.dumps(genesis).encode(), EmbeddedOptions(threads=1)) as engine,
         open_server(config, {}, engine=engine.engine) as server,
     ):
+        make_block(engine.engine)
         (address, port), *_ = server.addresses
         async with open_client(f"http://{address}:{port}") as client:
             yield client
 
 
+def make_block(engine: Engine) -> None:
+    """Decide a block with a transaction."""
+    engine.add_transaction(signed(0))
+    head = engine.head()
+    built = engine.build(
+        head.hash,
+        timestamp=head.timestamp + 2,
+        fee_recipient=b"\x0f" * 20,
+        prev_randao=b"\x0a" * 32,
+        withdrawals=[],
+        parent_beacon_block_root=b"\x0b" * 32,
+        gas_limit=60_000_000,
+        extra_data=b"",
+        deadline_s=10.0,
+    )
+    engine.finalize(built.hash)
+
+
+def signed(nonce: int) -> bytes:
+    """A transfer of a wei."""
+    transfer = {
+        "chainId": CHAIN_ID, "nonce": nonce, "gas": 21_000, "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9,
+        "to": bytes.fromhex(ADDRESS[2:]), "value": 1, "data": b"",
+    }  # fmt: skip
+    return bytes(SENDER.sign_transaction(transfer).raw_transaction)
+
+
 def test_every_method_that_tools_need_is_answered() -> None:
     async def scenario() -> None:
         async with asked() as client:
+            names = {
+                TRANSACTION: (await client.call("eth_getBlockByNumber", "0x1", False))["transactions"][0],
+                BLOCK: (await client.call("eth_getBlockByNumber", "0x1", False))["hash"],
+                NEXT: "0x" + signed(1).hex(),
+            }
             for method, params in TABLE.items():
-                await client.call(method, *params)
+                answer = await client.call(method, *(names.get(str(param), param) for param in params))
+                about_it = {TRANSACTION, BLOCK} & {str(param) for param in params}
+                assert answer not in (None, []) or not about_it or method == "ots_getInternalOperations", (
+                    method
+                )
             for method, (params, code) in REFUSED.items():
                 with pytest.raises(JSONRPCError) as raised:
                     await client.call(method, *params)

@@ -170,7 +170,10 @@ impl Api {
     }
 
     pub(super) fn get_header_by_number(&self, params: &Params<'_>) -> Answer {
-        let number = params.required::<BlockNumber>(0)?;
+        self.header_of(params.required(0)?)
+    }
+
+    pub(super) fn header_of(&self, number: BlockNumber) -> Answer {
         if number == BlockNumber::Pending {
             return null();
         }

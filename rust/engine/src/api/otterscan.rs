@@ -122,6 +122,12 @@ impl Api {
             .ok_or_else(|| RpcError::server("transaction not found"))
     }
 
+    /// How older Otterscans find out whether a node will do.
+    pub(super) fn erigon_header_by_number(&self, params: &Params<'_>) -> Answer {
+        let Height(number) = params.required(0)?;
+        self.header_of(number)
+    }
+
     pub(super) fn ots_block_details(&self, params: &Params<'_>) -> Answer {
         let Height(number) = params.required(0)?;
         self.ots_details(BlockId::Number(number))

@@ -1,6 +1,7 @@
 //! The tables of methods, one for each namespace: each method stands in them once, with all that is said of it.
 
 mod debug;
+mod erigon;
 mod eth;
 mod ots;
 mod testing;
@@ -23,8 +24,9 @@ pub(super) struct Method {
 type Handler = fn(&Api, &Params<'_>) -> Answer;
 
 /// The tables by what stands before the underscore.
-static NAMESPACES: [(&str, &[Method]); 7] = [
+static NAMESPACES: [(&str, &[Method]); 8] = [
     ("debug", debug::METHODS),
+    ("erigon", erigon::METHODS),
     ("eth", eth::METHODS),
     ("ots", ots::METHODS),
     ("testing", testing::METHODS),

@@ -35,6 +35,19 @@ fn hash_of(wanted: &str) -> B256 {
 fn accounts_and_blocks_are_described() {
     let api = traces::chain();
     assert_eq!(ask(&api, "ots_getApiLevel", json!([])), json!(8));
+    for block in [json!(1), json!("0x1"), json!("latest")] {
+        let header = ask(&api, "erigon_getHeaderByNumber", json!([block]));
+        let number = header["number"].clone();
+        assert_eq!(
+            header,
+            ask(&api, "eth_getHeaderByNumber", json!([number])),
+            "{block}"
+        );
+    }
+    assert_eq!(
+        ask(&api, "erigon_getHeaderByNumber", json!([999_999])),
+        Value::Null
+    );
     assert_eq!(ask(&api, "ots_hasCode", json!([STORED, "latest"])), true);
     assert_eq!(ask(&api, "ots_hasCode", json!([Address::ZERO])), false);
     let details = ask(&api, "ots_getBlockDetails", json!([2]));
