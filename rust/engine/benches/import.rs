@@ -2,7 +2,8 @@
 //!
 //! One chain with a million accounts builds blocks of transfers, each of another sender to another account; a second
 //! one with the same genesis, on disk and with every block synced, takes them afterwards. A round is 15,000 transfers in six
-//! blocks. Each figure is the median of the rounds, with the slowest and the fastest. `ENGINE_BENCH_ACCOUNTS` makes the
+//! blocks. Then come as many calls of a contract that emits a log of three topics, as a token's transfer does. Each figure is the
+//! median of the rounds, with the slowest and the fastest. `ENGINE_BENCH_ACCOUNTS` makes the
 //! state smaller for a quick look.
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 };
 
 use alloy_consensus::{TxEip1559, transaction::SignerRecoverable};
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, keccak256};
 use engine::{
     BuildAttributes, Engine, EngineConfig,
     pool::Origin,
@@ -20,11 +21,15 @@ use engine::{
 };
 use rayon::prelude::*;
 use revm::{database::BundleState, state::AccountInfo};
+use serde_json::json;
 
 const ROUNDS: usize = 5;
 const BLOCKS: usize = 6;
 const TRANSFERS_PER_BLOCK: usize = 2_500;
 const TRANSFERS: usize = BLOCKS * TRANSFERS_PER_BLOCK;
+/// Emits 32 bytes under three topics.
+const TOKEN: Address = address!("0x00000000000000000000000000000000000e0001");
+const TOKEN_CODE: &str = "0x333360aa60205fa300";
 
 /// RLP and requests, as import takes them.
 type Payload = (Bytes, Vec<Bytes>);
@@ -46,14 +51,24 @@ fn main() {
         .iter()
         .map(|sender| sender.address)
         .chain(strangers.iter().copied());
-    let genesis = testing::genesis_json(funded);
+    let mut genesis = testing::genesis(funded);
+    genesis["alloc"][TOKEN.to_string()] = json!({"balance": "0x0", "code": TOKEN_CODE});
+    let genesis = genesis.to_string().into_bytes();
 
     // Built ahead, so that nothing else runs while we measure.
     let rounds: Vec<Round> = {
         let builder = open(&genesis, None);
-        let rounds = 0..(2 + 3 * ROUNDS as u64);
+        let tokens_from = 2 + 3 * ROUNDS as u64;
+        let rounds = 0..tokens_from + ROUNDS as u64;
         rounds
-            .map(|nonce| Round::build(&builder, transfers(&senders, &strangers, nonce)))
+            .map(|nonce| {
+                let raws = if nonce < tokens_from {
+                    transfers(&senders, &strangers, nonce)
+                } else {
+                    emissions(&senders, nonce)
+                };
+                Round::build(&builder, raws)
+            })
             .collect()
     };
     let mut rounds = rounds.into_iter();
@@ -88,7 +103,7 @@ fn main() {
     report("import with known senders", known.collect());
 
     let mut stages: [Vec<Spent>; 3] = Default::default();
-    for round in rounds {
+    for round in rounds.by_ref().take(ROUNDS) {
         let mut spent = [admit(&round), Spent::default(), Spent::default()];
         for (rlp, requests) in &round.payloads {
             let mut hash = B256::ZERO;
@@ -112,6 +127,12 @@ fn main() {
     for (name, spent) in names.into_iter().zip(stages) {
         report(name, spent);
     }
+
+    let emitting = rounds.map(|round| {
+        admit(&round);
+        import(round)
+    });
+    report("import with known senders, a log each", emitting.collect());
 
     for changed in [1_000, 10_000] {
         let others = (0..4 * ROUNDS).map(|round| state_root(&engine, &strangers, changed, round));
@@ -165,6 +186,18 @@ fn transfers(senders: &[Account], recipients: &[Address], nonce: u64) -> Vec<Byt
         testing::raw(&sender.sign_transaction(transfer))
     };
     senders.par_iter().enumerate().map(sign).collect()
+}
+
+fn emissions(senders: &[Account], nonce: u64) -> Vec<Bytes> {
+    let sign = |sender: &Account| {
+        let call = TxEip1559 {
+            to: TxKind::Call(TOKEN),
+            max_fee_per_gas: 1_000_000_000_000_000,
+            ..sender.call(nonce, 24_000)
+        };
+        testing::raw(&sender.sign_transaction(call))
+    };
+    senders.par_iter().map(sign).collect()
 }
 
 /// Blocks that are to be imported.
