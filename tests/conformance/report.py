@@ -10,6 +10,14 @@ from tests.conformance.running import Results, Tally
 from tests.conformance.verdicts import Status
 
 EVIDENCE: Final = ROOT / "docs" / "evidence" / "conformance.md"
+EXPLANATIONS: Final = {
+    "JSON-RPC (execution-apis)": """\
+The JSON-RPC case is `eth_sendRawTransaction/send-blob-tx`: it sends a blob transaction with its blobs, and expects the hash. Blocks of these networks
+have no blobs, and peers exchange none, so such a transaction could be taken and would never be in a block. The pool refuses it by a text that a wallet can
+show. To answer with the hash would satisfy the case and mislead every caller; blob transactions in blocks of imported chains are executed as everywhere.
+""",
+}
+"""Of suites that have a failure which will stay."""
 REASONS_MAX: Final = 12
 """Of one suite on the page; the JSON has all."""
 REASON_CHARACTERS_MAX: Final = 160
@@ -111,6 +119,11 @@ def page(results: Results) -> str:
     lines += section(
         "What fails, and why", {name: tally.reasons for name, tally in results.tallies().items()}
     )
+    lines += [
+        f"\n{text.rstrip()}"
+        for name, text in EXPLANATIONS.items()
+        if results.tallies().get(name, Tally()).reasons
+    ]
     lines += section(
         "What is not applicable, and why",
         {name: tally.not_applicable for name, tally in results.tallies().items()},
