@@ -34,6 +34,9 @@ structlog.configure(
 settings.register_profile("steady", deadline=None)
 settings.load_profile("steady")
 
+# A network that a test starts by the command has no services beside its nodes, unless the test asks for them.
+os.environ.setdefault("METANODE_SERVICES", "0")
+
 ALLOWED_SKIPS = tomllib.loads((Path(__file__).parent / "allowed_skips.toml").read_text()).get("skip", [])
 IN_CI = os.environ.get("CI") == "true"
 

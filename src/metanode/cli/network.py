@@ -20,12 +20,14 @@ from metanode.cli.output import print_json, print_progress, print_table, print_w
 from metanode.errors import InvalidInput
 from sdk.testnet.deployment.apply.accounts import funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
-from sdk.testnet.deployment.plan import PRESETS, NetworkSpec, plan_network
+from sdk.testnet.deployment.plan import PRESETS, NetworkSpec
 
 if TYPE_CHECKING:
     from sdk.testnet.deployment.apply.local import NetworkStatus
 
 DEFAULT_NETWORK = "metanode-local"
+SERVICES_WAIT_S = 2.0
+"""The network is up without its services; the table says `starting` of one that takes longer."""
 LOG_POLL_S = 0.2
 """How often new lines are looked for: at once, to a reader's eyes."""
 OPTIONS = {
@@ -56,6 +58,13 @@ def up(
     timeout: Annotated[
         float, typer.Option(min=0, help="Seconds to wait until the validators agree on a block.")
     ] = 60.0,
+    services: Annotated[
+        bool | None,
+        typer.Option(
+            envvar="METANODE_SERVICES",
+            help="Run explorer, dashboard, faucet and community API beside the nodes; a new network has them.",
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Start the local network, make it first if there is none, and wait until all validators agree on a block."""
@@ -71,10 +80,12 @@ def up(
     spec = _spec(network, {name: value for name, value in asked.items() if value is not None})
     if where.exists():
         _check_same(where, network, asked)
+        if services is not None:
+            local.set_services(where, are_wanted=services)
     else:
         # Before anything is written: the cure is another offset, and a network that is made keeps its own.
-        local.check_ports(plan_network(spec).nodes)
-        local.create_network(where, spec)
+        local.check_new_ports(where, spec, with_services=services is not False)
+        local.create_network(where, spec, with_services=services is not False)
         if not json:
             print_progress(f"made network {spec.network_name} in {where.path}")
     started = time.monotonic()
@@ -86,6 +97,8 @@ def up(
             f"the network goes on starting in the background; see `{_command('status', where)}`, stop it with `{_command('down', where)}`"
         )
         raise
+    if fresh and ready.services:
+        ready = replace(ready, services=local.wait_services_ready(where, timeout_s=SERVICES_WAIT_S))
     if json:
         print_json(_document(ready))
         return
@@ -249,6 +262,19 @@ def _print_network(found: NetworkStatus, where: NetworkDirectory) -> None:
         ],
         title=f"{found.network_name} · chain id {found.chain_id}",
     )
+    if found.services:
+        print_table(
+            ("service", "address", "state"),
+            [
+                row
+                for each in found.services
+                for row in (
+                    [(each.name, each.url, each.state), ("dashboard", f"{each.url}/dashboard", each.state)]
+                    if each.name == "explorer"
+                    else [(each.name, each.url, each.state)]
+                )
+            ],
+        )
     count = found.validator_count
     tolerance = QuorumRule.AUTHORITY.tolerance([1] * count)
     typer.echo(f"{count} validator{'s' * (count > 1)}: {tolerance}")

@@ -3,6 +3,7 @@
 DIR/network.json            the plan
 DIR/genesis.json            the genesis file that every node starts from
 DIR/nodes/NAME/             config.toml, validator.json (keystore), validator.password, nodekey, data/
+DIR/nodes/services/         services.toml, keys and data of the services: see `services`
 DIR/logs/NAME.log           what the node printed
 DIR/run/supervisor.pid      locked by the running supervisor
 DIR/run/NAME.json           process id, start time and number of restarts

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import psutil
@@ -37,6 +37,7 @@ from metanode.node.keys import load_node_key
 from metanode.node.listening import describe_process, listeners
 from metanode.primitives.hexadecimal import decode_quantity
 from metanode.rpc.client import open_client
+from sdk.testnet.deployment.apply import services
 from sdk.testnet.deployment.apply.accounts import BALANCE_WEI, funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
 from sdk.testnet.deployment.apply.supervisor import STOP_TIMEOUT_S, running_node, running_supervisor
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from metanode.primitives.types import Address
+    from sdk.testnet.deployment.apply.services import ServiceStatus
     from sdk.testnet.deployment.plan import NetworkSpec, ProgramPlan
 
 READY_TIMEOUT_S = 60.0
@@ -87,6 +89,8 @@ class NetworkStatus:
     chain_id: int
     running: bool
     nodes: tuple[NodeStatus, ...]
+    services: tuple[ServiceStatus, ...] = ()
+    """Explorer, faucet and community API, where the network has them."""
 
     @property
     def validator_count(self) -> int:
@@ -120,6 +124,7 @@ def create_network(
     *,
     balances: Mapping[Address, int] | None = None,
     doors: Doors | None = None,
+    with_services: bool = False,
 ) -> NetworkPlan:
     """Write keys, genesis and configurations of a new network. `balances` in wei stand beside those of the ten well-known accounts.
 
@@ -132,13 +137,16 @@ def create_network(
         )
     plan = plan_network(spec)
     keys = {node.name: _create_keys(directory, node) for node in plan.nodes}
+    given = dict(balances or {})
+    if with_services:
+        plan = replace(plan, programs=(*plan.programs, services.program_plan(directory, spec)))
+        given[services.create_faucet_key(directory).address] = services.FAUCET_BALANCE_WEI
     genesis = make_genesis(
         network_name=spec.network_name,
         chain_id=spec.chain_id,
         genesis_time=int(time.time()),
         validators=ValidatorSet.of_addresses(key.validator.address for key in keys.values() if key.validator),
-        balances={parse_address(account.address): BALANCE_WEI for account in funded_accounts()}
-        | dict(balances or {}),
+        balances={parse_address(account.address): BALANCE_WEI for account in funded_accounts()} | given,
         period_s=spec.block_time_s,
         gas_limit=spec.gas_limit,
         reward_gwei=spec.block_reward_gwei,
@@ -147,6 +155,8 @@ def create_network(
     enodes = {node.name: _enode(keys[node.name].node, plan, node) for node in plan.nodes}
     for node in plan.nodes:
         _write_config(directory, plan, node, enodes, doors)
+    if with_services:
+        services.write_config(directory, plan)
     # Keys of a network inside a repository are nobody's to commit.
     write_atomic(directory.path / ".gitignore", "*\n")
     directory.save_plan(plan)
@@ -316,7 +326,39 @@ def network_status(directory: NetworkDirectory) -> NetworkStatus:
         chain_id=plan.spec.chain_id,
         running=is_running(directory),
         nodes=asyncio.run(_node_statuses(directory, plan)),
+        services=services.statuses(plan, is_running=is_running(directory)),
     )
+
+
+def set_services(directory: NetworkDirectory, *, are_wanted: bool) -> None:
+    """Let the services of a stopped network run from its next start on, or no more; raises InvalidInput while it runs."""
+    plan = directory.load_plan()
+    others = tuple(program for program in plan.programs if program.name != services.NAME)
+    if are_wanted == (len(others) < len(plan.programs)):
+        return
+    if running_supervisor(directory) is not None:
+        raise InvalidInput(f"the network in {directory.path} runs; stop it before its services are switched")
+    if are_wanted:
+        services.write_config(directory, plan)
+        others = (*others, services.program_plan(directory, plan.spec))
+    directory.save_plan(replace(plan, programs=others))
+
+
+def wait_services_ready(directory: NetworkDirectory, *, timeout_s: float) -> tuple[ServiceStatus, ...]:
+    """Wait until every service takes connections, at most so long, and return where they are."""
+    deadline = time.monotonic() + timeout_s
+    plan = directory.load_plan()
+    while True:
+        found = services.statuses(plan, is_running=is_running(directory))
+        if all(each.state == "running" for each in found) or time.monotonic() > deadline:
+            return found
+        time.sleep(POLL_INTERVAL_S)
+
+
+def check_new_ports(directory: NetworkDirectory, spec: NetworkSpec, *, with_services: bool) -> None:
+    """Refuse to make a network when another process listens on one of its ports; raises InvalidInput as `check_ports` does."""
+    programs = [services.program_plan(directory, spec)] if with_services else []
+    check_ports([*plan_network(spec).nodes, *programs])
 
 
 def check_ports(nodes: Iterable[NodePlan | ProgramPlan]) -> None:
@@ -337,7 +379,7 @@ def check_ports(nodes: Iterable[NodePlan | ProgramPlan]) -> None:
         lines = [*problems[:PORTS_NAMED_MAX], *([f"and {more} more ports"] if more > 0 else [])]
         raise InvalidInput(
             "\n  ".join(lines)
-            + "\nStop it, or start this network with --port-offset 100 in another --directory"
+            + "\nStop it, or start this network with --port-offset 100 in another --directory; --no-services needs fewer ports"
         )
 
 

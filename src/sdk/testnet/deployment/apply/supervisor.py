@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from metanode.errors import InvalidInput
+from sdk.testnet.deployment.apply import services
 from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
 from sdk.testnet.deployment.plan import ProgramPlan
 
@@ -39,6 +40,9 @@ STOP_TIMEOUT_S = 10.0
 LOG_BYTES_MAX = 32 * 1024 * 1024
 """A log file over this is copied to NAME.log.1 and begun anew; one old file is kept."""
 LOG_CHECK_INTERVAL_S = 60.0
+SERVICES_WAIT_S = 30.0
+"""The services start then, block or not: their pages say themselves what is missing."""
+SERVICES_POLL_S = 0.2
 
 
 class Supervisor:
@@ -61,16 +65,33 @@ class Supervisor:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._bound_logs(), name="bound logs")
             while not self._stopping.is_set():
-                for node in self._directory.load_plan().processes:
+                plan = self._directory.load_plan()
+                for node in plan.processes:
                     if node.name not in self._watched:
                         self._watched.add(node.name)
-                        tasks.create_task(self._keep(node), name=f"keep {node.name}")
+                        waits = node.name == services.NAME and bool(plan.nodes)
+                        keep = (
+                            self._keep_after_block(node, plan.nodes[0].rpc_port)
+                            if waits
+                            else self._keep(node)
+                        )
+                        tasks.create_task(keep, name=f"keep {node.name}")
                 self._reload.clear()
                 await self._reload.wait()
 
     def _stop(self) -> None:
         self._stopping.set()
         self._reload.set()
+
+    async def _keep_after_block(self, program: NodePlan | ProgramPlan, rpc_port: int) -> None:
+        """Keep what may wait until the chain has a block, so that the first one comes as early as without it; after a while all the same."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SERVICES_WAIT_S):
+                while not self._stopping.is_set() and not await services.has_block(rpc_port):
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(SERVICES_POLL_S):
+                            await self._stopping.wait()
+        await self._keep(program)
 
     async def _keep(self, node: NodePlan | ProgramPlan) -> None:
         """Start the node, and again whenever it ends, until the supervisor stops."""

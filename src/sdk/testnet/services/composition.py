@@ -1,0 +1,247 @@
+"""Puts the services of one process together from its configuration: each part is made once, and shared by those that need it.
+
+A service's code is imported when it is added, so that one alone costs what it needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final
+
+from metanode.crypto.addresses import parse_address
+from metanode.errors import InvalidInput
+from sdk.testnet.services.serving import SiteServer, bind
+from sdk.testnet.services.web.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from contextlib import AsyncExitStack
+
+    from sdk.testnet.monitoring import TestnetMonitor
+    from sdk.testnet.services.api import ApiConfig
+    from sdk.testnet.services.configuration import ServicesConfig, SiteSection
+    from sdk.testnet.services.node_pool import NodePool
+    from sdk.testnet.services.store import Store
+
+API_SETTINGS: Final = (
+    "keys",
+    "anonymous_a_minute",
+    "keyed_a_minute",
+    "post_origins",
+    "cursor_secret",
+    "block_time_s",
+)
+"""What `[api]` takes beside where it listens."""
+
+
+class Composition:
+    """The services of one process, before they run. What they hold is closed with `stack`."""
+
+    def __init__(self, config: ServicesConfig, stack: AsyncExitStack) -> None:
+        self._config = config
+        self._stack = stack
+        self._store: Store | None = None
+        self._nodes: NodePool | None = None
+        self._monitor: TestnetMonitor | None = None
+        self._runs: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
+        self.sites: list[SiteServer] = []
+
+    def tasks(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        """Give what runs beside the sites, each to be made a task."""
+        for name, run in self._runs:
+            yield name, run()
+
+    async def add(self, name: str) -> None:
+        """Make a service; raises a MetanodeError that says why it can't be."""
+        await getattr(self, f"_add_{name}")()
+
+    async def _add_indexer(self) -> None:
+        from sdk.testnet.services.indexer import Indexer, IndexerConfig  # noqa: PLC0415 - see the module
+
+        config = IndexerConfig(
+            rpc_urls=self._config.network.rpc_urls,
+            names={parse_address(address): name for address, name in self._config.names.items()},
+        )
+        indexer = Indexer(await self._open_store(), config)
+        self._runs.append(("indexer", indexer.run))
+
+    async def _add_explorer(self) -> None:
+        from sdk.testnet.services.explorer.app import make_app  # noqa: PLC0415 - see the module
+        from sdk.testnet.services.explorer.parts import ExplorerParts  # noqa: PLC0415 - the same
+
+        section = self._config.explorer
+        listener = bind("explorer", section.bind_address, section.port)
+        parts = ExplorerParts.of(
+            site=self._site(is_explorer=True),
+            store=await self._open_store(),
+            nodes=await self._open_nodes(),
+            monitor=self._open_monitor(),
+        )
+        explorer = make_app(parts)
+        self.sites.append(
+            SiteServer(name="explorer", app=explorer.app, listener=listener, close_streams=explorer.hub.close)
+        )
+        self._runs += [(type(teller).__name__, teller.run) for teller in explorer.tellers]
+
+    async def _add_faucet(self) -> None:
+        from sdk.testnet.faucet import Faucet, FaucetConfig  # noqa: PLC0415 - see the module
+        from sdk.testnet.services.faucet.app import make_app  # noqa: PLC0415 - the same
+
+        section = self._config.faucet
+        assert section is not None
+        listener = bind("faucet", section.bind_address, section.port)
+        self._make_folder()
+        faucet = await asyncio.to_thread(Faucet, self._faucet_config(FaucetConfig))
+        self._stack.push_async_callback(faucet.close)
+        app = make_app(faucet, self._site(), trusted_proxies=networks(section))
+        self.sites.append(SiteServer(name="faucet", app=app, listener=listener))
+
+    async def _add_api(self) -> None:
+        from sdk.testnet.services.api import make_app  # noqa: PLC0415 - see the module
+
+        section = self._config.api
+        assert section is not None
+        listener = bind("api", section.bind_address, section.port)
+        app = make_app(
+            store=await self._open_store(), node=await self._open_nodes(), config=self._api_config(section)
+        )
+        close = app.state.parts.hub.close
+        self.sites.append(SiteServer(name="api", app=app, listener=listener, close_streams=close))
+
+    async def _add_bootstrap(self) -> None:
+        from sdk.testnet.bootstrap.configuration import BootstrapConfig  # noqa: PLC0415 - see the module
+        from sdk.testnet.bootstrap.node import run_bootstrap  # noqa: PLC0415 - the same
+
+        settings = dict(self._config.bootstrap_settings or {})
+        if "data_dir" in settings:
+            settings["data_dir"] = self._config.directory / settings["data_dir"]
+        try:
+            config = BootstrapConfig.from_dict({"chain_id": self._config.network.chain_id} | settings)
+        except InvalidInput as error:
+            raise InvalidInput("\n".join(f"bootstrap.{line}" for line in str(error).splitlines())) from None
+        self._runs.append(("bootstrap", lambda: run_bootstrap(config)))
+
+    def _api_config(self, section: SiteSection) -> ApiConfig:
+        """What the API is told: the network, and its own settings in `[api]`."""
+        from sdk.testnet.services.api import ApiConfig  # noqa: PLC0415 - see the module
+        from sdk.testnet.services.api.configuration import read_keys  # noqa: PLC0415 - the same
+
+        settings = dict(self._config.api_settings)
+        unknown = [name for name in settings if name not in API_SETTINGS]
+        if unknown:
+            raise InvalidInput(
+                f"api.{unknown[0]}: no such setting; expected some of {', '.join(API_SETTINGS)}"
+            )
+        if "keys" in settings:
+            settings["keys"] = read_keys(list(settings["keys"]))
+        if "cursor_secret" in settings:
+            settings["cursor_secret"] = str(settings["cursor_secret"]).encode()
+        site, network = self._site(), self._config.network
+        try:
+            return ApiConfig(
+                network_name=network.network_id,
+                chain_id=network.chain_id,
+                public_url=section.url,
+                rpc_url=site.rpc_url,
+                explorer_url=site.explorer_url,
+                faucet_url=site.faucet_url,
+                currency_symbol=network.currency_symbol,
+                reset_policy=network.reset_policy,
+                trusted_proxies=networks(section),
+                redis_url=self._config.database.redis_url,
+                **settings,
+            )
+        except InvalidInput as error:
+            raise InvalidInput(f"api.{error}") from None
+
+    def _faucet_config(self, kind: Any) -> Any:
+        """The faucet's own settings, with the network and a database that this process has anyway."""
+        settings: dict[str, Any] = dict(self._config.faucet_settings)
+        known = {each.name for each in fields(kind)}
+        unknown = [name for name in settings if name not in known]
+        if unknown:
+            raise InvalidInput(
+                f"faucet.{unknown[0]}: no such setting; expected some of {', '.join(sorted(known))}"
+            )
+        for name in ("keystore", "password_file"):
+            if name in settings:
+                settings[name] = self._config.directory / str(settings[name])
+        defaults = {
+            "rpc_url": self._config.network.rpc_urls[0],
+            "database_url": self._config.database.postgres_url
+            or f"sqlite:///{(self._config.directory / self._config.database.sqlite_path).parent / 'faucet.db'}",
+        }
+        try:
+            return kind(**(defaults | settings))
+        except InvalidInput as error:
+            raise InvalidInput("\n".join(f"faucet.{line}" for line in str(error).splitlines())) from None
+
+    def _site(self, *, is_explorer: bool = False) -> Site:
+        """The network as pages speak of it."""
+        config = self._config
+        network = config.network
+        return Site(
+            network_name=network.network_id,
+            chain_id=network.chain_id,
+            currency_symbol=network.currency_symbol,
+            explorer_url="" if is_explorer or not config.explorer.enabled else config.explorer.url,
+            faucet_url=_url(config.faucet),
+            api_url=_url(config.api),
+            rpc_url=config.public_rpc_url,
+            reset_policy=network.reset_policy,
+            names=dict(config.names),
+        )
+
+    async def _open_store(self) -> Store:
+        if self._store is None:
+            from sdk.testnet.services.store import Store  # noqa: PLC0415 - see the module
+
+            self._make_folder()
+            self._store = await asyncio.to_thread(Store, self._config.database_url)
+            self._stack.callback(self._store.close)
+        return self._store
+
+    def _make_folder(self) -> None:
+        """Make the folder of the databases that are files."""
+        if not self._config.database.postgres_url:
+            path = self._config.directory / self._config.database.sqlite_path
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+    async def _open_nodes(self) -> NodePool:
+        if self._nodes is None:
+            from sdk.testnet.services.node_pool import open_node_pool  # noqa: PLC0415 - see the module
+
+            self._nodes = await self._stack.enter_async_context(open_node_pool(self._config.network.rpc_urls))
+        return self._nodes
+
+    def _open_monitor(self) -> TestnetMonitor:
+        """The monitor of the network's nodes, running."""
+        if self._monitor is None:
+            from sdk.testnet.monitoring import Endpoint, TestnetMonitor  # noqa: PLC0415 - see the module
+
+            network = self._config.network
+            count = len(network.rpc_urls)
+            self._monitor = TestnetMonitor(
+                [
+                    Endpoint(rpc_url=url, metrics_url=metrics or None, name=name)
+                    for url, metrics, name in zip(
+                        network.rpc_urls,
+                        network.metrics_urls or ("",) * count,
+                        network.node_names or ("",) * count,
+                        strict=True,
+                    )
+                ]
+            )
+            self._runs.append(("monitor", self._monitor.run))
+        return self._monitor
+
+
+def networks(section: SiteSection) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Return the networks of the proxies that are believed."""
+    return tuple(ipaddress.ip_network(text) for text in section.trusted_proxies)
+
+
+def _url(section: SiteSection | None) -> str:
+    return section.url if section is not None and section.enabled else ""

@@ -1,0 +1,127 @@
+"""The program that runs the services of a network: all in one process, or some of them alone.
+
+    python -m sdk.testnet.services.program CONFIG [NAME ...]
+
+`run_services` is the same for other programs. Sockets are taken first, so that who asks meanwhile waits instead of being refused; what can't run stops
+the program with a sentence. On SIGTERM streams are ended, answers under way are finished, and the process ends within five seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from metanode.errors import InvalidInput, MetanodeError
+from metanode.telemetry.logs import configure_logs
+from sdk.testnet.services.composition import Composition
+from sdk.testnet.services.configuration import ServicesConfig
+from sdk.testnet.services.serving import serve_site, stop_on_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+log = structlog.get_logger(__name__)
+
+SERVICES: Final = ("indexer", "explorer", "faucet", "api", "bootstrap")
+"""What can run, each alone too. The dashboard is a page of the explorer."""
+ALL: Final = "all"
+
+
+def run_services(config: ServicesConfig | Path | str, names: Sequence[str] = ()) -> None:
+    """Run services until SIGTERM or SIGINT: those that are named, or all that the configuration has.
+
+    Raises:
+        InvalidInput: when the configuration or a name is wrong; a line for each problem.
+        Unavailable: when a port can't be had, or a database does not answer.
+    """
+    found = config if isinstance(config, ServicesConfig) else ServicesConfig.load(config)
+    chosen = choose(found, names)
+    try:
+        asyncio.run(serve_services(found, chosen))
+    except BaseExceptionGroup as group:
+        leaves = _leaves(group)
+        if all(isinstance(leaf, MetanodeError) for leaf in leaves):
+            raise leaves[0] from None
+        raise
+
+
+def choose(config: ServicesConfig, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the services to run, in the order of `SERVICES`; raises InvalidInput for one that is not known or not configured."""
+    names = ["explorer" if name == "dashboard" else name for name in names]
+    unknown = [name for name in names if name not in (*SERVICES, ALL)]
+    if unknown:
+        raise InvalidInput(
+            f"service: found {unknown[0]!r:.60}; expected some of {', '.join(SERVICES)}, or {ALL}"
+        )
+    configured = {
+        "indexer": True,
+        "explorer": config.explorer.enabled,
+        "faucet": config.faucet is not None and config.faucet.enabled,
+        "api": config.api is not None and config.api.enabled,
+        "bootstrap": config.bootstrap_settings is not None,
+    }
+    if not names or ALL in names:
+        return tuple(name for name in SERVICES if configured[name])
+    missing = [name for name in names if not configured[name]]
+    if missing:
+        raise InvalidInput(
+            f"service: {missing[0]} has no table [{missing[0]}] in the configuration, or is not enabled"
+        )
+    return tuple(name for name in SERVICES if name in names)
+
+
+async def serve_services(
+    config: ServicesConfig, names: Sequence[str], *, stop: asyncio.Event | None = None
+) -> None:
+    """Run services until `stop` is set, or a signal comes."""
+    stop = stop or asyncio.Event()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(stop_on_signals(stop))
+        composition = Composition(config, stack)
+        for name in names:
+            await composition.add(name)
+        for site in composition.sites:
+            log.info("service_listening", name=site.name, address=site.address)
+        async with asyncio.TaskGroup() as tasks:
+            beside = [tasks.create_task(run, name=name) for name, run in composition.tasks()]
+            serving = [
+                tasks.create_task(serve_site(site, stop), name=f"site {site.name}")
+                for site in composition.sites
+            ]
+            await stop.wait()
+            # Answers under way may still need what runs beside them.
+            if serving:
+                await asyncio.wait(serving)
+            for task in beside:
+                task.cancel()
+    log.info("services_stopped")
+
+
+def main() -> int:
+    """Run what the command line says; 0 after SIGTERM, 1 with a sentence when it can't be."""
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        print(__doc__, file=sys.stderr)  # noqa: T201 - it is a program
+        return 2
+    configure_logs(level="info", output_format="json" if not sys.stdout.isatty() else "console")
+    try:
+        run_services(Path(sys.argv[1]), sys.argv[2:])
+    except MetanodeError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the same
+        return 1
+    return 0
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""`metanode up` with services: they come after the first block, are shown, follow the network's fate, and forget what is reset."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from tests.acceptance.processes import free_offset, wait_until
+
+from sdk.testnet.deployment.apply import services
+from sdk.testnet.deployment.apply.layout import NetworkDirectory
+from sdk.testnet.deployment.apply.supervisor import running_node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def metanode(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "METANODE_DIRECTORY": str(directory), "METANODE_SERVICES": "1"}
+    finished = subprocess.run(
+        [sys.executable, "-m", "metanode", *arguments],
+        env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    return finished
+
+
+def status(directory: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(metanode(directory, "status", "--json").stdout)
+    return found
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Path]:
+    metanode(tmp_path, "up", "--port-offset", str(free_offset()))
+    yield tmp_path
+    metanode(tmp_path, "down")
+
+
+def test_services_come_with_the_network_and_go_with_it(running: Path) -> None:
+    shown = {each["name"]: each["url"] for each in status(running)["services"]}
+    assert set(shown) == set(services.PORTS)
+    wait_until(
+        lambda: all(each["state"] == "running" for each in status(running)["services"]),
+        within_s=60,
+        what=lambda: (running / "logs" / "services.log").read_text()[-3000:],
+    )
+    explorer = shown["explorer"]
+    wait_until(
+        lambda: httpx.get(f"{explorer}/readyz").status_code == 200, within_s=60, what="the explorer is ready"
+    )
+    home = httpx.get(explorer).text
+    assert "metanode-local" in home
+    assert "validator-1" in httpx.get(f"{explorer}/validators").text
+    table = metanode(running, "status").stdout
+    assert f"{explorer}/dashboard" in table
+
+    directory = NetworkDirectory(running.resolve())
+    first = running_node(directory, services.NAME)
+    assert first is not None
+    first.kill()
+
+    def again() -> bool:
+        found = running_node(directory, services.NAME)
+        return found is not None and found.pid != first.pid
+
+    wait_until(again, within_s=30, what="killed services are started again")
+
+    metanode(running, "down")
+    assert running_node(directory, services.NAME) is None
+    keystore = (running / "nodes" / "services" / "faucet.json").read_bytes()
+    metanode(running, "reset", "--yes")
+    assert not (running / "nodes" / "services" / "data").exists()
+    # The network is made anew with the same key, on whose account there are coins again.
+    metanode(running, "up", "--port-offset", str(free_offset()))
+    assert (running / "nodes" / "services" / "faucet.json").read_bytes() == keystore

@@ -1,0 +1,206 @@
+"""A network with blocks worth looking at, and the services' program beside it: what the tests of pages stand on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from eth_abi.abi import encode
+from eth_account import Account
+from eth_utils.address import to_checksum_address
+from tests.acceptance.processes import wait_until
+
+from metanode.crypto.hashing import keccak256
+from sdk.testnet import Testnet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAME = "<script>alert('name')</script> \u202egnp.exe"
+SYMBOL = '=HYPERLINK("x")'
+FOLDER = Path(__file__).parent
+
+
+def call(url: str, method: str, *params: object) -> Any:
+    answer = httpx.post(
+        url, json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, timeout=20
+    ).json()
+    assert "error" not in answer, answer
+    return answer["result"]
+
+
+@dataclass
+class Sender:
+    """One funded account that sends."""
+
+    url: str
+    chain_id: int
+    key: str
+    nonce: int = 0
+
+    @property
+    def address(self) -> str:
+        return Account.from_key(self.key).address
+
+    def send(self, **fields: Any) -> str:
+        """Send, and return the hash; nobody waits for it."""
+        transaction = {
+            "chainId": self.chain_id,
+            "nonce": self.nonce,
+            "gas": 2_000_000,
+            "maxFeePerGas": 10**11,
+            "maxPriorityFeePerGas": 10**9,
+            "value": 0,
+        } | fields
+        self.nonce += 1
+        signed = Account.sign_transaction(transaction, self.key)
+        return call(
+            self.url, "eth_sendRawTransaction", "0x" + signed.raw_transaction.hex().removeprefix("0x")
+        )
+
+    def done(self, transaction_hash: str) -> dict[str, Any]:
+        """Wait for a receipt."""
+        return wait_until(
+            lambda: call(self.url, "eth_getTransactionReceipt", transaction_hash),
+            what="the transaction is in a block",
+            within_s=30,
+        )
+
+
+@dataclass
+class Served:
+    """A network and its explorer."""
+
+    net: Testnet
+    url: str
+    process: subprocess.Popen[bytes]
+    sender: Sender
+    token: str
+    transfer: str
+    token_transfer: str
+    reverted: str
+    forwarded: str
+    created: str
+    validator: str
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=20, **options)
+
+    def wait_indexed(self, transaction_hash: str) -> None:
+        wait_until(
+            lambda: "block" in self.get(f"/tx/{transaction_hash}.json").json(),
+            what="the transaction is indexed",
+            within_s=60,
+        )
+
+
+def compile_token() -> str:
+    made = subprocess.run(
+        [str(Path(sys.executable).with_name("vyper")), "-f", "bytecode", str(FOLDER / "hostile_token.vy")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return made.stdout.strip()
+
+
+def selector(signature: str) -> str:
+    return "0x" + keccak256(signature.encode())[:4].hex()
+
+
+@contextmanager
+def serve(tmp_path: Path, net: Testnet, *, more: str = "") -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run the services' program on a port of its own."""
+    config = tmp_path / "services.toml"
+    port = free_port()
+    urls = json.dumps([node.rpc_url for node in net.nodes])
+    names = json.dumps([node.name for node in net.nodes])
+    addresses = "\n".join(
+        f'"0x{net.directory.validator_address(node.name).hex()}" = "{node.name}"' for node in net.nodes
+    )
+    config.write_text(
+        f'[network]\nnetwork_id = "metanode-testnet"\nchain_id = {net.chain_id}\nrpc_urls = {urls}\nnode_names = {names}\n'
+        f"[explorer]\nport = {port}\n{more}\n[names]\n{addresses}\n"
+    )
+    log = (tmp_path / "services.log").open("ab")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sdk.testnet.services.program", str(config)],
+        stdout=log,
+        stderr=log,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: answers(url, process, tmp_path), what="the explorer answers", within_s=60)
+        yield url, process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        log.close()
+
+
+def answers(url: str, process: subprocess.Popen[bytes], tmp_path: Path) -> bool:
+    assert process.poll() is None, (tmp_path / "services.log").read_text()
+    try:
+        return httpx.get(f"{url}/readyz", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def free_port() -> int:
+    import socket  # noqa: PLC0415
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def served_network(tmp_path: Path) -> Iterator[Served]:
+    """Four validators, some transactions of each kind, and the explorer over them."""
+    with Testnet(validators=4, block_time_s=1, in_memory=True) as net:
+        sender = Sender(net.rpc_url, net.chain_id, net.accounts[0].private_key)
+        transfer = sender.send(to=net.accounts[1].address, value=1_234_567_890_123_456_789, gas=21_000)
+        code = compile_token()
+        created = sender.send(data=code + encode(["string", "string"], [NAME, SYMBOL]).hex())
+        token = to_checksum_address(sender.done(created)["contractAddress"])
+        moved = sender.send(
+            to=token,
+            data=selector("transfer(address,uint256)")
+            + encode(["address", "uint256"], [net.accounts[2].address, 1_500_000]).hex(),
+        )
+        poor = Sender(net.rpc_url, net.chain_id, net.accounts[5].private_key)
+        reverted = poor.send(
+            to=token,
+            data=selector("transfer(address,uint256)")
+            + encode(["address", "uint256"], [net.accounts[2].address, 10**12]).hex(),
+        )
+        forwarded = sender.send(
+            to=token,
+            value=10**17,
+            data=selector("forward(address)") + encode(["address"], [net.accounts[3].address]).hex(),
+        )
+        for hash_ in (moved, forwarded):
+            assert sender.done(hash_)["status"] == "0x1"
+        assert poor.done(reverted)["status"] == "0x0"
+        with serve(tmp_path, net) as (url, process):
+            served = Served(
+                net=net, url=url, process=process, sender=sender, token=token, transfer=transfer,
+                token_transfer=moved, reverted=reverted, forwarded=forwarded, created=created,
+                validator=f"0x{net.directory.validator_address('validator-1').hex()}",
+            )  # fmt: skip
+            served.wait_indexed(forwarded)
+            served.wait_indexed(reverted)
+            yield served

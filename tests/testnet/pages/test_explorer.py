@@ -1,0 +1,387 @@
+"""The explorer in a real browser over a real network: every page, wide and narrow, with texts of a hostile token."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+import pytest
+from tests.acceptance.processes import wait_until
+from tests.testnet.pages.served import SYMBOL, Served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+
+SCREENSHOTS = Path(__file__).resolve().parents[3] / "build" / "screenshots" / "explorer"
+HTML_BYTES_MAX = 60 * 1024
+SCRIPT_BYTES_MAX = 30 * 1024
+VIEWS = {"desktop": (1280, 900, "light"), "phone": (390, 844, "dark"), "narrow": (320, 640, "light")}
+NAMED = {
+    "home": "/",
+    "blocks": "/blocks",
+    "blocks-full": "/blocks?with_transactions=1",
+    "blocks-late": "/blocks?late=1",
+    "genesis": "/block/0",
+    "block": "/block/{number}",
+    "block-newest": "/block/latest",
+    "transactions": "/transactions",
+    "pending": "/pending",
+    "transfer": "/tx/{transfer}",
+    "token-transfer": "/tx/{token_transfer}",
+    "events": "/tx/{token_transfer}/logs",
+    "input": "/tx/{token_transfer}/input",
+    "reverted": "/tx/{reverted}",
+    "internal": "/tx/{forwarded}/internal",
+    "calls": "/tx/{forwarded}/calls",
+    "creation": "/tx/{created}",
+    "address": "/address/{account}",
+    "address-unknown": "/address/0x00000000000000000000000000000000deadbeef",
+    "address-tokens": "/address/{account}/tokens",
+    "address-transfers": "/address/{account}/transfers",
+    "contract": "/address/{token}/contract",
+    "contract-events": "/address/{token}/logs",
+    "read": "/address/{token}/read",
+    "read-answer": "/address/{token}/read?f=0x70a08231&a={account}",
+    "tokens": "/tokens",
+    "token": "/token/{token}",
+    "holders": "/token/{token}/holders",
+    "contracts": "/contracts",
+    "validators": "/validators",
+    "validator": "/validator/{validator}",
+    "rounds": "/rounds",
+    "votes": "/votes",
+    "charts": "/charts",
+    "charts-days": "/charts?range=quarter",
+    "search": "/search?q=valid",
+    "search-nothing": "/search?q=%3Cscript%3E",
+    "dashboard": "/dashboard",
+    "not-found": "/block/99999999",
+}
+
+
+def path_of(served: Served, name: str) -> str:
+    number = served.get(f"/tx/{served.token_transfer}.json").json()["transaction"]["number"]
+    return NAMED[name].format(
+        number=number, account=served.sender.address, **{key: getattr(served, key) for key in (
+            "transfer", "token_transfer", "reverted", "forwarded", "created", "token", "validator")}
+    )  # fmt: skip
+
+
+class Visit:
+    """A page with everything that it did: what it asked for, complained about, and tried."""
+
+    def __init__(self, browser: Browser, view: str, *, scripts: bool = True) -> None:
+        width, height, scheme = VIEWS[view]
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=scripts
+        )
+        self.page: Page = self.context.new_page()
+        self.asked: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on(
+            "console",
+            lambda message: message.type in ("error", "warning") and self.complaints.append(message.text),
+        )
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on(
+            "dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss())
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("name", NAMED)
+def test_a_page_fits_asks_nobody_else_and_complains_of_nothing(
+    served: Served, browser: Browser, name: str, view: str
+) -> None:
+    with Visit(browser, view) as visit:
+        page = visit.page
+        path = path_of(served, name)
+        answer = page.goto(served.url + path, wait_until="load")
+        page.wait_for_timeout(150)
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"{name}-{view}.png", full_page=True)
+
+        assert answer is not None
+        assert answer.status == (404 if name == "not-found" else 200), page.content()[:2000]
+        expected = (
+            ["Failed to load resource: the server responded with a status of 404 (Not Found)"]
+            if name == "not-found"
+            else []
+        )
+        assert visit.complaints == expected
+        assert {urlsplit(url).netloc for url in visit.asked} == {urlsplit(served.url).netloc}
+        assert (
+            page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+        )
+        assert page.locator("h1").count() == 1
+        assert len(page.content().encode()) <= HTML_BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMED if not name.startswith(("search", "not-found", "block-newest"))]
+)
+def test_every_page_has_a_twin_for_programs(served: Served, name: str) -> None:
+    path, _, query = path_of(served, name).partition("?")
+    twin = served.get((path.rstrip("/") or "/index") + ".json" + (f"?{query}" if query else ""))
+
+    assert twin.status_code == 200, twin.text[:500]
+    assert twin.headers["content-type"] == "application/json"
+    assert "as_of" in twin.json()
+
+
+def test_what_a_token_says_is_text(served: Served, browser: Browser) -> None:
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        for path in ("/tokens", f"/token/{served.token}", f"/tx/{served.token_transfer}", f"/tx/{served.reverted}",
+                     f"/tx/{served.token_transfer}/logs", f"/address/{served.sender.address}/tokens"):  # fmt: skip
+            page.goto(served.url + path)
+            assert page.locator("main script, main img").count() == 0
+        page.goto(f"{served.url}/token/{served.token}")
+        assert "<script>alert('name')</script>" in page.locator("h1").inner_text()
+        page.goto(f"{served.url}/tx/{served.reverted}")
+        assert "Reverted: <img src=x onerror=alert(1)>" in page.locator("main").inner_text()
+        assert visit.complaints == []
+    exported = served.get(f"/address/{served.sender.address}/transfers.csv").text
+    assert f'"\'{SYMBOL.replace(chr(34), chr(34) * 2)}"' in exported
+
+
+def test_a_transaction_is_told_in_words_and_decoded(served: Served) -> None:
+    page = served.get(f"/tx/{served.token_transfer}").text
+
+    assert "called <strong>transfer</strong>" in page
+    assert "selector match, unverified" in page
+    document = served.get(f"/tx/{served.token_transfer}.json").json()
+    assert document["call"]["signature"] == "transfer(address,uint256)"
+    assert document["transfers"][0]["amount"] == "1500000"
+    assert [event["decoded"]["name"] for event in document["events"] if event["decoded"]] == ["Transfer"]
+    calls = served.get(f"/tx/{served.forwarded}/calls").text
+    assert calls.count('<span class="tag">call</span>') == 2
+
+
+def test_a_block_shows_its_certificate_verified(served: Served) -> None:
+    head = served.get("/blocks.json").json()["items"]
+    old = next(block for block in head if block["is_canonical"])
+    document = served.get(f"/block/{old['number']}.json").json()
+    certificate = document["certificate"]
+
+    assert certificate["verdict"] == "valid"
+    assert certificate["quorum"] == 3
+    assert sum(seal["is_valid"] is True for seal in certificate["seals"]) >= 3
+    assert len(certificate["seals"]) == 4
+    newest = served.get("/block/latest").text
+    assert "As recorded by the node at" in newest or "is_canonical" not in newest
+
+
+def test_the_first_page_shows_a_new_block_without_being_loaded_again(
+    served: Served, browser: Browser
+) -> None:
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        page.goto(served.url)
+        first = page.locator("[data-part=blocks] tbody tr").first
+        before = int(first.get_attribute("data-key") or 0)
+        page.wait_for_function(
+            "before => Number(document.querySelector('[data-part=blocks] tbody tr').dataset.key) >= before + 2",
+            arg=before,
+            timeout=20_000,
+        )
+        assert sum(urlsplit(url).path == "/" for url in visit.asked) == 1
+        assert sum(urlsplit(url).path == "/live" for url in visit.asked) == 1
+
+        page.get_by_role("button", name="Pause").click()
+        shown = first.get_attribute("data-key")
+        served.net.wait_for_block(int(shown or 0) + 3)
+        page.wait_for_timeout(600)
+        assert first.get_attribute("data-key") == shown, "what is paused stands still"
+        page.get_by_role("button", name="Go on").click()
+        page.wait_for_function(
+            "shown => document.querySelector('[data-part=blocks] tbody tr').dataset.key > shown", arg=shown
+        )
+        assert visit.complaints == []
+
+
+def test_two_tabs_share_one_stream(served: Served, browser: Browser) -> None:
+    with Visit(browser, "desktop") as visit:
+        second = visit.context.new_page()
+        asked: list[str] = []
+        second.on("request", lambda request: asked.append(request.url))
+        visit.page.goto(served.url)
+        visit.page.wait_for_function("document.querySelector('[data-live-control]').dataset.state === 'live'")
+        second.goto(served.url)
+        before = second.locator("[data-part=blocks] tbody tr").first.get_attribute("data-key")
+        second.wait_for_function(
+            "before => document.querySelector('[data-part=blocks] tbody tr').dataset.key > before",
+            arg=before,
+            timeout=20_000,
+        )
+        streams = [url for url in visit.asked + asked if urlsplit(url).path == "/live"]
+        assert len(streams) == 1, streams
+
+
+def test_the_dashboard_says_healthy_and_its_summary_is_copied(served: Served, browser: Browser) -> None:
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.goto(f"{served.url}/dashboard")
+        page.locator(".verdict .word", has_text=re.compile("HEALTHY")).wait_for(timeout=30_000)
+        page.get_by_role("button", name="Copy incident summary").click()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith("**HEALTHY** at ")
+        assert "4 of 4 validators take part" in copied
+
+
+def test_a_slash_goes_to_the_search_and_an_exact_meaning_is_gone_to(served: Served, browser: Browser) -> None:
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        page.goto(served.url + "/blocks")
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.id") == "q"
+        for typed, path in (
+            ("1", "/block/1"),
+            (served.transfer.upper().replace("0X", "0x"), f"/tx/{served.transfer}"),
+            (served.token[2:], f"/token/{served.token.lower()}"),
+            (" 1 ", "/block/1"),
+        ):
+            page.fill("#q", typed)
+            page.keyboard.press("Enter")
+            page.wait_for_url(f"**{path}")
+        page.fill("#q", "validator")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/search?q=validator")
+        assert page.locator(".results li").count() == 4
+
+
+def test_a_contract_is_read_by_a_form_without_scripts(served: Served, browser: Browser) -> None:
+    with Visit(browser, "desktop", scripts=False) as visit:
+        page = visit.page
+        page.goto(f"{served.url}/address/{served.token}/read")
+        form = page.locator("form", has_text="balanceOf")
+        form.locator("input[name=a]").fill(served.net.accounts[2].address)
+        form.get_by_role("button", name="Call").click()
+        assert "1500000" in page.locator("#answer").inner_text()
+        page.goto(f"{served.url}/address/{served.token}/read?f=0x06fdde03")
+        assert "<script>alert('name')</script>" in page.locator("#answer").inner_text()
+        wrong = served.get(f"/address/{served.token}/read.json?f=0x70a08231&a=me").json()
+        assert wrong["answer"]["error"].startswith("account: expected 0x")
+
+
+def test_what_is_typed_may_be_chosen_by_arrows(served: Served, browser: Browser) -> None:
+    with Visit(browser, "narrow") as visit:
+        page = visit.page
+        page.goto(served.url + "/blocks")
+        page.locator("#q").press_sequentially("validat")
+        page.get_by_role("option").nth(3).wait_for()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowDown")
+        assert page.get_by_role("option", selected=True).inner_text() == "validator validator-2"
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/validator/0x*")
+        assert page.locator("h1").inner_text() == "validator-2"
+        page.locator("#q").press_sequentially("<script>")
+        page.wait_for_timeout(400)
+        assert page.get_by_role("option").count() == 1, "a hostile name is an option like any other"
+        page.keyboard.press("Escape")
+        assert page.get_by_role("option").count() == 0
+        assert visit.complaints == []
+
+
+def test_a_pending_transaction_becomes_final_before_one_s_eyes(served: Served, browser: Browser) -> None:
+    with Visit(browser, "desktop") as visit:
+        # A nonce that is not due yet waits until the one before it is sent.
+        served.sender.nonce += 1
+        late = served.sender.send(to=served.sender.address, value=1, gas=21_000)
+        visit.page.goto(f"{served.url}/tx/{late}")
+        assert "Pending" in visit.page.locator(".page-head").inner_text()
+        served.sender.nonce -= 2
+        served.sender.send(to=served.sender.address, value=1, gas=21_000)
+        served.sender.nonce += 1
+        visit.page.locator(".page-head .badge.ok").wait_for(timeout=20_000)
+        assert visit.complaints == []
+
+
+def test_reading_needs_no_javascript(served: Served, browser: Browser) -> None:
+    with Visit(browser, "desktop", scripts=False) as visit:
+        page = visit.page
+        page.goto(served.url)
+        assert page.locator("[data-part=blocks] tbody tr").count() > 3
+        assert page.locator("button.copy:visible").count() == 0
+        page.get_by_role("link", name="All blocks").click()
+        page.get_by_role("link", name="Older").click()
+        assert "cursor=" in page.url
+        page.get_by_role("link", name="Newest").click()
+        assert "cursor=" not in page.url
+
+
+def test_an_address_is_copied_and_its_other_places_are_marked(served: Served, browser: Browser) -> None:
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.goto(f"{served.url}/tx/{served.transfer}")
+        page.locator("dd .address .copy").first.click()
+        assert page.evaluate("navigator.clipboard.readText()") == served.sender.address
+        page.locator(".note .address").first.hover()
+        assert page.locator(".address.same").count() >= 2
+
+
+def test_scripts_stay_small(served: Served, browser: Browser) -> None:
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        bodies: list[bytes] = []
+        page.on("response", lambda answer: answer.url.endswith(".js") and bodies.append(answer.body()))
+        page.goto(served.url)
+        page.wait_for_function("document.querySelector('[data-live-control]').dataset.state === 'live'")
+        size = sum(len(gzip.compress(body)) for body in bodies)
+        assert 0 < size <= SCRIPT_BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/blocks?limit=1000", 400), ("/blocks?cursor=x", 400), ("/blocks?cursor=1-2", 400), ("/blocks?late=2", 400),
+        ("/tokens?kind=' OR 1=1--", 400), ("/block/-1", 404), ("/block/0x12", 404), ("/block/9999999999999999999", 404),
+        ("/tx/0x12", 404), ("/tx/0x" + "0" * 64, 404), ("/address/0x12", 404), ("/address/..%2f..%2fetc", 404),
+        ("/address/%00", 404), ("/token/0x" + "0" * 40, 404), ("/validator/0x" + "0" * 40, 404), ("/live", 400),
+        ("/live?topics=x", 400), ("/nothing", 404), ("/search?q=" + "%27" * 300, 200), ("/search?q=%25_%25", 200),
+        ("/search?q=" + "9" * 5000, 200), ("/address/0x" + "0" * 40 + "/nothing", 404),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_answered_with_a_reason(served: Served, path: str, status: int) -> None:
+    page = served.get(path, headers={"accept": "text/html"})
+    program = served.get(path, headers={"accept": "application/json"})
+
+    assert page.status_code == program.status_code == status, page.text[:500]
+    if status != 200:
+        assert program.headers["content-type"] == "application/problem+json"
+        assert json.loads(program.text)["status"] == status
+
+
+def test_another_block_comes_and_all_pages_of_blocks_are_without_gap(served: Served) -> None:
+    served.net.wait_for_block(30)
+    wait_until(
+        lambda: served.get("/blocks.json?limit=1").json()["items"][0]["number"] >= 30,
+        what="30 blocks are indexed",
+        within_s=60,
+    )
+    numbers: list[int] = []
+    cursor = ""
+    while True:
+        page = served.get(f"/blocks.json?limit=10{cursor}").json()
+        numbers += [block["number"] for block in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+
+    assert numbers == list(range(numbers[0], -1, -1))
