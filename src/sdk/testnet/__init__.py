@@ -42,9 +42,9 @@ __all__ = [
     "NetworkMetrics",
     "NodeHealth",
     "Testnet",
+    "TestnetDeployer",
     "TestnetExplorer",
     "TestnetMonitor",
-    "TestnetDeployer",
     "ValidatorConfig",
     "deploy_testnet",
 ]

@@ -16,18 +16,29 @@ from tests.unit.deployment.deployments import block, identities, plan
 
 from metanode.errors import Unavailable
 from metanode.node.config import load_config
+from sdk.testnet.bootstrap import BootstrapConfig
 from sdk.testnet.deployment.apply.compose import find_compose
 from sdk.testnet.deployment.compose import COMPOSE_FILE, quoted
-from sdk.testnet.deployment.configuration import PARVYOM
+from sdk.testnet.deployment.configuration import PARVYOM, SERVICES
 from sdk.testnet.deployment.environment_file import render_environment
 from sdk.testnet.deployment.files import render_files
+from sdk.testnet.deployment.services_config import (
+    Places,
+    in_containers,
+    on_this_machine,
+    render_services,
+)
+from sdk.testnet.faucet import FaucetConfig
+from sdk.testnet.services.configuration import ServicesConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sdk.testnet.deployment.deployment_plan import DeploymentPlan
 
 GOLDEN = Path(__file__).parent / "golden"
 PLANS = {
-    "moderntensor-testnet": plan(),
+    "moderntensor-testnet": plan(services=SERVICES),
     PARVYOM: plan(
         network_name=PARVYOM,
         chain_id=1337,
@@ -38,6 +49,7 @@ PLANS = {
     ),
 }
 SHOWN = (COMPOSE_FILE, "TESTNET_DEPLOYMENT.md", "config/validator-1.toml", "prometheus.yml")
+"""What people read; the rest is read by programs below."""
 
 
 def texts(of: DeploymentPlan) -> dict[str, str]:
@@ -159,6 +171,24 @@ def test_nodes_accept_their_configurations(network: str, tmp_path: Path) -> None
         assert config.network.network_id == network
         assert str(config.p2p.advertised_address) == Path(name).stem
         assert len(config.p2p.bootstrap_nodes) >= PLANS[network].config.num_validators - 1
+
+
+@pytest.mark.parametrize("where", [in_containers, on_this_machine])
+def test_services_accept_their_configuration(
+    where: Callable[[DeploymentPlan], Places], tmp_path: Path
+) -> None:
+    of = PLANS["moderntensor-testnet"]
+    file = tmp_path / "services.toml"
+    file.write_text(render_services(of, where(of), genesis_hash="0x" + block(of).hash.hex()))
+
+    services = ServicesConfig.load(file)
+
+    assert services.network.chain_id == 9999
+    assert services.faucet is not None
+    assert services.api is not None
+    assert (services.explorer.url, services.faucet.url) == ("http://localhost:3000", "http://localhost:8080")
+    assert FaucetConfig(**services.faucet_settings).keystore is not None
+    assert BootstrapConfig.load(file).chain_id == 9999
 
 
 def test_another_configuration_starts_its_container_anew() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import MISSING, fields
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from metanode.chain.quorum import QuorumRule
@@ -51,6 +53,7 @@ def _about(plan: DeploymentPlan, block: GenesisBlock) -> str:
     config = plan.config
     weights = "votes weigh by stake" if config.consensus_type == "pos" else "each validator has one vote"
     count = config.num_validators
+    started = datetime.fromtimestamp(block.header.timestamp, UTC)
     tolerance = QuorumRule.AUTHORITY.tolerance([1] * count)
     lines = [
         f"# {config.network_name}: deployment",
@@ -62,7 +65,7 @@ def _about(plan: DeploymentPlan, block: GenesisBlock) -> str:
         f"| Network | `{config.network_name}`, chain id {config.chain_id} |",
         f"| Consensus | IBFT 2.0, a block every {config.block_time_s} s; {weights} |",
         f"| Validators | {count}: {tolerance} |",
-        f"| Genesis | `0x{block.hash.hex()}`, {block.genesis.header.timestamp} s after 1970 |",
+        f"| Genesis | `0x{block.hash.hex()}`, {started:%Y-%m-%d %H:%M:%S} UTC |",
     ]
     return "\n".join(lines)
 
@@ -77,7 +80,7 @@ def _start(plan: DeploymentPlan) -> str:
 The first time this builds the image `{plan.image}`. It returns when every container is healthy: each node is at the head and agrees with the others.
 `docker-compose -f {COMPOSE_FILE} up -d` does the same where Compose 2 is a program of its own.
 
-Without Docker, as processes of this machine, with the same keys and the same chain:
+Without Docker, as processes of this machine, with the same keys and the same chain (in this folder):
 
 ```python
 from sdk.testnet.deployment import deploy_testnet
@@ -89,9 +92,15 @@ Not both at once: a key has one signer, and whoever comes second refuses to star
 
 
 def _call(plan: DeploymentPlan) -> str:
+    """The arguments that this deployment was made with, but for its folders."""
     config = plan.config
-    preset = f', preset="{plan.preset}"' if plan.preset else ""
-    return f'"{config.network_name}", {config.chain_id}, {config.num_validators}{preset}'
+    more = ""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if field.kw_only and field.name != "wheel" and value != default:
+            more += f", {field.name}={dict(value) if field.name == 'accounts' else value!r}"
+    return f"{config.network_name!r}, {config.chain_id}, {config.num_validators}{more}"
 
 
 def _endpoints(plan: DeploymentPlan) -> str:
@@ -234,7 +243,18 @@ done
 
 
 def _reset(plan: DeploymentPlan) -> str:
-    homes = " ".join(f'"{plan.mounted(plan.data / node.name / "data")}"' for node in plan.network.validators)
+    nodes = [node.name for node in plan.network.validators] + ([COORDINATOR] if plan.is_parvyom else [])
+    kept_by_services = {
+        BOOTSTRAP: f"{BOOTSTRAP}/peers.json",
+        FAUCET: f"{FAUCET}/faucet.db*",
+        EXPLORER: f"{EXPLORER}/index.db*",
+    }
+    paths = [f"{name}/data" for name in nodes]
+    paths += [path for name, path in kept_by_services.items() if plan.has(name)]
+    # Stars outside of the quotes, for the shell.
+    homes = " ".join(
+        f'"{plan.mounted(plan.data / path.rstrip("*"))}"{"*" if path.endswith("*") else ""}' for path in paths
+    )
     return f"""## Reset
 
 This deletes the chain and keeps the keys. Wallets remember nonces of the old chain: give the new one another chain id.
