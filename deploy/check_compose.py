@@ -59,6 +59,21 @@ class Report:
     facts: dict[str, str] = field(default_factory=dict)
     rows: list[tuple[str, str, str]] = field(default_factory=list)
     """Case, claim, what was seen."""
+    done: list[str] = field(default_factory=list)
+    """Cases of which every claim held."""
+
+    @classmethod
+    def load(cls, file: Path) -> Report:
+        """What earlier runs in the same folder have seen of cases that were done."""
+        if not file.exists():
+            return cls()
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return cls(rows=[(case, claim, seen) for case, claim, seen in found["rows"]], done=found["done"])
+
+    def finish(self, name: str, file: Path) -> None:
+        """Keep a case that is done."""
+        self.done.append(name)
+        file.write_text(json.dumps({"rows": self.rows, "done": self.done}), encoding="utf-8")
 
     def claim(self, case: str, claim: str, seen: str, *, holds: bool) -> None:
         """Keep a claim; ends the run when it is not true."""
@@ -112,20 +127,28 @@ def main() -> int:
     parser.add_argument("--evidence", type=Path, default=ROOT / "docs" / "evidence" / "docker.md")
     parser.add_argument("--only", choices=("root", "user", "parvyom"), help="one case, without evidence")
     arguments = parser.parse_args()
-    report = Report()
     work = arguments.work or Path(tempfile.mkdtemp(prefix="metanode-check-"))
     work.mkdir(parents=True, exist_ok=True)
     # An ordinary user's folder is below it.
     work.chmod(0o755)
+    kept = work / "report.json"
+    report = Report.load(kept)
     try:
         with engine(work, report) as found:
             wheels = prepare_images(found, work, report)
-            if arguments.only in (None, "root"):
-                check_network(found, report, work / "root", wheels, form="docker compose", user=None)
-            if arguments.only in (None, "user"):
-                check_network(found, report, work / "user", wheels, form="docker-compose", user=USER)
-            if arguments.only in (None, "parvyom"):
-                check_parvyom(found, report, work / "parvyom", wheels)
+            cases: dict[str, Callable[[], None]] = {
+                "root": lambda: check_network(
+                    found, report, work / "root", wheels, form="docker compose", user=None
+                ),
+                "user": lambda: check_network(
+                    found, report, work / "user", wheels, form="docker-compose", user=USER
+                ),
+                "parvyom": lambda: check_parvyom(found, report, work / "parvyom", wheels),
+            }
+            for name, check in cases.items():
+                if arguments.only in (None, name) and name not in report.done:
+                    check()
+                    report.finish(name, kept)
     except NoEngineError as error:
         say(str(error))
         return 2
@@ -314,7 +337,7 @@ def check_network(
     who = "root" if user is None else "an ordinary user"
     case = f"{who}, `{form}`"
     compose = [*engine.compose[form], "-f", COMPOSE_FILE]
-    offset = PORT_OFFSET if user is None else PORT_OFFSET + 100
+    offset = PORT_OFFSET
     output.mkdir(exist_ok=True)
     if user is None:
         deploy_testnet(
@@ -393,7 +416,7 @@ def check_network(
     finally:
         if sys.exc_info()[0] is not None:
             say(
-                engine.run(*compose, "logs", "--tail", "15", folder=output, user=user, check=False).stdout[
+                engine.run(*compose, "logs", "--tail", "6", folder=output, user=user, check=False).stdout[
                     -6000:
                 ]
             )
@@ -434,7 +457,7 @@ def check_hardening(
     claims = "healthy; read-only root, no capabilities, no new privileges, limits of memory and processes, bounded logs, ports on loopback"
     report.claim(case, claims, f"{len(names)} containers" if not loose else ", ".join(loose), holds=not loose)
     secret = run(
-        "exec", "-T", names[0], "sh", "-c", "ls -ln /run/secrets; touch /written 2>&1 || true"
+        "exec", "-T", "validator-1", "sh", "-c", "ls -ln /run/secrets; touch /written 2>&1 || true"
     ).stdout
     report.claim(case, "passwords are files for their owner only, and the root can't be written", " / ".join(secret.split("\n")[1:3]),
         holds="-rw-------" in secret and "Read-only file system" in secret)  # fmt: skip
@@ -522,7 +545,7 @@ def check_killed(
 def check_parvyom(engine: Engine, report: Report, output: Path, wheels: Path) -> None:
     """The Compose file of the plan for a public testnet."""
     case = "parvyom-testnet-v1"
-    offset = PORT_OFFSET + 200
+    offset = PORT_OFFSET
     deploy_testnet(
         case, 1337, 4, preset=case, consensus_type="ibft", output_dir=output, port_offset=offset, base_image=BASE,
         gas_limit=8_000_000, block_reward_gwei=2_000_000_000,
@@ -574,7 +597,11 @@ def check_parvyom(engine: Engine, report: Report, output: Path, wheels: Path) ->
             holds=not variables["VALIDATOR_KEY"] and variables["CHAIN_ID"] == "1337")  # fmt: skip
     finally:
         if sys.exc_info()[0] is not None:
-            say(engine.run(*compose, "logs", "--tail", "15", folder=output, check=False).stdout[-6000:])
+            say(
+                engine.run(*compose, *MONITORING, "logs", "--tail", "6", folder=output, check=False).stdout[
+                    -6000:
+                ]
+            )
         engine.run(*compose, *MONITORING, "down", "--volumes", folder=output, check=False)
 
 

@@ -259,7 +259,7 @@ def _monitoring(plan: DeploymentPlan) -> Iterable[Service]:
         f"    - {_mount(plan, plan.output / 'rules', f'{etc}/rules', read_only=True)}",
         f"    - {_mount(plan, plan.data / 'prometheus', '/prometheus')}",
         "  healthcheck:",
-        '    test: ["CMD", "promtool", "check", "ready"]',
+        '    test: ["CMD", "promtool", "query", "instant", "http://127.0.0.1:9090", "vector(1)"]',
         *_HEALTH_TIMES,
     ]
     yield [
