@@ -85,7 +85,7 @@ export class CommunityClient {
   transaction(hash: string): Promise<Json>;
   /** In any case. */
   address(address: string): Promise<Json>;
-  validators(): Promise<Json>;
+  validators(): Promise<Json[]>;
   search(text: string): Promise<Json>;
   /** Every item of a list, page after page as it is read. */
   items<T = Json>(path: string, query?: Query, options?: { pageItems?: number; signal?: AbortSignal }): AsyncGenerator<T>;
