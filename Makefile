@@ -5,7 +5,7 @@ BIN := .venv/bin
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: check-compose fuzz-rpc help setup setup-dev up down reset status doctor logs test unit sim sim-long mutants conformance fuzz-evm fuzz-decode acceptance integration faults rust-test lint fmt docs types bench clean
+.PHONY: check-compose fuzz-rpc help setup setup-dev up down reset status doctor logs test unit sim sim-long mutants conformance fuzz-evm fuzz-decode acceptance integration faults rust-test lint fmt docs docs-site types bench clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ fmt: ## format Python and Rust
 
 docs: setup ## write the reference pages that are generated from the code
 	@$(BIN)/python tools/reference.py
+
+docs-site: setup-dev ## the documentation as static files, build/docs-site, which the services show at /docs
+	@$(BIN)/mkdocs build --quiet --clean
 
 types: setup-dev ## mypy strict; the stub of the Rust engine against the binary
 	$(BIN)/mypy

@@ -1,0 +1,99 @@
+// Looks through the pages: the index is made with them, and is fetched when somebody begins to type. Nothing is asked of anybody else.
+const RESULTS_MAX = 12;
+const EXCERPT_CHARACTERS = 160;
+
+const form = document.querySelector("#search");
+const input = document.querySelector("#query");
+const list = document.querySelector("#results");
+const base = new URL(`${document.documentElement.dataset.base}/`, location.href);
+let sections;
+
+/** @returns {Promise<{location: string, title: string, page: string, text: string, words: string}[]>} */
+function load() {
+  sections ??= fetch(new URL("search/search_index.json", base))
+    .then((response) => response.json())
+    .then(({ docs }) => {
+      const titles = new Map(docs.filter(({ location }) => !location.includes("#")).map(({ location, title }) => [location, title]));
+      return docs.map((entry) => ({
+        ...entry,
+        page: titles.get(entry.location.split("#")[0]) ?? "",
+        words: ` ${entry.title} ${entry.text}`.toLowerCase().replace(/\s+/g, " "),
+      }));
+    });
+  return sections;
+}
+
+/** Sections that have every word: titles count most, then the words as they were typed, then starts of words. A whole page is found by its title. */
+function find(entries, query) {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const phrase = words.join(" ");
+  const found = [];
+  for (const entry of entries) {
+    const title = entry.title.toLowerCase();
+    const isPage = !entry.location.includes("#");
+    if (!words.every((word) => (isPage ? title : entry.words).includes(word))) continue;
+    let score = (title === phrase ? 40 : 0) + (entry.words.includes(phrase) ? 15 : 0) + (isPage ? 5 : 0);
+    for (const word of words) {
+      const at = entry.words.search(new RegExp(`[^\\p{L}\\p{N}]${word.replace(/[^\p{L}\p{N}]/gu, "\\$&")}`, "u"));
+      score += (title.includes(word) ? 10 : 0) + (at < 0 ? 0 : 4);
+    }
+    found.push({ entry, score });
+  }
+  found.sort((one, other) => other.score - one.score);
+  const best = found[0]?.score ?? 0;
+  // A word inside of other words is worth showing only where there is nothing better.
+  return found.filter(({ score }) => score > 0 || best === 0).slice(0, RESULTS_MAX).map(({ entry }) => ({ entry, phrase, word: words[0] }));
+}
+
+function show(results, query) {
+  list.replaceChildren();
+  if (query === "") return;
+  if (results.length === 0) {
+    const nothing = document.createElement("p");
+    nothing.textContent = `Nothing has “${query}”.`;
+    list.append(nothing);
+  }
+  for (const { entry, phrase, word } of results) {
+    const link = document.createElement("a");
+    link.href = new URL(entry.location, base).href;
+    link.textContent = entry.title;
+    const excerpt = document.createElement("small");
+    const text = entry.text.toLowerCase();
+    const at = text.includes(phrase) ? text.indexOf(phrase) : text.indexOf(word);
+    const start = Math.max(0, at - 40);
+    const where = entry.page === entry.title ? "" : `${entry.page}: `;
+    excerpt.textContent = where + (start > 0 ? "…" : "") + entry.text.slice(start, start + EXCERPT_CHARACTERS);
+    link.append(excerpt);
+    list.append(link);
+  }
+}
+
+form.hidden = false;
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  list.querySelector("a")?.click();
+});
+input.addEventListener("input", async () => {
+  const query = input.value.trim();
+  const entries = await load();
+  if (query === input.value.trim()) show(query === "" ? [] : find(entries, query), query);
+});
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target instanceof Element && event.target.closest("input, textarea, select");
+  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    input.focus();
+  } else if (event.key === "Escape" && list.childElementCount > 0) {
+    show([], "");
+    input.value = "";
+    input.focus();
+  } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && list.childElementCount > 0 && form.contains(event.target)) {
+    const links = [input, ...list.querySelectorAll("a")];
+    const next = links.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1);
+    links[Math.min(Math.max(next, 0), links.length - 1)].focus();
+    event.preventDefault();
+  }
+});
+document.addEventListener("click", (event) => {
+  if (!form.contains(event.target)) show([], "");
+});
