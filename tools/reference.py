@@ -1,7 +1,7 @@
 """Writes the pages of docs/reference that say what the code says: `python tools/reference.py` (`make docs`).
 
-configuration.md from the configuration's model, metrics.md from the registry of metrics, logs.md from the catalogue of events, cli.md from the commands' own
-declarations, json-rpc.md and openrpc.json from those of the methods, in the compiled engine and here. A test compares the files with what this would write.
+configuration.md from the configuration's model, metrics.md from the registry of metrics, logs.md from the catalogue of events, cli.md and toolkit-testnet.md
+from the commands' own declarations, json-rpc.md and openrpc.json from those of the methods, in the compiled engine and here. A test compares the files with what this would write.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from metanode.rpc.ibft import ChainReader, ibft_methods
 from metanode.rpc.method import declarations
 from metanode.telemetry.events import GROUPS
 from metanode.telemetry.metrics import node_metrics
+from sdk.testnet.command.program import app as toolkit
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +76,22 @@ What goes wrong is one sentence on stderr and exit code 1; a wrong option is exi
 nothing else; progress and warnings go to stderr. This page is generated from the code (`make docs`).
 """
 
+TOOLKIT_INTRODUCTION = """\
+# The testnet command
+
+`testnet` (the same as `python -m sdk.testnet`) does from a shell what the toolkit does from Python: the genesis of a network, its deployment, its faucet's
+ledger, a bootstrap node, monitoring, and the services. What goes wrong is one sentence on stderr, or one for each problem, and exit code 1; a wrong option is exit
+code 2, Ctrl-C 130. With `--json` stdout is one JSON document and nothing else; progress and warnings go to stderr. `metanode` is the command for one node and
+for a network to develop on ([cli.md](cli.md)).
+
+    testnet deploy --apply local       # files, keys, and the network as processes on this machine
+    testnet status                     # heights, peers, and the claims that the faucet still pays
+    testnet down
+
+From Python: [genesis](toolkit-genesis.md), [faucet](toolkit-faucet.md), [a network in a test](../guide/network-in-a-test.md) and
+[its pytest plugin](../guide/testing-with-testnet.md). This page is generated from the code (`make docs`).
+"""
+
 JSON_RPC_INTRODUCTION = """\
 # JSON-RPC methods
 
@@ -95,6 +112,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "metrics.md": metrics_page(),
         REFERENCE / "logs.md": logs_page(),
         REFERENCE / "cli.md": cli_page(),
+        REFERENCE / "toolkit-testnet.md": toolkit_page(),
     }
 
 
@@ -170,6 +188,11 @@ def logs_page() -> str:
 def cli_page() -> str:
     """The page of commands, from their declarations."""
     return "\n".join([CLI_INTRODUCTION, *_commands(typer.main.get_command(app), "metanode")])
+
+
+def toolkit_page() -> str:
+    """The page of the toolkit's commands, from their declarations."""
+    return "\n".join([TOOLKIT_INTRODUCTION, *_commands(typer.main.get_command(toolkit), "testnet")])
 
 
 def _commands(command: Any, path: str) -> Iterator[str]:

@@ -14,10 +14,12 @@ import pytest
 
 from metanode.crypto.addresses import format_address
 from metanode.crypto.secp256k1 import PrivateKey
+from sdk.testnet.bootstrap import BootstrapConfig
 from sdk.testnet.faucet import FaucetConfig
 from sdk.testnet.genesis import GenesisConfig, GenesisGenerator, GenesisWarning
 
 HERE = Path(__file__).parent
+ORIGINAL = HERE.parents[2] / "shared" / "seeds" / "toolkit-module.md"
 DOCUMENT = (HERE / "toolkit-module.md").read_text()
 PAGE = (HERE.parents[1] / "docs" / "reference" / "toolkit-genesis.md").read_text()
 
@@ -140,3 +142,81 @@ def test_the_snippet_of_the_guide_runs(capsys: pytest.CaptureFixture[str]) -> No
     run(snippet("python", "Testnet(", guide))
 
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+ 1337 0xf39F\w+\n", capsys.readouterr().out)
+
+
+PYTHON_BLOCKS = {
+    "from sdk.testnet.deployment import deploy_testnet": "test_the_deployment_snippet_writes_a_network",
+    "generator = GenesisGenerator()": "test_the_genesis_snippet_runs_and_warns_of_its_placeholders",
+    "faucet = Faucet(config)": "test_the_faucet_snippet_pays",
+    "node = BootstrapNode(config)": "test_the_bootstrap_snippet_runs",
+    "monitor = TestnetMonitor()": "test_the_monitoring_snippet_runs",
+    "daily_limit=1000": "test_the_faucet_configuration_of_the_document_is_the_default",
+    "peer_timeout=3600,": "test_the_bootstrap_configuration_of_the_document_is_valid",
+}
+"""Words of each Python block of the document, and the test that runs it."""
+
+
+def test_every_python_block_of_the_document_is_run() -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", DOCUMENT, flags=re.DOTALL | re.MULTILINE)
+
+    tests = [[test for words, test in PYTHON_BLOCKS.items() if words in block] for block in blocks]
+
+    assert tests == [[test] for test in PYTHON_BLOCKS.values()]
+    assert all(callable(globals()[test]) for test in PYTHON_BLOCKS.values())
+
+
+def test_the_copy_of_the_document_is_the_document() -> None:
+    """Outside of this repository, where it is not handed along, there is nothing to compare with."""
+    if ORIGINAL.exists():
+        assert ORIGINAL.read_text() == DOCUMENT
+
+
+@pytest.mark.timeout(300)
+def test_the_deployment_snippet_writes_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    run(snippet("python", "from sdk.testnet.deployment import deploy_testnet"))
+
+    for name in (
+        "genesis/genesis.json",
+        "genesis/chain_specification.json",
+        *(f"data/validator-{number}/validator.json" for number in range(1, 6)),
+        "docker-compose.testnet.yml",
+        "TESTNET_DEPLOYMENT.md",
+    ):
+        assert (tmp_path / name).is_file(), name
+    config = GenesisConfig.load(tmp_path / "genesis" / "genesis.json")
+    assert (config.chain_id, config.network_name, len(config.initial_validators)) == (
+        9999,
+        "moderntensor-testnet",
+        5,
+    )
+
+
+def test_the_bootstrap_snippet_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """With another port, for 30303 may be taken on this machine, and stopped at the end."""
+    code = snippet("python", "node = BootstrapNode(config)").replace("listen_port=30303", "listen_port=0")
+
+    names = run(code + "await node.stop()\n")
+
+    assert names["success"] is True
+    assert [(peer.node_id, peer.address, peer.port, peer.verified) for peer in names["peers"]] == [
+        ("validator-1", "192.168.1.100", 30303, False)
+    ]
+    assert capsys.readouterr().out.endswith("Active peers: 1\n")
+
+
+def test_the_monitoring_snippet_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Stopped at the end."""
+    names = run(snippet("python", "monitor = TestnetMonitor()") + "await monitor.stop()\n")
+
+    assert capsys.readouterr().out == "Total nodes: 1\nHealthy nodes: 1\nCurrent height: 1000\n"
+    json.dumps(names["dashboard"])
+
+
+def test_the_bootstrap_configuration_of_the_document_is_valid() -> None:
+    block = snippet("python", "peer_timeout=3600,")
+
+    made = eval(block.strip(), {"BootstrapConfig": BootstrapConfig})  # noqa: S307 - the document is ours
+
+    assert made == BootstrapConfig(listen_address="0.0.0.0")

@@ -11,14 +11,26 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.acceptance.processes import NodeProcess, free_ports, running, wait_height, wait_until
+import yaml
+from tests.acceptance.processes import NodeProcess, free_offset, free_ports, running, wait_height, wait_until
 
 from metanode.chain.genesis import parse_genesis
 from metanode.chain.quorum import QuorumRule
 from metanode.crypto.addresses import format_address
 from metanode.crypto.secp256k1 import PrivateKey
-from metanode.errors import InvalidGenesis
-from sdk.testnet import Faucet, FaucetConfig, GenesisConfig, GenesisGenerator, TestnetExplorer
+from metanode.errors import InvalidGenesis, InvalidInput
+from sdk.testnet import (
+    BootstrapConfig,
+    BootstrapNode,
+    Faucet,
+    FaucetConfig,
+    GenesisConfig,
+    GenesisGenerator,
+    Testnet,
+)
+from sdk.testnet.deployment import DeploymentConfig, TestnetDeployer, deploy_testnet
+from sdk.testnet.deployment.apply import deployed
+from sdk.testnet.explorer import TestnetExplorer
 from sdk.testnet.genesis import (
     AccountConfig,
     ConsensusConfig,
@@ -329,6 +341,100 @@ class TestFaucet:
         assert text in result["error"]
 
 
+class TestBootstrap:
+    """A node on real sockets, with a registry of what others say of themselves."""
+
+    def test_bootstrap_config(self) -> None:
+        config = BootstrapConfig()
+
+        assert (config.listen_port, config.max_peers, config.peer_timeout) == (30303, 1000, 3600)
+
+    def test_peer_registration(self) -> None:
+        node = BootstrapNode(BootstrapConfig(chain_id=9999))
+
+        assert node.register_peer(node_id="validator-1", address="192.168.1.100", port=30303, version="1.0.0")
+        assert list(node.peers) == ["validator-1"]
+        (peer,) = node.get_peers()
+        assert (peer.node_id, peer.address, peer.port, peer.verified) == (
+            "validator-1",
+            "192.168.1.100",
+            30303,
+            False,
+        )
+
+    def test_peer_removal(self) -> None:
+        node = BootstrapNode(BootstrapConfig())
+        node.register_peer(node_id="validator-1", address="192.168.1.100", port=30303)
+
+        assert node.remove_peer("validator-1")
+        assert not node.remove_peer("validator-1")
+        assert node.get_peers() == []
+
+    def test_peer_discovery_leaves_out_who_asks_and_has_a_bound(self) -> None:
+        node = BootstrapNode(BootstrapConfig())
+        for number in range(5):
+            node.register_peer(node_id=f"validator-{number}", address=f"192.168.1.{number + 1}", port=30303)
+
+        found = node.get_peers(max_count=10, exclude={"validator-2"})
+
+        assert {peer.node_id for peer in found} == {f"validator-{number}" for number in (0, 1, 3, 4)}
+        assert len(node.get_peers(max_count=3)) == 3
+
+    def test_max_peers_is_kept(self) -> None:
+        node = BootstrapNode(BootstrapConfig(max_peers=2))
+
+        taken = [
+            node.register_peer(node_id=f"node-{number}", address=f"10.{number}.0.1", port=30303)
+            for number in range(3)
+        ]
+
+        assert taken == [True, True, False]
+        assert len(node.peers) == 2
+
+    def test_lifecycle_and_statistics(self) -> None:
+        async def live() -> None:
+            node = BootstrapNode(BootstrapConfig(listen_port=0))
+            assert not node.running
+            await node.start()
+            try:
+                assert node.running
+                node.register_peer(node_id="validator-1", address="192.168.1.100", port=30303)
+                stats = node.get_stats()
+                assert (stats["active_peers"], stats["total_peers_seen"]) == (1, 1)
+                assert stats["uptime_seconds"] >= 0
+            finally:
+                await node.stop()
+            assert not node.running
+
+        asyncio.run(live())
+
+    def test_a_real_node_finds_the_bootstrap_node_and_is_listed_after_a_proof(self, tmp_path: Path) -> None:
+        """The validator knows nobody but the bootstrap node, which lists it once it has answered from where it says it is."""
+
+        async def meet() -> None:
+            generator = GenesisGenerator()
+            generator.create_testnet_config(chain_id=4243, validator_count=1)
+            generator.export_config(tmp_path / "genesis", keys_dir=tmp_path / "data")
+            home = tmp_path / "data" / "validator-1"
+            rpc_port, p2p_port = free_ports(2)
+            async with BootstrapNode(BootstrapConfig(listen_port=0, chain_id=4243)) as bootstrap:
+                (home / "config.toml").write_text(
+                    f'[server]\nrpc_port = {rpc_port}\n[p2p]\nlisten_address = "127.0.0.1:{p2p_port}"\n'
+                    f'bootstrap_nodes = ["{bootstrap.enode}"]\n'
+                    '[validator]\nenabled = true\nvalidator_key = "keystore:validator.json"\n'
+                )
+                specification = tmp_path / "genesis" / "chain_specification.json"
+                node = NodeProcess(home, rpc_port, arguments=(str(home), "--genesis", str(specification)))
+                with running([node]):
+                    async with asyncio.timeout(30):
+                        while not any(
+                            peer.verified and peer.port == p2p_port for peer in bootstrap.get_peers()
+                        ):
+                            await asyncio.sleep(0.05)
+
+        asyncio.run(meet())
+
+
 class TestMonitoring:
     """Fed by hand, as the document shows it; on real nodes in `tests/integration/test_monitoring_nodes.py`."""
 
@@ -383,3 +489,82 @@ class TestMonitoring:
         assert len(explorer.blocks) == 20
         assert explorer.get_block(7) == explorer.blocks[7]
         assert [block["height"] for block in explorer.get_latest_blocks(5)] == [19, 18, 17, 16, 15]
+
+    def test_monitor_polls_real_nodes_and_notices_the_dead_one(self) -> None:
+        async def watch(net: Testnet) -> None:
+            monitor = TestnetMonitor(endpoints=[node.rpc_url for node in net.nodes])
+            await monitor.start()
+            try:
+                async with asyncio.timeout(30):
+                    while monitor.calculate_network_metrics().healthy_nodes < 2:
+                        await asyncio.sleep(0.1)
+                assert monitor.calculate_network_metrics().current_height >= 1
+                net.node(1).kill()
+                async with asyncio.timeout(45):
+                    while monitor.calculate_network_metrics().healthy_nodes != 1 or not monitor.alerts:
+                        await asyncio.sleep(0.1)
+            finally:
+                await monitor.stop()
+
+        with Testnet(2, block_time_s=1, in_memory=True) as net:
+            asyncio.run(watch(net))
+
+
+class TestDeployment:
+    """Files in a directory, and processes that run from them. Containers have a script of their own, `deploy/`."""
+
+    def test_deployment_config(self, tmp_path: Path) -> None:
+        config = DeploymentConfig("test-network", 9999, 3, tmp_path / "genesis", tmp_path / "data")
+
+        assert (config.network_name, config.chain_id, config.num_validators) == ("test-network", 9999, 3)
+
+    def test_deployer_prepares_genesis_directories_compose_file_and_guide(self, tmp_path: Path) -> None:
+        deployer = TestnetDeployer(
+            DeploymentConfig("test-network", 9999, 3, tmp_path / "genesis", tmp_path / "data")
+        )
+
+        config = deployer.prepare_genesis()
+        folders = deployer.setup_directories()
+        compose = deployer.generate_docker_compose()
+        guide = deployer.generate_documentation()
+
+        assert [validator.stake for validator in config.initial_validators] == [10_000_000] * 3
+        assert folders == [tmp_path / "data" / f"validator-{number}" for number in (1, 2, 3)]
+        assert all((folder / "validator.json").stat().st_mode & 0o077 == 0 for folder in folders)
+        services = yaml.safe_load(compose.read_text())["services"]
+        assert {"bootstrap", "validator-1", "validator-2", "validator-3"} <= set(services)
+        assert guide.name == "TESTNET_DEPLOYMENT.md"
+        assert "9999" in guide.read_text()
+
+    def test_a_second_deployment_changes_nothing_and_another_says_what_it_would_change(
+        self, tmp_path: Path
+    ) -> None:
+        first = deploy_testnet("test-network", 9999, 2, output_dir=tmp_path)
+        files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+        second = deploy_testnet("test-network", 9999, 2, output_dir=tmp_path)
+        with pytest.raises(InvalidInput, match="num_validators: 2 -> 3"):
+            deploy_testnet("test-network", 9999, 3, output_dir=tmp_path)
+
+        assert second.genesis_hash == first.genesis_hash
+        assert (second.created, second.changed) == ((), ())
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files
+
+    @pytest.mark.timeout(120)
+    def test_a_deployment_starts_as_processes(self, tmp_path: Path) -> None:
+        made = deploy_testnet(
+            "test-network",
+            9999,
+            2,
+            output_dir=tmp_path,
+            port_offset=free_offset(),
+            apply="local",
+            block_time_s=1,
+        )
+        try:
+            assert made.status is not None
+            assert made.status.height >= 1
+            for node in made.status.nodes:
+                assert rpc(node.rpc_url, "eth_chainId") == hex(9999)
+        finally:
+            deployed.stop(tmp_path)

@@ -20,8 +20,7 @@ from metanode.cli import (
     snapshot,
     validators,
 )
-from metanode.cli.output import print_error
-from metanode.errors import MetanodeError
+from metanode.cli.output import run_program
 
 app = typer.Typer(
     name="metanode",
@@ -63,17 +62,5 @@ bench.register(app)
 
 
 def main() -> int:
-    """Run the command line; the exit code. Faults of files that a command was given are the caller's, and one sentence too."""
-    try:
-        app()
-    except MetanodeError as error:
-        print_error(str(error))
-        return 1
-    except BrokenPipeError:
-        return 141
-    except OSError as error:
-        print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    """Run the command line; the exit code."""
+    return run_program(app)

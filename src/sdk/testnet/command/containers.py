@@ -1,0 +1,97 @@
+"""The containers of a deployment, started and stopped by Compose, and asked by the ports that they publish."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+from metanode.errors import InvalidInput, MetanodeError, Unavailable
+from metanode.primitives.hexadecimal import decode_quantity
+from metanode.rpc.client import open_client
+from sdk.testnet.deployment.apply import compose
+from sdk.testnet.deployment.apply.local import STATUS_TIMEOUT_S, NetworkStatus, NodeStatus
+from sdk.testnet.deployment.changes import load_record
+from sdk.testnet.deployment.compose import COMPOSE_FILE
+from sdk.testnet.deployment.plan import NetworkSpec, NodePlan, plan_network
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DOWN_TIMEOUT_S: Final = 300.0
+"""Each container has two minutes to write what it holds."""
+
+
+def find_deployment(directory: Path) -> Path:
+    """The folder with a deployment's Compose file; raises InvalidInput when it has none."""
+    found = directory.resolve()
+    if not (found / COMPOSE_FILE).exists():
+        raise InvalidInput(f"no {COMPOSE_FILE} in {found}; `testnet deploy` writes one")
+    return found
+
+
+def stop_containers(directory: Path) -> None:
+    """Stop a deployment's containers; keys and chain stay. Raises Unavailable with what Compose said."""
+    folder = find_deployment(directory)
+    command = [*compose.find_compose(), "-f", COMPOSE_FILE, "down"]
+    try:
+        answer = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=DOWN_TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise Unavailable(
+            f"`{' '.join(command)}` in {folder} did not end in {DOWN_TIMEOUT_S:.0f} s"
+        ) from None
+    if answer.returncode != 0:
+        raise Unavailable(f"`{' '.join(command)}` in {folder} failed:\n{answer.stderr.strip()[-2000:]}")
+
+
+def containers_status(directory: Path) -> NetworkStatus | None:
+    """What the validators of a deployment answer at their published ports, as its record has them; None where there is no record.
+
+    Raises:
+        InvalidInput: when the record can't be read.
+    """
+    record = load_record(directory)
+    if record is None:
+        return None
+    asked = record.parameters
+    try:
+        spec = NetworkSpec(
+            network_name=asked["network_name"],
+            chain_id=asked["chain_id"],
+            validator_count=asked["num_validators"],
+            port_offset=asked["port_offset"],
+        )
+    except KeyError as error:
+        raise InvalidInput(f"{directory}: the record of the deployment has no {error}") from None
+    nodes = asyncio.run(_ask_all(plan_network(spec).nodes))
+    return NetworkStatus(
+        directory=directory,
+        network_name=spec.network_name,
+        chain_id=spec.chain_id,
+        running=any(node.height is not None for node in nodes),
+        nodes=nodes,
+    )
+
+
+async def _ask_all(plans: tuple[NodePlan, ...]) -> tuple[NodeStatus, ...]:
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(_ask(plan)) for plan in plans]
+    return tuple(task.result() for task in asked)
+
+
+async def _ask(plan: NodePlan) -> NodeStatus:
+    height = block_hash = peers = None
+    try:
+        async with open_client(plan.rpc_url, timeout_s=STATUS_TIMEOUT_S) as client:
+            block = await client.call("eth_getBlockByNumber", "finalized", False)
+            peers = decode_quantity(await client.call("net_peerCount"))
+            height, block_hash = decode_quantity(block["number"]), str(block["hash"])
+    except (MetanodeError, TypeError, KeyError):
+        pass  # Not up, or not any more: the table says so.
+    return NodeStatus(
+        name=plan.name, role=plan.role, pid=None, restarts=0, rpc_url=plan.rpc_url,
+        metrics_url=f"http://127.0.0.1:{plan.metrics_port}/metrics",
+        height=height, block_hash=block_hash, peers=peers, validators=None,
+    )  # fmt: skip

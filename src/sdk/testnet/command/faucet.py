@@ -1,0 +1,191 @@
+"""`testnet faucet`: pay from a ledger, look into it, and shut addresses and clients out; beside a running faucet, which shares the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metanode.crypto.addresses import parse_address
+from metanode.errors import InvalidInput, Unavailable
+from sdk.testnet.command.options import AsJson, ConfigFile
+from sdk.testnet.command.output import print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from sdk.testnet.faucet import Faucet, FaucetConfig
+
+app = typer.Typer(help="Give out test tokens, and say who gets none.", no_args_is_help=True)
+
+DEFAULT_DATABASE = "sqlite:///faucet.db"
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database", help=f"The ledger: sqlite:///PATH or postgresql://…; by default {DEFAULT_DATABASE}."
+    ),
+]
+RpcUrl = Annotated[str | None, typer.Option(help="JSON-RPC of the network to pay on.")]
+Keystore = Annotated[
+    Path | None,
+    typer.Option(
+        help="Key file of the account that pays, its password beside it; by default the environment variable FAUCET_PRIVATE_KEY."
+    ),
+]
+Who = Annotated[str, typer.Argument(help="An address (0x…), or an IP address or network.")]
+
+
+@app.command()
+def request(
+    address: Annotated[str, typer.Argument(help="Who gets the tokens.")],
+    ip: Annotated[str, typer.Option(help="The client it counts for.")] = "127.0.0.1",
+    config: ConfigFile = None,
+    rpc_url: RpcUrl = None,
+    keystore: Keystore = None,
+    database: DatabaseUrl = None,
+    json: AsJson = False,
+) -> None:
+    """Pay an address within the limits; exit code 1, with the reason, when the faucet refuses."""
+    settings = _settings(config, rpc_url=rpc_url, keystore=keystore, database=database)
+    if settings.rpc_url is None:
+        raise InvalidInput(
+            "--rpc-url: missing; expected JSON-RPC of the network to pay on, or --config FILE that names it"
+        )
+    with progress(f"paying {address[:60]} ...", silent=json):
+        answer = asyncio.run(_request(settings, address, ip))
+    if json:
+        print_json(answer)
+    elif answer["success"]:
+        typer.echo(f"sent {answer['amount']:,} gwei to {address}: {answer['tx_hash']}")
+    if not answer["success"]:
+        if json:
+            raise typer.Exit(1)
+        raise InvalidInput(answer["error"])
+
+
+@app.command()
+def stats(config: ConfigFile = None, database: DatabaseUrl = None, json: AsJson = False) -> None:
+    """Show what was paid and refused, what is left of today, and who is blocked."""
+    faucet = _open_ledger(config, database)
+    try:
+        found = faucet.get_stats()
+        blocked = {"addresses": sorted(faucet.blocked_addresses), "ips": sorted(faucet.blocked_ips)}
+    finally:
+        asyncio.run(faucet.close())
+    if json:
+        print_json({**found, "blocked": blocked})
+        return
+    print_table(("", ""), [(name.replace("_", " "), f"{value:,}") for name, value in found.items()])
+    for kind, entries in blocked.items():
+        for entry in entries:
+            typer.echo(f"blocked: {entry} ({'address' if kind == 'addresses' else 'IP'})")
+
+
+@app.command()
+def history(
+    address: Annotated[str | None, typer.Argument(help="Of this address only.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the newest first.")] = 20,
+    config: ConfigFile = None,
+    database: DatabaseUrl = None,
+    json: AsJson = False,
+) -> None:
+    """Show payouts, the newest first."""
+    faucet = _open_ledger(config, database)
+    try:
+        found = faucet.get_history(address, limit=limit)
+    finally:
+        asyncio.run(faucet.close())
+    if json:
+        print_json(found)
+        return
+    columns = list(found[0]) if found else []
+    if not found:
+        typer.echo("no payouts")
+        return
+    print_table(columns, [[str(row[column]) for column in columns] for row in found])
+
+
+@app.command()
+def block(who: Who, config: ConfigFile = None, database: DatabaseUrl = None, json: AsJson = False) -> None:
+    """Give this address or client nothing from now on."""
+    _change(who, config, database, json=json, blocked=True)
+
+
+@app.command()
+def unblock(who: Who, config: ConfigFile = None, database: DatabaseUrl = None, json: AsJson = False) -> None:
+    """Let this address or client ask again."""
+    _change(who, config, database, json=json, blocked=False)
+
+
+def _change(who: str, config: Path | None, database: str | None, *, json: bool, blocked: bool) -> None:
+    faucet = _open_ledger(config, database)
+    try:
+        if who.lower().startswith("0x"):
+            parse_address(who)
+            changed = (who not in faucet.blocked_addresses) if blocked else faucet.unblock_address(who)
+            if blocked:
+                faucet.block_address(who)
+        else:
+            before = set(faucet.blocked_ips)
+            if blocked:
+                faucet.block_ip(who)
+            else:
+                faucet.unblock_ip(who)
+            changed = before != set(faucet.blocked_ips)
+    finally:
+        asyncio.run(faucet.close())
+    state = "blocked" if blocked else "not blocked"
+    if json:
+        print_json({"who": who, "blocked": blocked, "changed": changed})
+    else:
+        typer.echo(f"{who} is {state}" + ("" if changed else " already" if blocked else ", and was not"))
+
+
+async def _request(settings: FaucetConfig, address: str, ip: str) -> dict[str, Any]:
+    from sdk.testnet.faucet import Faucet  # noqa: PLC0415 - database and keys, for this command only
+
+    async with Faucet(settings) as faucet:
+        answer = await faucet.request_tokens(address, ip)
+        # What was taken is in the next blocks; who waits a moment knows that it arrived.
+        if answer["success"]:
+            await faucet.settle()
+    return answer
+
+
+def _open_ledger(config: Path | None, database: str | None) -> Faucet:
+    """The faucet of a ledger, to look and to change who is blocked: it has no network and no key."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    from sdk.testnet.faucet import Faucet  # noqa: PLC0415 - as above
+
+    settings = _settings(config, rpc_url=None, keystore=None, database=database)
+    url = settings.database_url or DEFAULT_DATABASE
+    path = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:///") and not path.exists():
+        raise Unavailable(
+            f"no ledger at {path.absolute()}; give --database or --config, or let a faucet make one"
+        )
+    return Faucet(replace(settings, rpc_url=None, keystore=None, password_file=None, database_url=url))
+
+
+def _settings(
+    config: Path | None, *, rpc_url: str | None, keystore: Path | None, database: str | None
+) -> FaucetConfig:
+    """What the file says, and above it what the options say."""
+    from sdk.testnet.faucet import FaucetConfig  # noqa: PLC0415 - as above
+
+    found: dict[str, Any] = {}
+    if config is not None:
+        from sdk.testnet.services.configuration import ServicesConfig  # noqa: PLC0415 - as above
+
+        services = ServicesConfig.load(config)
+        known = {field.name for field in fields(FaucetConfig)}
+        found = {name: value for name, value in services.faucet_settings.items() if name in known}
+        found.setdefault("rpc_url", services.network.rpc_urls[0])
+        for name in ("keystore", "password_file"):
+            if name in found:
+                found[name] = services.directory / found[name]
+    given = {"rpc_url": rpc_url, "keystore": keystore, "database_url": database}
+    found |= {name: value for name, value in given.items() if value is not None}
+    return FaucetConfig(**found)

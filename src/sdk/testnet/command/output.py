@@ -1,0 +1,93 @@
+"""How commands speak: tables for people, one JSON document for programs, errors and warnings on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from metanode.errors import MetanodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+WIDTH_MIN = 130
+"""An address or a key that is cut is of no use: a narrower terminal wraps the lines instead."""
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
+    """Print a table on stdout whose cells are never cut."""
+    if title is not None:
+        sys.stdout.write(f"{title}\n")
+        sys.stdout.flush()
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False)
+    console.width = max(console.width, WIDTH_MIN)
+    console.print(table)
+
+
+def print_progress(text: str) -> None:
+    """Print on stderr what has been reached."""
+    sys.stderr.write(f"{text}\n")
+
+
+def print_error(text: str) -> None:
+    """Print why the command failed on stderr."""
+    sys.stderr.write(f"error: {text}\n")
+
+
+def print_warning(text: str) -> None:
+    """Print on stderr what the reader should know although the command goes on."""
+    sys.stderr.write(f"warning: {text}\n")
+
+
+@contextlib.contextmanager
+def progress(text: str, *, silent: bool = False) -> Iterator[Callable[[str], None]]:
+    """Say on stderr what is being done: a live line on a terminal, a line for each step elsewhere. Gives a call that says the next step."""
+    if silent:
+        yield lambda _: None
+        return
+    console = Console(stderr=True, highlight=False)
+    said = ""
+    with console.status(text) as live:
+
+        def say(step: str) -> None:
+            nonlocal said
+            if step != said:
+                said = step
+                live.update(step)
+                if not console.is_terminal:
+                    console.print(step)
+
+        say(text)
+        yield say
+
+
+def run_program(app: Callable[[], Any]) -> int:
+    """Run a command line; the exit code. Faults of files that a command was given are the caller's, and one sentence too."""
+    try:
+        app()
+    except MetanodeError as error:
+        print_error(str(error))
+        return 1
+    except BrokenPipeError:
+        return 141
+    except OSError as error:
+        print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0

@@ -1,0 +1,160 @@
+"""`testnet up|down|status|faucet` on a real network, as a person types it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.acceptance.processes import wait_until
+from tests.testnet.test_command_genesis import run_testnet
+
+from metanode.crypto.addresses import format_address
+from metanode.crypto.keystore import SCRYPT_N_LOCAL, save_key, write_secret_file
+from metanode.crypto.secp256k1 import PrivateKey
+from sdk.testnet import Faucet, FaucetConfig, Testnet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(300)
+
+KEY = PrivateKey(b"\x0b" * 32)
+LEDGER = ("--database", "sqlite:///ledger.db")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Testnet]]:
+    """A directory like a deployment's: processes in `local`, the key of a faucet with 450 tokens in `data`."""
+    path = tmp_path_factory.mktemp("deployment")
+    write_secret_file(path / "data" / "faucet" / "faucet.password", b"secret\n")
+    save_key(path / "data" / "faucet" / "faucet.json", KEY, "secret", scrypt_n=SCRYPT_N_LOCAL)
+    with Testnet(
+        1, block_time_s=1, directory=path / "local", balances={format_address(KEY.address): 450 * 10**18}
+    ) as net:
+        yield path, net
+
+
+def test_status_shows_the_network_and_the_claims_that_are_left(place: tuple[Path, Testnet]) -> None:
+    path, net = place
+
+    shown = run_testnet("status", cwd=path).stdout
+    found = json.loads(run_testnet("status", "--json", "-d", str(path), cwd=path.parent).stdout)
+
+    assert net.rpc_url in shown
+    assert f"faucet: 4 claims left, 450 tokens at {format_address(KEY.address)}" in shown
+    assert found["faucet"]["claims_left"] == 4
+    assert found["nodes"][0]["rpc_url"] == net.rpc_url
+    assert found["height"] >= 1
+
+
+def test_a_request_pays_within_limits_and_the_ledger_can_be_read_and_changed(
+    place: tuple[Path, Testnet],
+) -> None:
+    path, net = place
+    to = format_address(secrets.token_bytes(20))
+    paying = (
+        "faucet",
+        "request",
+        to,
+        "--rpc-url",
+        net.rpc_url,
+        "--keystore",
+        "data/faucet/faucet.json",
+        *LEDGER,
+    )
+
+    paid = json.loads(run_testnet(*paying, "--json", cwd=path).stdout)
+
+    assert (paid["success"], paid["amount"]) == (True, 100 * 10**9)
+    wait_until(
+        lambda: int(net.call("eth_getBalance", to, "latest"), 16) == 100 * 10**18,
+        within_s=20,
+        what="the coins",
+    )
+    stats = json.loads(run_testnet("faucet", "stats", *LEDGER, "--json", cwd=path).stdout)
+    assert (stats["total_requests"], stats["successful_requests"]) == (1, 1)
+    assert "100,000,000,000" in run_testnet("faucet", "stats", *LEDGER, cwd=path).stdout
+    (row,) = json.loads(run_testnet("faucet", "history", *LEDGER, "--json", cwd=path).stdout)
+    assert paid["tx_hash"] in row.values()
+    assert paid["tx_hash"] in run_testnet("faucet", "history", *LEDGER, cwd=path).stdout
+
+    assert "is blocked\n" in run_testnet("faucet", "block", to, *LEDGER, cwd=path).stdout
+    assert "is blocked already" in run_testnet("faucet", "block", to, *LEDGER, cwd=path).stdout
+    refused = run_testnet(*paying, cwd=path, expect=1)
+    assert refused.stderr.endswith("error: This address is blocked\n")
+    assert json.loads(run_testnet(*paying, "--json", cwd=path, expect=1).stdout)["success"] is False
+    changed = json.loads(run_testnet("faucet", "unblock", to, *LEDGER, "--json", cwd=path).stdout)
+    assert changed == {"who": to, "blocked": False, "changed": True}
+    assert json.loads(run_testnet("faucet", "block", "10.0.0.0/8", *LEDGER, "--json", cwd=path).stdout)[
+        "changed"
+    ]
+    assert "blocked: 10.0.0.0/8 (IP)" in run_testnet("faucet", "stats", *LEDGER, cwd=path).stdout
+    assert (
+        "10.0.0.0/8 is not blocked"
+        in run_testnet("faucet", "unblock", "10.0.0.0/8", *LEDGER, cwd=path).stdout
+    )
+    assert "and was not" in run_testnet("faucet", "unblock", "10.0.0.0/8", *LEDGER, cwd=path).stdout
+
+
+def test_down_stops_the_processes_and_up_goes_on_with_the_chain(tmp_path: Path) -> None:
+    with Testnet(1, block_time_s=1, directory=tmp_path / "local") as net:
+        net.wait_for_block(2)
+        before = net.call("eth_getBlockByNumber", "0x2", False)["hash"]
+
+        assert "stopped" in run_testnet("down", cwd=tmp_path).stdout
+        assert not net.node(0).is_running
+        assert (
+            "the network is stopped; `testnet up` starts it"
+            in run_testnet("status", cwd=tmp_path, expect=1).stderr
+        )
+        assert json.loads(run_testnet("down", "--json", cwd=tmp_path).stdout) == {"stopped": False}
+
+        assert json.loads(run_testnet("up", "--json", cwd=tmp_path).stdout)["height"] >= 2
+        assert net.call("eth_getBlockByNumber", "0x2", False)["hash"] == before
+        assert "the network runs already" in run_testnet("up", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("status",), "no network of processes in"),
+        (("up",), "no network of processes in"),
+        (("down",), "no network of processes in"),
+        (("faucet", "stats"), "no ledger at"),
+        (("faucet", "stats", "--database", "mysql://x"), "database_url: expected sqlite:///PATH or postgresql://"),
+        (("faucet", "request", "0x12"), "--rpc-url: missing"),
+        (("faucet", "request", "0x12", "--rpc-url", "nonsense"), "rpc_url: expected http://HOST:PORT"),
+        (("bootstrap", "peers", "http://127.0.0.1:9"), "expected the registry of a bootstrap node"),
+        (("bootstrap", "stats", "nonsense"), "expected the registry of a bootstrap node"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_one_sentence_and_exit_code_1(
+    tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    refused = run_testnet(*arguments, cwd=tmp_path, expect=1)
+
+    assert refused.stderr.startswith("error: ")
+    assert sentence in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("who", ["0x12", "nonsense", "10.0.0.1/99"])
+def test_who_is_neither_an_address_nor_a_network_is_refused(tmp_path: Path, who: str) -> None:
+    ledger = f"sqlite:///{tmp_path / 'faucet.db'}"
+    Faucet(FaucetConfig(database_url=ledger)).get_stats()
+
+    for command in ("block", "unblock"):
+        refused = run_testnet("faucet", command, who, cwd=tmp_path, expect=1)
+        assert who in refused.stderr or "expected" in refused.stderr
+
+
+def test_the_help_of_every_command_is_there(tmp_path: Path) -> None:
+    commands = ("genesis", "deploy", "up", "down", "status", "faucet", "bootstrap", "monitor", "service")
+
+    shown = run_testnet("--help", cwd=tmp_path).stdout
+
+    assert all(f" {command} " in shown for command in commands)
+    assert run_testnet("--version", cwd=tmp_path).stdout.startswith("testnet ")
