@@ -79,7 +79,8 @@ class Composition:
             nodes=await self._open_nodes(),
             monitor=self._open_monitor(),
         )
-        explorer = make_app(parts)
+        docs = self._config.directory / section.docs_directory if section.docs_directory else None
+        explorer = make_app(parts, docs_directory=docs)
         self.sites.append(
             SiteServer(name="explorer", app=explorer.app, listener=listener, close_streams=explorer.hub.close)
         )

@@ -106,6 +106,14 @@ class SiteSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplorerSection(SiteSection):
+    """Where the explorer listens, and what it shows beside the chain."""
+
+    docs_directory: str = ""
+    """The documentation as `make docs-site` builds it, shown at /docs; empty shows none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServicesConfig:
     """Everything that the services of one network are told. Raises InvalidInput by `load` and `from_dict`, never later."""
 
@@ -113,7 +121,7 @@ class ServicesConfig:
     """Where relative paths begin and databases lie."""
     network: NetworkSection
     database: DatabaseSection
-    explorer: SiteSection
+    explorer: ExplorerSection
     api: SiteSection | None
     api_settings: Mapping[str, Any] = field(default_factory=dict)
     """What else stands in `[api]`, for the API to read."""
@@ -173,7 +181,9 @@ class ServicesConfig:
             directory=directory,
             network=network,
             database=_section(DatabaseSection, "database", tables.get("database", {}), problems),
-            explorer=_site("explorer", tables.get("explorer", {}), EXPLORER_PORT, problems),
+            explorer=_site(
+                "explorer", tables.get("explorer", {}), EXPLORER_PORT, problems, kind=ExplorerSection
+            ),
             api=None if api is None else _site("api", api, API_PORT, problems),
             api_settings=api_settings,
             faucet=None if faucet is None else _site("faucet", faucet, FAUCET_PORT, problems),
@@ -242,8 +252,15 @@ def _is_required(each: Any) -> bool:
     return each.default is MISSING and each.default_factory is MISSING
 
 
-def _site(name: str, table: Mapping[str, Any], port: int, problems: list[str]) -> Any:
-    found = _section(SiteSection, name, {"port": port} | dict(table), problems)
+def _site(
+    name: str,
+    table: Mapping[str, Any],
+    port: int,
+    problems: list[str],
+    *,
+    kind: type[SiteSection] = SiteSection,
+) -> Any:
+    found = _section(kind, name, {"port": port} | dict(table), problems)
     if found is None:
         return None
     if not 0 <= found.port <= PORT_MAX:

@@ -27,7 +27,7 @@ def docs_routes(directory: Path) -> list[BaseRoute]:
     """
     if not (directory / "index.html").is_file():
         raise InvalidInput(
-            f"docs_directory: found no index.html in {directory}; `make docs-site` builds build/docs-site"
+            f"explorer.docs_directory: found no index.html in {directory}; `make docs-site` builds build/docs-site"
         )
 
     async def to_home(request: Request) -> RedirectResponse:  # noqa: ARG001 - Starlette's signature

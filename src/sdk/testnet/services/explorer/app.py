@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Route
 
+from sdk.testnet.services.docs import PREFIX as DOCS_PREFIX
+from sdk.testnet.services.docs import docs_routes
 from sdk.testnet.services.explorer.exporting import export_routes
 from sdk.testnet.services.explorer.head import TOPIC, DashboardTeller, HeadFollower
 from sdk.testnet.services.explorer.twins import twin_routes
@@ -59,10 +61,12 @@ class ExplorerApp:
     """The `run` of each is somebody's task; without them live parts stand still."""
 
 
-def make_app(parts: ExplorerParts) -> ExplorerApp:
-    """Return the explorer over its parts."""
+def make_app(parts: ExplorerParts, *, docs_directory: Path | None = None) -> ExplorerApp:
+    """Return the explorer over its parts, with the documentation of a directory at /docs; raises InvalidInput when none is built there."""
     assets = Assets(FOLDER / "static")
-    site = parts.site if parts.site.navigation else replace(parts.site, navigation=_navigation(parts))
+    documents = [] if docs_directory is None else docs_routes(docs_directory)
+    navigation = _navigation(parts, has_docs=bool(documents))
+    site = parts.site if parts.site.navigation else replace(parts.site, navigation=navigation)
     pages = Pages(site, assets, FOLDER / "templates")
     hub = LiveHub([TOPIC] if parts.monitor is None else [TOPIC, dashboard.TOPIC])
     handlers = (
@@ -81,6 +85,7 @@ def make_app(parts: ExplorerParts) -> ExplorerApp:
         Route("/live", hub.serve),
         *search_routes(pages, parts),
         *export_routes(parts),
+        *documents,
     ]
     for path, handler in handlers.items():
         routes += twin_routes(pages, path, handler)
@@ -94,12 +99,14 @@ def make_app(parts: ExplorerParts) -> ExplorerApp:
     )
 
 
-def _navigation(parts: ExplorerParts) -> tuple[NavigationEntry, ...]:
+def _navigation(parts: ExplorerParts, *, has_docs: bool) -> tuple[NavigationEntry, ...]:
     entries = list(NAVIGATION)
     if parts.monitor is not None:
         entries.append(NavigationEntry(key="dashboard", label="Dashboard", path="/dashboard"))
     if parts.site.faucet_url:
         entries.append(NavigationEntry(key="faucet", label="Faucet", path=parts.site.faucet_url))
+    if has_docs:
+        entries.append(NavigationEntry(key="docs", label="Docs", path=f"{DOCS_PREFIX}/"))
     return tuple(entries)
 
 
