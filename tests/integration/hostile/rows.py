@@ -57,6 +57,7 @@ ROWS: Final = {
         (
             f"{SERVER}/limits.rs::slow_peers_are_closed_and_others_served",
             f"{SERVER}/limits.rs::who_never_asks_anything_is_closed_like_a_slow_head",
+            f"{SERVER}/limits.rs::an_address_that_does_not_read_leaves_room_for_the_answers_of_others",
         ),
     ),
     6: Row(
@@ -84,6 +85,7 @@ ROWS: Final = {
             f"{HERE}/test_costly_calls.py::test_row_10_code_without_an_end_runs_out_of_gas_or_time_and_others_are_served",
             f"{HERE}/test_costly_calls.py::test_row_10_answers_of_megabytes_are_bounded_in_sum",
         ),
+        (f"{SERVER}/limits.rs::an_address_with_many_costly_calls_does_not_hold_up_others",),
     ),
     11: Row(
         "10,000 overrides in estimates, access lists, simulations", "a limit",
