@@ -78,7 +78,7 @@ def claim(service: Served, address: str, origin: str = "198.51.100.7", **more: A
         f"{service.url}{API}/claims",
         json={"address": address, **more},
         headers={"x-forwarded-for": origin},
-        timeout=30,
+        timeout=120,
     )
 
 

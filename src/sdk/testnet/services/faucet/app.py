@@ -224,7 +224,7 @@ class _Views:
             view=view,
             config=self._desk.config,
             gwei=GWEI,
-            window=describe_seconds(self._desk.config.cooldown_period),
+            window=_describe_window(self._desk.config.cooldown_period),
         )
 
     async def network(self, _: Request) -> Response:
@@ -279,7 +279,7 @@ class _Views:
             error_title=title,
             config=self._desk.config,
             amount_wei=(view.tokens_per_request if view else self._desk.config.tokens_per_request) * GWEI,
-            window=describe_seconds(self._desk.config.cooldown_period),
+            window=_describe_window(self._desk.config.cooldown_period),
             explorer_url=self._site.explorer_url,
         )
 
@@ -298,6 +298,10 @@ def _reached(payout: Payout) -> int:
     """How many of the steps are done or under way."""
     name = PUBLIC_STATES[payout.state]
     return STEPS.index(name) + 1 if name in STEPS else 0
+
+
+def _describe_window(seconds: int) -> str:
+    return {3600: "an hour", 86_400: "a day", 604_800: "a week"}.get(seconds, describe_seconds(seconds))
 
 
 def _time_s(payout: Payout) -> float | None:

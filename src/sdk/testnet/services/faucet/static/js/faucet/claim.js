@@ -19,6 +19,7 @@ let solver = null;
 let chosen = null;
 let run = 0;
 
+byId("without-script")?.remove();
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   claim();
