@@ -243,7 +243,8 @@ def test_the_services_page_has_what_its_catalogue_says_and_routes_instead_of_pat
     for name, family in found.items():
         for sample in family.samples:
             assert set(sample.labels) - {"le"} == set(CATALOGUE[name][1]), sample
-    assert 'route="/page/{name}"' in text or 'route="page"' in text
+    assert 'route="/page/{name}"' in text
+    assert 'route="other"' in text
     assert "secret" not in text
     (verdict,) = [s.labels["verdict"] for s in found["metanode_monitor_verdict"].samples if s.value]
     assert verdict in {"HEALTHY", "DEGRADED", "STARTING"}

@@ -169,13 +169,9 @@ class CountRequests:
 
 
 def _route_of(scope: MutableMapping[str, Any]) -> str:
-    """The route as it is written in the code; `other` where none was found."""
-    route = scope.get("route")
-    path = getattr(route, "path", None)
-    if isinstance(path, str):
-        return path
-    name = getattr(scope.get("endpoint"), "__name__", None)
-    return name if isinstance(name, str) else "other"
+    """The route as it is written in the code, below a mount without its prefix; `other` where none was found."""
+    path = getattr(scope.get("route"), "path", None)
+    return path if isinstance(path, str) else "other"
 
 
 class _Parts(Collector):
