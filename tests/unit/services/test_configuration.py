@@ -37,6 +37,15 @@ def test_the_least_that_must_be_said_is_the_network(tmp_path: Path) -> None:
     assert choose(config, ()) == ("indexer", "explorer")
 
 
+def test_metrics_are_served_where_a_table_says_so(tmp_path: Path) -> None:
+    assert load(tmp_path, LEAST).metrics is None
+    found = load(tmp_path, LEAST + "[metrics]").metrics
+    assert found is not None
+    assert (found.bind_address, found.port) == ("127.0.0.1", 9099)
+    with pytest.raises(InvalidInput, match=r"metrics.port: 3000 is the explorer's already"):
+        load(tmp_path, LEAST + "[metrics]\nport = 3000")
+
+
 def test_all_problems_are_told_at_once_with_their_keys(tmp_path: Path) -> None:
     text = """
 [network]

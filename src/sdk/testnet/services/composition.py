@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from sdk.testnet.monitoring import TestnetMonitor
+    from sdk.testnet.monitoring.service_metrics import ServiceMetrics
     from sdk.testnet.services.api import ApiConfig
     from sdk.testnet.services.configuration import ServicesConfig, SiteSection
     from sdk.testnet.services.node_pool import NodePool
@@ -47,6 +48,11 @@ class Composition:
         self._monitor: TestnetMonitor | None = None
         self._runs: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
         self.sites: list[SiteServer] = []
+        self._metrics: ServiceMetrics | None = None
+        if config.metrics is not None and config.metrics.enabled:
+            from sdk.testnet.monitoring.service_metrics import ServiceMetrics  # noqa: PLC0415 - see the module
+
+            self._metrics = ServiceMetrics()
 
     def tasks(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """Give what runs beside the sites, each to be made a task."""
@@ -57,6 +63,26 @@ class Composition:
         """Make a service; raises a MetanodeError that says why it can't be."""
         await getattr(self, f"_add_{name}")()
 
+    def add_metrics(self) -> None:
+        """Serve Prometheus, if the configuration says where; raises Unavailable when the port can't be had."""
+        section = self._config.metrics
+        if self._metrics is None or section is None:
+            return
+        from starlette.applications import Starlette  # noqa: PLC0415 - see the module
+
+        self._metrics.monitor = self._monitor
+        listener = bind("metrics", section.bind_address, section.port)
+        app = Starlette(routes=[self._metrics.route()])
+        self.sites.append(SiteServer(name="metrics", app=app, listener=listener))
+
+    def _counted(self, name: str, app: Any) -> Any:
+        """A site whose requests are counted, if anybody reads the numbers."""
+        if self._metrics is None:
+            return app
+        from sdk.testnet.monitoring.service_metrics import CountRequests  # noqa: PLC0415 - see the module
+
+        return CountRequests(app, metrics=self._metrics, site=name)
+
     async def _add_indexer(self) -> None:
         from sdk.testnet.services.indexer import Indexer, IndexerConfig  # noqa: PLC0415 - see the module
 
@@ -65,6 +91,8 @@ class Composition:
             names={parse_address(address): name for address, name in self._config.names.items()},
         )
         indexer = Indexer(await self._open_store(), config)
+        if self._metrics is not None:
+            self._metrics.index = lambda: indexer.status
         self._runs.append(("indexer", indexer.run))
 
     async def _add_explorer(self) -> None:
@@ -77,12 +105,15 @@ class Composition:
             site=self._site(is_explorer=True),
             store=await self._open_store(),
             nodes=await self._open_nodes(),
-            monitor=self._open_monitor(),
+            monitor=self._open_monitor(await self._open_store()),
         )
         docs = self._config.directory / section.docs_directory if section.docs_directory else None
         explorer = make_app(parts, docs_directory=docs)
+        if self._metrics is not None:
+            self._metrics.streams["explorer"] = lambda: explorer.hub.client_count
+        app = self._counted("explorer", explorer.app)
         self.sites.append(
-            SiteServer(name="explorer", app=explorer.app, listener=listener, close_streams=explorer.hub.close)
+            SiteServer(name="explorer", app=app, listener=listener, close_streams=explorer.hub.close)
         )
         self._runs += [(type(teller).__name__, teller.run) for teller in explorer.tellers]
 
@@ -97,7 +128,9 @@ class Composition:
         faucet = await asyncio.to_thread(Faucet, self._faucet_config(FaucetConfig))
         self._stack.push_async_callback(faucet.close)
         app = make_app(faucet, self._site(), trusted_proxies=networks(section))
-        self.sites.append(SiteServer(name="faucet", app=app, listener=listener))
+        if self._metrics is not None:
+            self._metrics.faucet = faucet
+        self.sites.append(SiteServer(name="faucet", app=self._counted("faucet", app), listener=listener))
 
     async def _add_api(self) -> None:
         from sdk.testnet.services.api import make_app  # noqa: PLC0415 - see the module
@@ -109,7 +142,8 @@ class Composition:
             store=await self._open_store(), node=await self._open_nodes(), config=self._api_config(section)
         )
         close = app.state.parts.hub.close
-        self.sites.append(SiteServer(name="api", app=app, listener=listener, close_streams=close))
+        site = self._counted("api", app)
+        self.sites.append(SiteServer(name="api", app=site, listener=listener, close_streams=close))
 
     async def _add_bootstrap(self) -> None:
         from sdk.testnet.bootstrap.configuration import BootstrapConfig  # noqa: PLC0415 - see the module
@@ -217,10 +251,19 @@ class Composition:
             self._nodes = await self._stack.enter_async_context(open_node_pool(self._config.network.rpc_urls))
         return self._nodes
 
-    def _open_monitor(self) -> TestnetMonitor:
-        """The monitor of the network's nodes, running."""
+    def _open_monitor(self, store: Store) -> TestnetMonitor:
+        """The monitor of the network's nodes, running; what it says of the whole chain is from the index."""
         if self._monitor is None:
-            from sdk.testnet.monitoring import Endpoint, TestnetMonitor  # noqa: PLC0415 - see the module
+            from sdk.testnet.monitoring import Endpoint, TestnetMonitor, Totals  # noqa: PLC0415 - see the module
+            from sdk.testnet.services.queries import statistics  # noqa: PLC0415 - the same
+
+            def look() -> Totals:
+                with store.look() as connection:
+                    found = statistics.totals(connection)
+                return Totals(transactions=found.transactions, addresses=found.accounts)
+
+            async def totals() -> Totals:
+                return await asyncio.to_thread(look)
 
             network = self._config.network
             count = len(network.rpc_urls)
@@ -233,7 +276,9 @@ class Composition:
                         network.node_names or ("",) * count,
                         strict=True,
                     )
-                ]
+                ],
+                runbook=f"{self._config.explorer.url}/docs/guide/alerts/",
+                totals=totals,
             )
             self._runs.append(("monitor", self._monitor.run))
         return self._monitor

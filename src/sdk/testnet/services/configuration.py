@@ -32,6 +32,8 @@ PORT_MAX: Final = 65_535
 EXPLORER_PORT: Final = 3000
 """Explorer and dashboard."""
 FAUCET_PORT: Final = 8080
+METRICS_PORT: Final = 9099
+"""Below that of the first validator."""
 API_PORT: Final = 9545
 CHAIN_ID_MAX: Final = 2**53 - 1
 """What every wallet can read."""
@@ -47,7 +49,7 @@ _TYPES: Final[dict[str, tuple[type, str]]] = {
     "tuple[str, ...]": (tuple, "a list of texts"),
 }
 """What a field's annotation asks of TOML."""
-_SECTIONS: Final = ("network", "database", "explorer", "api", "faucet", "bootstrap", "names")
+_SECTIONS: Final = ("network", "database", "explorer", "api", "faucet", "bootstrap", "metrics", "names")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,8 @@ class ServicesConfig:
     """What else stands in `[faucet]`: settings of `FaucetConfig` and of its page."""
     bootstrap_settings: Mapping[str, Any] | None = None
     """The table `[bootstrap]`; None where there is none."""
+    metrics: SiteSection | None = None
+    """Where Prometheus finds `/metrics` of this process; None keeps it from being served."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Known accounts: address in lower case to name."""
 
@@ -189,6 +193,9 @@ class ServicesConfig:
             faucet=None if faucet is None else _site("faucet", faucet, FAUCET_PORT, problems),
             faucet_settings=faucet_settings,
             bootstrap_settings=tables.get("bootstrap"),
+            metrics=_site("metrics", tables["metrics"], METRICS_PORT, problems)
+            if "metrics" in tables
+            else None,
             names=_names(tables.get("names", {}), problems),
         )
         problems += _problems_of_network(network) if network is not None else []
@@ -326,7 +333,7 @@ def _problems_of_network(network: NetworkSection) -> list[str]:
 def _shared_ports(config: ServicesConfig) -> list[str]:
     problems = []
     taken: dict[int, str] = {}
-    for name in ("explorer", "api", "faucet"):
+    for name in ("explorer", "api", "faucet", "metrics"):
         site: SiteSection | None = getattr(config, name)
         if site is None or not site.enabled or site.port == 0:
             continue

@@ -85,6 +85,7 @@ async def serve_services(
         composition = Composition(config, stack)
         for name in names:
             await composition.add(name)
+        composition.add_metrics()
         for site in composition.sites:
             log.info("service_listening", name=site.name, address=site.address)
         async with asyncio.TaskGroup() as tasks:
