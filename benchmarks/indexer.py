@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
+import structlog
 from sqlalchemy import create_engine, text
 from tests.testnet.postgresql import running_postgresql
 
@@ -210,6 +211,8 @@ def _figure(name: str, values: list[float], target: str = "") -> Figure:
 
 
 async def _follow(rpc_url: str, database: str) -> None:
+    # What is printed is read: a number a line.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     store = Store(database)
     config = IndexerConfig(rpc_urls=(rpc_url,))
     await Indexer(store, config, upon_blocks=lambda number: print(number, flush=True)).run()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import sys
 
+import structlog
+
 from sdk.testnet.services.indexer import Indexer, IndexerConfig, node
 from sdk.testnet.services.store import Store
 
 
 async def main(url: str, database: str) -> None:
     """Index until killed."""
+    # What is printed is read: a number a line.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     node.BLOCKS_MAX = 1
     store = Store(database)
     config = IndexerConfig(rpc_urls=(url,))
