@@ -14,6 +14,8 @@ from metanode.crypto.addresses import format_address
 from metanode.crypto.keystore import SCRYPT_N_LOCAL, save_key, write_secret_file
 from metanode.crypto.secp256k1 import PrivateKey
 from sdk.testnet import Faucet, FaucetConfig, Testnet
+from sdk.testnet.command.output import run_program
+from sdk.testnet.command.program import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,6 +101,44 @@ def test_a_request_pays_within_limits_and_the_ledger_can_be_read_and_changed(
     assert "and was not" in run_testnet("faucet", "unblock", "10.0.0.0/8", *LEDGER, cwd=path).stdout
 
 
+def test_monitor_gives_one_verdict_and_exit_code_1_when_nobody_answers(place: tuple[Path, Testnet]) -> None:
+    path, net = place
+
+    found = json.loads(run_testnet("monitor", net.rpc_url, "--json", cwd=path).stdout)
+    shown = run_testnet("monitor", cwd=path).stdout
+    alone = run_testnet("monitor", "http://127.0.0.1:9", cwd=path, expect=1).stdout
+
+    assert found["verdict"]["state"] in {"HEALTHY", "STARTING", "DEGRADED", "SLOW"}
+    assert found["metrics"]["current_height"] >= 1
+    assert "validator-1" in shown
+    assert alone.startswith("UNKNOWN: no node has answered yet\n")
+
+
+def test_a_deployment_is_written_once_and_a_change_is_said_before_it_is_made(tmp_path: Path) -> None:
+    asked = (
+        "deploy",
+        "-o",
+        "net",
+        "--validators",
+        "2",
+        "--port-offset",
+        "21000",
+        "--fund",
+        f"0x{'22' * 20}=5",
+    )
+
+    made = json.loads(run_testnet(*asked, "--json", cwd=tmp_path).stdout)
+    again = run_testnet(*asked, cwd=tmp_path)
+    refused = run_testnet(*asked, "--block-time", "3", cwd=tmp_path, expect=1)
+    status = run_testnet("status", "-d", "net", cwd=tmp_path, expect=1)
+
+    assert {"docker-compose.testnet.yml", "TESTNET_DEPLOYMENT.md"} <= set(made["created"])
+    assert "nothing to change" in again.stderr
+    assert made["genesis_hash"] in again.stdout
+    assert "block_time_s: 2 -> 3\nGive --confirm-changes to do so" in refused.stderr
+    assert "http://127.0.0.1:29545" in status.stdout
+
+
 def test_down_stops_the_processes_and_up_goes_on_with_the_chain(tmp_path: Path) -> None:
     with Testnet(1, block_time_s=1, directory=tmp_path / "local") as net:
         net.wait_for_block(2)
@@ -124,6 +164,13 @@ def test_down_stops_the_processes_and_up_goes_on_with_the_chain(tmp_path: Path) 
         (("up",), "no network of processes in"),
         (("down",), "no network of processes in"),
         (("faucet", "stats"), "no ledger at"),
+        (("monitor",), "no network of processes in"),
+        (("monitor", "ftp://x"), "ftp://x"),
+        (("up", "--docker"), "no docker-compose.testnet.yml in"),
+        (("down", "--docker"), "no docker-compose.testnet.yml in"),
+        (("deploy", "--validators", "0"), "num_validators: found 0; expected 1 to 100"),
+        (("deploy", "--fund", "x"), "--fund: found 'x'; expected ADDRESS=GWEI"),
+        (("service", "explorer", "-c", "absent.toml"), "absent.toml: No such file or directory"),
         (("faucet", "stats", "--database", "mysql://x"), "database_url: expected sqlite:///PATH or postgresql://"),
         (("faucet", "request", "0x12"), "--rpc-url: missing"),
         (("faucet", "request", "0x12", "--rpc-url", "nonsense"), "rpc_url: expected http://HOST:PORT"),
@@ -132,23 +179,38 @@ def test_down_stops_the_processes_and_up_goes_on_with_the_chain(tmp_path: Path) 
     ],
 )  # fmt: skip
 def test_a_fault_is_one_sentence_and_exit_code_1(
-    tmp_path: Path, arguments: tuple[str, ...], sentence: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    sentence: str,
 ) -> None:
-    refused = run_testnet(*arguments, cwd=tmp_path, expect=1)
+    monkeypatch.chdir(tmp_path)
 
-    assert refused.stderr.startswith("error: ")
-    assert sentence in refused.stderr
+    code = run_program(lambda: app(list(arguments), standalone_mode=False))
+
+    said = capsys.readouterr()
+    assert (code, said.out) == (1, "")
+    assert said.err.splitlines()[-1].startswith("error: ")
+    assert sentence in said.err
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("who", ["0x12", "nonsense", "10.0.0.1/99"])
-def test_who_is_neither_an_address_nor_a_network_is_refused(tmp_path: Path, who: str) -> None:
+def test_who_is_neither_an_address_nor_a_network_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], who: str
+) -> None:
     ledger = f"sqlite:///{tmp_path / 'faucet.db'}"
     Faucet(FaucetConfig(database_url=ledger)).get_stats()
 
     for command in ("block", "unblock"):
-        refused = run_testnet("faucet", command, who, cwd=tmp_path, expect=1)
-        assert who in refused.stderr or "expected" in refused.stderr
+        code = run_program(
+            lambda: app(["faucet", command, who, "--database", ledger], standalone_mode=False)  # noqa: B023 - called at once
+        )
+        said = capsys.readouterr().err
+        assert code == 1
+        assert "expected" in said
+        assert who in said
 
 
 def test_the_help_of_every_command_is_there(tmp_path: Path) -> None:

@@ -46,8 +46,9 @@ def up(
         from sdk.testnet.command.containers import find_deployment  # noqa: PLC0415 - as above
         from sdk.testnet.deployment.apply import compose  # noqa: PLC0415
 
+        folder = find_deployment(directory)
         with progress("building the image and waiting until all containers are healthy ...", silent=json):
-            compose.start(find_deployment(directory))
+            compose.start(folder)
         status(directory, json=json)
         return
 
