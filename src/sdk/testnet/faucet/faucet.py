@@ -16,7 +16,7 @@ from sdk.testnet.faucet.client_address import origin_of, parse_ip
 from sdk.testnet.faucet.configuration import FaucetConfig
 from sdk.testnet.faucet.desk import ClaimDesk
 from sdk.testnet.faucet.payout import Payout, PayoutState
-from sdk.testnet.faucet.policy import Refused, describe_seconds
+from sdk.testnet.faucet.policy import Refused
 from sdk.testnet.faucet.quotas import Asker
 from sdk.testnet.faucet.till import Till, parse_recipient
 
@@ -167,7 +167,7 @@ class Faucet:
 
     def get_stats(self) -> dict[str, Any]:
         """Counts over the life of the ledger; amounts in gwei."""
-        totals = self._ledger.totals(self._clock.now_ms())
+        totals, settings = self._ledger.totals(self._clock.now_ms()), self._operation.settings()
         return {
             "total_requests": totals.requests,
             "successful_requests": totals.successful,
@@ -177,9 +177,9 @@ class Faucet:
             "total_tokens_distributed": totals.distributed_gwei,
             "unique_addresses": totals.unique_addresses,
             "requests_today": totals.paid_today,
-            "daily_limit": self.config.daily_limit,
-            "remaining_today": max(0, self.config.daily_limit - totals.paid_today),
-            "tokens_per_request": self.config.tokens_per_request,
+            "daily_limit": settings.daily_limit,
+            "remaining_today": max(0, settings.daily_limit - totals.paid_today),
+            "tokens_per_request": settings.tokens_per_request,
             "blocked_addresses": len(self.blocked_addresses),
             "blocked_ips": len(self.blocked_ips),
         }
@@ -393,7 +393,7 @@ def _outcome(payout: Payout) -> dict[str, Any]:
             )
         case PayoutState.QUEUED:
             return _answer(
-                error=f"the faucet is busy: the payout is queued, and will be paid; this request waited {describe_seconds(int(PAY_TIMEOUT_S))}"
+                error="the faucet or its node is busy: the payout is queued, counts, and will be paid"
             )
         case PayoutState.CANCELLED | PayoutState.FAILED:
             return _answer(error=payout.error or "the payout did not succeed")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from metanode.crypto.addresses import parse_address
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from sdk.testnet.monitoring.service_metrics import ServiceMetrics
     from sdk.testnet.services.api import ApiConfig
     from sdk.testnet.services.configuration import ServicesConfig, SiteSection
+    from sdk.testnet.services.faucet.settings import FaucetSettings
     from sdk.testnet.services.node_pool import NodePool
     from sdk.testnet.services.store import Store
 
@@ -118,19 +118,25 @@ class Composition:
         self._runs += [(type(teller).__name__, teller.run) for teller in explorer.tellers]
 
     async def _add_faucet(self) -> None:
-        from sdk.testnet.faucet import Faucet, FaucetConfig  # noqa: PLC0415 - see the module
-        from sdk.testnet.services.faucet.app import make_app  # noqa: PLC0415 - the same
+        from sdk.testnet.faucet import Faucet  # noqa: PLC0415 - see the module
+        from sdk.testnet.services.faucet.admin import make_admin_app  # noqa: PLC0415 - the same
+        from sdk.testnet.services.faucet.app import FaucetService, make_public_app  # noqa: PLC0415 - the same
 
-        section = self._config.faucet
+        section, settings = self._config.faucet, self._faucet_settings()
         assert section is not None
         listener = bind("faucet", section.bind_address, section.port)
         self._make_folder()
-        faucet = await asyncio.to_thread(Faucet, self._faucet_config(FaucetConfig))
+        faucet = await asyncio.to_thread(Faucet, settings.faucet)
         self._stack.push_async_callback(faucet.close)
-        app = make_app(faucet, self._site(), trusted_proxies=networks(section))
+        service = FaucetService(faucet, self._site(), trusted_proxies=networks(section))
         if self._metrics is not None:
             self._metrics.faucet = faucet
-        self.sites.append(SiteServer(name="faucet", app=self._counted("faucet", app), listener=listener))
+        app = self._counted("faucet", make_public_app(service))
+        self.sites.append(SiteServer(name="faucet", app=app, listener=listener))
+        if settings.operator_port:
+            listener = bind("faucet.operator", settings.operator_bind_address, settings.operator_port)
+            operator = make_admin_app(service, password_file=settings.operator_password_file)
+            self.sites.append(SiteServer(name="faucet operator", app=operator, listener=listener))
 
     async def _add_api(self) -> None:
         from sdk.testnet.services.api import make_app  # noqa: PLC0415 - see the module
@@ -191,27 +197,19 @@ class Composition:
         except InvalidInput as error:
             raise InvalidInput(f"api.{error}") from None
 
-    def _faucet_config(self, kind: Any) -> Any:
+    def _faucet_settings(self) -> FaucetSettings:
         """The faucet's own settings, with the network and a database that this process has anyway."""
-        settings: dict[str, Any] = dict(self._config.faucet_settings)
-        known = {each.name for each in fields(kind)}
-        unknown = [name for name in settings if name not in known]
-        if unknown:
-            raise InvalidInput(
-                f"faucet.{unknown[0]}: no such setting; expected some of {', '.join(sorted(known))}"
-            )
-        for name in ("keystore", "password_file"):
-            if name in settings:
-                settings[name] = self._config.directory / str(settings[name])
-        defaults = {
-            "rpc_url": self._config.network.rpc_urls[0],
-            "database_url": self._config.database.postgres_url
-            or f"sqlite:///{(self._config.directory / self._config.database.sqlite_path).parent / 'faucet.db'}",
-        }
-        try:
-            return kind(**(defaults | settings))
-        except InvalidInput as error:
-            raise InvalidInput("\n".join(f"faucet.{line}" for line in str(error).splitlines())) from None
+        from sdk.testnet.services.faucet.settings import read_settings  # noqa: PLC0415 - see the module
+
+        config = self._config
+        data = (config.directory / config.database.sqlite_path).parent
+        return read_settings(
+            config.faucet_settings,
+            directory=config.directory,
+            data=data,
+            rpc_urls=config.network.rpc_urls,
+            database_url=config.database.postgres_url or f"sqlite:///{data / 'faucet.db'}",
+        )
 
     def _site(self, *, is_explorer: bool = False) -> Site:
         """The network as pages speak of it."""

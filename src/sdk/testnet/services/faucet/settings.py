@@ -12,9 +12,9 @@ from metanode.errors import InvalidInput
 from sdk.testnet.faucet.configuration import FaucetConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-OPERATOR_PORT: Final = 8081
+BACKUPS_MAX: Final = 10
 _PATHS: Final = ("keystore", "password_file", "datacenter_networks", "operator_password_file")
 _PORT_MAX: Final = 65_535
 
@@ -30,14 +30,18 @@ class FaucetSettings:
     operator_password_file: Path
 
 
-def read_settings(table: Mapping[str, Any], *, directory: Path, rpc_url: str) -> FaucetSettings:
+def read_settings(
+    table: Mapping[str, Any], *, directory: Path, data: Path, rpc_urls: Sequence[str], database_url: str
+) -> FaucetSettings:
     """Return what a table says.
 
     Args:
         table: Settings of `FaucetConfig`; `public = true` begins with the limits of a public faucet; `operator_port`, `operator_bind_address` and
             `operator_password_file`.
-        directory: Where relative paths begin, and the ledger lies unless `database_url` says.
-        rpc_url: Of the network, unless the table has its own.
+        directory: Where relative paths begin.
+        data: Where the operator's password lies, unless the table says.
+        rpc_urls: Of the network's nodes, the first of which is asked, unless the table has its own.
+        database_url: Of the ledger, unless the table has its own.
 
     Raises:
         InvalidInput: with a line for each problem, each with its key.
@@ -53,9 +57,9 @@ def read_settings(table: Mapping[str, Any], *, directory: Path, rpc_url: str) ->
     for key in _PATHS:
         if isinstance(values.get(key), str):
             values[key] = directory / values[key]
-    is_public, port = values.pop("public", False), values.pop("operator_port", OPERATOR_PORT)
+    is_public, port = values.pop("public", False), values.pop("operator_port", 0)
     bind_address = values.pop("operator_bind_address", "127.0.0.1")
-    password_file = values.pop("operator_password_file", directory / "operator.password")
+    password_file = values.pop("operator_password_file", data / "operator.password")
     if type(is_public) is not bool:
         problems.append(f"faucet.public: expected true or false, found {is_public!r:.80}")
     if type(port) is not int or not 0 <= port <= _PORT_MAX:
@@ -65,8 +69,9 @@ def read_settings(table: Mapping[str, Any], *, directory: Path, rpc_url: str) ->
     except ValueError:
         problems.append(f"faucet.operator_bind_address: expected an IP address, found {bind_address!r:.80}")
     values = {key: value for key, value in values.items() if key in known}
-    values.setdefault("rpc_url", rpc_url)
-    values.setdefault("database_url", f"sqlite:///{directory / 'faucet.db'}")
+    if "rpc_url" not in values:
+        values = {"rpc_url": rpc_urls[0], "backup_rpc_urls": tuple(rpc_urls[1 : 1 + BACKUPS_MAX])} | values
+    values.setdefault("database_url", database_url)
     config: FaucetConfig | None = None
     try:
         config = FaucetConfig.public(**values) if is_public is True else FaucetConfig(**values)
