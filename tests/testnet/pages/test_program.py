@@ -79,11 +79,12 @@ def test_without_nodes_it_starts_and_says_what_is_missing(tmp_path: Path) -> Non
         assert home.status_code == 200
         assert "No node answers now" in home.text
         with httpx.stream("GET", f"{url}/live?topics=home", timeout=10) as stream:
-            assert next(stream.iter_lines()).startswith("retry")
+            lines = stream.iter_lines()
+            assert next(lines).startswith("retry")
             began = time.monotonic()
             process.send_signal(signal.SIGTERM)
             # An open stream is ended, not waited for.
-            list(stream.iter_lines())
+            list(lines)
         assert process.wait(10) == 0
         assert time.monotonic() - began < 5
     finally:

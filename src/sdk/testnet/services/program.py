@@ -9,6 +9,7 @@ the program with a sentence. On SIGTERM streams are ended, answers under way are
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -125,4 +126,8 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is closed; taking the interpreter's many modules apart would only make others wait, seconds on a busy machine.
+    os._exit(status)
