@@ -340,6 +340,8 @@ def check_network(
     offset = PORT_OFFSET
     output.mkdir(exist_ok=True)
     if user is None:
+        # `up` builds an image that is missing, and takes one that is there.
+        engine.run("docker", "rmi", "--force", "moderntensor:testnet", check=False)
         deploy_testnet(
             "moderntensor-testnet", 9999, 5, output_dir=output, port_offset=offset, base_image=BASE
         )
@@ -363,7 +365,7 @@ def check_network(
         run("up", "-d", "--wait")
         report.claim(
             case,
-            "`up -d --wait` builds the image and returns when all are healthy",
+            f"`up -d --wait`{' builds the image and' if user is None else ''} returns when all are healthy",
             f"{time.monotonic() - started:.0f} s",
             holds=True,
         )
@@ -545,7 +547,7 @@ def check_killed(
 def check_parvyom(engine: Engine, report: Report, output: Path, wheels: Path) -> None:
     """The Compose file of the plan for a public testnet."""
     case = "parvyom-testnet-v1"
-    offset = PORT_OFFSET
+    offset = PORT_OFFSET + 350
     deploy_testnet(
         case, 1337, 4, preset=case, consensus_type="ibft", output_dir=output, port_offset=offset, base_image=BASE,
         gas_limit=8_000_000, block_reward_gwei=2_000_000_000,

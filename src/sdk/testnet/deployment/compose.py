@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 COMPOSE_FILE: Final = "docker-compose.testnet.yml"
 GENESIS_FILE: Final = "/genesis/chain_specification.json"
+SERVICES_AT: Final = "/config/services.toml"
 HEALTHY: Final = '["CMD", "/opt/metanode/bin/python", "-IS", "/opt/metanode/healthy.py", "{port}", "{path}"]'
 PROMETHEUS_IMAGE: Final = "prom/prometheus:v3.5.0"
 GRAFANA_IMAGE: Final = "grafana/grafana:12.2.0"
@@ -149,7 +150,7 @@ def _testnet(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
             plan,
             BOOTSTRAP,
             digests,
-            words=["sdk.testnet.bootstrap"],
+            words=["sdk.testnet.bootstrap", "--config", SERVICES_AT],
             ports=[
                 *_peer_ports(plan, plan.published(BOOTSTRAP)),
                 _published("127.0.0.1", plan.published("registry"), REGISTRY_PORT),
@@ -181,7 +182,7 @@ def _testnet(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
             plan,
             FAUCET,
             digests,
-            words=["sdk.testnet", "service", FAUCET],
+            words=["sdk.testnet.services.program", SERVICES_AT, FAUCET],
             ports=[_site(plan, FAUCET, FAUCET_PORT)],
             health=(FAUCET_PORT, "/readyz"),
             depends_on=plan.network.validators[0].name,
@@ -191,7 +192,7 @@ def _testnet(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
             plan,
             EXPLORER,
             digests,
-            words=["sdk.testnet", "service", EXPLORER, "indexer", "api"],
+            words=["sdk.testnet.services.program", SERVICES_AT, EXPLORER, "indexer", "api"],
             ports=[_site(plan, EXPLORER, DASHBOARD_PORT), _site(plan, "api", API_PORT)],
             health=(DASHBOARD_PORT, "/readyz"),
             depends_on=plan.network.validators[0].name,
@@ -217,13 +218,13 @@ def _service(
         f"{name}:",
         "  <<: *image",
         *(_build(plan) if is_first else []),
-        f"  command: {_flow(['python', '-m', *words, '--config', '/config/services.toml'])}",
+        f"  command: {_flow(['python', '-m', *words])}",
         "  stop_grace_period: 30s",
         *_limits(memory="1g", cpus='"1.0"'),
         "  ports:",
         *(f"    - {published}" for published in ports),
         "  volumes:",
-        f"    - {_mount(plan, configuration, '/config/services.toml', read_only=True)}",
+        f"    - {_mount(plan, configuration, SERVICES_AT, read_only=True)}",
         f"    - {_mount(plan, plan.data / name, '/data')}",
         *([f"  secrets: [{name}-password]"] if name == FAUCET else []),
         "  healthcheck:",

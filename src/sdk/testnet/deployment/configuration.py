@@ -16,7 +16,6 @@ IMAGE: Final = "moderntensor:testnet"
 BASE_IMAGE: Final = "python:3.11-slim"
 SERVICES: Final = ("bootstrap", "faucet", "explorer", "monitoring")
 """What can stand around the validators."""
-SERVICES_DEFAULT: Final = ("bootstrap", "monitoring")
 PARVYOM: Final = "parvyom-testnet-v1"
 """The network of the plan for a public testnet: its Compose file has other services."""
 
@@ -52,7 +51,7 @@ class DeploymentConfig:
     """Where published ports listen on this machine; Docker's rules go before those of a firewall, so 0.0.0.0 is the whole world."""
     port_offset: int = field(default=0, kw_only=True)
     """Added to every published port."""
-    services: tuple[str, ...] = field(default=SERVICES_DEFAULT, kw_only=True)
+    services: tuple[str, ...] = field(default=SERVICES, kw_only=True)
     """Of `SERVICES`, those that the deployment has beside its validators."""
     image: str | None = field(default=None, kw_only=True)
     """Name of the image that is built; by default `moderntensor:testnet`."""

@@ -90,32 +90,30 @@ def _network(plan: DeploymentPlan) -> NetworkPlan:
     directory = directory_of(plan.output)
     programs = []
     if plan.has(BOOTSTRAP):
+        configuration = str(directory.node(BOOTSTRAP) / CONFIGURATION)
         programs.append(
-            _program(plan, directory, BOOTSTRAP, ("sdk.testnet.bootstrap",), (BOOTSTRAP, "registry"))
+            ProgramPlan(
+                name=BOOTSTRAP,
+                module="sdk.testnet.bootstrap",
+                arguments=("--config", configuration),
+                ports={site: plan.published(site) for site in (BOOTSTRAP, "registry")},
+            )
         )
     names = [
         *([FAUCET] if plan.has(FAUCET) else []),
         *([EXPLORER, "indexer", "api"] if plan.has(EXPLORER) else []),
     ]
     if names:
-        sites = tuple(name for name in names if name != "indexer")
-        programs.append(_program(plan, directory, SERVICES, ("sdk.testnet", "service", *names), sites))
+        configuration = str(directory.node(SERVICES) / CONFIGURATION)
+        programs.append(
+            ProgramPlan(
+                name=SERVICES,
+                module="sdk.testnet.services.program",
+                arguments=(configuration, *names),
+                ports={site: plan.published(site) for site in names if site != "indexer"},
+            )
+        )
     return replace(plan.network, programs=tuple(programs))
-
-
-def _program(
-    plan: DeploymentPlan,
-    directory: NetworkDirectory,
-    name: str,
-    words: tuple[str, ...],
-    sites: tuple[str, ...],
-) -> ProgramPlan:
-    return ProgramPlan(
-        name=name,
-        module=words[0],
-        arguments=(*words[1:], "--config", str(directory.node(name) / CONFIGURATION)),
-        ports={site: plan.published(site) for site in sites},
-    )
 
 
 def _write(
