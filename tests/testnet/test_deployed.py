@@ -38,6 +38,7 @@ def rpc(url: str, method: str, *params: Any) -> Any:
         return json.load(response)["result"]
 
 
+@pytest.mark.timeout(300)
 def test_a_deployment_runs_as_processes_stops_and_goes_on(tmp_path: Path) -> None:
     asked: dict[str, Any] = {
         "num_validators": 4,
@@ -67,6 +68,11 @@ def test_a_deployment_runs_as_processes_stops_and_goes_on(tmp_path: Path) -> Non
         with pytest.raises(InvalidInput, match="the chain has begun"):
             deploy_testnet(**asked | {"chain_id": 5, "confirm_changes": True})
 
+        for port in (8080, 3000, 9545):
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{port + asked['port_offset']}/", timeout=10
+            ) as page:
+                assert page.status == 200
         assert deployed.stop(tmp_path)
         directory = deployed.directory_of(tmp_path)
         assert [running_node(directory, node.name) for node in first.plan.network.nodes] == [None] * 4

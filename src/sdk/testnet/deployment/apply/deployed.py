@@ -6,12 +6,11 @@ commands work on it. The same supervisor keeps the bootstrap node and the servic
 
 from __future__ import annotations
 
+import http.client
 import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
-
-import httpx
 
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.deployment import keys
@@ -161,7 +160,7 @@ def _wait_services(directory: NetworkDirectory, plan: DeploymentPlan, program: P
     waiting = {name: port for name, port in program.ports.items() if name != BOOTSTRAP}
     deadline = time.monotonic() + SERVICES_TIMEOUT_S
     while waiting:
-        answers = {name: _ask(f"http://{_reachable(plan)}:{port}/readyz") for name, port in waiting.items()}
+        answers = {name: _ask(_reachable(plan), port) for name, port in waiting.items()}
         waiting = {name: port for name, port in waiting.items() if answers[name] is not None}
         if waiting and time.monotonic() > deadline:
             reasons = "; ".join(f"{name}: {answers[name]}" for name in waiting)
@@ -172,13 +171,18 @@ def _wait_services(directory: NetworkDirectory, plan: DeploymentPlan, program: P
             time.sleep(POLL_INTERVAL_S)
 
 
-def _ask(url: str) -> str | None:
+def _ask(host: str, port: int) -> str | None:
     """Why a site is not ready; None when it is."""
+    connection = http.client.HTTPConnection(host, port, timeout=ASK_TIMEOUT_S)
     try:
-        answer = httpx.get(url, timeout=ASK_TIMEOUT_S, trust_env=False)
-    except httpx.HTTPError as error:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        text = answer.read(200).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__
-    return None if answer.status_code == httpx.codes.OK else f"{answer.status_code} {answer.text[:200]}"
+    finally:
+        connection.close()
+    return None if answer.status == http.HTTPStatus.OK else f"{answer.status} {text}"
 
 
 def _reachable(plan: DeploymentPlan) -> str:
