@@ -41,7 +41,7 @@ lint: setup-dev ## ruff, import layers, cargo fmt, clippy
 	cargo fmt --all --check
 	cargo fmt --manifest-path rust/fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo clippy --locked --manifest-path rust/fuzz/Cargo.toml --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path rust/fuzz/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}" --all-targets -- -D warnings
 
 fmt: ## format Python and Rust
 	$(BIN)/ruff check --fix-only --quiet .
