@@ -39,7 +39,9 @@ def measure(rounds: int) -> Iterator[Figure]:
     """Measure everything."""
     yield from _proofs()
     os.environ["FAUCET_PRIVATE_KEY"] = PAYER.secret.hex()
-    promised, batched, alone = [], [], []
+    promised: list[float] = []
+    batched: list[float] = []
+    alone: list[float] = []
     for _ in range(rounds):
         for batching, found in ((True, batched), (False, alone)):
             promises_per_s, payouts_per_s = asyncio.run(_crowd(batching=batching))

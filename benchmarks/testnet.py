@@ -35,11 +35,16 @@ def measure(rounds: int) -> Iterator[Figure]:
         for _ in range(rounds * STARTS_PER_ROUND):
             cuts.append(_timed(lambda: net.partition([0, 1], [2, 3])))
             time.sleep(3)  # Long enough for a round to be lost.
-            top = max(node.height or 0 for node in net.nodes)
-            heals.append(_timed(lambda: (net.heal(), net.wait_for_block(top + 1))))  # noqa: B023 - called at once
+            heals.append(_timed(lambda: _heal_and_wait(net)))
     yield _figure("Testnet(4): partition, s", cuts, "")
     yield _figure("Testnet(4): from heal to a new block on all, after 3 s in halves, s", heals, "")
     yield _figure("Testnet(4): memory of the relay (USS), MB", memory, "")
+
+
+def _heal_and_wait(net: Testnet) -> None:
+    top = max(node.height or 0 for node in net.nodes)
+    net.heal()
+    net.wait_for_block(top + 1)
 
 
 def _timed(work: Callable[[], object]) -> float:
