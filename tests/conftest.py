@@ -107,6 +107,14 @@ def start(path: Path, **changes: object) -> RunningNetwork:
     return RunningNetwork(directory, plan)
 
 
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A test that silences or redirects the log does so for itself only: others read theirs."""
+    kept = structlog.get_config()
+    yield
+    structlog.configure(**kept)
+
+
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNetwork]:
     """One network for all tests that do not hurt it."""

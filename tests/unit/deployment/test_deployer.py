@@ -159,6 +159,8 @@ def test_lines_of_the_environment_stay(tmp_path: Path) -> None:
     deploy(tmp_path, port_offset=3, confirm_changes=True)
 
     assert "\nNODE_MEMORY=2g\n" in file.read_text()
+    # A validator's key may stand in it.
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_a_lost_password_stops_the_call_and_makes_no_key(tmp_path: Path) -> None:

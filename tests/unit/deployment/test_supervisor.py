@@ -1,13 +1,131 @@
-"""What the supervisor does beside its processes."""
+"""What the supervisor does beside its processes, and what does not make it leave them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import contextlib
+import json
+import signal
+from typing import TYPE_CHECKING, Any
 
-from sdk.testnet.deployment.apply.supervisor import bound_log
+import psutil
+import pytest
+
+from sdk.testnet.deployment.apply import local, supervisor
+from sdk.testnet.deployment.apply.layout import NetworkDirectory
+from sdk.testnet.deployment.apply.supervisor import Supervisor, bound_log
+from sdk.testnet.deployment.plan import NetworkSpec
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+NODE = "validator-1"
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NetworkDirectory:
+    """A network of one node, which is any program that stays."""
+    found = NetworkDirectory(tmp_path / "net")
+    local.create_network(found, NetworkSpec(validator_count=1))
+    program = ("http.server", "--bind", "127.0.0.1", "0")
+    monkeypatch.setattr(Supervisor, "_words", lambda _self, _node: program)
+    return found
+
+
+@contextlib.asynccontextmanager
+async def supervising(directory: NetworkDirectory) -> AsyncIterator[Supervisor]:
+    """A supervisor at work, which ends its node when the block ends."""
+    loop = asyncio.get_running_loop()
+    at_work = Supervisor(directory)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        tasks.create_task(at_work.run())
+        try:
+            yield at_work
+        finally:
+            at_work._stop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.remove_signal_handler(number)
+
+
+async def until(condition: Callable[[], Any]) -> Any:
+    """What the condition gives, as soon as it gives something."""
+    while not (found := condition()):
+        await asyncio.sleep(0.02)
+    return found
+
+
+def running(directory: NetworkDirectory) -> int | None:
+    """The process id that is written down for the node."""
+    file = directory.state_file(NODE)
+    return json.loads(file.read_text())["pid"] if file.exists() else None
+
+
+def test_a_plan_that_is_damaged_later_leaves_the_nodes_running(
+    directory: NetworkDirectory, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def check() -> None:
+        async with supervising(directory) as at_work:
+            pid = await until(lambda: running(directory))
+            directory.plan_file.write_text("{")
+            said = ""
+
+            def is_said() -> bool:
+                nonlocal said
+                said += capfd.readouterr().out
+                return "its plan is not read" in said
+
+            at_work._reload.set()
+            await until(is_said)
+
+            assert psutil.pid_exists(pid)
+        assert not psutil.pid_exists(pid)
+
+    asyncio.run(check())
+
+
+def test_a_full_disk_ends_neither_the_supervisor_nor_what_it_starts(
+    directory: NetworkDirectory, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def check() -> None:
+        def write(_path: Path, _text: str) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(supervisor, "write_atomic", write)
+        said = ""
+
+        def is_said() -> bool:
+            nonlocal said
+            said += capfd.readouterr().out
+            return "which is not written down: [Errno 28]" in said
+
+        async with supervising(directory):
+            await until(is_said)
+            pid = int(said.partition("runs as process ")[2].partition(",")[0])
+            assert psutil.pid_exists(pid)
+        assert not psutil.pid_exists(pid)
+
+    asyncio.run(check())
+
+
+def test_a_process_that_cant_be_started_is_tried_again(
+    directory: NetworkDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        start, tries = asyncio.create_subprocess_exec, []
+
+        async def refuse_once(*words: Any, **settings: Any) -> asyncio.subprocess.Process:
+            tries.append(words)
+            if len(tries) == 1:
+                raise BlockingIOError(11, "Resource temporarily unavailable")
+            return await start(*words, **settings)
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse_once)
+        async with supervising(directory):
+            assert await until(lambda: running(directory))
+        assert len(tries) == 2
+
+    asyncio.run(check())
 
 
 def test_a_log_that_is_too_long_begins_anew_under_the_hands_of_its_writer(tmp_path: Path) -> None:

@@ -70,6 +70,21 @@ def test_keys_of_another_network_are_never_replaced_and_nothing_is_written(tmp_p
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_the_genesis_of_another_network_is_never_replaced_wherever_its_keys_are(tmp_path: Path) -> None:
+    first, second = GenesisGenerator(), GenesisGenerator()
+    first.create_testnet_config(network_name="first", validator_count=1)
+    second.create_testnet_config(network_name="second", validator_count=2)
+    first.export_config(tmp_path / "genesis", keys_dir=tmp_path / "data")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    with pytest.raises(
+        InvalidInput, match=r"genesis\.json: is the genesis of another network, 'first', which"
+    ):
+        second.export_config(tmp_path / "genesis")
+
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_an_export_that_was_interrupted_between_password_and_key_goes_on(tmp_path: Path) -> None:
     generator = GenesisGenerator()
     generator.create_testnet_config(validator_count=1)

@@ -45,7 +45,7 @@ def main() -> int:
             file = Path(folder) / "environment.toml"
             file.write_text(overlay, encoding="utf-8")
             loaded = load_config([arguments.config, file] if overlay else [arguments.config], environment)
-        # Children and whoever reads /proc need not have it.
+        # Children need not have it; /proc shows it for as long as this process lives.
         os.environ.pop(_KEY, None)
         for warning in loaded.warnings:
             sys.stderr.write(f"warning: {warning}\n")

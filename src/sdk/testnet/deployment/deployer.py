@@ -311,7 +311,8 @@ class TestnetDeployer:
             existing = path.read_text(encoding="utf-8")
         text = render_environment(plan, existing)
         if text != existing:
-            changes.write_bytes(path, text.encode())
+            # A key may stand in it.
+            changes.write_bytes(path, text.encode(), mode=0o600)
 
     def _write_one(self, path: Path, text: str, confirm_changes: bool) -> Path:  # noqa: FBT001 - handed on
         """Write one file of the deployment by itself, unless another text stands there."""

@@ -167,10 +167,15 @@ class Testnet:
         """Start all validators, and return when they agree on a finalized block and all take part in the next.
 
         Raises:
+            InvalidInput: when it runs already, or its directory holds a network, which is left alone.
             Unavailable: when either takes over a minute; the message shows the ends of their logs.
         """
         if self._directory is not None:
             raise InvalidInput("this Testnet runs already")
+        if self._chosen is not None and NetworkDirectory(self._chosen.resolve()).exists():
+            raise InvalidInput(
+                f"directory: {self._chosen} holds a network already, and a Testnet is a new one; give it a directory of its own"
+            )
         self._lock, offset = take_offset(self._spec)
         spec = replace(self._spec, port_offset=offset)
         path = self._chosen or _temporary_directory(in_memory=self._in_memory)

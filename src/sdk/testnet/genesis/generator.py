@@ -158,11 +158,13 @@ class GenesisGenerator:
         each with its password beside it, readable by their owner only; a key that is there already is never replaced.
 
         Raises:
-            InvalidInput: before anything is written, when there is no configuration, or `keys_dir` holds other keys.
+            InvalidInput: before anything is written, when there is no configuration, `output_dir` holds the genesis of another network,
+                or `keys_dir` holds other keys.
         """
         config, folder = self._made(), Path(output_dir)
         keys_folder = folder / KEYS_FOLDER if keys_dir is None else Path(keys_dir)
         new_keys = [made for made in self._keys if not _is_saved(keys_folder / made.file, made.key)]
+        _check_is_of(config, folder / CONFIGURATION_FILE)
         outcome = examine(config)
         text = config.to_json()
         validators = {"validators": [validator.to_dict() for validator in config.initial_validators]}
@@ -196,6 +198,26 @@ class GenesisGenerator:
 
 def _new_key() -> PrivateKey:
     return PrivateKey(secrets.token_bytes(32))
+
+
+def _check_is_of(config: GenesisConfig, path: Path) -> None:
+    """Refuse a folder that the nodes of another network start from: one that has none of this one's validators."""
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path}: expected a genesis or nothing: {error}") from None
+    listed = found.get("initial_validators") if isinstance(found, dict) else None
+    known = {
+        str(each["address"]).lower() for each in listed or [] if isinstance(each, dict) and "address" in each
+    }
+    wanted = {str(validator.address).lower() for validator in config.initial_validators}
+    if known and wanted.isdisjoint(known):
+        raise InvalidInput(
+            f"{path}: is the genesis of another network, {shown(found.get('network_name'))}, which has none of these validators and would "
+            "never start again: export to another directory, or move these files away"
+        )
 
 
 def _is_saved(path: Path, key: PrivateKey) -> bool:

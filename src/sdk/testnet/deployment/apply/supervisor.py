@@ -29,7 +29,7 @@ from sdk.testnet.deployment.plan import ProgramPlan
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sdk.testnet.deployment.plan import NodePlan
+    from sdk.testnet.deployment.plan import NetworkPlan, NodePlan
 
 RESTART_DELAY_MIN_S = 0.2
 RESTART_DELAY_MAX_S = 10.0
@@ -55,29 +55,38 @@ class Supervisor:
         self._reload = asyncio.Event()
 
     async def run(self) -> None:
-        """Keep the nodes running until SIGTERM or SIGINT."""
+        """Keep the nodes running until SIGTERM or SIGINT.
+
+        Raises:
+            InvalidInput: when there is no plan to begin with.
+        """
+        plan = self._directory.load_plan()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
-        self._end_orphans()
+        self._end_orphans(plan)
         self._end_with_owner()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._bound_logs(), name="bound logs")
             while not self._stopping.is_set():
-                plan = self._directory.load_plan()
-                for node in plan.processes:
-                    if node.name not in self._watched:
-                        self._watched.add(node.name)
-                        waits = node.name == services.NAME and bool(plan.nodes)
-                        keep = (
-                            self._keep_after_block(node, plan.nodes[0].rpc_port)
-                            if waits
-                            else self._keep(node)
-                        )
-                        tasks.create_task(keep, name=f"keep {node.name}")
+                self._keep_all(plan, tasks)
                 self._reload.clear()
                 await self._reload.wait()
+                try:
+                    plan = self._directory.load_plan()
+                except (OSError, InvalidInput) as error:
+                    # What runs goes on; a reset has taken the file, or somebody has edited it.
+                    say(f"the network is left as it is, its plan is not read: {error}")
+
+    def _keep_all(self, plan: NetworkPlan, tasks: asyncio.TaskGroup) -> None:
+        """Start what the plan has and does not run yet."""
+        for node in plan.processes:
+            if node.name not in self._watched:
+                self._watched.add(node.name)
+                waits = node.name == services.NAME and bool(plan.nodes)
+                keep = self._keep_after_block(node, plan.nodes[0].rpc_port) if waits else self._keep(node)
+                tasks.create_task(keep, name=f"keep {node.name}")
 
     def _stop(self) -> None:
         self._stopping.set()
@@ -88,9 +97,7 @@ class Supervisor:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SERVICES_WAIT_S):
                 while not self._stopping.is_set() and not await services.has_block(rpc_port):
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(SERVICES_POLL_S):
-                            await self._stopping.wait()
+                    await self._pause(SERVICES_POLL_S)
         await self._keep(program)
 
     async def _keep(self, node: NodePlan | ProgramPlan) -> None:
@@ -103,7 +110,13 @@ class Supervisor:
             if self._stopping.is_set():
                 break
             started = time.monotonic()
-            process = await self._start(node, restarts)
+            try:
+                process = await self._start(node, restarts)
+            except OSError as error:
+                delay_s = min(delay_s * 2, RESTART_DELAY_MAX_S)
+                say(f"{node.name} can't be started: {error}; trying again in {delay_s:.1f} s")
+                await self._pause(delay_s)
+                continue
             code = await self._wait(process)
             if self._stopping.is_set():
                 break
@@ -117,10 +130,14 @@ class Supervisor:
             say(
                 f"{node.name} ended with {describe_exit(code)} after {ran_s:.1f} s; starting it again in {delay_s:.1f} s"
             )
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay_s):
-                    await self._stopping.wait()
+            await self._pause(delay_s)
         self._directory.state_file(node.name).unlink(missing_ok=True)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait so long, or until the supervisor stops."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     async def _start(self, node: NodePlan | ProgramPlan, restarts: int) -> asyncio.subprocess.Process:
         log = self._directory.log_file(node.name)
@@ -131,7 +148,11 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         state = {"pid": process.pid, "started_at": time.time(), "restarts": restarts}
-        write_atomic(self._directory.state_file(node.name), json.dumps(state))
+        try:
+            write_atomic(self._directory.state_file(node.name), json.dumps(state))
+        except OSError as error:
+            # The disk is full, perhaps, which is when nodes end. It runs; `metanode status` does not know it.
+            say(f"{node.name} runs as process {process.pid}, which is not written down: {error}")
         return process
 
     def _words(self, node: NodePlan | ProgramPlan) -> tuple[str, ...]:
@@ -154,6 +175,9 @@ class Supervisor:
             return await ended
         finally:
             stopping.cancel()
+            if process.returncode is None:
+                # Cancelled: what nobody supervises does not stay.
+                process.terminate()
 
     async def _bound_logs(self) -> None:
         """Look at the size of all logs now and then, until the supervisor stops."""
@@ -164,9 +188,7 @@ class Supervisor:
                 except OSError as error:
                     # No room for the copy, or a reset has taken the file: not a reason to stop the nodes.
                     say(f"{log} is not bounded: {error.strerror}")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOG_CHECK_INTERVAL_S):
-                    await self._stopping.wait()
+            await self._pause(LOG_CHECK_INTERVAL_S)
 
     def _end_with_owner(self) -> None:
         """Stop when the process that `run/owner` names has ended, however it ends."""
@@ -191,9 +213,9 @@ class Supervisor:
         # A pidfd is readable once its process has ended.
         asyncio.get_running_loop().add_reader(descriptor, end)
 
-    def _end_orphans(self) -> None:
+    def _end_orphans(self, plan: NetworkPlan) -> None:
         """Stop nodes that a killed supervisor left behind, known by their state files and command lines."""
-        for node in self._directory.load_plan().processes:
+        for node in plan.processes:
             process = running_node(self._directory, node.name)
             if process is not None:
                 say(f"stopping {node.name}, process {process.pid}, left by an earlier supervisor")
