@@ -14,6 +14,8 @@ from sdk.testnet.services.explorer.views.home import extras, read_home
 from sdk.testnet.services.queries.statistics import index_status
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sdk.testnet.services.explorer.parts import ExplorerParts
     from sdk.testnet.services.web.live import LiveHub
     from sdk.testnet.services.web.pages import Pages
@@ -23,7 +25,7 @@ log = structlog.get_logger(__name__)
 POLL_S: Final = 0.25
 """From one look at the index to the next: one row by its key, some 100 us."""
 RETRY_S: Final = 2.0
-"""After a database that did not answer."""
+"""After a database that did not answer, or a part that could not be made."""
 DASHBOARD_S: Final = 2.0
 """From one picture of the dashboard to the next, as often as the monitor looks."""
 TOPIC: Final = "home"
@@ -40,18 +42,19 @@ class HeadFollower:
     hub: LiveHub
 
     async def run(self) -> None:
-        """Follow until cancelled; a database that fails is waited for."""
+        """Follow until cancelled; a database that fails is waited for, and so is a part that can't be made."""
         shown = -1
+
+        async def tell() -> None:
+            nonlocal shown
+            status = await self.parts.reading.look(index_status)
+            if status is not None and status.number != shown:
+                shown = status.number
+                if self.hub.watched(TOPIC):
+                    await self._publish()
+
         while True:
-            try:
-                status = await self.parts.reading.look(index_status)
-                if status is not None and status.number != shown:
-                    shown = status.number
-                    if self.hub.watched(TOPIC):
-                        await self._publish()
-            except MetanodeError as error:
-                log.warning("explorer_head_unknown", reason=str(error))
-                await asyncio.sleep(RETRY_S)
+            await _guarded(TOPIC, tell)
             await asyncio.sleep(POLL_S)
 
     async def _publish(self) -> None:
@@ -71,15 +74,32 @@ class DashboardTeller:
     hub: LiveHub
 
     async def run(self) -> None:
-        """Tell until cancelled."""
+        """Tell until cancelled; a part that can't be made is tried again."""
         while True:
-            if self.hub.watched(dashboard.TOPIC):
-                model = await dashboard.read_dashboard(self.parts)
-                rendered = {
-                    part: self.pages.fragment(
-                        f"dashboard/{part}.html", model=model, events_shown=dashboard.EVENTS_SHOWN
-                    )
-                    for part in dashboard.PARTS
-                }
-                self.hub.publish(dashboard.TOPIC, {"parts": rendered})
+            await _guarded(dashboard.TOPIC, self._tell)
             await asyncio.sleep(DASHBOARD_S)
+
+    async def _tell(self) -> None:
+        if not self.hub.watched(dashboard.TOPIC):
+            return
+        model = await dashboard.read_dashboard(self.parts)
+        rendered = {
+            part: self.pages.fragment(
+                f"dashboard/{part}.html", model=model, events_shown=dashboard.EVENTS_SHOWN
+            )
+            for part in dashboard.PARTS
+        }
+        self.hub.publish(dashboard.TOPIC, {"parts": rendered})
+
+
+async def _guarded(topic: str, tell: Callable[[], Awaitable[None]]) -> None:
+    """Tell once. What goes wrong is logged and waited for: nothing that a node says may end the services of this process."""
+    try:
+        await tell()
+    except MetanodeError as error:
+        log.warning("explorer_head_unknown", topic=topic, reason=str(error))
+    except Exception:
+        log.exception("explorer_live_failed", topic=topic)
+    else:
+        return
+    await asyncio.sleep(RETRY_S)
