@@ -88,6 +88,12 @@ port = "9545"
         (LEAST + 'node_names = ["a", "b"]', "network.node_names: expected one for each of the 1 rpc_urls"),
         (LEAST + "[faucet]\nport = 3000", "faucet.port: 3000 is the explorer's already"),
         (LEAST + "[explorer]\nport = 9545\n[api]", "api.port: 9545 is the explorer's already"),
+        (
+            LEAST.replace("127.0.0.1:8545", "user:key@node-1:8545"),
+            "network.public_rpc_url: expected the JSON-RPC that wallets reach",
+        ),
+        (LEAST.replace(":8545", ":8545/v1/key"), "network.public_rpc_url: expected the JSON-RPC"),
+        (LEAST.replace(":8545", ":8545/?key=1"), "network.public_rpc_url: expected the JSON-RPC"),
         ("[network", "expected TOML"),
         (LEAST + "explorer = 5", "network.explorer: no such setting"),
         (LEAST + "[database]\npostgres_url = 5", "database.postgres_url: expected text, found a secret"),
@@ -103,6 +109,17 @@ def test_secrets_come_from_the_environment(tmp_path: Path) -> None:
     text = LEAST + '[database]\npostgres_url = "postgresql://t:${DB_PASSWORD}@${HOST:-db}/t"'
 
     assert load(tmp_path, text, DB_PASSWORD="s").database_url == "postgresql://t:s@db/t"
+
+
+def test_an_address_with_a_key_is_not_what_wallets_are_told(tmp_path: Path) -> None:
+    secret = LEAST.replace("127.0.0.1:8545", "user:canary@node-1:8545/v1")
+    config = load(tmp_path, secret + 'public_rpc_url = "https://rpc.example.org/v1"')
+    with pytest.raises(InvalidInput) as refused:
+        load(tmp_path, secret)
+
+    assert config.public_rpc_url == "https://rpc.example.org/v1"
+    assert config.network.rpc_urls == ("http://user:canary@node-1:8545/v1",)
+    assert "canary" not in str(refused.value)
 
 
 def test_what_is_the_services_own_is_handed_on(tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ def _network(plan: DeploymentPlan, places: Places) -> list[str]:
         f"network_id = {_text(plan.config.network_name)}",
         f"chain_id = {plan.config.chain_id}",
         f"rpc_urls = [{', '.join(_text(url) for url in places.rpc_urls)}]",
+        f"node_names = [{', '.join(_text(node.name) for node in plan.network.validators)}]",
         f"public_rpc_url = {_text(f'http://{host}:{plan.network.validators[0].rpc_port}')}",
     ]
 

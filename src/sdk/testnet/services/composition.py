@@ -271,7 +271,7 @@ class Composition:
                     for url, metrics, name in zip(
                         network.rpc_urls,
                         network.metrics_urls or ("",) * count,
-                        network.node_names or ("",) * count,
+                        network.node_names or [f"node-{place}" for place in range(1, count + 1)],
                         strict=True,
                     )
                 ],

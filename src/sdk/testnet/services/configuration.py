@@ -63,11 +63,11 @@ class NetworkSection:
     rpc_urls: tuple[str, ...]
     """JSON-RPC of the nodes, the first that answers is asked; WebSockets are on the same port."""
     node_names: tuple[str, ...] = ()
-    """What each of `rpc_urls` is called; its host and port where nobody says."""
+    """What each of `rpc_urls` is called on pages, which show no addresses; node-1, node-2, ... where nobody says."""
     metrics_urls: tuple[str, ...] = ()
     """The metrics page of each of `rpc_urls`, for the dashboard; it says less without them."""
     public_rpc_url: str = ""
-    """JSON-RPC as wallets reach it; the first of `rpc_urls` where nobody says."""
+    """JSON-RPC as wallets reach it; the first of `rpc_urls` where nobody says, if it is no more than a host and a port."""
     currency_symbol: str = "ETH"
     """As wallets show the coin."""
     reset_policy: str = ""
@@ -323,6 +323,12 @@ def _problems_of_network(network: NetworkSection) -> list[str]:
         problems.append(
             f"network.public_rpc_url: expected http://HOST or https://HOST, found {network.public_rpc_url!r:.80}"
         )
+    if not network.public_rpc_url and network.rpc_urls and not _is_plain(network.rpc_urls[0]):
+        # Not shown: it is what must stay here.
+        problems.append(
+            "network.public_rpc_url: expected the JSON-RPC that wallets reach, for the first of rpc_urls has more than a host and a port, "
+            "and would be shown to everybody; found none"
+        )
     if not _SYMBOL.fullmatch(network.currency_symbol):
         problems.append(
             f"network.currency_symbol: expected 1 to 11 letters and digits, found {network.currency_symbol!r:.80}"
@@ -378,6 +384,14 @@ def is_url(text: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname)
     except ValueError:
         return False
+
+
+def _is_plain(text: str) -> bool:
+    """Whether an address has nothing that may be a secret: no user, password, path or query."""
+    parts = urlsplit(text) if is_url(text) else None
+    return parts is None or not (
+        parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    )
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:

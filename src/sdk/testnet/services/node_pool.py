@@ -33,7 +33,6 @@ class NodePool:
             raise InvalidInput("rpc_urls: expected at least one address, found none")
         self._clients = [JSONRPCClient(url, http, bytes_max=ANSWER_BYTES_MAX) for url in urls]
         self._silent_since_s: dict[int, float] = {}
-        self.urls: Final = tuple(urls)
 
     async def call(self, method: str, *params: Any) -> Any:
         """Return a call's result from the first node that answers.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from metanode.errors import InvalidInput, Unavailable
+from metanode.errors import InvalidInput, StorageFailed, Unavailable
+from metanode.rpc.errors import NodeUnreachable
 from sdk.testnet.services.web.application import make_site_app
 from sdk.testnet.services.web.assets import Assets
+from sdk.testnet.services.web.health import health_routes
 from sdk.testnet.services.web.pages import Pages
 from sdk.testnet.services.web.problems import NotFound
 from sdk.testnet.services.web.site import NavigationEntry, Site
@@ -23,6 +26,14 @@ ERRORS = {
     "away": Unavailable("the database does not answer"),
     "broken": RuntimeError("a secret of ours"),
 }
+SECRET = "https://user:canary@node-1.internal:8545/v1/canary"
+AWAY = {
+    "node": NodeUnreachable(f"{SECRET} does not answer: refused"),
+    "nonsense": NodeUnreachable(f"{SECRET} answers 502: 'canary'", has_answered=True),
+    "database": StorageFailed("connection to canary.internal failed: password of canary"),
+    "nodes": Unavailable(f"no node can be asked: {SECRET} is away; {SECRET} is of another chain"),
+}
+"""What the inside says when a part is away: addresses with keys."""
 
 
 def make_app():
@@ -35,7 +46,7 @@ def make_app():
     pages = Pages(site, assets)
 
     async def fail(request):
-        raise ERRORS[request.path_params["name"].removesuffix(".json")]
+        raise (ERRORS | AWAY)[request.path_params["name"].removesuffix(".json")]
 
     async def home(request):
         return pages.render("layout.html", request, section="blocks")
@@ -43,7 +54,18 @@ def make_app():
     async def take(request):
         return PlainTextResponse(str(len(await request.body())))
 
-    routes = [Route("/", home), Route("/fail/{name}", fail), Route("/take", take, methods=["POST"])]
+    async def away(error):
+        raise error
+
+    checks = {
+        name: partial(away, error) for name, error in (AWAY | {"broken": RuntimeError("canary")}).items()
+    }
+    routes = [
+        Route("/", home),
+        Route("/fail/{name}", fail),
+        Route("/take", take, methods=["POST"]),
+        *health_routes(checks),
+    ]
     return make_site_app(pages, assets, routes, body_bytes_max=1_000)
 
 
@@ -123,6 +145,29 @@ async def test_our_own_fault_is_told_without_its_inside(http):
         assert answer.status_code == 500
         assert "secret" not in answer.text
         assert answer.headers["x-request-id"] in answer.text
+
+
+@pytest.mark.parametrize("name", AWAY)
+async def test_nobody_is_told_where_the_parts_are_that_are_away(http, name):
+    for accept in ("text/html", "application/json"):
+        answer = await http.get(f"/fail/{name}", headers={"accept": accept})
+        assert answer.status_code == 503
+        assert "canary" not in answer.text
+        assert "internal" not in answer.text
+        assert ("database" if name == "database" else "node") in answer.text
+
+
+async def test_readiness_names_parts_and_not_where_they_are(http):
+    answer = await http.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == {
+        "node": "the node does not answer",
+        "nonsense": "the node answers what can't be read",
+        "database": "the database refused or did not answer",
+        "nodes": "no node can be asked: (address) is away; (address) is of another chain",
+        "broken": "RuntimeError",
+    }
 
 
 async def test_a_wrong_method_names_the_right_one(http):

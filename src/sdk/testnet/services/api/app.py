@@ -25,7 +25,7 @@ from sdk.testnet.services.api.shared import InMemory, open_shared
 from sdk.testnet.services.queries import statistics
 from sdk.testnet.services.web.application import FaultMiddleware
 from sdk.testnet.services.web.live import LiveHub
-from sdk.testnet.services.web.problems import Problem, problem_json, problem_of, request_id_of
+from sdk.testnet.services.web.problems import Problem, problem_json, problem_of, reason_of, request_id_of
 from sdk.testnet.services.web.security import SecurityMiddleware
 
 if TYPE_CHECKING:
@@ -129,7 +129,9 @@ def _add_pages(app: FastAPI) -> None:
             status = await asyncio.to_thread(look)
         except Unavailable as failure:
             return PlainTextResponse(
-                f"database: {failure}\n"[:300], status_code=503, headers={"cache-control": "no-store"}
+                f"database: {reason_of(failure)}\n"[:300],
+                status_code=503,
+                headers={"cache-control": "no-store"},
             )
         if status is None:
             return PlainTextResponse(

@@ -21,6 +21,7 @@ from sdk.testnet.services.queries import (
     transactions,
 )
 from sdk.testnet.services.store.meanings import CallKind, TokenKind
+from sdk.testnet.services.web.problems import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +68,7 @@ async def answer_etherscan(request: Request) -> JSONResponse:
     except InvalidInput as error:
         return _document("0", "NOTOK", f"Error! {error}"[:400])
     except Unavailable as error:
-        return _document("0", "NOTOK", f"Error! {error}"[:400])
+        return _document("0", "NOTOK", f"Error! {reason_of(error)}"[:400])
     return _document("1", "OK", result)
 
 

@@ -26,7 +26,7 @@ from sdk.testnet.services.faucet.problems import problem_of_error, problem_of_re
 from sdk.testnet.services.web.application import make_site_app
 from sdk.testnet.services.web.assets import Assets
 from sdk.testnet.services.web.pages import Pages
-from sdk.testnet.services.web.problems import NotFound
+from sdk.testnet.services.web.problems import NotFound, reason_of
 from sdk.testnet.services.web.site import NavigationEntry
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ class _Views:
         try:
             view = await self._desk.view()
         except Unavailable as unavailable:
-            trouble = str(unavailable)
+            trouble = reason_of(unavailable)
         return self._pages.render(
             "claim.html",
             request,

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+
+from metanode.errors import Unavailable
+from sdk.testnet.services.web.problems import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
+
+log = structlog.get_logger(__name__)
 
 CHECK_TIMEOUT_S: Final = 2.0
 """A part that has not answered after this is not ready: who asks waits for five seconds at most."""
@@ -44,5 +50,9 @@ async def _ask(check: Callable[[], Awaitable[str]]) -> str:
             return await check()
     except TimeoutError:
         return f"no answer in {CHECK_TIMEOUT_S:g} s"
-    except Exception as error:  # noqa: BLE001 - whatever it is, the part is not ready
-        return str(error)[:200] or type(error).__name__
+    except Unavailable as error:
+        return reason_of(error)[:200] or type(error).__name__
+    except Exception as error:
+        # Whatever it is, the part is not ready; its words are for the log alone.
+        log.exception("readiness_check_failed")
+        return type(error).__name__

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import http
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from metanode.errors import InvalidInput, Unavailable
+from metanode.errors import InvalidInput, StorageFailed, Unavailable
+from metanode.rpc.errors import NodeUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
 
+log = structlog.get_logger(__name__)
+
 DETAIL_CHARACTERS_MAX: Final = 400
 """An answer repeats no more than this of what somebody sent."""
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://\S+")
 
 
 class NotFound(InvalidInput):
@@ -81,7 +87,7 @@ def problem_of(error: Exception) -> Problem:
             return Problem(
                 status=503,
                 title="Not available now",
-                detail=_text(error),
+                detail=reason_of(error),
                 code="unavailable",
                 hint="Try again in some seconds; nothing that was final is lost.",
                 retry_after_s=5,
@@ -94,6 +100,20 @@ def problem_of(error: Exception) -> Problem:
                 code="internal",
                 hint="Try again; if it stays, send us the request id.",
             )
+
+
+def reason_of(error: Unavailable) -> str:
+    """Return why something is away, for everybody: without addresses of nodes and databases, which may hold keys. The log has them."""
+    match error:
+        case NodeUnreachable():
+            text = "the node answers what can't be read" if error.has_answered else "the node does not answer"
+        case StorageFailed():
+            text = "the database refused or did not answer"
+        case _:
+            text = _URL.sub("(address)", str(error))
+    if text != str(error):
+        log.warning("service_unavailable", reason=str(error))
+    return text[:DETAIL_CHARACTERS_MAX]
 
 
 def request_id_of(request: Request) -> str:

@@ -147,7 +147,6 @@ def block_handlers(parts: ExplorerParts) -> dict[str, Handler]:
         extra = {
             "next_url": next_url(request, page.next_cursor),
             "first_url": first_url(request),
-            "recorded_by": parts.nodes.urls[0],
         } | extras()
         return View(template="block.html", model=model, section="blocks", extra=extra)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from metanode.crypto.addresses import format_address
-from metanode.errors import InvalidInput, MetanodeError
+from metanode.errors import InvalidInput, MetanodeError, Unavailable
 from metanode.primitives.hexadecimal import decode_data
 from metanode.rpc.errors import ExecutionReverted
 from sdk.testnet.services.explorer.abi import Entry, Interface, common
@@ -16,7 +16,7 @@ from sdk.testnet.services.explorer.reading import AsOf, address_in
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.explorer.views.transactions import interfaces_of
 from sdk.testnet.services.queries.tokens import get_token
-from sdk.testnet.services.web.problems import NotFound
+from sdk.testnet.services.web.problems import NotFound, reason_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -109,6 +109,8 @@ async def _answer(
         returned = getattr(reverted, "data", None)
         raw = decode_data(returned) if isinstance(returned, str) else b""
         error = decode_revert(raw, (common(),)).sentence
+    except Unavailable as failed:
+        error = reason_of(failed)[:300]
     except MetanodeError as failed:
         error = str(failed)[:300]
     return Answer(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from metanode.crypto.addresses import format_address, parse_address
-from metanode.errors import MetanodeError
+from metanode.errors import MetanodeError, Unavailable
 from metanode.primitives.hexadecimal import decode_data, decode_quantity
 from sdk.testnet.services.explorer.abi import Interface, common, parse_abi, parse_texts
 from sdk.testnet.services.explorer.decoding import (
@@ -33,7 +33,7 @@ from sdk.testnet.services.queries.transactions import (
     transaction_of_sender,
     transaction_transfers,
 )
-from sdk.testnet.services.web.problems import NotFound
+from sdk.testnet.services.web.problems import NotFound, reason_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -223,6 +223,8 @@ def _events(connection: Connection, logs: tuple[LogRow, ...]) -> tuple[Event, ..
 async def _tree(parts: ExplorerParts, model: Transaction) -> tuple[CallTree | None, str]:
     try:
         return await parts.trees.tree(f"0x{model.transaction.hash.hex()}"), ""
+    except Unavailable as error:
+        return None, reason_of(error)[:200]
     except MetanodeError as error:
         return None, str(error)[:200]
 
