@@ -150,7 +150,7 @@ def test_a_busy_node_is_asked_again_and_nothing_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("sizes", "expected"),
     [
-        ([0] * 60, [25, 25, 10]),
+        ([0] * 60, [24, 24, 12]),
         ([TRANSACTIONS_MAX + 1] * 3, [1, 1, 1]),
         ([600, 600, 400, 1], [1, 2, 1]),
         ([5], [1]),

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from eth_abi import encode
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.unit.services.told_block import IDENTITY, NUMBER, A, B, block, tree
 
-from metanode.errors import InvalidInput, Unavailable
+from metanode.errors import InvalidInput, StorageFailed, Unavailable
 from metanode.primitives.hexadecimal import encode_data
 from sdk.testnet.services.indexer import events, rows
 from sdk.testnet.services.indexer.accounts import AccountBatch
 from sdk.testnet.services.indexer.configuration import IndexerConfig, websocket_url
-from sdk.testnet.services.indexer.fetched import FetchedBlock
 from sdk.testnet.services.indexer.names import TEXT_BYTES_MAX, clean_text, decimals_of_answer, text_of_answer
-from sdk.testnet.services.store.meanings import TokenKind, Traces
+from sdk.testnet.services.indexer.writer import Writer
+from sdk.testnet.services.store.meanings import TokenKind
+from sdk.testnet.services.store.store import Store
 
-A, B = bytes(12) + b"\xaa" * 20, bytes(12) + b"\xbb" * 20
-NUMBER = (7).to_bytes(32, "big")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from sdk.testnet.services.indexer.fetched import FetchedBlock
+
 ENDLESS = (64).to_bytes(32, "big") * 2 + (2**255).to_bytes(32, "big")
 
 
@@ -102,10 +111,6 @@ def test_names_are_read_in_both_forms() -> None:
     assert decimals_of_answer((256).to_bytes(32, "big")) is None
 
 
-def tree(**changes: Any) -> dict[str, Any]:
-    return {"type": "CALL", "from": "0x" + "0a" * 20, "to": "0x" + "0b" * 20, "value": "0x0", **changes}
-
-
 def test_calls_that_move_value_are_found_with_the_fate_of_their_callers() -> None:
     root = tree(
         calls=[
@@ -139,42 +144,6 @@ def test_a_deep_tree_of_calls_is_walked() -> None:
     assert len(list(rows._internal_calls(root))) == 1_024
 
 
-def block(number: int = 5) -> FetchedBlock:
-    """A block as a node tells it."""
-    sender, recipient, token = "0x" + "51" * 20, "0x" + "52" * 20, "0x" + "53" * 20
-    moved = "0x" + "11" * 32
-    log = {
-        "address": token,
-        "topics": ["0x" + events.TRANSFER.hex(), "0x" + A.hex(), "0x" + B.hex()],
-        "data": "0x" + NUMBER.hex(),
-    }
-    transaction = {
-        "hash": moved, "from": sender, "to": recipient, "input": "0x12345678", "value": "0x5", "nonce": "0x0",
-        "type": "0x2", "gas": "0x5208",
-    }  # fmt: skip
-    receipt = {
-        "transactionHash": moved, "gasUsed": "0x5208", "effectiveGasPrice": "0x7", "status": "0x1",
-        "contractAddress": None, "logs": [log],
-    }  # fmt: skip
-    return FetchedBlock(
-        number=number,
-        block={
-            "number": hex(number), "hash": "0x" + "21" * 32, "parentHash": "0x" + "22" * 32, "timestamp": "0x65000000",
-            "miner": sender, "gasUsed": "0x5208", "gasLimit": "0x1000000", "baseFeePerGas": "0x7", "size": "0x300",
-            "extraData": "0x", "stateRoot": "0x" + "23" * 32, "transactions": [transaction],
-            "withdrawals": [{"address": sender, "validatorIndex": "0x0", "amount": "0x1"}],
-        },
-        receipts=[receipt],
-        logs_missing=0,
-        calls=[tree(calls=[tree(value="0x9")])],
-        traces=Traces.INDEXED,
-        header=None,
-        members=(),
-        parent_certificate=None,
-        own_certificate=None,
-    )  # fmt: skip
-
-
 def collect(fetched: FetchedBlock) -> rows.Batch:
     found = dict.fromkeys(rows.addresses_in(fetched))
     ids = {address: place for place, address in enumerate(found)}
@@ -184,6 +153,16 @@ def collect(fetched: FetchedBlock) -> rows.Batch:
     batch = rows.Batch(accounts=accounts)
     rows.add_block(batch, fetched, parent_timestamp=None)
     return batch
+
+
+def test_a_contract_that_a_call_is_said_to_have_created_has_no_part_in_the_block() -> None:
+    fetched = block()
+    fetched.receipts[0]["contractAddress"] = "0x" + "11" * 20
+
+    batch = collect(fetched)
+
+    assert batch.accounts.changes.keys() == batch.accounts.new.keys()
+    assert b"\x11" * 20 not in batch.accounts.ids
 
 
 def test_whoever_gets_a_number_is_in_some_row() -> None:
@@ -220,9 +199,31 @@ GARBAGE = (
 )
 
 
+class Undone(Exception):  # noqa: N818 - no error
+    """Ends a change that was fine, so that the next one finds the index as it was."""
+
+
+class Undoing:
+    """A store that takes everything back."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @contextmanager
+    def change(self) -> Iterator[Connection]:
+        with self._store.change() as connection:
+            yield connection
+            raise Undone
+
+
 @pytest.mark.parametrize("part", ["block", "receipts", "calls"])
-def test_a_node_that_tells_nonsense_is_unavailable_and_never_a_crash(part: str) -> None:
+def test_a_node_that_tells_nonsense_is_unavailable_and_never_a_crash(part: str, tmp_path: Path) -> None:
     """Every value of a block in turn is replaced by every kind of garbage; what is left may make sense, or not."""
+    store = Store(f"sqlite:///{tmp_path}/index.db")
+    undoing: Any = Undoing(store)
+    writer = Writer(undoing, {})
+    with pytest.raises(Undone):
+        writer.open(IDENTITY)
     refused = 0
     for place in places(getattr(block(), part))[1:]:
         for garbage in GARBAGE:
@@ -232,9 +233,14 @@ def test_a_node_that_tells_nonsense_is_unavailable_and_never_a_crash(part: str) 
                 value = value[key]
             value[place[-1]] = copy.copy(garbage)
             try:
-                collect(fetched)
+                writer.write([fetched])
+            except StorageFailed as error:
+                raise AssertionError(f"{garbage!r} at {place} came to the database: {error}") from error
             except Unavailable:
                 refused += 1
+            except Undone:
+                pass
+    store.close()
 
     assert refused > 50
 

@@ -121,6 +121,11 @@ class Indexer:
             except Unavailable as failure:
                 self._tell("node unavailable", str(failure))
                 turn += 1
+            except Exception as error:
+                # Whatever it is, the services beside this one go on, and the index does when it has passed.
+                self._tell("node unavailable", f"what {url} tells cannot be indexed: {error!r:.200}")
+                log.exception("indexer_failed", rpc_url=url)
+                turn += 1
             wait_s = RETRY_FIRST_S if self._status.indexed != before else min(RETRY_LAST_S, 2 * wait_s)
             log.warning(
                 "indexer_waits", state=self._status.state, reason=self._status.trouble, retry_s=wait_s

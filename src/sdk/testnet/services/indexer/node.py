@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from metanode.chain.certificate import Certificate
 from metanode.chain.header import ConsensusHeader
+from metanode.chain.validators import ValidatorSet
 from metanode.crypto.addresses import parse_address
 from metanode.errors import InvalidInput, Unavailable
 from metanode.primitives.hexadecimal import decode_data, decode_quantity, encode_quantity
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
     from metanode.primitives.types import Address
     from metanode.rpc.client import JSONRPCClient
 
-BLOCKS_MAX: Final = 25
-"""Of one group: each takes up to four calls, and a node takes batches of 100."""
+BATCH_MAX: Final = 100
+"""Calls of one batch: a node refuses longer ones."""
+CALLS_OF_A_BLOCK: Final = 4
+BLOCKS_MAX: Final = (BATCH_MAX - 1) // CALLS_OF_A_BLOCK
+"""Of one group; the one call left is for the certificate of the newest block."""
 TRANSACTIONS_MAX: Final = 1_000
 """Of one group of several blocks: their transactions and receipts are some 2 MB of JSON."""
 RECEIPTS_MAX: Final = 50
@@ -29,6 +34,8 @@ RECEIPTS_MAX: Final = 50
 _PAGE: Final = 25
 """Of `ots_getBlockTransactions`, the node's limit."""
 _TOO_LARGE: Final = -32003
+_CONSENSUS_PAUSES_S: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""A node announces blocks a moment before it tells how they were decided; it is asked again after these pauses, then its answer is refused."""
 _PLAIN_TRANSFER_GAS: Final = "0x5208"
 _SETS_REMEMBERED: Final = 16
 _TRACER: Final = {"tracer": "callTracer", "timeout": "20s"}
@@ -68,9 +75,9 @@ class ChainNode:
             return decode_quantity(number, bits=63)
 
     async def groups(self, first: int, last: int) -> list[range]:
-        """Cut blocks `first` to `last` (at most 100) into groups that are fetched and written at once."""
+        """Cut blocks `first` to `last` (at most BATCH_MAX) into groups that are fetched and written at once."""
         numbers = range(first, last + 1)
-        assert 0 < len(numbers) <= 100
+        assert 0 < len(numbers) <= BATCH_MAX
         answers = await self._ask(
             *(("eth_getBlockTransactionCountByNumber", (encode_quantity(n),)) for n in numbers)
         )
@@ -99,13 +106,16 @@ class ChainNode:
                     calls.append(("ibft_getCommitCertificate", (encode_quantity(number - 1),)))
         if self._tells_consensus and head in numbers and head > 0:
             calls.append(("ibft_getCommitCertificate", (encode_quantity(head),)))
+        assert len(calls) <= BATCH_MAX
         try:
-            answers = iter(await self._ask(*calls))
+            found = await self._ask(*calls)
         except JSONRPCError as error:
             if error.code != _TOO_LARGE:
                 raise Unavailable(f"the node refuses its blocks: {error.message}") from None
             # All of it is asked for again, one by one.
-            answers = iter([await self._single(method, params) for method, params in calls])
+            found = [await self._single(method, params) for method, params in calls]
+        await self._wait_for_consensus(calls, found, own_asked=head in numbers and head > 0)
+        answers = iter(found)
         parts = []
         for number in numbers:
             block, receipts = next(answers), next(answers)
@@ -118,6 +128,24 @@ class ChainNode:
     async def call(self, *calls: tuple[str, Sequence[Any]]) -> list[Any]:
         """Return the answers to any calls; an exception stands for what was refused."""
         return await self._ask(*calls)
+
+    async def _wait_for_consensus(
+        self, calls: list[tuple[str, Sequence[Any]]], answers: list[Any], *, own_asked: bool
+    ) -> None:
+        """Put in what is said of consensus where the batch had no room for it, or where the node has it only now."""
+        places = [place for place, (method, _) in enumerate(calls) if method.startswith("ibft_")]
+        # The newest block's own certificate, the last call, is not waited for alone.
+        needed = places[:-1] if own_asked else places
+        for place in places:
+            if is_too_large(answers[place]):
+                answers[place] = await self._single(*calls[place])
+        for pause_s in _CONSENSUS_PAUSES_S:
+            if all(answers[place] is not None for place in needed):
+                break
+            await asyncio.sleep(pause_s)
+            for place in places:
+                if answers[place] is None:
+                    answers[place] = await self._single(*calls[place])
 
     async def _complete(
         self, number: int, block: Any, receipts: Any, raw: Any, certificate: Any, own: Any
@@ -137,8 +165,13 @@ class ChainNode:
                 raise ValueError(where)
             needed = [one["hash"] for one in _that_ran_code(block["transactions"], receipts)]
         calls, traces = await self._traces(number, block["transactions"], needed)
+        if self._tells_consensus:
+            # Without them the block's decision and its parent's would be missing for ever.
+            refuse(raw)
+            if number > 1:
+                refuse(certificate)
         with told(f"the consensus of {where}"):
-            header = ConsensusHeader.decode(decode_data(raw)) if isinstance(raw, str) else None
+            header = ConsensusHeader.decode(decode_data(raw)) if self._tells_consensus else None
             if header is not None and header.height != number:
                 raise ValueError(where)
             return FetchedBlock(
@@ -150,8 +183,9 @@ class ChainNode:
                 traces=traces,
                 header=header,
                 members=await self._members(header) if header is not None and number > 0 else (),
-                parent_certificate=_certificate(certificate),
-                own_certificate=_certificate(own),
+                parent_certificate=None if certificate is None else _certificate(certificate),
+                # Another node's record of it does as well, once the next block has fixed one.
+                own_certificate=_certificate(own) if isinstance(own, dict) else None,
             )
 
     async def _members(self, header: ConsensusHeader) -> tuple[Address, ...]:
@@ -163,7 +197,7 @@ class ChainNode:
             )
             refuse(answer)
             with told("its validators"):
-                found = tuple(sorted(parse_address(text) for text in answer))
+                found = ValidatorSet.of_addresses(parse_address(text) for text in answer).addresses
             self._sets[header.validators_hash] = found
             if len(self._sets) > _SETS_REMEMBERED:
                 self._sets.popitem(last=False)
@@ -318,7 +352,5 @@ def _tree(answer: Any) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) and "type" in answer else None
 
 
-def _certificate(answer: Any) -> Certificate | None:
-    if not isinstance(answer, dict):
-        return None
+def _certificate(answer: Any) -> Certificate:
     return Certificate.decode(decode_data(answer["encoded"]))

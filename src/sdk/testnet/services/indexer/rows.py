@@ -68,7 +68,7 @@ def addresses_in(fetched: FetchedBlock) -> Iterator[bytes]:
             yield _address(transaction["from"])
             if transaction["to"] is not None:
                 yield _address(transaction["to"])
-            if receipt.get("contractAddress") is not None:
+            if transaction["to"] is None and receipt.get("contractAddress") is not None:
                 yield _address(receipt["contractAddress"])
             for log in receipt["logs"]:
                 yield from_hex(log["address"][2:])
@@ -103,7 +103,7 @@ class _Collector:
         self._block = fetched.block
         self._number = fetched.number
         self._ids = batch.accounts.ids
-        self._timestamp = int(fetched.block["timestamp"], 16)
+        self._timestamp = _integer(fetched.block["timestamp"])
         self._log_idx = 0
         self._fees = 0
         self._failed = 0
@@ -189,7 +189,7 @@ class _Collector:
         batch, number, ids = self._batch, self._number, self._ids
         if receipt["transactionHash"] != transaction["hash"]:
             raise ValueError("receipts of other transactions")
-        gas_used = int(receipt["gasUsed"], 16)
+        gas_used = _integer(receipt["gasUsed"])
         price = int(receipt["effectiveGasPrice"], 16)
         self._fees += gas_used * price
         status = 0 if receipt.get("status") == "0x0" else 1

@@ -14,6 +14,7 @@ from sdk.testnet.services.indexer import writing
 from sdk.testnet.services.indexer.accounts import AccountBook
 from sdk.testnet.services.indexer.balances import write_moves
 from sdk.testnet.services.indexer.consensus import ConsensusBatch, ConsensusBook
+from sdk.testnet.services.indexer.node import told
 from sdk.testnet.services.indexer.rows import Batch, add_block, addresses_in
 from sdk.testnet.services.store import tables
 from sdk.testnet.services.store.meanings import Counter
@@ -125,8 +126,11 @@ class Writer:
                 raise InvalidInput(_another_chain(f"block {one.number} of the node follows another block"))
             if books.number is None and self._identity and row["hash"] != self._identity.genesis_hash:
                 raise Unavailable("the node tells two genesis blocks")
-            books.consensus.add_block(batch, consensus, one)
+            with told(f"the consensus of block {one.number}"):
+                books.consensus.add_block(batch, consensus, one)
             books.number, books.hash, books.timestamp = one.number, row["hash"], row["timestamp"]
+        if not batch.accounts.changes.keys() >= batch.accounts.new.keys():
+            raise Unavailable("the node names accounts in a block that have no part in it")
         self._write_rows(connection, books, batch, consensus)
         self._write_state(connection, books)
 
