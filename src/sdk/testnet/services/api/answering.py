@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from sdk.testnet.services.web.problems import Problem, problem_json
+from sdk.testnet.services.web.problems import Problem, problem_json, problem_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -102,8 +103,16 @@ class AnswerMiddleware:
             await problem_json(request, problem)(scope, receive, send)
             return
         parts: Parts = scope["app"].state.parts
-        body = await request.body()
-        who = scope["state"]["allowance"].key or "anybody"
+        try:
+            body = await request.body()
+        except HTTPException as error:
+            await problem_json(request, problem_of(error))(scope, receive, send)
+            return
+        except ClientDisconnect:
+            return
+        # Pages that nobody is limited on have no allowance.
+        allowance = scope.get("state", {}).get("allowance")
+        who = (allowance and allowance.key) or "anybody"
         mark = hashlib.sha256(body).hexdigest()
         name = f"once:{who}:{scope['path']}:{hashlib.sha256(key.encode()).hexdigest()}"
         if not await parts.shared.keep(name, _RUNNING, _RUNNING_S):

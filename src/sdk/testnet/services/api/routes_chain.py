@@ -12,7 +12,6 @@ from sdk.testnet.services.api import answers, parts
 from sdk.testnet.services.api import documents as d
 from sdk.testnet.services.api.parts import Given, Listed, found, read_address, read_hash
 from sdk.testnet.services.queries import blocks, consensus, statistics, transactions, validators
-from sdk.testnet.services.queries.paging import Page
 from sdk.testnet.services.web.problems import NotFound
 
 router = APIRouter(responses=parts.PROBLEMS)
@@ -130,19 +129,19 @@ def get_transaction(api: Given, transaction: TransactionHash) -> d.Transaction:
 
 @router.get("/transactions/{transaction}/logs", tags=["transactions"])
 def transaction_logs(api: Given, listed: Listed, transaction: TransactionHash) -> d.ListOf[d.Log]:
-    """A transaction's events; all of them, at most 10,000."""
+    """A transaction's events."""
     with api.store.look() as connection:
         row = _transaction(connection, transaction)
-        page = Page(items=transactions.transaction_logs(connection, row), next_cursor=None)
+        page = transactions.transaction_logs_page(connection, row, listed.which)
         return d.ListOf[d.Log](**listed.answer(connection, page, answers.log, row.log_count))
 
 
 @router.get("/transactions/{transaction}/transfers", tags=["transactions"])
 def transaction_transfers(api: Given, listed: Listed, transaction: TransactionHash) -> d.ListOf[d.Transfer]:
-    """The tokens that a transaction moved; all of them, at most 10,000."""
+    """The tokens that a transaction moved."""
     with api.store.look() as connection:
         row = _transaction(connection, transaction)
-        page = Page(items=transactions.transaction_transfers(connection, row), next_cursor=None)
+        page = transactions.transaction_transfers_page(connection, row, listed.which)
         return d.ListOf[d.Transfer](**listed.answer(connection, page, answers.transfer, row.transfer_count))
 
 
@@ -150,10 +149,10 @@ def transaction_transfers(api: Given, listed: Listed, transaction: TransactionHa
 def transaction_internal(
     api: Given, listed: Listed, transaction: TransactionHash
 ) -> d.ListOf[d.InternalCall]:
-    """Value that moved and contracts that were created inside a transaction; all of them, at most 10,000."""
+    """Value that moved and contracts that were created inside a transaction."""
     with api.store.look() as connection:
         row = _transaction(connection, transaction)
-        page = Page(items=transactions.transaction_internal_calls(connection, row), next_cursor=None)
+        page = transactions.transaction_internal_calls_page(connection, row, listed.which)
         return d.ListOf[d.InternalCall](
             **listed.answer(connection, page, answers.internal_call, row.internal_count)
         )

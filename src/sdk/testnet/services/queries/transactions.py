@@ -15,7 +15,7 @@ from sdk.testnet.services.queries.moves import (
     log_rows,
     transfer_rows,
 )
-from sdk.testnet.services.queries.paging import FIRST, Page, Slice, bounded, number_of, page_of
+from sdk.testnet.services.queries.paging import FIRST, LIMIT_MAX, Page, Slice, bounded, number_of, page_of
 from sdk.testnet.services.queries.parties import Party, account_id, known_party, party, party_columns
 from sdk.testnet.services.store.meanings import Direction
 from sdk.testnet.services.store.tables import (
@@ -75,6 +75,7 @@ class TransactionRow:
 
 _COLUMNS = tuple(column for column in transactions.c if column.name not in {"from_id", "to_id", "created_id"})
 _KEY = (transactions.c.number, transactions.c.idx)
+_IN_ORDER = Slice(limit=LIMIT_MAX, newest_first=False)
 
 
 def list_transactions(connection: Connection, which: Slice = FIRST) -> Page[TransactionRow]:
@@ -133,29 +134,48 @@ def inputs_of(connection: Connection, places: list[tuple[int, int]]) -> dict[tup
 
 
 def transaction_logs(connection: Connection, transaction: TransactionRow) -> tuple[LogRow, ...]:
-    """Return its logs; at most 10,000."""
+    """Return its logs in order; at most 10,000."""
+    return transaction_logs_page(connection, transaction, _IN_ORDER).items
+
+
+def transaction_logs_page(
+    connection: Connection, transaction: TransactionRow, which: Slice = FIRST
+) -> Page[LogRow]:
+    """Return a page of its logs."""
     chosen = select(logs).where(logs.c.number == transaction.number, logs.c.tx_idx == transaction.index)
-    return log_rows(
-        connection, chosen, (logs.c.number, logs.c.log_idx), Slice(limit=10_000, newest_first=False)
-    ).items
+    return log_rows(connection, chosen, (logs.c.number, logs.c.log_idx), which)
 
 
 def transaction_transfers(connection: Connection, transaction: TransactionRow) -> tuple[TransferRow, ...]:
     """Return the tokens that it moved, in order; at most 10,000 moves."""
+    return transaction_transfers_page(connection, transaction, _IN_ORDER).items
+
+
+def transaction_transfers_page(
+    connection: Connection, transaction: TransactionRow, which: Slice = FIRST
+) -> Page[TransferRow]:
+    """Return a page of the tokens that it moved."""
     chosen = select(transfers).where(
         transfers.c.number == transaction.number, transfers.c.tx_idx == transaction.index
     )
-    return transfer_rows(connection, chosen, Slice(limit=10_000, newest_first=False)).items
+    return transfer_rows(connection, chosen, which)
 
 
 def transaction_internal_calls(
     connection: Connection, transaction: TransactionRow
 ) -> tuple[InternalRow, ...]:
-    """Return value that moved and contracts that were created inside it; at most 10,000."""
+    """Return value that moved and contracts that were created inside it, in order; at most 10,000."""
+    return transaction_internal_calls_page(connection, transaction, _IN_ORDER).items
+
+
+def transaction_internal_calls_page(
+    connection: Connection, transaction: TransactionRow, which: Slice = FIRST
+) -> Page[InternalRow]:
+    """Return a page of the value that moved and the contracts that were created inside it."""
     chosen = select(internal_calls).where(
         internal_calls.c.number == transaction.number, internal_calls.c.tx_idx == transaction.index
     )
-    return internal_rows(connection, chosen, Slice(limit=10_000, newest_first=False)).items
+    return internal_rows(connection, chosen, which)
 
 
 def account_transactions_page(
