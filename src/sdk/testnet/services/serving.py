@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from metanode.errors import Unavailable
 from metanode.node.listening import open_listener
@@ -24,6 +25,8 @@ KEEP_ALIVE_S: Final = 15
 CONNECTIONS_MAX: Final = 4_000
 """Of one site: twice its streams. What comes over it is answered 503."""
 HEADER_BYTES_MAX: Final = 16 * 1024
+FIRST_HEADERS_S: Final = 10.0
+"""A new connection has so long to send its first request's headers; who sends nothing would keep its place for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,7 @@ async def serve_site(site: SiteServer, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then drain and return."""
     config = uvicorn.Config(
         site.app,
+        http=_TimedProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -96,6 +100,26 @@ def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+
+
+class _TimedProtocol(HttpToolsProtocol):
+    """Closes a connection whose first request does not come."""
+
+    _first_headers: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._first_headers = self.loop.call_later(FIRST_HEADERS_S, self._close_silent)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._first_headers is not None:
+            self._first_headers.cancel()
+        super().connection_lost(exc)
+
+    def _close_silent(self) -> None:
+        # There is a cycle from the first headers on.
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
 
 
 class _Server(uvicorn.Server):
