@@ -157,50 +157,72 @@ def __default__():
 """
 
 
+FORGING = """
+# pragma version 0.4.3
+interface Disperse:
+    def disperse(recipients: DynArray[address, 1], amounts: DynArray[uint256, 1]): payable
+
+@external
+@payable
+def __default__():
+    # The recipient is this contract, which takes nothing from the contract that pays many.
+    assert msg.sender != DISPERSE
+    recipients: DynArray[address, 1] = [self]
+    amounts: DynArray[uint256, 1] = [0]
+    extcall Disperse(DISPERSE).disperse(recipients, amounts, value=0)
+"""
+
+
+async def final_receipt(
+    node: PayingNode, key: PrivateKey, to: bytes, data: bytes, *, value_wei: int = 0, gas: int = 1_000_000
+) -> Receipt:
+    standing = await node.standing(key.address)
+    raw = signed_transfer(
+        key, chain_id=CHAIN_ID, nonce=standing.nonce, to=to, value_wei=value_wei, gas=gas, data=data
+    )
+    assert await node.send(raw) is None
+    deadline = time.monotonic() + DEADLINE_S
+    while not (found := await node.receipts([transaction_hash(raw)])):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    return found[transaction_hash(raw)]
+
+
+async def deployed(node: PayingNode, key: PrivateKey, initcode: str, *, salt: int) -> bytes:
+    code, salt_bytes = bytes.fromhex(initcode), salt.to_bytes(32, "big")
+    assert (await final_receipt(node, key, FACTORY, salt_bytes + code)).succeeded
+    return keccak256(b"\xff" + FACTORY + salt_bytes + keccak256(code))[12:]
+
+
+def compiled(source: str, path: Path) -> str:
+    path.write_text(source)
+    command = [str(Path(sys.executable).parent / "vyper"), "-f", "bytecode", str(path)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    return found.stdout.strip()[2:]
+
+
 def test_recipients_that_revert_burn_or_call_back_hurt_nobody_else(
     net: Testnet, contract: bytes, tmp_path: Path
 ) -> None:
     """A batch as the faucet never makes it, for it looks at the code before: the contract holds by itself."""
     key = PrivateKey(bytes.fromhex(net.accounts[5].private_key.removeprefix("0x")))
-    source = tmp_path / "greedy.vy"
-    source.write_text(GREEDY)
-    greedy = subprocess.run(
-        [Path(sys.executable).parent / "vyper", "-f", "bytecode", source],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()[2:]  # fmt: skip
+    greedy = compiled(GREEDY, tmp_path / "greedy.vy")
 
     async def run() -> None:
         async with open_node(net.rpc_url) as node:
 
-            async def final(to: bytes, data: bytes, value_wei: int = 0, gas: int = 1_000_000) -> Receipt:
-                standing = await node.standing(key.address)
-                raw = signed_transfer(
-                    key,
-                    chain_id=CHAIN_ID,
-                    nonce=standing.nonce,
-                    to=to,
-                    value_wei=value_wei,
-                    gas=gas,
-                    data=data,
-                )
-                assert await node.send(raw) is None
-                deadline = time.monotonic() + DEADLINE_S
-                while not (found := await node.receipts([transaction_hash(raw)])):
-                    assert time.monotonic() < deadline
-                    await asyncio.sleep(0.1)
-                return found[transaction_hash(raw)]
+            async def final(to: bytes, data: bytes, value_wei: int, gas: int) -> Receipt:
+                return await final_receipt(node, key, to, data, value_wei=value_wei, gas=gas)
 
-            async def deploy(initcode: str, salt: int) -> bytes:
-                code, salt_bytes = bytes.fromhex(initcode), salt.to_bytes(32, "big")
-                assert (await final(FACTORY, salt_bytes + code)).succeeded
-                return keccak256(b"\xff" + FACTORY + salt_bytes + keccak256(code))[12:]
+            async def deploy(initcode: str) -> bytes:
+                return await deployed(node, key, initcode, salt=7)
 
             def simple(runtime: str) -> str:
                 size = len(runtime) // 2
                 return f"60{size:02x}600a5f3960{size:02x}5ff3".ljust(20, "0") + runtime
 
-            bad = [await deploy(simple(one), 7) for one in (REVERTS, BURNS)]
-            taking, calling = await deploy(simple(TAKES), 7), await deploy(greedy, 7)
+            bad = [await deploy(simple(one)) for one in (REVERTS, BURNS)]
+            taking, calling = await deploy(simple(TAKES)), await deploy(greedy)
             plain = [os.urandom(20) for _ in range(94)]
             # The worst place for those that burn is before everybody else.
             recipients = [bad[1], bad[0], calling, taking, bad[1], *plain, bad[1]]
@@ -220,6 +242,49 @@ def test_recipients_that_revert_burn_or_call_back_hurt_nobody_else(
 
             less = await final(contract, disperse_calldata(plain[:2], [1, 2]), 2, gas_of(2))
             assert not less.succeeded, "the value has to be the sum"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("gas_max", [None, 100_000])
+def test_a_recipient_that_forges_a_refusal_is_not_paid_again(
+    gas_max: int | None,
+    net: Testnet,
+    account: PrivateKey,
+    contract: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It makes the contract that pays many say "refused" in the transaction that pays it alone, and keeps the coins.
+
+    With the gas that a lone payout has it can't; with enough for it the ledger does not believe it.
+    """
+    if can_forge := gas_max is not None:
+        monkeypatch.setattr("sdk.testnet.faucet.node.GAS_MAX", gas_max)
+    key = PrivateKey(bytes.fromhex(net.accounts[6].private_key.removeprefix("0x")))
+    forging = compiled(FORGING.replace("DISPERSE", format_address(contract)), tmp_path / "forging.vy")
+
+    async def run() -> None:
+        config = FaucetConfig(rpc_url=net.rpc_url, database_url=f"sqlite:///{tmp_path}/faucet.db")
+        async with open_node(net.rpc_url) as node, Faucet(config) as faucet:
+            assert faucet.address == format_address(account.address)
+            thief = await deployed(node, key, forging, salt=8 + can_forge)
+            answer = await faucet.request_tokens(format_address(thief), "198.51.100.7")
+            assert answer["success"] == can_forge, answer
+            start, deadline = (await node.standing(key.address)).head, time.monotonic() + DEADLINE_S
+            while (await node.standing(key.address)).head < start + 6:
+                assert time.monotonic() < deadline
+                await faucet.settle()
+                await asyncio.sleep(0.1)
+
+            (payout,) = faucet.get_history()
+            paid_wei = await balance_of(net.rpc_url, thief)
+            if not can_forge:
+                assert (paid_wei, payout["state"]) == (0, "cancelled")
+                return
+            receipts = await node.receipts([bytes.fromhex(str(payout["tx_hash"]).removeprefix("0x"))])
+            assert [one.refused for one in receipts.values()] == [{0}], "the forgery itself works"
+            assert (paid_wei, payout["state"]) == (PAID_WEI, "settled")
 
     asyncio.run(run())
 

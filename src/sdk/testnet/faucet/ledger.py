@@ -270,18 +270,25 @@ class Ledger:
         now_ms: int,
         *,
         refused: AbstractSet[int] = frozenset(),
+        lost_max: int = 1,
     ) -> None:
-        """The transaction is final; `refused` are the places of those in it who did not take their coins, and are paid alone once more."""
+        """The transaction is final.
+
+        `refused` are the places of those in a batch who did not take their coins: each is paid alone, or given up after it was lost
+        `lost_max` times. Of a payout alone it means nothing: its success is all that the chain says of it, and a recipient with code
+        can have such events written.
+        """
         with self._database.change() as connection:
             payouts = _unit(connection, payout_id)
             if payouts[0].state not in IN_FLIGHT:
                 return
+            is_batch = payouts[0].batch_id is not None
             for place, payout in enumerate(payouts):
-                if place in refused:
+                if is_batch and place in refused:
                     _set_one(
                         connection,
                         payout.id,
-                        state=PayoutState.QUEUED,
+                        state=PayoutState.FAILED if payout.lost >= lost_max else PayoutState.QUEUED,
                         lost=payout.lost + 1,
                         batch_id=None,
                         error=REFUSED_IN_BATCH,

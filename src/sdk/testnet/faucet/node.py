@@ -26,8 +26,9 @@ SENT_TO_MAX: Final = 1
 """Nodes beside the asked one that a transaction is given to: one that dies with it does not hold it up."""
 BATCH_MAX: Final = 50
 """Questions in one batch: what public endpoints allow."""
-GAS_MAX: Final = 100_000
-"""A recipient that wants more than this for its coins is not a wallet."""
+GAS_MAX: Final = 51_000
+"""A recipient that wants more than this for its coins is not a wallet: 21,000 that every transfer costs and 30,000 for its code, which is
+less than `Disperse` wants before it pays anybody. A recipient that could call it would make it write events into our transaction."""
 DELEGATION: Final = bytes.fromhex("ef0100")
 """What the code of an account begins with that only delegates. Source: EIP-7702."""
 

@@ -197,6 +197,7 @@ class Payouts:
                     receipt.transaction_hash,
                     self._clock.now_ms(),
                     refused=receipt.refused,
+                    lost_max=LOST_MAX,
                 )
                 return
         if standing.nonce > payout.nonce:
