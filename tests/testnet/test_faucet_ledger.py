@@ -20,7 +20,7 @@ from sdk.testnet.faucet.ledger import Ledger
 from sdk.testnet.faucet.operation import Operation
 from sdk.testnet.faucet.payout import ChainIdentity, Claim, Payout, PayoutState, Redeemed, SignedTransfer
 from sdk.testnet.faucet.policy import DAY_MS, RefusalCode, Refused, limits_of
-from sdk.testnet.faucet.quotas import Asker
+from sdk.testnet.faucet.quotas import HASH_KEY_LIFE_MS, Asker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,13 +48,16 @@ def url(request: pytest.FixtureRequest) -> str:
         case "sqlite":
             return "sqlite://"
         case _:
-            found: str = request.getfixturevalue("server")
-            database = Database(found)
-            with database.change() as connection:
-                for table in ("requests", "transactions", "payouts", "facts", "blocked", "passes", "audit"):
-                    connection.execute(text(f"DROP TABLE IF EXISTS faucet_{table}"))
-            database.close()
-            return found
+            return _emptied(request.getfixturevalue("server"))
+
+
+def _emptied(url: str) -> str:
+    database = Database(url)
+    with database.change() as connection:
+        for table in ("requests", "transactions", "payouts", "facts", "blocked", "passes", "audit"):
+            connection.execute(text(f"DROP TABLE IF EXISTS faucet_{table}"))
+    database.close()
+    return url
 
 
 @pytest.fixture
@@ -476,3 +479,82 @@ def test_payouts_of_one_transaction_go_through_every_state_together(ledger: Ledg
     assert len(ledger.unit(again.id)) == 1
     ledger.settle(again.id, b"\6" * 32, NOW_MS + 1)
     assert ledger.payout(payouts[1].id).settled_ms == NOW_MS
+
+
+def test_a_payout_alone_is_settled_whatever_its_receipt_says_of_refusals(ledger: Ledger) -> None:
+    payout = sign(ledger, paid(promise(ledger, 1)))
+    ledger.settle(payout.id, b"\5" * 32, NOW_MS, refused={0, 1})
+
+    assert (ledger.payout(payout.id).state, ledger.payout(payout.id).lost) == (PayoutState.SETTLED, 0)
+
+
+def test_who_refuses_in_a_batch_again_and_again_is_given_up(ledger: Ledger) -> None:
+    ids = [paid(promise(ledger, number)).id for number in range(1, 3)]
+
+    def make(_: Sequence[Payout], nonce: int, __: int) -> SignedTransfer:
+        return SignedTransfer(
+            hash=b"\5" * 31 + bytes([nonce]), nonce=nonce, raw=b"raw", gas=1, max_fee_wei=1, tip_wei=1
+        )
+
+    states = []
+    for _ in range(2):
+        ledger.sign(ids, make, chain_nonce=0, head=1, in_flight_max=9)
+        ledger.settle(ids[0], b"\5" * 32, NOW_MS, refused={0, 1}, lost_max=1)
+        states.append([ledger.payout(one).state for one in ids])
+
+    assert states == [[PayoutState.QUEUED] * 2, [PayoutState.FAILED] * 2]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_nobody_who_reads_waits_for_a_change(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = (
+        f"sqlite:///{tmp_path}/faucet.db" if kind == "sqlite" else _emptied(request.getfixturevalue("server"))
+    )
+    ledger, other = Ledger(Database(url)), Database(url)
+    assert ledger.find_refusal(LIMITS, asker(1), NOW_MS) is None, (
+        "a ledger without a key for networks is read too"
+    )
+    ledger.network_standing(client(1), NOW_MS)
+    payout = paid(promise(ledger, 1))
+
+    def read() -> list[object]:
+        return [
+            ledger.payout(payout.id),
+            ledger.network_standing(client(1), NOW_MS).grants,
+            ledger.find_refusal(LIMITS, asker(1), NOW_MS),
+            ledger.history(None, 10),
+            ledger.totals(NOW_MS).requests,
+            Operation(other, FaucetConfig()).settings().paused,
+        ]
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        with other.change() as connection:
+            connection.execute(text("UPDATE faucet_payouts SET error = 'under way'"))
+            found = pool.submit(read).result(timeout=5)
+        after = ledger.payout(payout.id).error
+
+    assert found == [payout, 1, None, [payout], 1, None], "what is not committed is not seen"
+    assert after == "under way", "and what is committed is, at once"
+    ledger.close()
+    other.close()
+
+
+def test_a_network_is_counted_over_the_change_of_the_key_that_hides_it(tmp_path: Path) -> None:
+    ledger = Ledger(Database(f"sqlite:///{tmp_path}/faucet.db"))
+    asked = ledger.network_standing(client(1), NOW_MS).origin
+    later_ms = NOW_MS + HASH_KEY_LIFE_MS
+    for number in range(1, 6):
+        paid(promise(ledger, number, client(1), now_ms=later_ms - 1))
+
+    # Before the new key is made, when it is made, and after it.
+    refused = [ledger.find_refusal(LIMITS, asker(9, client(1)), later_ms)]
+    standing = ledger.network_standing(client(1), later_ms)
+    refused.append(ledger.find_refusal(LIMITS, asker(9, client(1)), later_ms))
+
+    assert [one is not None and one.code for one in refused] == [RefusalCode.IP] * 2
+    assert standing.origin.narrow != asked.narrow
+    assert standing.grants == ledger.network_standing(client(1), later_ms).grants == 5
+    assert ledger.network_standing(client(1), later_ms).origin == standing.origin
+    ledger.close()

@@ -163,12 +163,14 @@ class Ledger:
 
     def network_standing(self, origin: Origin, now_ms: int) -> NetworkStanding:
         """Return what the difficulty of a client's puzzles is made of."""
-        with self._database.change() as connection:
-            return NetworkStanding(
-                origin=quotas.hide(connection, origin, now_ms),
-                grants=quotas.paid_to_network(connection, origin, now_ms),
-                paid_last_hour=quotas.paid_since(connection, now_ms - HOUR_MS),
-            )
+        with self._database.look() as connection:
+            hidden = quotas.find_hidden(connection, origin, now_ms)
+            grants = quotas.paid_to_network(connection, origin, now_ms)
+            paid_last_hour = quotas.paid_since(connection, now_ms - HOUR_MS)
+        if hidden is None:  # once a month
+            with self._database.change() as connection:
+                hidden = quotas.hide(connection, origin, now_ms)
+        return NetworkStanding(origin=hidden, grants=grants, paid_last_hour=paid_last_hour)
 
     def count_rejected(self) -> None:
         """Count a request that was refused before its limits were asked.

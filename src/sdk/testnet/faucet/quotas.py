@@ -64,8 +64,22 @@ class Asker:
 
 
 def hide(connection: Connection, origin: Origin, now_ms: int) -> HiddenOrigin:
-    """Hide a client's networks with the key of this month."""
-    key = _hash_keys(connection, now_ms)[0]
+    """Hide a client's networks with the key of this month, which is made if there is none: this may write."""
+    found = find_hidden(connection, origin, now_ms)
+    if found is None:
+        new = {"key": secrets.token_hex(32), "since_ms": now_ms}
+        write_fact(connection, "hash_keys", json.dumps([new, *_hash_keys(connection)][:2]))
+        found = find_hidden(connection, origin, now_ms)
+    assert found is not None, "a key that was just made is not too old"
+    return found
+
+
+def find_hidden(connection: Connection, origin: Origin, now_ms: int) -> HiddenOrigin | None:
+    """Hide a client's networks with the key of this month; None while there is none."""
+    found = _hash_keys(connection)
+    if not found or _is_old(found[0], now_ms):
+        return None
+    key = bytes.fromhex(found[0]["key"])
     return HiddenOrigin(narrow=_hidden(key, origin.narrow), wide=_hidden(key, origin.wide))
 
 
@@ -124,7 +138,7 @@ def paid_since(connection: Connection, since_ms: int) -> int:
 def paid_to_network(connection: Connection, origin: Origin, now_ms: int) -> int:
     """Count payouts to a client's wide network in 24 hours."""
     table = schema.requests.c
-    hashes = [_hidden(key, origin.wide) for key in _hash_keys(connection, now_ms)]
+    hashes = [_hidden(key, origin.wide) for key in _keys_that_count(connection, now_ms)]
     query = select(func.count(func.distinct(table.payout_id))).where(
         and_(table.counts, table.wide.in_(hashes), table.requested_ms > now_ms - DAY_MS)
     )
@@ -162,7 +176,7 @@ def _networks(connection: Connection, asker: Asker, now_ms: int) -> Iterator[tup
     """The networks that are charged, each as narrow and wide hashes with the keys that may count."""
     if asker.origin is None:
         return
-    keys = _hash_keys(connection, now_ms)
+    keys = _keys_that_count(connection, now_ms)
     narrow = [_hidden(key, asker.origin.narrow) for key in keys]
     yield narrow, [_hidden(key, asker.origin.wide) for key in keys]
     if asker.asked is not None and asker.asked.narrow not in narrow:
@@ -223,13 +237,22 @@ def _open_for(connection: Connection, narrow: Sequence[bytes]) -> int:
     return connection.scalar(query) or 0
 
 
-def _hash_keys(connection: Connection, now_ms: int) -> list[bytes]:
-    """The key that hides networks now and, as long as it may count, the one before; a new one each month."""
-    found = json.loads(read_fact(connection, "hash_keys") or "[]")
-    if not found or found[0]["since_ms"] + HASH_KEY_LIFE_MS <= now_ms:
-        found = [{"key": secrets.token_hex(32), "since_ms": now_ms}, *found][:2]
-        write_fact(connection, "hash_keys", json.dumps(found))
+def _keys_that_count(connection: Connection, now_ms: int) -> list[bytes]:
+    """The keys that what counts in a limit may be hidden with: this month's and the one before; writes nothing."""
+    found = _hash_keys(connection)
+    if found and _is_old(found[0], now_ms):
+        found = found[:1]  # the next charge makes a key, and this one is the one before
     return [bytes.fromhex(one["key"]) for one in found]
+
+
+def _hash_keys(connection: Connection) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(read_fact(connection, "hash_keys") or "[]")
+    return found
+
+
+def _is_old(key: dict[str, Any], now_ms: int) -> bool:
+    since_ms: int = key["since_ms"]
+    return since_ms + HASH_KEY_LIFE_MS <= now_ms
 
 
 def _hidden(key: bytes, network: object) -> bytes:
