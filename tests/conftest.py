@@ -22,6 +22,8 @@ from sdk.testnet.deployment.plan import PRESETS, NetworkPlan, NetworkSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from playwright.sync_api import Browser
+
 # Without configuration an error in the node under test draws all its local variables: seconds on a busy machine.
 structlog.configure(
     processors=[
@@ -113,6 +115,19 @@ def _logging_as_it_was() -> Iterator[None]:
     kept = structlog.get_config()
     yield
     structlog.configure(**kept)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, for one file of tests: while Playwright runs, no test of its process can start an event loop."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - for tests of pages only
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield found
+        found.close()
 
 
 @pytest.fixture(scope="session")

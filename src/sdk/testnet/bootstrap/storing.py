@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from metanode.errors import InvalidInput, StorageFailed
+from metanode.primitives.json_text import parse_json
 from sdk.testnet.bootstrap.registry import BootstrapPeer
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _decode(path: Path) -> tuple[Any, list[BootstrapPeer], int]:
     """The chain id, the peers and the count of a file; raises OSError, ValueError, KeyError, TypeError."""
     if path.stat().st_size > _FILE_BYTES_MAX:
         raise ValueError(f"it has more than {_FILE_BYTES_MAX:,} bytes")
-    document = json.loads(path.read_text(encoding="utf-8"))
+    document = parse_json(path.read_text(encoding="utf-8"))
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f"expected an object with the format {FORMAT}")
     peers = [_peer(entry) for entry in document["peers"]]
