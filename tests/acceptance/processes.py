@@ -24,7 +24,7 @@ from sdk.testnet.deployment.plan import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
 Found = TypeVar("Found")
@@ -137,8 +137,8 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def free_offset(nodes: int = 6) -> int:
-    """A port offset with which a local network of so many nodes finds all its ports free."""
+def free_offset(nodes: int = 6, *, also: Collection[int] = ()) -> int:
+    """A port offset with which a local network of so many nodes, and these other ports, are all free."""
     bases = (RPC_PORT_BASE, P2P_PORT_BASE, METRICS_PORT_BASE, PRIVATE_PORT_BASE)
     candidates = [
         step * OFFSET_STEP
@@ -147,7 +147,8 @@ def free_offset(nodes: int = 6) -> int:
     ]
     random.SystemRandom().shuffle(candidates)
     for offset in candidates:
-        if all(is_free(base + offset + n) for base in bases for n in range(1, nodes + 1)):
+        ports = [*(base + n for base in bases for n in range(1, nodes + 1)), *also]
+        if all(is_free(port + offset) for port in ports):
             _given.add(offset)
             return offset
     raise AssertionError(f"none of {len(candidates)} port offsets is free")

@@ -232,7 +232,8 @@ def test_the_variables_of_the_dashboards_have_values(watched: Watched) -> None:
 
 
 def test_the_services_page_has_what_its_catalogue_says_and_routes_instead_of_paths(watched: Watched) -> None:
-    httpx.get(f"http://{watched.services}/page/somebody-s-secret")
+    for path in ("page/somebody-s-secret", "no-page/somebody-s-secret"):
+        httpx.get(f"http://{watched.services}/{path}")
     text = httpx.get(f"http://{watched.services}/metrics").text
     families = {family.name: family for family in text_string_to_metric_families(text)}
     found = {name: family for name, family in families.items() if not name.startswith("process_")}

@@ -5,6 +5,9 @@ const live = await network.create("metanode");
 const reader = await live.viem.getPublicClient({ pollingInterval: 200 });
 const counter = await live.viem.deployContract("Counter", [], { client: { public: reader } });
 
+// The fork is of the newest block that its own connection is told: one after the contract's.
+const deployed = await reader.getBlockNumber();
+while ((await reader.getBlockNumber()) <= deployed) await new Promise((resolve) => setTimeout(resolve, 200));
 const fork = await network.create("fork");
 const copy = await fork.viem.getContractAt("Counter", counter.address);
 const forkReader = await fork.viem.getPublicClient();
