@@ -32,6 +32,8 @@ structlog.configure(
     ]
 )
 
+LOGGING = structlog.get_config()
+
 # An example that takes longer than 200 ms is a busy machine's, not a fault; pytest-timeout bounds the whole test.
 settings.register_profile("steady", deadline=None)
 settings.load_profile("steady")
@@ -111,10 +113,10 @@ def start(path: Path, **changes: object) -> RunningNetwork:
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    """A test that silences or redirects the log does so for itself only: others read theirs."""
-    kept = structlog.get_config()
+    """A test, or a fixture of a file, that silences or redirects the log does so for itself only: others read theirs."""
+    structlog.configure(**LOGGING)
     yield
-    structlog.configure(**kept)
+    structlog.configure(**LOGGING)
 
 
 @pytest.fixture(scope="module")
