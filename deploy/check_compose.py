@@ -42,7 +42,6 @@ PROMETHEUS = "metanode-check/prometheus:latest"
 MONITORING = ("--profile", "monitoring")
 """Without it, Compose leaves the containers of the profile alone."""
 PIP_OPTIONS = "--no-index --find-links=/image/wheels"
-SID = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main\n"
 START_TIMEOUT_S = 180.0
 """A machine that does much else beside this is slow."""
 COMMAND_TIMEOUT_S = 1800.0
@@ -238,7 +237,7 @@ def fetch_compose(work: Path) -> Path:
     program = folder / "unpacked/usr/libexec/docker/cli-plugins/docker-compose"
     if program.exists():
         return program
-    (folder / "sources.list").write_text(SID, encoding="utf-8")
+    (folder / "sources.list").write_text(f"deb {debian_mirror()} sid main\n", encoding="utf-8")
     options = [
         "-o", f"Dir::Etc::sourcelist={folder}/sources.list", "-o", "Dir::Etc::sourceparts=-", "-o", f"Dir::State={folder}/state",
         "-o", "Dir::State::status=/var/lib/dpkg/status", "-o", f"Dir::Cache={folder}/cache",
@@ -283,13 +282,24 @@ def prepare_images(engine: Engine, work: Path, report: Report) -> Path:
     return wheels
 
 
+def debian_mirror() -> str:
+    """Where this machine's own apt has Debian from."""
+    found = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Label: Debian"],
+        check=True, capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
+    if not found:
+        raise CheckFailedError("apt knows no mirror of Debian: run apt-get update, on a Debian machine")
+    return found[0]
+
+
 def import_debian(engine: Engine, tag: str, packages: str) -> None:
     """Make an image of Debian with some packages, unless the engine has it."""
     if engine.run("docker", "image", "inspect", tag, check=False).returncode == 0:
         return
     say(f"making {tag} with {packages}")
     made = subprocess.Popen(
-        ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", "bookworm", "-", "http://deb.debian.org/debian"],
+        ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", "bookworm", "-", debian_mirror()],
         stdout=subprocess.PIPE,
     )  # fmt: skip
     subprocess.run(
