@@ -248,4 +248,4 @@ def test_the_services_page_has_what_its_catalogue_says_and_routes_instead_of_pat
     assert 'route="other"' in text
     assert "secret" not in text
     (verdict,) = [s.labels["verdict"] for s in found["metanode_monitor_verdict"].samples if s.value]
-    assert verdict in {"HEALTHY", "DEGRADED", "STARTING"}
+    assert verdict in {"HEALTHY", "SLOW", "DEGRADED", "STARTING"}, "it goes on, however busy the machine is"

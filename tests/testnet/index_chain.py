@@ -69,6 +69,18 @@ class Chain:
             time.sleep(0.05)
         return receipt
 
+    def halted_head(self) -> int:
+        """The head of a chain whose nodes were stopped, once it has not moved for three periods of a second."""
+        head, since = -1, time.monotonic()
+        deadline = since + 60
+        while (now_s := time.monotonic()) < since + 3:
+            assert now_s < deadline, "the chain goes on"
+            found = int(self.rpc("eth_blockNumber"), 16)
+            if found != head:
+                head, since = found, now_s
+            time.sleep(0.1)
+        return head
+
     def speaker(self, name: bytes, symbol: str, decimals: int, *, value: int = 0) -> str:
         """Make a Speaker; its address."""
         arguments = encode(["bytes", "string", "uint8"], [name, symbol, decimals])

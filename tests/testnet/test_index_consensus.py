@@ -48,7 +48,7 @@ def test_a_dead_validator_s_turns_votes_and_removal_are_in_the_index(tmp_path: P
         # A halted chain has one head for both.
         net.node(1).kill()
         net.node(2).kill()
-        head = _settled_head(chain)
+        head = chain.halted_head()
         for each in (store, whole):
             asyncio.run(index_to(each, net.rpc_url, head))
         late = {
@@ -88,14 +88,3 @@ def test_a_dead_validator_s_turns_votes_and_removal_are_in_the_index(tmp_path: P
     assert contents(store) == contents(whole), "in two parts or at once, the index is the same"
     store.close()
     whole.close()
-
-
-def _settled_head(chain: Chain) -> int:
-    """The head of a chain that has come to a halt."""
-    head, since = -1, time.monotonic()
-    while time.monotonic() < since + 3:
-        now = int(chain.rpc("eth_blockNumber"), 16)
-        if now != head:
-            head, since = now, time.monotonic()
-        time.sleep(0.1)
-    return head
