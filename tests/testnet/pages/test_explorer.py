@@ -229,7 +229,9 @@ def test_two_tabs_share_one_stream(served: Served, browser: Browser) -> None:
         assert len(streams) == 1, streams
 
 
-def test_the_dashboard_says_how_the_network_is_and_its_summary_is_copied(served: Served, browser: Browser) -> None:
+def test_the_dashboard_says_how_the_network_is_and_its_summary_is_copied(
+    served: Served, browser: Browser
+) -> None:
     with Visit(browser, "desktop") as visit:
         page = visit.page
         visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
