@@ -10,7 +10,8 @@ import pytest
 
 from metanode.errors import Unavailable
 from metanode.rpc.errors import JSONRPCError, MethodNotFound, ServerBusy
-from sdk.testnet.services.indexer.node import BLOCKS_MAX, TRANSACTIONS_MAX, ChainNode
+from sdk.testnet.services.indexer.node import BLOCKS_MAX, GAS_MAX, ChainNode
+from sdk.testnet.services.indexer.tracing import ALONE_MAX
 from sdk.testnet.services.store.meanings import Traces
 
 if TYPE_CHECKING:
@@ -120,8 +121,12 @@ def test_a_block_is_the_same_however_little_an_answer_holds(bytes_max: int, whol
     missing = bytes_max < 50_000
     assert found.logs_missing == int(missing)
     assert [index for index, one in enumerate(found.receipts) if not one["logs"]] == [HUGE] * missing
-    assert [tree and tree["mark"] for tree in found.calls] == [one["hash"] for one in rpc.transactions]
-    assert found.traces is Traces.INDEXED
+    # The traces of all together have 20 KB here; one by one they are asked for up to a number.
+    traced = ALONE_MAX if missing else COUNT
+    assert [tree and tree["mark"] for tree in found.calls] == [
+        one["hash"] if place < traced else None for place, one in enumerate(rpc.transactions)
+    ]
+    assert found.traces is (Traces.INDEXED if traced == COUNT else Traces.UNAVAILABLE)
 
 
 def test_a_node_without_tracers_gives_an_index_without_internal_calls() -> None:
@@ -147,23 +152,31 @@ def test_a_busy_node_is_asked_again_and_nothing_is_left_out() -> None:
         fetch(Busy(10_000_000))
 
 
+@pytest.mark.parametrize("tells_headers", [True, False])
 @pytest.mark.parametrize(
-    ("sizes", "expected"),
+    ("gas", "expected"),
     [
         ([0] * 60, [24, 24, 12]),
-        ([TRANSACTIONS_MAX + 1] * 3, [1, 1, 1]),
-        ([600, 600, 400, 1], [1, 2, 1]),
+        ([GAS_MAX + 1] * 3, [1, 1, 1]),
+        ([18_000_000, 18_000_000, 12_000_000, 1], [1, 2, 1]),
         ([5], [1]),
     ],
 )
-def test_blocks_are_fetched_in_groups_that_fit(sizes: list[int], expected: list[int]) -> None:
+def test_blocks_are_fetched_in_groups_whose_gas_can_say_no_more_than_fits(
+    gas: list[int], expected: list[int], *, tells_headers: bool
+) -> None:
     class Sized:
         async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-            return [hex(sizes[int(params[0], 16) - 3]) for _, params in calls]
+            return [
+                {"gasUsed": hex(gas[int(params[0], 16) - 3])}
+                if tells_headers or method == "eth_getBlockByNumber"
+                else MethodNotFound("no such method")
+                for method, params in calls
+            ]
 
     rpc: Any = Sized()
-    groups = asyncio.run(ChainNode(rpc).groups(3, 2 + len(sizes)))
+    groups = asyncio.run(ChainNode(rpc).groups(3, 2 + len(gas)))
 
     assert [len(group) for group in groups] == expected
-    assert [number for group in groups for number in group] == list(range(3, 3 + len(sizes)))
+    assert [number for group in groups for number in group] == list(range(3, 3 + len(gas)))
     assert all(len(group) <= BLOCKS_MAX for group in groups)

@@ -89,8 +89,8 @@ class HaltedNode:
         if (method, number) in self._silent:
             return None
         match method:
-            case "eth_getBlockTransactionCountByNumber":
-                return "0x0"
+            case "eth_getHeaderByNumber":
+                return {"gasUsed": "0x0"}
             case "eth_getBlockByNumber":
                 return {"number": params[0], "transactions": []}
             case "eth_getBlockReceipts":

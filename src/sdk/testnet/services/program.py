@@ -21,6 +21,7 @@ from metanode.errors import InvalidInput, MetanodeError
 from metanode.telemetry.logs import configure_logs
 from sdk.testnet.services.composition import Composition
 from sdk.testnet.services.configuration import ServicesConfig
+from sdk.testnet.services.failures import leaves_of
 from sdk.testnet.services.serving import serve_site, stop_on_signals
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def run_services(config: ServicesConfig | Path | str, names: Sequence[str] = ())
     try:
         asyncio.run(serve_services(found, chosen))
     except BaseExceptionGroup as group:
-        leaves = _leaves(group)
+        leaves = leaves_of(group)
         if all(isinstance(leaf, MetanodeError) for leaf in leaves):
             raise leaves[0] from None
         raise
@@ -116,13 +117,6 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201 - the same
         return 1
     return 0
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NAME_CHARACTERS_MAX: Final = 64
+STANDSTILL_S: Final = 10.0
+"""Five blocks of most networks. Comparing costs each other node four calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,9 @@ class IndexerConfig:
     poll_interval_s: float = 1.0
     """How often the node is asked for its head while no WebSocket says when it moves."""
 
+    standstill_s: float = STANDSTILL_S
+    """A node that has had no new block for so long is compared with the others, and left for one that is further."""
+
     def __post_init__(self) -> None:
         if not self.rpc_urls:
             raise InvalidInput(
@@ -35,6 +40,8 @@ class IndexerConfig:
             websocket_url(url)
         if not 0.01 <= self.poll_interval_s <= 60:
             raise InvalidInput(f"poll_interval_s: found {self.poll_interval_s}; expected 0.01 to 60")
+        if not 0 <= self.standstill_s <= 3_600:
+            raise InvalidInput(f"standstill_s: found {self.standstill_s}; expected 0 to 3600")
         for address, name in self.names.items():
             if len(address) != 20 or not 1 <= len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
                 raise InvalidInput(

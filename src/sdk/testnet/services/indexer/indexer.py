@@ -15,16 +15,18 @@ from websockets.asyncio.client import connect
 from metanode.errors import InvalidInput, MetanodeError, StorageFailed, Unavailable
 from metanode.rpc.client import open_client
 from metanode.rpc.errors import JSONRPCError
+from sdk.testnet.services.failures import raise_first
 from sdk.testnet.services.indexer.configuration import websocket_url
 from sdk.testnet.services.indexer.node import ChainNode
 from sdk.testnet.services.indexer.probing import probe
 from sdk.testnet.services.indexer.writer import Writer
+from sdk.testnet.services.own_thread import OwnThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sdk.testnet.services.indexer.configuration import IndexerConfig
-    from sdk.testnet.services.indexer.fetched import FetchedBlock
+    from sdk.testnet.services.indexer.fetched import FetchedBlock, Identity
     from sdk.testnet.services.store import Store
 
 log = structlog.get_logger()
@@ -33,18 +35,30 @@ TIMEOUT_S: Final = 30.0
 """Of one answer: over the node's own limit for the traces of a block."""
 LOOK_AHEAD: Final = 100
 """Blocks whose sizes are asked for at once."""
-GROUPS_WAITING_MAX: Final = 2
-"""Groups that are fetched and not written yet, some 5 MB of JSON each when parsed."""
+GROUPS_WAITING_MAX: Final = 1
+"""Groups that are fetched and not written yet; two more are being fetched and written. One of the longest logs that gas buys has 15 MB."""
 RETRY_FIRST_S: Final = 0.25
 RETRY_LAST_S: Final = 5.0
 """Waits between two attempts double up to this: who is back is followed again within it."""
 PROBE_PAUSE_S: Final = 1.0
 PROBE_PATIENCE_S: Final = 5.0
-"""A contract that did not answer in time is asked again after this."""
+"""A contract that did not answer in time is asked again after this, and so are those that could not be asked."""
+OTHERS_TIMEOUT_S: Final = 3.0
+"""They have to say their heads in this time."""
 HEADS_MESSAGE_BYTES_MAX: Final = 65_536
 """A header's notification has under 2 KB."""
 
-State = Literal["starting", "behind", "live", "node unavailable", "database unavailable", "refused"]
+State = Literal[
+    "starting", "behind", "live", "node behind", "node unavailable", "database unavailable", "refused"
+]
+
+
+class NodeBehind(Unavailable):
+    """Another node of the network is further than the one that is followed."""
+
+    def __init__(self, url: str, head: int, other: str, other_head: int) -> None:
+        super().__init__(f"{url} stands at block {head}, while {other} has block {other_head}")
+        self.other = other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +105,8 @@ class Indexer:
         self._upon_blocks = upon_blocks or (lambda _number: None)
         self._status = IndexerStatus(state="starting", changed_at=time.time())
         self._moved = asyncio.Event()
+        self._turn = 0
+        """Which of the nodes is followed."""
 
     @property
     def status(self) -> IndexerStatus:
@@ -103,56 +119,72 @@ class Indexer:
         Raises:
             InvalidInput: when the index is of another chain than the node's; the message says what to do.
         """
-        wait_s = RETRY_FIRST_S
-        turn = 0
-        while True:
-            url = self._config.rpc_urls[turn % len(self._config.rpc_urls)]
-            before = self._status.indexed
-            try:
-                await self._follow(url)
-            except StorageFailed as failure:
-                self._tell("database unavailable", str(failure))
-            except JSONRPCError as refusal:
-                self._tell("node unavailable", f"{url} refuses: {refusal.message}")
-            except InvalidInput as refusal:
-                self._tell("refused", str(refusal))
-                log.critical("indexer_refused", reason=str(refusal))
-                raise
-            except Unavailable as failure:
-                self._tell("node unavailable", str(failure))
-                turn += 1
-            except Exception as error:
-                # Whatever it is, the services beside this one go on, and the index does when it has passed.
-                self._tell("node unavailable", f"what {url} tells cannot be indexed: {error!r:.200}")
-                log.exception("indexer_failed", rpc_url=url)
-                turn += 1
-            wait_s = RETRY_FIRST_S if self._status.indexed != before else min(RETRY_LAST_S, 2 * wait_s)
-            log.warning(
-                "indexer_waits", state=self._status.state, reason=self._status.trouble, retry_s=wait_s
-            )
-            await asyncio.sleep(wait_s)
+        async with OwnThread("indexer") as writing, OwnThread("indexer-contracts") as probing:
+            self._writing, self._probing = writing, probing
+            wait_s = RETRY_FIRST_S
+            while True:
+                url = self._config.rpc_urls[self._turn % len(self._config.rpc_urls)]
+                before = self._status.indexed
+                await self._attempt(url)
+                wait_s = RETRY_FIRST_S if self._status.indexed != before else min(RETRY_LAST_S, 2 * wait_s)
+                log.warning(
+                    "indexer_waits", state=self._status.state, reason=self._status.trouble, retry_s=wait_s
+                )
+                await asyncio.sleep(wait_s)
+
+    async def _attempt(self, url: str) -> None:
+        """Follow one node until something ends that; what it was decides who is followed next."""
+        try:
+            await self._follow(url)
+        except StorageFailed as failure:
+            self._tell("database unavailable", str(failure))
+        except NodeBehind as failure:
+            self._tell("node behind", str(failure))
+            self._turn = self._config.rpc_urls.index(failure.other)
+        except JSONRPCError as refusal:
+            self._tell("node unavailable", f"{url} refuses: {refusal.message}")
+            self._turn += 1
+        except InvalidInput as refusal:
+            self._tell("refused", str(refusal))
+            log.critical("indexer_refused", reason=str(refusal))
+            raise
+        except Unavailable as failure:
+            self._tell("node unavailable", str(failure))
+            self._turn += 1
+        except Exception as error:
+            # Whatever it is, the services beside this one go on, and the index does when it has passed.
+            self._tell("node unavailable", f"what {url} tells cannot be indexed: {error!r:.200}")
+            log.exception("indexer_failed", rpc_url=url)
+            self._turn += 1
 
     async def _follow(self, url: str) -> None:
         """Follow one node as long as it answers."""
         async with open_client(url, timeout_s=TIMEOUT_S) as rpc:
             node = ChainNode(rpc)
             identity = await node.identity()
-            indexed = await asyncio.to_thread(self._writer.open, identity)
+            indexed = await self._writing.call(self._writer.open, identity)
             self._status = replace(self._status, indexed=indexed, rpc_url=url)
-            with _one_reason():
+            with raise_first():
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._hear(url), name="indexer: new heads")
                     tasks.create_task(self._probe(node), name="indexer: contracts")
-                    tasks.create_task(self._index(node), name="indexer: blocks")
+                    tasks.create_task(self._index(node, url, identity), name="indexer: blocks")
 
-    async def _index(self, node: ChainNode) -> None:
+    async def _index(self, node: ChainNode, url: str, identity: Identity) -> None:
+        useful_at = time.monotonic()
         while True:
             self._moved.clear()
             head = await node.head()
             indexed = self._status.indexed
             self._status = replace(self._status, head=head)
             if indexed is not None and head <= indexed:
-                self._tell("live", None)
+                if time.monotonic() - useful_at >= self._config.standstill_s:
+                    await self._compare(node, url, identity)
+                    useful_at = time.monotonic()
+                if head < indexed:
+                    self._tell("node behind", f"{url} has blocks up to {head}, and the index up to {indexed}")
+                else:
+                    self._tell("live", None)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._config.poll_interval_s):
                         await self._moved.wait()
@@ -160,15 +192,29 @@ class Indexer:
             if indexed is None or head > indexed + 1:
                 self._tell("behind", None)
             await self._catch_up(node, 0 if indexed is None else indexed + 1, head)
+            useful_at = time.monotonic()
+
+    async def _compare(self, node: ChainNode, url: str, identity: Identity) -> None:
+        """Raise NodeBehind if another node of the same chain is further than this one."""
+        others = [other for other in self._config.rpc_urls if other != url]
+        if not others:
+            return
+        async with asyncio.TaskGroup() as tasks:
+            asked = {other: tasks.create_task(_head_of(other, identity)) for other in others}
+        furthest = max(others, key=lambda other: asked[other].result())
+        # This one may have been asked a moment before a block, and the other a moment after it.
+        head = await node.head()
+        if asked[furthest].result() > max(head, self._status.indexed or 0):
+            raise NodeBehind(url, head, furthest, asked[furthest].result())
 
     async def _catch_up(self, node: ChainNode, first: int, head: int) -> None:
         """Fetch and write, one group ahead of the other."""
         waiting: asyncio.Queue[list[FetchedBlock] | None] = asyncio.Queue(GROUPS_WAITING_MAX)
-        with _one_reason():
+        with raise_first():
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_fetch(node, first, head, waiting), name="indexer: fetch")
                 while (group := await waiting.get()) is not None:
-                    indexed = await asyncio.to_thread(self._writer.write, group)
+                    indexed = await self._writing.call(self._writer.write, group)
                     self._status = replace(self._status, indexed=indexed)
                     if indexed is not None:
                         self._upon_blocks(indexed)
@@ -188,8 +234,14 @@ class Indexer:
             await asyncio.sleep(RETRY_LAST_S)
 
     async def _probe(self, node: ChainNode) -> None:
+        """Look at contracts; what hinders that holds no block up."""
         while True:
-            count, in_time = await probe(node, self._store)
+            try:
+                count, in_time = await probe(node, self._store, self._probing)
+            except MetanodeError as error:
+                log.warning("contracts_not_asked", reason=str(error)[:200], retry_s=PROBE_PATIENCE_S)
+                await asyncio.sleep(PROBE_PATIENCE_S)
+                continue
             if not in_time:
                 await asyncio.sleep(PROBE_PATIENCE_S)
             elif not count:
@@ -202,6 +254,16 @@ class Indexer:
             self._status = replace(self._status, state=state, trouble=trouble, changed_at=time.time())
 
 
+async def _head_of(url: str, identity: Identity) -> int:
+    """Return another node's head; -1 when it does not say, or is of another chain."""
+    with contextlib.suppress(MetanodeError):
+        async with open_client(url, timeout_s=OTHERS_TIMEOUT_S) as rpc:
+            other = ChainNode(rpc)
+            if await other.identity() == identity:
+                return await other.head()
+    return -1
+
+
 async def _fetch(
     node: ChainNode, first: int, head: int, waiting: asyncio.Queue[list[FetchedBlock] | None]
 ) -> None:
@@ -209,25 +271,3 @@ async def _fetch(
         for numbers in await node.groups(start, min(head, start + LOOK_AHEAD - 1)):
             await waiting.put(await node.fetch(numbers, head=head))
     await waiting.put(None)
-
-
-class _one_reason:  # noqa: N801 - reads as a sentence
-    """Of several tasks that ended together the first reason counts; a group would have to be taken apart by everybody."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, BaseExceptionGroup):
-            reasons = list(_leaves(error))
-            for reason in reasons:
-                if not isinstance(reason, MetanodeError):
-                    raise reason
-            raise reasons[0]
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for one in group.exceptions:
-        found += _leaves(one) if isinstance(one, BaseExceptionGroup) else [one]
-    return found

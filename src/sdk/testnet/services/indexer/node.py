@@ -10,11 +10,12 @@ from metanode.chain.certificate import Certificate
 from metanode.chain.header import ConsensusHeader
 from metanode.chain.validators import ValidatorSet
 from metanode.crypto.addresses import parse_address
-from metanode.errors import InvalidInput, Unavailable
+from metanode.errors import Unavailable
 from metanode.primitives.hexadecimal import decode_data, decode_quantity, encode_quantity
 from metanode.rpc.errors import JSONRPCError, MethodNotFound, NodeFault
 from sdk.testnet.services.indexer.fetched import FetchedBlock, Identity
-from sdk.testnet.services.store.meanings import Traces
+from sdk.testnet.services.indexer.told import TOO_LARGE, is_too_large, require, told
+from sdk.testnet.services.indexer.tracing import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,18 +28,16 @@ BATCH_MAX: Final = 100
 CALLS_OF_A_BLOCK: Final = 4
 BLOCKS_MAX: Final = (BATCH_MAX - 1) // CALLS_OF_A_BLOCK
 """Of one group; the one call left is for the certificate of the newest block."""
-TRANSACTIONS_MAX: Final = 1_000
-"""Of one group of several blocks: their transactions and receipts are some 2 MB of JSON."""
+GAS_MAX: Final = 30_000_000
+"""Of one group of several blocks. What is said of a block grows with the gas that it used: 1,400 transfers are 3 MB of JSON, and the longest logs
+that it pays for 8 MB. A block that used more is fetched alone."""
 RECEIPTS_MAX: Final = 50
 """Asked for in one batch when a block's are too many for one answer."""
 _PAGE: Final = 25
 """Of `ots_getBlockTransactions`, the node's limit."""
-_TOO_LARGE: Final = -32003
 _CONSENSUS_PAUSES_S: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 """A node announces blocks a moment before it tells how they were decided; it is asked again after these pauses, then its answer is refused."""
-_PLAIN_TRANSFER_GAS: Final = "0x5208"
 _SETS_REMEMBERED: Final = 16
-_TRACER: Final = {"tracer": "callTracer", "timeout": "20s"}
 
 
 class ChainNode:
@@ -47,7 +46,8 @@ class ChainNode:
     def __init__(self, rpc: JSONRPCClient) -> None:
         self._rpc = rpc
         self._tells_consensus = True
-        self._tells_traces = True
+        self._tells_headers = True
+        self._tracer = Tracer(rpc)
         self._sets: OrderedDict[bytes, tuple[Address, ...]] = OrderedDict()
 
     async def identity(self) -> Identity:
@@ -56,7 +56,7 @@ class ChainNode:
             ("eth_chainId", ()), ("eth_getBlockByNumber", ("0x0", False)), ("ibft_getRawHeader", ("0x0",))
         )
         chain_id, genesis, raw = answers
-        refuse(chain_id, genesis)
+        require(chain_id, genesis)
         self._tells_consensus = isinstance(raw, str)
         with told("its genesis block"):
             return Identity(
@@ -70,7 +70,7 @@ class ChainNode:
     async def head(self) -> int:
         """Return the number of its newest finalized block."""
         (number,) = await self._ask(("eth_blockNumber", ()))
-        refuse(number)
+        require(number)
         with told("its head"):
             return decode_quantity(number, bits=63)
 
@@ -78,21 +78,29 @@ class ChainNode:
         """Cut blocks `first` to `last` (at most BATCH_MAX) into groups that are fetched and written at once."""
         numbers = range(first, last + 1)
         assert 0 < len(numbers) <= BATCH_MAX
-        answers = await self._ask(
-            *(("eth_getBlockTransactionCountByNumber", (encode_quantity(n),)) for n in numbers)
-        )
-        refuse(*answers)
         found: list[range] = []
         start, weight = first, 0
-        with told("its blocks' sizes"):
-            for number, answer in zip(numbers, answers, strict=True):
-                count = decode_quantity(answer, bits=31)
-                if number > start and (number - start == BLOCKS_MAX or weight + count > TRANSACTIONS_MAX):
-                    found.append(range(start, number))
-                    start, weight = number, 0
-                weight += count
+        for number, gas in zip(numbers, await self._gas_of(numbers), strict=True):
+            if number > start and (number - start == BLOCKS_MAX or weight + gas > GAS_MAX):
+                found.append(range(start, number))
+                start, weight = number, 0
+            weight += gas
         found.append(range(start, last + 1))
         return found
+
+    async def _gas_of(self, numbers: range) -> list[int]:
+        """The gas that each block used."""
+        answers: list[Any] = []
+        if self._tells_headers:
+            answers = await self._ask(*(("eth_getHeaderByNumber", (encode_quantity(n),)) for n in numbers))
+            self._tells_headers = not any(isinstance(answer, MethodNotFound) for answer in answers)
+        if not self._tells_headers:
+            answers = await self._each(
+                [("eth_getBlockByNumber", (encode_quantity(n), False)) for n in numbers]
+            )
+        require(*answers)
+        with told("its blocks' sizes"):
+            return [decode_quantity(answer["gasUsed"], bits=63) for answer in answers]
 
     async def fetch(self, numbers: range, *, head: int) -> list[FetchedBlock]:
         """Return a group's blocks; of block `head` also the certificate that this node recorded."""
@@ -110,7 +118,7 @@ class ChainNode:
         try:
             found = await self._ask(*calls)
         except JSONRPCError as error:
-            if error.code != _TOO_LARGE:
+            if error.code != TOO_LARGE:
                 raise Unavailable(f"the node refuses its blocks: {error.message}") from None
             # All of it is asked for again, one by one.
             found = [await self._single(method, params) for method, params in calls]
@@ -153,23 +161,22 @@ class ChainNode:
         where = f"block {number}"
         if is_too_large(block):
             block = await self._block_in_pieces(number)
-        refuse(block)
+        require(block)
         logs_missing = 0
         if is_too_large(receipts):
             receipts, logs_missing = await self._receipts_in_pieces(block, number)
-        refuse(receipts)
+        require(receipts)
         with told(where):
             if not (isinstance(block["transactions"], list) and isinstance(receipts, list)):
                 raise TypeError(where)
             if len(receipts) != len(block["transactions"]):
                 raise ValueError(where)
-            needed = [one["hash"] for one in _that_ran_code(block["transactions"], receipts)]
-        calls, traces = await self._traces(number, block["transactions"], needed)
+        calls, traces = await self._tracer.trees_of(number, block["transactions"], receipts)
         if self._tells_consensus:
             # Without them the block's decision and its parent's would be missing for ever.
-            refuse(raw)
+            require(raw)
             if number > 1:
-                refuse(certificate)
+                require(certificate)
         with told(f"the consensus of {where}"):
             header = ConsensusHeader.decode(decode_data(raw)) if self._tells_consensus else None
             if header is not None and header.height != number:
@@ -195,7 +202,7 @@ class ChainNode:
             (answer,) = await self._ask(
                 ("ibft_getValidatorsByBlockNumber", (encode_quantity(header.height),))
             )
-            refuse(answer)
+            require(answer)
             with told("its validators"):
                 found = ValidatorSet.of_addresses(parse_address(text) for text in answer).addresses
             self._sets[header.validators_hash] = found
@@ -203,31 +210,10 @@ class ChainNode:
                 self._sets.popitem(last=False)
         return found
 
-    async def _traces(
-        self, number: int, transactions: list[Any], needed: list[str]
-    ) -> tuple[list[dict[str, Any] | None], Traces]:
-        if not needed:
-            return [], Traces.NOT_NEEDED
-        if not self._tells_traces:
-            return [None] * len(transactions), Traces.UNAVAILABLE
-        answer = await self._single("debug_traceBlockByNumber", (encode_quantity(number), _TRACER))
-        if isinstance(answer, MethodNotFound):
-            self._tells_traces = False
-        with told(f"the traces of block {number}"):
-            if isinstance(answer, list) and len(answer) == len(transactions):
-                return [_tree(entry.get("result")) for entry in answer], Traces.INDEXED
-            if not is_too_large(answer):
-                return [None] * len(transactions), Traces.UNAVAILABLE
-            # One by one: a transaction's own trace may still be too long, and is then missing alone.
-            found = {one: await self._single("debug_traceTransaction", (one, _TRACER)) for one in needed}
-            trees = [_tree(found.get(one["hash"])) for one in transactions]
-            missing = any(_tree(answer) is None for answer in found.values())
-        return trees, Traces.UNAVAILABLE if missing else Traces.INDEXED
-
     async def _block_in_pieces(self, number: int) -> Any:
         """A block whose transactions are too many for one answer."""
         block = await self._single("eth_getBlockByNumber", (encode_quantity(number), False))
-        refuse(block)
+        require(block)
         with told(f"block {number}"):
             count = len(block["transactions"])
         whole: list[Any] = []
@@ -242,7 +228,7 @@ class ChainNode:
                     for index in indexes
                 ]
             )
-            refuse(*answers)
+            require(*answers)
             whole += answers
         return {**block, "transactions": whole}
 
@@ -261,7 +247,7 @@ class ChainNode:
                     missing += 1
                     found.append(await self._receipt_without_logs(number, start + offset, len(hashes)))
                 else:
-                    refuse(answer)
+                    require(answer)
                     found.append(answer)
         return found, missing
 
@@ -269,7 +255,7 @@ class ChainNode:
         # Page 0 has the last transactions.
         page, place = divmod(count - 1 - index, _PAGE)
         answer = await self._single("ots_getBlockTransactions", (encode_quantity(number), page, _PAGE))
-        refuse(answer)
+        require(answer)
         with told(f"receipts of block {number}"):
             receipts = answer["receipts"]
             receipt = receipts[len(receipts) - 1 - place]
@@ -280,7 +266,7 @@ class ChainNode:
         try:
             answers = await self._ask(*calls)
         except JSONRPCError as error:
-            if error.code != _TOO_LARGE:
+            if error.code != TOO_LARGE:
                 raise Unavailable(f"the node refuses its blocks: {error.message}") from None
             answers = [error] * len(calls)
         return [
@@ -300,56 +286,6 @@ class ChainNode:
             if isinstance(answer, NodeFault):
                 raise answer
         return answers
-
-
-class told:  # noqa: N801 - reads as a sentence: with told("its head")
-    """What a node tells of something is read here; what can't be read is the node's fault, and is asked for again."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(
-            error,
-            KeyError | TypeError | ValueError | IndexError | OverflowError | AttributeError | InvalidInput,
-        ):
-            raise Unavailable(
-                f"the node tells {self._what} in a way that is not understood: {type(error).__name__}: {error!s:.200}"
-            ) from error
-
-
-def is_too_large(answer: Any) -> bool:
-    """Tell whether the node could not say it in one answer."""
-    return isinstance(answer, JSONRPCError) and answer.code == _TOO_LARGE
-
-
-def refuse(*answers: Any) -> None:
-    """Raise Unavailable where a node refused what an indexer has to know, or knows nothing of it."""
-    for answer in answers:
-        if isinstance(answer, JSONRPCError):
-            raise Unavailable(f"the node refuses what an indexer has to know: {answer.message}")
-        if answer is None:
-            raise Unavailable(
-                "the node does not have what it is asked for: its chain is shorter than it said"
-            )
-
-
-def _that_ran_code(transactions: list[Any], receipts: list[Any]) -> list[Any]:
-    """Those that are more than a plain transfer: code costs gas, and so does input."""
-    return [
-        transaction
-        for transaction, receipt in zip(transactions, receipts, strict=True)
-        if receipt["gasUsed"] != _PLAIN_TRANSFER_GAS
-        or transaction["input"] != "0x"
-        or transaction["to"] is None
-    ]
-
-
-def _tree(answer: Any) -> dict[str, Any] | None:
-    return answer if isinstance(answer, dict) and "type" in answer else None
 
 
 def _certificate(answer: Any) -> Certificate:

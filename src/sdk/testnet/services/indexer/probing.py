@@ -10,7 +10,7 @@ from sqlalchemy import select
 from metanode.crypto.hashing import keccak256
 from metanode.errors import InvalidInput, Unavailable
 from metanode.primitives.hexadecimal import decode_data, encode_data
-from metanode.rpc.errors import NodeFault
+from metanode.rpc.errors import JSONRPCError, NodeFault
 from sdk.testnet.services.indexer import writing
 from sdk.testnet.services.indexer.names import decimals_of_answer, text_of_answer
 from sdk.testnet.services.store.meanings import TokenKind
@@ -18,6 +18,7 @@ from sdk.testnet.services.store.tables import accounts, contracts, tokens
 
 if TYPE_CHECKING:
     from sdk.testnet.services.indexer.node import ChainNode
+    from sdk.testnet.services.own_thread import OwnThread
     from sdk.testnet.services.store import Store
 
 AT_ONCE: Final = 20
@@ -32,19 +33,19 @@ _NAME, _SYMBOL, _DECIMALS = (
 Names = tuple[str | None, str | None, int | None]
 
 
-async def probe(node: ChainNode, store: Store) -> tuple[int, bool]:
+async def probe(node: ChainNode, store: Store, thread: OwnThread) -> tuple[int, bool]:
     """Look at contracts that nobody has looked at; returns how many there were, and whether all answered in time.
 
     Raises:
         Unavailable: when node or database do not answer.
     """
-    waiting = await asyncio.to_thread(_waiting_tokens, store)
+    waiting = await thread.call(_waiting_tokens, store)
     found: list[tuple[int, Names | None]] = []
     for account_id, address, kind in waiting:
         found.append((account_id, await _ask_names(node, address, kind)))
     if found:
-        await asyncio.to_thread(_write_names, store, found)
-    created = await asyncio.to_thread(_waiting_contracts, store)
+        await thread.call(_write_names, store, found)
+    created = await thread.call(_waiting_contracts, store)
     if created:
         codes = await node.call(
             *(("eth_getCode", (encode_data(address), "latest")) for _, address in created)
@@ -55,7 +56,7 @@ async def probe(node: ChainNode, store: Store) -> tuple[int, bool]:
                 raise Unavailable("the node does not tell the code of a contract")
             code = decode_data(answer)
             rows.append((account_id, keccak256(code), len(code)))
-        await asyncio.to_thread(_write_codes, store, rows)
+        await thread.call(_write_codes, store, rows)
     return len(waiting) + len(created), all(names is not None for _, names in found)
 
 
@@ -69,11 +70,9 @@ async def _ask_names(node: ChainNode, address: bytes, kind: int) -> Names | None
     try:
         async with asyncio.timeout(CALL_S):
             answers = await node.call(*calls)
-    except (TimeoutError, NodeFault):
-        # A node that is gone is met again by whoever follows its blocks.
+    except (TimeoutError, NodeFault, JSONRPCError):
+        # Who refuses all three at once says nothing of the contract.
         return None
-    except InvalidInput:
-        return None, None, None
     raw = [_bytes(answer) for answer in answers]
     decimals = decimals_of_answer(raw[2]) if len(raw) > 2 else None
     return text_of_answer(raw[0]), text_of_answer(raw[1]), decimals

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from metanode.errors import Unavailable
 from sdk.testnet.services.indexer import events
 from sdk.testnet.services.indexer.balances import TokenMove
-from sdk.testnet.services.indexer.node import told
 from sdk.testnet.services.indexer.series import HOUR_S, SeriesBatch
+from sdk.testnet.services.indexer.told import told
 from sdk.testnet.services.store.meanings import (
     REVERT_BYTES_MAX,
     CallKind,

@@ -14,8 +14,8 @@ from sdk.testnet.services.indexer import writing
 from sdk.testnet.services.indexer.accounts import AccountBook
 from sdk.testnet.services.indexer.balances import write_moves
 from sdk.testnet.services.indexer.consensus import ConsensusBatch, ConsensusBook
-from sdk.testnet.services.indexer.node import told
 from sdk.testnet.services.indexer.rows import Batch, add_block, addresses_in
+from sdk.testnet.services.indexer.told import told
 from sdk.testnet.services.store import tables
 from sdk.testnet.services.store.meanings import Counter
 
