@@ -75,6 +75,23 @@ class PostgreSQL:
                 raise RuntimeError((self._folder / "log").read_text()[-2000:])
             time.sleep(0.05)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let none of its processes run in this block, as when its machine hangs: connections stay open and say nothing."""
+        assert self._server is not None
+        stopped = [self._server.pid]
+        os.kill(self._server.pid, signal.SIGSTOP)
+        # A process that has stopped makes no more of them.
+        children = Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children").read_text().split()
+        for child in map(int, children):
+            os.kill(child, signal.SIGSTOP)
+            stopped.append(child)
+        try:
+            yield
+        finally:
+            for process in reversed(stopped):
+                os.kill(process, signal.SIGCONT)
+
     def stop(self) -> None:
         """Stop it; connections that are open break."""
         if self._server is not None:

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sqlalchemy import URL, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from metanode.errors import InvalidInput, StorageFailed
+from sdk.testnet.database_watch import ConnectionWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
 
 WAIT_S: Final = 10
-"""How long a change waits for another process's."""
+"""How long a change waits for another's, and anybody for a connection."""
+READ_S: Final = 5
+"""Of one statement that reads beside changes: a page is made in milliseconds, and who asks for what no index finds does not keep the others waiting."""
+WRITE_S: Final = 30
+"""Of one statement of a change: the largest blocks are some seconds of a small machine."""
+IDLE_S: Final = 60
+"""After which a PostgreSQL server gives up a change whose process says nothing more, and with it the lock."""
+SILENT_S: Final = 15
+"""What a server may take longer than its own limits before its connection is cut off."""
+_PING_S: Final = 5.0
+_READ_STEPS: Final = 20_000
+"""Of SQLite's machine between two looks at the clock, well under a millisecond."""
 CONNECTIONS: Final = 4
 """To PostgreSQL, of the writing side."""
 
@@ -57,13 +71,20 @@ class Database:
         in_memory = self.is_sqlite and _is_in_memory(parsed)
         # A database in memory lives as long as its one connection; a change of a file by two threads would only wait longer.
         self._lock = threading.RLock()
-        self._engine = _sqlite(parsed, synchronous) if self.is_sqlite else _postgresql(parsed, CONNECTIONS)
+        self._watch = ConnectionWatch()
+        self._engine = (
+            _sqlite(parsed, synchronous)
+            if self.is_sqlite
+            else _postgresql(parsed, CONNECTIONS, self._watch, statement_s=WRITE_S)
+        )
         self._reading: Engine | None = None
         if readers and not in_memory:
             self._reading = (
                 _sqlite_readers(parsed, readers)
                 if self.is_sqlite
-                else _postgresql(parsed, readers, isolation_level="REPEATABLE READ")
+                else _postgresql(
+                    parsed, readers, self._watch, statement_s=READ_S, isolation_level="REPEATABLE READ"
+                )
             )
 
     @property
@@ -72,26 +93,61 @@ class Database:
         return self._engine
 
     @contextmanager
-    def change(self) -> Iterator[Connection]:
+    def change(self, *, is_limited: bool = True) -> Iterator[Connection]:
         """A transaction that writes: committed at the end, undone by an exception.
 
+        Args:
+            is_limited: False for migrations, which take what they take, and wait for those of others.
+
         Raises:
-            StorageFailed: when the database refuses, or does not answer.
+            StorageFailed: when the database refuses, or does not answer in time.
         """
-        with self._lock, self._as_storage_failed(), self._engine.begin() as connection:
-            if not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._advisory_lock})
-            yield connection
+        with self._alone(), self._as_storage_failed(), self._engine.connect() as connection:
+            limit_s = 2 * WRITE_S + WAIT_S + SILENT_S if is_limited else None
+            with self._watched(connection, limit_s), connection.begin():
+                if not self.is_sqlite:
+                    if not is_limited:
+                        connection.execute(text("SET LOCAL statement_timeout = 0"))
+                        connection.execute(text("SET LOCAL lock_timeout = 0"))
+                    connection.execute(
+                        text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._advisory_lock}
+                    )
+                yield connection
 
     @contextmanager
     def look(self) -> Iterator[Connection]:
-        """A transaction that reads, all of it from one state. Raises StorageFailed."""
+        """A transaction that reads, all of it from one state. Raises StorageFailed, also when a statement takes over `READ_S`."""
         if self._reading is not None:
-            with self._as_storage_failed(), self._reading.connect() as connection:
+            # A page's statements are some; each has the server's own limit.
+            with (
+                self._as_storage_failed(),
+                self._reading.connect() as connection,
+                self._watched(connection, 4 * READ_S + SILENT_S),
+            ):
                 yield connection
         else:
-            with self._lock, self._as_storage_failed(), self._engine.connect() as connection:
+            with (
+                self._alone(),
+                self._as_storage_failed(),
+                self._engine.connect() as connection,
+                self._watched(connection, WRITE_S + SILENT_S),
+            ):
                 yield connection
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock of this process."""
+        if not self._lock.acquire(timeout=WAIT_S + WRITE_S):
+            raise StorageFailed(f"{self._owner} is held by another change for over {WAIT_S + WRITE_S} s")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _watched(self, connection: Connection, seconds: float | None) -> AbstractContextManager[None]:
+        if self.is_sqlite or seconds is None:
+            return nullcontext()
+        return self._watch.within(connection.connection.dbapi_connection, seconds)
 
     def close(self) -> None:
         """Close all connections."""
@@ -137,12 +193,18 @@ def _sqlite_readers(url: URL, count: int) -> Engine:
     engine = _sqlite_engine(url, pool_size=count, max_overflow=0, pool_timeout=WAIT_S)
 
     @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
+    def _prepare(connection: Any, record: Any) -> None:
         connection.execute("PRAGMA query_only = ON")
+        until = record.info["until_s"] = [float("inf")]
+        connection.set_progress_handler(lambda: time.monotonic() > until[0], _READ_STEPS)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _start(connection: Connection, *_: Any) -> None:
+        connection.info["until_s"][0] = time.monotonic() + READ_S
 
     return engine
 
@@ -152,13 +214,41 @@ def _sqlite_engine(url: URL, **options: Any) -> Engine:
     return create_engine(url, connect_args=connect_args, **options)
 
 
-def _postgresql(url: URL, connections: int, **options: Any) -> Engine:
-    return create_engine(
-        url.set(drivername="postgresql+psycopg"),
+def _postgresql(
+    url: URL, connections: int, watch: ConnectionWatch, *, statement_s: int, **options: Any
+) -> Engine:
+    limits = {
+        "lock_timeout": WAIT_S,
+        "statement_timeout": statement_s,
+        "idle_in_transaction_session_timeout": IDLE_S,
+    }
+    own = str(url.query.get("options", ""))
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
         pool_size=connections,
         max_overflow=0,
         pool_timeout=WAIT_S,
-        pool_pre_ping=True,  # a database that was restarted is met by a new connection, not by an error
-        connect_args={"connect_timeout": WAIT_S},
+        connect_args={
+            "connect_timeout": WAIT_S,
+            # Behind ours, so that who runs the database may set others.
+            "options": " ".join(f"-c {name}={seconds}s" for name, seconds in limits.items()) + f" {own}",
+            "keepalives_idle": WAIT_S,
+            "keepalives_interval": WAIT_S // 3,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 2_000 * WAIT_S,
+        },
         **options,
     )
+
+    @event.listens_for(engine, "checkout")
+    def _ping(connection: Any, record: Any, _proxy: Any) -> None:
+        # A database that was restarted is met by a new connection, not by an error; one that is silent does not hold us here.
+        if record.info.get("is_used"):
+            try:
+                with watch.within(connection, _PING_S):
+                    engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error:
+                raise InvalidatePoolError from None
+        record.info["is_used"] = True
+
+    return engine

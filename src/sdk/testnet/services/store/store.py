@@ -41,7 +41,7 @@ class Store(Database):
             url, owner="the index's database", lock=_ADVISORY_LOCK, synchronous="NORMAL", readers=READERS
         )
         try:
-            with self.change() as connection:
+            with self.change(is_limited=False) as connection:
                 _upgrade(connection)
         except BaseException:
             self.close()
