@@ -15,7 +15,7 @@ from sdk.testnet import Faucet, FaucetConfig
 from sdk.testnet.faucet.client_address import LOOPBACK
 from sdk.testnet.services.faucet.admin import make_admin_app
 from sdk.testnet.services.faucet.app import FaucetService, make_public_app
-from sdk.testnet.services.faucet.clients import REQUESTS_MAX
+from sdk.testnet.services.web.clients import REQUESTS_MAX
 from sdk.testnet.services.web.site import Site
 
 if TYPE_CHECKING:

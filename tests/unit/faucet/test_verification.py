@@ -7,13 +7,11 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from metanode.primitives.types import Address
 from sdk.testnet.faucet import verification
 from sdk.testnet.faucet.proof_of_work import PUZZLES, Challenge, ChallengeInvalid, attempts
-from sdk.testnet.faucet.verification import NETWORKS_MAX, Attempts, TooBusy, Verifier
+from sdk.testnet.faucet.verification import TooBusy, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,30 +94,3 @@ def test_more_proofs_than_can_be_checked_soon_are_sent_away(monkeypatch: pytest.
             verifier.close()
 
     asyncio.run(run())
-
-
-@given(steps_ms=st.lists(st.integers(0, 300), max_size=60), maximum=st.integers(1, 5))
-def test_no_window_holds_more_than_its_attempts_and_the_told_wait_is_enough(
-    steps_ms: list[int], maximum: int
-) -> None:
-    failures, now_ms, counted = Attempts(maximum=maximum, window_ms=1_000), 0, []
-    for step_ms in steps_ms:
-        now_ms += step_ms
-        wait_s = failures.wait_s("who", now_ms)
-        inside = [one for one in counted if one > now_ms - 1_000]
-        assert (wait_s is not None) == (len(inside) >= maximum)
-        if wait_s is None:
-            failures.count("who", now_ms)
-            counted.append(now_ms)
-        else:
-            assert failures.wait_s("who", now_ms + 1000 * wait_s) is None
-
-
-def test_networks_are_remembered_up_to_a_bound_and_the_oldest_is_forgotten() -> None:
-    failures = Attempts(maximum=1)
-    for number in range(NETWORKS_MAX + 1):
-        failures.count(number, 0)
-
-    assert failures.wait_s(0, 0) is None
-    assert failures.wait_s(1, 0) is not None
-    assert failures.wait_s(NETWORKS_MAX, 0) is not None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from metanode.errors import InvalidInput, Unavailable
+from sdk.testnet.faucet.attempts import Attempts, OriginAttempts
 from sdk.testnet.faucet.client_address import origin_of
 from sdk.testnet.faucet.paying import GWEI
 from sdk.testnet.faucet.payout import Claim, Payout, Redeemed
@@ -31,7 +32,12 @@ from sdk.testnet.faucet.proof_of_work import (
 )
 from sdk.testnet.faucet.quotas import Asker, HiddenOrigin
 from sdk.testnet.faucet.till import parse_recipient
-from sdk.testnet.faucet.verification import Attempts, Verifier
+from sdk.testnet.faucet.verification import (
+    FAILURES_MAX,
+    FAILURES_OF_CHALLENGE_MAX,
+    HOUR_MS,
+    Verifier,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,10 +129,11 @@ class ClaimDesk:
         self.config = till.config
         self._secret = till.operation.secret("challenge_secret")
         self._verifier = Verifier()
-        self._failures = Attempts()
+        self._failures = OriginAttempts(maximum=FAILURES_MAX, window_ms=HOUR_MS)
+        self._failures_of_challenges = Attempts(maximum=FAILURES_OF_CHALLENGE_MAX, window_ms=LIFE_MS)
         self._datacenters = _read_networks(till.config.datacenter_networks)
         self._datacenter_lengths = {(one.version, one.prefixlen) for one in self._datacenters}
-        self._view: DeskView | None = None
+        self._view: DeskView | Unavailable | None = None
         self._view_s = float("-inf")
         self._view_lock = asyncio.Lock()
 
@@ -204,22 +211,25 @@ class ClaimDesk:
             Unavailable: as `check`.
         """
         origin, now_ms = origin_of(client), self.now_ms()
-        if (wait_s := self._failures.wait_s(origin.narrow, now_ms)) is not None:
+        if (wait_s := self._failures.wait_s(origin, now_ms)) is not None:
             raise TooManyFailures(wait_s)
         chain = await self._till.open_chain()
         try:
             challenge = decode(token, self._secret, genesis_hash=chain.identity.genesis_hash, now_ms=now_ms)
         except ChallengeInvalid:
-            self._failures.count(origin.narrow, now_ms)
+            self._failures.count(origin, now_ms)
             raise
         claim = Claim(id=challenge.id, idempotency=_hash_key(idempotency_key, challenge.address, token))
         redeemed = await asyncio.to_thread(self._till.ledger.redeemed, claim)
         if redeemed is not None:
             return redeemed
+        if self._failures_of_challenges.wait_s(challenge.id, now_ms) is not None:
+            raise ChallengeInvalid("challenge: too many wrong proofs came for it; ask for a new one")
         try:
             await self._verifier.check(challenge, nonces)
         except ChallengeInvalid:
-            self._failures.count(origin.narrow, now_ms)
+            self._failures.count(origin, now_ms)
+            self._failures_of_challenges.count(challenge.id, now_ms)
             raise
         asker = Asker(
             address=challenge.address,
@@ -242,12 +252,12 @@ class ClaimDesk:
         recipient, origin, now_ms = parse_recipient(address), origin_of(client), self.now_ms()
         pass_id: str | None = None
         if voucher is not None:
-            if (wait_s := self._failures.wait_s(origin.narrow, now_ms)) is not None:
+            if (wait_s := self._failures.wait_s(origin, now_ms)) is not None:
                 raise TooManyFailures(wait_s)
             try:
                 pass_id = await asyncio.to_thread(self._till.operation.find_pass, voucher)
             except InvalidInput:
-                self._failures.count(origin.narrow, now_ms)
+                self._failures.count(origin, now_ms)
                 raise
         elif self.config.proof_of_work:
             raise ProofMissing(
@@ -272,8 +282,14 @@ class ClaimDesk:
         """Return what is public, at most a second old. Raises Unavailable while the chain was never seen."""
         async with self._view_lock:
             if self._view is None or time.monotonic() - self._view_s > VIEW_AGE_S:
-                self._view = await self._look()
+                try:
+                    self._view = await self._look()
+                except Unavailable as error:
+                    # Kept as well: those who wait for this look would each make their own, one after the other.
+                    self._view = error
                 self._view_s = time.monotonic()
+            if isinstance(self._view, Unavailable):
+                raise self._view.with_traceback(None)
             return self._view
 
     async def difficulty(self, client: IPAddress) -> int:

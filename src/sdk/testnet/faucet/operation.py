@@ -223,6 +223,11 @@ class Operation:
                 for row in connection.execute(query)
             ]
 
+    def note(self, action: str, detail: str, *, actor: str, now_ms: int) -> None:
+        """Write down what changed nothing, and an operator should see."""
+        with self._database.change() as connection:
+            record(connection, actor, action, detail, now_ms)
+
     def secret(self, name: str) -> bytes:
         """Return 32 random bytes that are the same for every process on this database."""
         with self._database.change() as connection:

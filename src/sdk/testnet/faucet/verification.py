@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import threading
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -14,16 +12,16 @@ from metanode.errors import Unavailable
 from sdk.testnet.faucet.proof_of_work import PUZZLES, Challenge, ChallengeInvalid, is_solved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Sequence
 
 QUEUE_MAX: Final = 100
 """Proofs that wait for a thread: at 62 ms each and two threads, three seconds."""
 RETRY_S: Final = 5
 FAILURES_MAX: Final = 30
 """False proofs that a network has in an hour."""
+FAILURES_OF_CHALLENGE_MAX: Final = 3
+"""False proofs that one challenge has, whoever sends them: who solves it sends one, and that is right."""
 HOUR_MS: Final = 3_600_000
-NETWORKS_MAX: Final = 10_000
-"""Networks that are remembered, the newest: a few hundred kilobytes."""
 
 
 class TooBusy(Unavailable):
@@ -68,35 +66,6 @@ class Verifier:
 
     def _count_down(self) -> None:
         self._under_way -= 1
-
-
-class Attempts:
-    """Counts what each network did wrong within an hour, in memory: forgetting it costs processor time, and no coins."""
-
-    def __init__(self, *, maximum: int = FAILURES_MAX, window_ms: int = HOUR_MS) -> None:
-        self._maximum = maximum
-        self._window_ms = window_ms
-        self._times_ms: OrderedDict[Hashable, list[int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def wait_s(self, who: Hashable, now_ms: int) -> int | None:
-        """Return how long this network has to wait, or None when it may go on."""
-        with self._lock:
-            inside = self._inside(who, now_ms)
-            if len(inside) < self._maximum:
-                return None
-            return -(-(inside[-self._maximum] + self._window_ms - now_ms) // 1000)
-
-    def count(self, who: Hashable, now_ms: int) -> None:
-        """One more."""
-        with self._lock:
-            self._times_ms[who] = [*self._inside(who, now_ms), now_ms][-self._maximum :]
-            self._times_ms.move_to_end(who)
-            while len(self._times_ms) > NETWORKS_MAX:
-                self._times_ms.popitem(last=False)
-
-    def _inside(self, who: Hashable, now_ms: int) -> list[int]:
-        return [one for one in self._times_ms.get(who, ()) if one > now_ms - self._window_ms]
 
 
 def _first_wrong(challenge: Challenge, nonces: Sequence[int], order: Sequence[int]) -> int | None:

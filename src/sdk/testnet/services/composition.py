@@ -106,6 +106,7 @@ class Composition:
             store=await self._open_store(),
             nodes=await self._open_nodes(),
             monitor=self._open_monitor(await self._open_store()),
+            trusted_proxies=networks(section),
         )
         docs = self._config.directory / section.docs_directory if section.docs_directory else None
         explorer = make_app(parts, docs_directory=docs)
@@ -113,7 +114,13 @@ class Composition:
             self._metrics.streams["explorer"] = lambda: explorer.hub.client_count
         app = self._counted("explorer", explorer.app)
         self.sites.append(
-            SiteServer(name="explorer", app=app, listener=listener, close_streams=explorer.hub.close)
+            SiteServer(
+                name="explorer",
+                app=app,
+                listener=listener,
+                close_streams=explorer.hub.close,
+                trusted_proxies=networks(section),
+            )
         )
         self._runs += [(type(teller).__name__, teller.run) for teller in explorer.tellers]
 
@@ -128,11 +135,14 @@ class Composition:
         self._make_folder()
         faucet = await asyncio.to_thread(Faucet, settings.faucet)
         self._stack.push_async_callback(faucet.close)
-        service = FaucetService(faucet, self._site(), trusted_proxies=networks(section))
+        service = FaucetService(
+            faucet, self._site(), trusted_proxies=networks(section), public_url=section.public_url
+        )
         if self._metrics is not None:
             self._metrics.faucet = faucet
         app = self._counted("faucet", make_public_app(service))
-        self.sites.append(SiteServer(name="faucet", app=app, listener=listener))
+        proxies = networks(section)
+        self.sites.append(SiteServer(name="faucet", app=app, listener=listener, trusted_proxies=proxies))
         if settings.operator_port:
             listener = bind("faucet.operator", settings.operator_bind_address, settings.operator_port)
             operator = make_admin_app(service, password_file=settings.operator_password_file)
@@ -149,7 +159,15 @@ class Composition:
         )
         close = app.state.parts.hub.close
         site = self._counted("api", app)
-        self.sites.append(SiteServer(name="api", app=site, listener=listener, close_streams=close))
+        self.sites.append(
+            SiteServer(
+                name="api",
+                app=site,
+                listener=listener,
+                close_streams=close,
+                trusted_proxies=networks(section),
+            )
+        )
 
     async def _add_bootstrap(self) -> None:
         from sdk.testnet.bootstrap.configuration import BootstrapConfig  # noqa: PLC0415 - see the module

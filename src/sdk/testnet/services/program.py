@@ -21,6 +21,7 @@ from metanode.errors import InvalidInput, MetanodeError
 from metanode.telemetry.logs import configure_logs
 from sdk.testnet.services.composition import Composition
 from sdk.testnet.services.configuration import ServicesConfig
+from sdk.testnet.services.connections import raise_file_limit
 from sdk.testnet.services.failures import leaves_of
 from sdk.testnet.services.serving import serve_site, stop_on_signals
 
@@ -82,6 +83,7 @@ async def serve_services(
 ) -> None:
     """Run services until `stop` is set, or a signal comes."""
     stop = stop or asyncio.Event()
+    raise_file_limit()
     async with AsyncExitStack() as stack:
         stack.enter_context(stop_on_signals(stop))
         composition = Composition(config, stack)

@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 import signal
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from metanode.errors import Unavailable
 from metanode.node.listening import open_listener
+from sdk.testnet.faucet.client_address import LOOPBACK
+from sdk.testnet.services.connections import Places, timed_protocol
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sdk.testnet.faucet.client_address import IPNetwork
 
 DRAIN_S: Final = 2
 """Answers under way have so long; streams are told to end before that. A service stops within 5 s of SIGTERM."""
@@ -25,8 +28,6 @@ KEEP_ALIVE_S: Final = 15
 CONNECTIONS_MAX: Final = 4_000
 """Of one site: twice its streams. What comes over it is answered 503."""
 HEADER_BYTES_MAX: Final = 16 * 1024
-FIRST_HEADERS_S: Final = 10.0
-"""A new connection has so long to send its first request's headers; who sends nothing would keep its place for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class SiteServer:
     listener: socket.socket
     close_streams: Callable[[], None] = field(default=lambda: None)
     """Ends what would never end by itself, before the drain."""
+    trusted_proxies: Sequence[IPNetwork] = LOOPBACK
+    """Peers through which many people come: their connections are not counted."""
 
     @property
     def address(self) -> str:
@@ -60,7 +63,7 @@ async def serve_site(site: SiteServer, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then drain and return."""
     config = uvicorn.Config(
         site.app,
-        http=_TimedProtocol,
+        http=cast("Any", timed_protocol(Places(trusted=site.trusted_proxies))),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -100,26 +103,6 @@ def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
-
-
-class _TimedProtocol(HttpToolsProtocol):
-    """Closes a connection whose first request does not come."""
-
-    _first_headers: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._first_headers = self.loop.call_later(FIRST_HEADERS_S, self._close_silent)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._first_headers is not None:
-            self._first_headers.cancel()
-        super().connection_lost(exc)
-
-    def _close_silent(self) -> None:
-        # There is a cycle from the first headers on.
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
 
 
 class _Server(uvicorn.Server):

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-def ask(topics: str, last_event_id: str = "") -> Request:
+def ask(topics: str, last_event_id: str = "", *, peer: str = "127.0.0.1") -> Request:
     headers = [(b"last-event-id", last_event_id.encode())] if last_event_id else []
     scope = {
         "type": "http",
         "method": "GET",
         "path": "/live",
+        "client": (peer, 1),
         "query_string": f"topics={topics}".encode(),
         "headers": headers,
     }
@@ -150,3 +151,21 @@ async def test_a_quiet_stream_says_that_it_is_there():
     await anext(viewer.lines)
 
     assert await anext(viewer.lines) == b": still here\n\n"
+
+
+async def test_one_address_has_so_many_streams_and_this_machine_as_many_as_there_are():
+    hub = LiveHub(["home"], clients_of_one_max=2)
+    streams = [await hub.serve(ask("home", peer="198.51.100.7")) for _ in range(3)]
+    assert [answer.status_code for answer in streams] == [200, 200, 503]
+    assert (await hub.serve(ask("home", peer="198.51.100.8"))).status_code == 200
+    for _ in range(4):
+        assert (await hub.serve(ask("home"))).status_code == 200
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(_):
+        pass
+
+    await streams[0]({"type": "http"}, receive, send)
+    assert (await hub.serve(ask("home", peer="198.51.100.7"))).status_code == 200, "a place is free again"

@@ -68,7 +68,7 @@ def make_app(parts: ExplorerParts, *, docs_directory: Path | None = None) -> Exp
     navigation = _navigation(parts, has_docs=bool(documents))
     site = parts.site if parts.site.navigation else replace(parts.site, navigation=navigation)
     pages = Pages(site, assets, FOLDER / "templates")
-    hub = LiveHub([TOPIC] if parts.monitor is None else [TOPIC, dashboard.TOPIC])
+    hub = LiveHub([TOPIC] if parts.monitor is None else [TOPIC, dashboard.TOPIC], visitors=parts.clients)
     handlers = (
         home_handlers(parts)
         | block_handlers(parts)

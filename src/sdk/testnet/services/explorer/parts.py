@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
 
+from sdk.testnet.faucet.client_address import LOOPBACK
 from sdk.testnet.services.explorer.certificates import ChainRules
 from sdk.testnet.services.explorer.reading import Reading
 from sdk.testnet.services.explorer.standing import StandingWatch
 from sdk.testnet.services.explorer.traces import CallTrees
 from sdk.testnet.services.explorer.twins import View
+from sdk.testnet.services.web.clients import Clients
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sdk.testnet.faucet.client_address import IPNetwork
     from sdk.testnet.services.node_pool import NodePool
     from sdk.testnet.services.store import Store
     from sdk.testnet.services.web.site import Site
+
+COSTLY_MAX: Final = 30
+"""Looks at what nodes have to compute, a minute, of one network: call trees, calls of contracts, the certificates' proofs."""
 
 Handler = Callable[[Request], Awaitable[View]]
 
@@ -32,12 +40,22 @@ class ExplorerParts:
     trees: CallTrees
     rules: ChainRules
     standing: StandingWatch
+    clients: Clients
+    """Who asks, and how much of what costs much."""
     monitor: Any = None
     """A `sdk.testnet.monitoring.TestnetMonitor`, or None: then the dashboard says what it can from the chain alone."""
 
     @classmethod
-    def of(cls, *, site: Site, store: Store, nodes: NodePool, monitor: Any = None) -> ExplorerParts:
-        """Put the parts together."""
+    def of(
+        cls,
+        *,
+        site: Site,
+        store: Store,
+        nodes: NodePool,
+        monitor: Any = None,
+        trusted_proxies: Sequence[IPNetwork] = LOOPBACK,
+    ) -> ExplorerParts:
+        """Put the parts together; `trusted_proxies` are the networks whose `X-Forwarded-For` is believed."""
         return cls(
             site=site,
             reading=Reading(store=store, nodes=nodes, site=site),
@@ -45,5 +63,6 @@ class ExplorerParts:
             trees=CallTrees(nodes),
             rules=ChainRules(nodes),
             standing=StandingWatch(nodes),
+            clients=Clients(trusted=trusted_proxies, maximum=COSTLY_MAX),
             monitor=monitor,
         )

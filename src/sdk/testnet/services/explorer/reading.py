@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from metanode.crypto.addresses import parse_address
-from metanode.errors import InvalidInput, MetanodeError
+from metanode.errors import InvalidInput, MetanodeError, Unavailable
 from metanode.primitives.hexadecimal import decode_data, decode_quantity
 from sdk.testnet.services.queries import Slice
 from sdk.testnet.services.queries.statistics import IndexStatus, index_status
@@ -29,6 +31,10 @@ PAGE_ROWS_MAX: Final = 100
 """What `?limit=` may ask for."""
 HEAD_AGE_S: Final = 1.0
 """How long a node's head is believed: any number of viewers cost one call a second."""
+LOOK_THREADS: Final = 8
+"""Looks at the index at the same time; threads of their own, so that a slow ledger of the faucet holds no page up."""
+LOOKS_WAITING_MAX: Final = 200
+"""Looks that wait for a thread: two seconds of pages. More are told to come again."""
 LIVE_TIMEOUT_S: Final = 2.0
 """A page waits no longer for what it can do without."""
 LAG_BLOCKS_SHOWN: Final = 3
@@ -67,17 +73,37 @@ class Reading:
     store: Store
     nodes: NodePool
     site: Site
+    _threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(LOOK_THREADS, thread_name_prefix="index"), init=False
+    )
+    _looks: int = field(default=0, init=False)
     _head: int | None = field(default=None, init=False)
     _head_at_s: float = field(default=-HEAD_AGE_S, init=False)
 
     async def look(self, ask: Callable[[Connection], _Answer]) -> _Answer:
-        """Return what the queries of `ask` say, all from one state. Raises StorageFailed."""
+        """Return what the queries of `ask` say, all from one state; raises StorageFailed, and Unavailable when too many wait."""
+        if self._looks >= LOOK_THREADS + LOOKS_WAITING_MAX:
+            raise Unavailable("more is asked of the index than it can answer soon")
 
         def read() -> _Answer:
             with self.store.look() as connection:
                 return ask(connection)
 
-        return await asyncio.to_thread(read)
+        loop = asyncio.get_running_loop()
+
+        def count_down() -> None:
+            self._looks -= 1
+
+        def done(_: object) -> None:
+            # Of a program that ends there is nothing to count.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(count_down)
+
+        self._looks += 1
+        # Counted until the thread is done, also for a reader who has gone meanwhile.
+        work = self._threads.submit(read)
+        work.add_done_callback(done)
+        return await asyncio.wrap_future(work)
 
     async def chain_head(self) -> int | None:
         """Return the number of the nodes' newest block; None while none answers."""

@@ -6,29 +6,26 @@ the session in it. Nothing changes by GET.
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from metanode.crypto.addresses import format_address, parse_address
-from metanode.errors import InvalidInput
+from metanode.crypto.addresses import parse_address
+from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.faucet.faucet import parse_network
 from sdk.testnet.faucet.paying import GWEI
 from sdk.testnet.faucet.payout import PayoutState
 from sdk.testnet.services.faucet.app import FOLDER
-from sdk.testnet.services.faucet.clients import check_origin
 from sdk.testnet.services.faucet.documents import STATES, payout_document
-from sdk.testnet.services.faucet.problems import TooManyRequests, WrongOrigin
-from sdk.testnet.services.faucet.sessions import LoginRefused, Sessions
 from sdk.testnet.services.web.application import make_site_app
 from sdk.testnet.services.web.assets import Assets
+from sdk.testnet.services.web.login import Login
 from sdk.testnet.services.web.pages import Pages
+from sdk.testnet.services.web.sessions import Sessions
 from sdk.testnet.services.web.site import NavigationEntry
 
 if TYPE_CHECKING:
@@ -40,7 +37,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from sdk.testnet.services.faucet.app import FaucetService
-    from sdk.testnet.services.faucet.sessions import Session
+    from sdk.testnet.services.web.sessions import Session
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +58,7 @@ SAID: Final = {
 }
 
 
-def make_admin_app(service: FaucetService, *, password_file: Path) -> Starlette:
+def make_admin_app(service: FaucetService, *, password_file: Path, operator_url: str = "") -> Starlette:
     """Return the operator's app over the service that `make_public_app` serves; the password is made where the file is missing.
 
     Raises:
@@ -70,14 +67,27 @@ def make_admin_app(service: FaucetService, *, password_file: Path) -> Starlette:
     site = replace(service.site, service="Faucet operation", navigation=NAVIGATION)
     assets = Assets(FOLDER / "static")
     pages = Pages(site, assets, FOLDER / "templates")
-    views = _AdminViews(service, pages, Sessions(password_file))
+    operation, now_ms = service.faucet.operation, service.desk.now_ms
+    sessions = Sessions(
+        password_file,
+        cookie=COOKIE,
+        on_refused=lambda who: operation.note("login refused", who, actor="stranger", now_ms=now_ms()),
+    )
+    login = Login(
+        pages=pages,
+        sessions=sessions,
+        clients=service.clients,
+        home="/",
+        where="The password is in the file that the faucet's configuration names.",
+        public_url=operator_url,
+    )
+    views = _AdminViews(service, pages, login)
     return make_site_app(
         pages,
         assets,
         [
             Route("/", views.panel),
-            Route("/login", views.login, methods=["GET", "POST"]),
-            Route("/logout", views.logout, methods=["POST"]),
+            *login.routes(),
             Route("/do/{action}", views.act, methods=["POST"]),
             Route("/metrics", views.metrics),
         ],
@@ -89,13 +99,13 @@ def make_admin_app(service: FaucetService, *, password_file: Path) -> Starlette:
 class _AdminViews:
     """The handlers of the operator's pages."""
 
-    def __init__(self, service: FaucetService, pages: Pages, sessions: Sessions) -> None:
+    def __init__(self, service: FaucetService, pages: Pages, login: Login) -> None:
         self._service = service
         self._operation = service.faucet.operation
         self._desk = service.desk
         self._clients = service.clients
         self._pages = pages
-        self._sessions = sessions
+        self._login = login
         self._actions: dict[str, Callable[[FormData, str], str]] = {
             "pause": self._pause,
             "resume": self._resume,
@@ -108,54 +118,18 @@ class _AdminViews:
             "cancel": self._cancel,
         }
 
-    async def login(self, request: Request) -> Response:
-        """Ask for the password, and take it."""
-        if request.method == "GET":
-            return self._login_page(request)
-        try:
-            check_origin(request)
-            form = await request.form()
-            session = self._sessions.login(
-                str(form.get("password", ""))[:200], self._clients.address_of(request)
-            )
-        except (LoginRefused, TooManyRequests, WrongOrigin) as error:
-            log.warning("faucet_login_refused", reason=str(error))
-            wait_s = error.retry_after_s if isinstance(error, TooManyRequests) else None
-            return self._login_page(
-                request, error=str(error), status=401 if wait_s is None else 429, wait_s=wait_s
-            )
-        answer = RedirectResponse("/", status_code=303)
-        answer.set_cookie(
-            COOKIE,
-            session.token,
-            path="/",
-            httponly=True,
-            samesite="strict",
-            secure=self._clients.is_https(request),
-        )
-        return answer
-
-    async def logout(self, request: Request) -> Response:
-        """End the session."""
-        session, _ = await self._authorized(request)
-        if session is not None:
-            self._sessions.logout(session)
-        answer = RedirectResponse("/login", status_code=303)
-        answer.delete_cookie(COOKIE, path="/")
-        return answer
-
     async def panel(self, request: Request) -> Response:
         """Everything an operator sees."""
-        session = self._session(request)
+        session = self._login.session_of(request)
         if session is None:
-            return RedirectResponse("/login", status_code=303)
+            return self._login.ask()
         return await self._panel(request, session, said=SAID.get(request.query_params.get("said", ""), ""))
 
     async def act(self, request: Request) -> Response:
         """Do one thing, and go back to the page."""
-        session, form = await self._authorized(request)
+        session, form = await self._login.authorized(request)
         if session is None:
-            return RedirectResponse("/login", status_code=303)
+            return self._login.ask()
         action = self._actions.get(request.path_params["action"])
         if action is None:
             raise InvalidInput("action: there is no such one")
@@ -174,31 +148,6 @@ class _AdminViews:
         text = await self._service.metrics.collect(self._desk)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    def _session(self, request: Request) -> Session | None:
-        return self._sessions.find(request.cookies.get(COOKIE, ""))
-
-    async def _authorized(self, request: Request) -> tuple[Session | None, FormData]:
-        """The session and form of a change. Raises HTTPException 403 for a form that is not of this session's page."""
-        form = await request.form()
-        session = self._session(request)
-        try:
-            check_origin(request)
-        except WrongOrigin as error:
-            raise HTTPException(403, str(error)) from None
-        if session is not None and not hmac.compare_digest(
-            str(form.get("token", "")).encode(), session.form_token.encode()
-        ):
-            raise HTTPException(403, "token: this form is of another session; load the page again")
-        return session, form
-
-    def _login_page(
-        self, request: Request, *, error: str = "", status: int = 200, wait_s: int | None = None
-    ) -> Response:
-        headers = {"cache-control": "no-store"}
-        if wait_s is not None:
-            headers["retry-after"] = str(wait_s)
-        return self._pages.render("login.html", request, status=status, headers=headers, error=error)
-
     async def _panel(
         self,
         request: Request,
@@ -209,7 +158,11 @@ class _AdminViews:
         secret: str = "",
         status: int = 200,
     ) -> Response:
-        view = await self._desk.view()
+        try:
+            view = await self._desk.view()
+        except Unavailable:
+            # Pausing is most needed when something is wrong.
+            view = None
         settings = await run_in_threadpool(self._operation.settings)
         return self._pages.render(
             "admin.html",
@@ -223,7 +176,7 @@ class _AdminViews:
             secret=secret,
             view=view,
             settings=settings,
-            payer=format_address(view.payer),
+            payer=self._service.faucet.address,
             gwei=GWEI,
             blocked_addresses=await run_in_threadpool(lambda: sorted(self._service.faucet.blocked_addresses)),
             blocked_ips=await run_in_threadpool(self._operation.blocked, "ip"),

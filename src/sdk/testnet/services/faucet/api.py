@@ -14,7 +14,6 @@ from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.faucet.payout import Redeemed
 from sdk.testnet.faucet.policy import Refused
 from sdk.testnet.faucet.proof_of_work import PUZZLES
-from sdk.testnet.services.faucet.clients import check_origin
 from sdk.testnet.services.faucet.documents import (
     challenge_document,
     faucet_document,
@@ -25,13 +24,14 @@ from sdk.testnet.services.faucet.problems import (
     problem_of_error,
     problem_of_refusal,
 )
+from sdk.testnet.services.web.clients import check_origin
 from sdk.testnet.services.web.problems import NotFound, Problem, problem_json
 
 if TYPE_CHECKING:
     from sdk.testnet.faucet.desk import ClaimDesk
     from sdk.testnet.faucet.payout import Payout
-    from sdk.testnet.services.faucet.clients import Clients
     from sdk.testnet.services.faucet.metrics import FaucetMetrics
+    from sdk.testnet.services.web.clients import Clients
 
 PREFIX: Final = "/api/v1/faucet"
 KEY_CHARACTERS_MAX: Final = 128
@@ -68,13 +68,15 @@ class ClaimRequest(BaseModel):
     voucher: str | None = Field(default=None, max_length=100)
 
 
-def make_router(desk: ClaimDesk, clients: Clients, metrics: FaucetMetrics) -> APIRouter:
+def make_router(
+    desk: ClaimDesk, clients: Clients, metrics: FaucetMetrics, *, public_url: str = ""
+) -> APIRouter:
     """Return the routes; another API of the same network may include them."""
     router = APIRouter(prefix=PREFIX, tags=["faucet"])
 
     @router.get("", summary="State, rules, and how hard a puzzle would be for you")
     async def read_faucet(request: Request) -> JSONResponse:
-        client = clients.address_of(request)
+        client = clients.count_read(request)
         bits = await desk.difficulty(client) if desk.config.proof_of_work else None
         return _json(faucet_document(await desk.view(), desk.config, bits))
 
@@ -95,7 +97,7 @@ def make_router(desk: ClaimDesk, clients: Clients, metrics: FaucetMetrics) -> AP
 
     @router.post("/challenges", status_code=201, summary="A puzzle to solve before a claim")
     async def make_challenge(request: Request, body: ChallengeRequest) -> JSONResponse:
-        check_origin(request)
+        check_origin(request, public_url=public_url)
         issued = await desk.issue(body.address, clients.count(request))
         if isinstance(issued, Refused):
             metrics.refusals.labels(code=issued.code).inc()
@@ -111,7 +113,7 @@ def make_router(desk: ClaimDesk, clients: Clients, metrics: FaucetMetrics) -> AP
         idempotency_key: _Key = None,
         authorization: Annotated[str | None, Header(max_length=200)] = None,
     ) -> JSONResponse:
-        check_origin(request)
+        check_origin(request, public_url=public_url)
         client = clients.count(request)
         if body.challenge is not None:
             nonces = _nonces(body)
@@ -135,14 +137,16 @@ def make_router(desk: ClaimDesk, clients: Clients, metrics: FaucetMetrics) -> AP
         return _json(document, status=202, headers={"location": f"{PREFIX}/claims/{document['id']}"})
 
     @router.get("/claims/{claim_id}", summary="How far a claim is")
-    async def read_claim(claim_id: str) -> JSONResponse:
+    async def read_claim(request: Request, claim_id: str) -> JSONResponse:
+        clients.count_read(request)
         payout = await desk.find(claim_id)
         if payout is None:
             raise NotFound("claim: there is none with this id")
         return _json(payout_document(payout))
 
     @router.get("/payouts", summary="The newest payouts")
-    async def read_payouts() -> JSONResponse:
+    async def read_payouts(request: Request) -> JSONResponse:
+        clients.count_read(request)
         items = [payout_document(payout) for payout in await desk.payouts()]
         return _json({"items": items, "next": None})
 

@@ -19,12 +19,12 @@ from sdk.testnet.faucet.paying import GWEI
 from sdk.testnet.faucet.policy import Refused, describe_seconds
 from sdk.testnet.faucet.proof_of_work import expected_hashes
 from sdk.testnet.services.faucet.api import accepted_of, make_api, make_router
-from sdk.testnet.services.faucet.clients import REQUESTS_MAX, Clients, check_origin
 from sdk.testnet.services.faucet.documents import OVER, PUBLIC_STATES, STATES, payout_document
 from sdk.testnet.services.faucet.metrics import FaucetMetrics
 from sdk.testnet.services.faucet.problems import problem_of_error, problem_of_refusal
 from sdk.testnet.services.web.application import make_site_app
 from sdk.testnet.services.web.assets import Assets
+from sdk.testnet.services.web.clients import REQUESTS_MAX, Clients, check_origin
 from sdk.testnet.services.web.pages import Pages
 from sdk.testnet.services.web.problems import NotFound, reason_of
 from sdk.testnet.services.web.site import NavigationEntry
@@ -65,8 +65,18 @@ class FaucetService:
         *,
         trusted_proxies: Sequence[IPNetwork] = LOOPBACK,
         requests_a_minute: int = REQUESTS_MAX,
+        public_url: str = "",
     ) -> None:
-        """Open the desk of a faucet; `requests_a_minute` is what one network may ask of it."""
+        """Open the desk of a faucet.
+
+        Args:
+            faucet: Who pays.
+            site: The network, as its other pages speak of it.
+            trusted_proxies: Networks whose `X-Forwarded-For` is believed.
+            requests_a_minute: What one network may ask of it.
+            public_url: As people reach it, where a proxy in front changes Host.
+        """
+        self.public_url: Final = public_url
         self.faucet: Final = faucet
         self.site: Final = site
         self.desk: Final[ClaimDesk] = faucet.open_desk()
@@ -122,7 +132,7 @@ def make_public_app(service: FaucetService, *, runs: bool = True) -> Starlette:
         finally:
             service.desk.close()
 
-    api = make_api(make_router(service.desk, service.clients, service.metrics))
+    api = make_api(make_router(service.desk, service.clients, service.metrics, public_url=service.public_url))
     return make_site_app(
         pages,
         assets,
@@ -164,7 +174,7 @@ class _Views:
         address = str(form.get("address", ""))[:ADDRESS_CHARACTERS_MAX]
         voucher = str(form.get("voucher", "")).strip()[:100] or None
         try:
-            check_origin(request)
+            check_origin(request, public_url=self._service.public_url)
             client = self._clients.count(request)
             outcome = await self._desk.redeem_without_proof(address, client, voucher=voucher)
             if isinstance(outcome, Refused):
@@ -181,6 +191,7 @@ class _Views:
 
     async def claim_page(self, request: Request) -> Response:
         """A claim, and how far it is; the page goes on by itself."""
+        self._clients.count_read(request)
         payout = await self._desk.find(request.path_params["claim_id"])
         if payout is None:
             raise NotFound(
@@ -199,8 +210,8 @@ class _Views:
 
     async def status(self, request: Request) -> Response:
         """The state of the faucet."""
+        client = self._clients.count_read(request)
         view = await self._desk.view()
-        client = self._clients.address_of(request)
         bits = await self._desk.difficulty(client) if self._desk.config.proof_of_work else None
         return self._pages.render(
             "status.html",

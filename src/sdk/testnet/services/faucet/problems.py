@@ -22,18 +22,6 @@ _REFUSALS: Final = {
 """What is not here is the client's own limit: 429."""
 
 
-class TooManyRequests(InvalidInput):
-    """A network asked too often, whatever it asked."""
-
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__("Too many requests from this IP address; a person needs a few")
-        self.retry_after_s = retry_after_s
-
-
-class WrongOrigin(InvalidInput):
-    """A page of somebody else's sent this."""
-
-
 class AlreadyRedeemed(InvalidInput):
     """A challenge was used before; `claim_id` is what it was used for."""
 
@@ -59,10 +47,8 @@ def problem_of_error(error: Exception) -> Problem:
     match error:
         case AlreadyRedeemed():
             return _problem(409, "Used before", error, "challenge_redeemed")
-        case TooManyRequests() | TooManyFailures():
+        case TooManyFailures():
             return _problem(429, "Not so fast", error, "rate_limited", retry_after_s=error.retry_after_s)
-        case WrongOrigin():
-            return _problem(403, "Sent from another page", error, "wrong_origin")
         case ChallengeExpired():
             return _problem(400, "Too late", error, "challenge_expired")
         case ChallengeInvalid():

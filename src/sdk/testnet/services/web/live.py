@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,16 +17,19 @@ import orjson
 from starlette.responses import StreamingResponse
 
 from metanode.errors import InvalidInput
+from sdk.testnet.services.web.clients import Clients
 from sdk.testnet.services.web.problems import Problem, problem_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Hashable, Iterable
 
     from starlette.requests import Request
     from starlette.responses import Response
 
 CLIENTS_MAX: Final = 2_000
 """Twice what we promise to serve; a socket and some kilobytes each."""
+CLIENTS_OF_ONE_MAX: Final = 32
+"""Of one IPv4 address or IPv6 /64: a browser has one for all its tabs, and a class has one address."""
 QUEUE_EVENTS_MAX: Final = 16
 """Half a minute of blocks; who is behind further is told to start anew."""
 REPLAY_EVENTS_MAX: Final = 64
@@ -45,6 +48,8 @@ HEADERS: Final = {
 @dataclass(slots=True, eq=False)
 class _Client:
     topics: frozenset[str]
+    who: Hashable = None
+    """Whom it is counted by; None of who is not."""
     queue: deque[bytes] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     is_behind: bool = False
@@ -60,12 +65,17 @@ class LiveHub:
         clients_max: int = CLIENTS_MAX,
         queue_events_max: int = QUEUE_EVENTS_MAX,
         heartbeat_s: float = HEARTBEAT_S,
+        visitors: Clients | None = None,
+        clients_of_one_max: int = CLIENTS_OF_ONE_MAX,
     ) -> None:
         self._topics = frozenset(topics)
         self._clients: set[_Client] = set()
         self._clients_max = clients_max
         self._queue_events_max = queue_events_max
         self._heartbeat_s = heartbeat_s
+        self._visitors = visitors or Clients()
+        self._clients_of_one_max = clients_of_one_max
+        self._open_by_one: Counter[Hashable] = Counter()
         self._life = secrets.token_hex(4)
         self._sequence = 0
         self._recent: deque[tuple[int, str, bytes]] = deque(maxlen=REPLAY_EVENTS_MAX)
@@ -104,20 +114,35 @@ class LiveHub:
             raise InvalidInput(
                 f"topics: expected some of {', '.join(sorted(self._topics))}; found {asked!r:.100}"
             )
-        if self._is_closed or len(self._clients) >= self._clients_max:
+        who = self._visitors.stranger_of(request)
+        is_full = len(self._clients) >= self._clients_max
+        if (
+            self._is_closed
+            or is_full
+            or (who is not None and self._open_by_one[who] >= self._clients_of_one_max)
+        ):
+            limit = f"{self._clients_max}" if is_full else f"{self._clients_of_one_max} of one address"
             full = Problem(
                 status=503,
                 title="Too many viewers",
-                detail=f"{self._clients_max} live views are open, which is the limit; the page goes on by asking every few seconds",
+                detail=f"{limit} live views are open, which is the limit; the page goes on by asking every few seconds",
                 code="too_many_viewers",
                 retry_after_s=5,
             )
             return problem_json(request, full)
-        client = _Client(topics)
+        client = _Client(topics, who)
         self._catch_up(client, request.headers.get("last-event-id", ""))
         # Counted from here on, not from the first byte: many may come at once.
         self._clients.add(client)
-        return _LiveResponse(self._stream(client), forget=lambda: self._clients.discard(client))
+        self._open_by_one[who] += 1
+        return _LiveResponse(self._stream(client), forget=lambda: self._forget(client))
+
+    def _forget(self, client: _Client) -> None:
+        if client in self._clients:
+            self._clients.discard(client)
+            self._open_by_one[client.who] -= 1
+            if not self._open_by_one[client.who]:
+                del self._open_by_one[client.who]
 
     async def _stream(self, client: _Client) -> AsyncIterator[bytes]:
         yield f"retry: {RETRY_MS}\n\n".encode()

@@ -34,6 +34,18 @@ class NotFound(InvalidInput):
         self.hint = hint
 
 
+class TooManyRequests(InvalidInput):
+    """A network asked too often, whatever it asked."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("Too many requests from this IP address; a person needs a few")
+        self.retry_after_s = retry_after_s
+
+
+class WrongOrigin(InvalidInput):
+    """A page of somebody else's sent this."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One error, ready to be shown."""
@@ -80,6 +92,18 @@ def problem_of(error: Exception) -> Problem:
                 title=phrase,
                 detail="" if error.detail == phrase else error.detail[:DETAIL_CHARACTERS_MAX],
                 code=phrase.lower().replace(" ", "_").replace("-", "_"),
+            )
+        case TooManyRequests():
+            return Problem(
+                status=429,
+                title="Not so fast",
+                detail=_text(error),
+                code="rate_limited",
+                retry_after_s=error.retry_after_s,
+            )
+        case WrongOrigin():
+            return Problem(
+                status=403, title="Sent from another page", detail=_text(error), code="wrong_origin"
             )
         case InvalidInput():
             return Problem(status=400, title="That cannot be read", detail=_text(error), code="invalid_input")
