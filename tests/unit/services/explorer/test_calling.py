@@ -7,7 +7,8 @@ from eth_abi.abi import decode
 
 from metanode.errors import InvalidInput
 from sdk.testnet.services.explorer.abi import parse_line
-from sdk.testnet.services.explorer.calling import encode_call, split_types, standard_interface
+from sdk.testnet.services.explorer.abi_values import split_types
+from sdk.testnet.services.explorer.calling import encode_call, standard_interface
 from sdk.testnet.services.store import TokenKind
 
 ALICE = "0x742d35cc6634c0532925a3b8d4c0b7c5c8c8b8b8"
@@ -21,7 +22,7 @@ ALICE = "0x742d35cc6634c0532925a3b8d4c0b7c5c8c8b8b8"
         ("bytes4", "0x01020304", b"\x01\x02\x03\x04"), ("address", ALICE, ALICE), ("uint256[]", "[1, 2]", (1, 2)),
         ("uint256[]", '["0x10"]', (16,)), ("(uint256,string)", '[7, "x"]', (7, "x")),
         ("(uint256,(bool,address)[])", f'[7, [[true, "{ALICE}"]]]', (7, ((True, ALICE),))),
-        ("uint256[][]", "[[1], []]", ((1,), ())),
+        ("uint256[][]", "[[1], []]", ((1,), ())), ("uint256[]", f"[{2**128}, {2**256 - 1}]", (2**128, 2**256 - 1)),
     ],
 )  # fmt: skip
 def test_what_is_typed_is_what_is_called(kind: str, typed: str, value: object) -> None:
@@ -35,7 +36,7 @@ def test_what_is_typed_is_what_is_called(kind: str, typed: str, value: object) -
     [
         ("uint8", "256"), ("uint256", "-1"), ("uint256", "1.5"), ("uint256", ""), ("uint256", "9" * 79), ("bool", "yes"),
         ("address", "0x12"), ("bytes4", "0x0102030405"), ("bytes", "xyz"), ("uint256[]", "1"), ("uint256[2]", "[1]"),
-        ("uint256[]", "[true]"), ("(uint256,string)", "[7]"), ("string", "x" * 9_000), ("uint256[]", "[" * 5_000),
+        ("uint256[]", "[true]"), ("uint256[]", "[1e3]"), ("uint256[]", "[NaN]"), ("uint256[]", "[" + "9" * 5_000 + "]"), ("(uint256,string)", "[7]"), ("string", "x" * 9_000), ("uint256[]", "[" * 5_000),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused_with_the_parameter_s_name(kind: str, typed: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import orjson
 import pytest
 from eth_abi.abi import encode
 from hypothesis import given
@@ -186,10 +187,23 @@ def test_data_that_nobody_reads_is_left_raw() -> None:
 
 
 def test_an_array_that_claims_to_be_endless_costs_nothing() -> None:
-    """Each of 1,000 elements points at the same place, as in the known bomb of decoders."""
-    bomb = selector("multicall(bytes[])") + encode(["uint256", "uint256"], [32, 2**200])
+    claim = selector("multicall(bytes[])") + encode(["uint256", "uint256"], [32, 2**200])
 
-    assert decode_call(bomb, (common(),)) is None
+    assert decode_call(claim, (common(),)) is None
+
+
+@pytest.mark.parametrize(
+    "kind", ["uint256[0]", "uint256[01]", "uint256[][0]", "uint7", "()", "tuple", "bytes33", "fixed128x18"]
+)
+def test_a_type_that_is_none_takes_only_its_own_function_away(kind: str) -> None:
+    fine = {"type": "function", "name": "fine", "inputs": [{"name": "a", "type": "uint256[2]"}]}
+    odd = {"type": "function", "name": "odd", "inputs": [{"name": "a", "type": kind}]}
+    interface = parse_abi(orjson.dumps([odd, fine]).decode())
+
+    assert [entry.name for entry in interface.entries] == ["fine"]
+    found = decode_call(selector("fine(uint256[2])") + encode(["uint256[2]"], [[1, 2]]), (interface,))
+    assert found is not None
+    assert [value.text for value in found.values] == ["", "1", "2"]
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,11 @@ _DEPTH_MAX: Final = 8
 _TEXT_MAX: Final = 2_000
 _KINDS: Final[tuple[Kind, ...]] = ("function", "event", "error")
 _LINE: Final = re.compile(r"(?:(function|event|error)\s+)?([A-Za-z_$][\w$]*)\s*(\(.*\))\s*", re.ASCII)
+_ARRAYS: Final = r"(?:\[(?:[1-9][0-9]{0,5})?\]){0,6}"
+"""An array of no members is none, and a length has one spelling."""
 _TYPE: Final = re.compile(
     r"(?:u?int(?:8|16|24|32|40|48|56|64|72|80|88|96|104|112|120|128|136|144|152|160|168|176|184|192|200|208|216|224|232|240|248|256)?"
-    r"|address|bool|string|function|bytes(?:[1-9]|[12][0-9]|3[0-2])?)(?:\[[0-9]{0,6}\]){0,6}",
+    r"|address|bool|string|function|bytes(?:[1-9]|[12][0-9]|3[0-2])?)" + _ARRAYS,
     re.ASCII,
 )
 
@@ -170,7 +172,9 @@ def _parameter(text: str, depth: int) -> tuple[Parameter, str]:
     components: tuple[Parameter, ...] = ()
     if text.startswith("("):
         components, rest = _parameters(text, depth + 1)
-        arrays = re.match(r"(?:\[[0-9]{0,6}\]){0,6}", rest)
+        if not components:
+            raise InvalidInput("signature: expected members in a tuple")
+        arrays = re.match(_ARRAYS, rest)
         assert arrays is not None
         kind = f"({','.join(each.type for each in components)}){arrays[0]}"
         rest = rest[arrays.end() :]
@@ -214,7 +218,7 @@ def _item(item: Any, depth: int) -> Parameter:
     components: tuple[Parameter, ...] = ()
     if kind.startswith("tuple"):
         components = _items(item.get("components", []), depth + 1)
-        if not re.fullmatch(r"tuple(?:\[[0-9]{0,6}\]){0,6}", kind, re.ASCII):
+        if not re.fullmatch(rf"tuple{_ARRAYS}", kind, re.ASCII) or not components:
             raise InvalidInput("abi: expected a type")
         kind = f"({','.join(each.type for each in components)}){kind[5:]}"
     else:

@@ -5,6 +5,7 @@ Numbers are decimal or 0x-hexadecimal, addresses and bytes 0x-hexadecimal, lists
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ from eth_abi.exceptions import EncodingError
 from metanode.errors import InvalidInput
 from metanode.primitives.hexadecimal import decode_data
 from sdk.testnet.services.explorer.abi import Entry, Interface, parse_abi
+from sdk.testnet.services.explorer.abi_values import split_types
 from sdk.testnet.services.explorer.decoding import Decoded, decode_values
 from sdk.testnet.services.store import TokenKind
 
@@ -59,13 +61,18 @@ def decode_answer(entry: Entry, data: bytes) -> Decoded | None:
 def _value(kind: str, text: str, name: str) -> Any:
     if kind.endswith("]") or kind.startswith("("):
         try:
-            found = orjson.loads(text)
-        except ValueError:
+            # Numbers of JSON are whole here, however long: 2^64 and more are the usual case.
+            found = json.loads(text, parse_float=_refuse, parse_constant=_refuse)
+        except (ValueError, RecursionError):
             raise InvalidInput(
                 f"{name}: expected {kind} as JSON such as [1, 2], found {text[:60]!r}"
             ) from None
         return _member(kind, found, name)
     return _member(kind, text, name)
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(text)
 
 
 def _member(kind: str, found: Any, name: str) -> Any:
@@ -103,18 +110,6 @@ def _member(kind: str, found: Any, name: str) -> Any:
     if kind == "address":
         return decode_data(found, field=name, length=20)
     return decode_data(found, field=name)
-
-
-def split_types(text: str) -> list[str]:
-    """Return the types of a tuple's inside: `uint256,(address,bool)[]` has two."""
-    found: list[str] = []
-    depth, begin = 0, 0
-    for index, character in enumerate(text):
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            found.append(text[begin:index])
-            begin = index + 1
-    return [*found, text[begin:]] if text else []
 
 
 def _view(name: str, inputs: Sequence[tuple[str, str]], *outputs: str) -> dict[str, Any]:

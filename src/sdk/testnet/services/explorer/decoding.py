@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from eth_abi.abi import decode as decode_abi
-from eth_abi.exceptions import DecodingError
-
-from metanode.crypto.addresses import format_address, parse_address
+from metanode.crypto.addresses import format_address
+from metanode.errors import InvalidEncoding
+from metanode.primitives.types import Address
+from sdk.testnet.services.explorer.abi_values import read_values
 from sdk.testnet.services.web.formatting import amount, group
 from sdk.testnet.services.web.text import clean
 
@@ -204,8 +204,8 @@ def _values(types: tuple[str, ...], data: bytes) -> tuple[Any, ...] | None:
     if len(data) > DECODED_BYTES_MAX:
         return None
     try:
-        return tuple(decode_abi(types, data, strict=False))
-    except (DecodingError, ValueError, OverflowError, RecursionError, TypeError, IndexError):
+        return read_values(types, data)
+    except InvalidEncoding:
         return None
 
 
@@ -254,12 +254,12 @@ def _leaf(depth: int, name: str, kind: str, value: Any) -> Value:
             elif kind == "uint256" and value == 2**256 - 1:
                 hint = "the highest number: without limit"
             return Value(depth=depth, name=name, type=kind, text=str(value), hint=hint or _grouped(value))
+        case bytes() if kind == "address":
+            address = format_address(Address(value))
+            return Value(depth=depth, name=name, type=kind, text=address, address=address)
         case bytes():
             shown = f"0x{value[:_BYTES_SHOWN].hex()}" + ("…" if len(value) > _BYTES_SHOWN else "")
             return Value(depth=depth, name=name, type=kind, text=shown)
-        case str() if kind == "address":
-            address = format_address(parse_address(value))
-            return Value(depth=depth, name=name, type=kind, text=address, address=address)
         case _:
             return Value(depth=depth, name=name, type=kind, text=clean(str(value), _TEXT_MAX))
 
