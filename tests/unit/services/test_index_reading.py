@@ -145,12 +145,13 @@ def test_a_deep_tree_of_calls_is_walked() -> None:
 
 
 def collect(fetched: FetchedBlock) -> rows.Batch:
-    found = dict.fromkeys(rows.addresses_in(fetched))
+    moves_of_logs: rows.MovesOfLogs = {}
+    found = dict.fromkeys(rows.addresses_in(fetched, moves_of_logs))
     ids = {address: place for place, address in enumerate(found)}
     accounts = AccountBatch(
         ids=ids, hours=dict.fromkeys(ids.values(), -1), new={v: k for k, v in ids.items()}
     )
-    batch = rows.Batch(accounts=accounts)
+    batch = rows.Batch(accounts=accounts, moves_of_logs=moves_of_logs)
     rows.add_block(batch, fetched, parent_timestamp=None)
     return batch
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from metanode.rpc.errors import MethodNotFound
 from sdk.testnet.services.indexer import events
+from sdk.testnet.services.indexer.node import ChainNode
+from sdk.testnet.services.indexer.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
+
+    from sdk.testnet.services.store.store import Store
 
 TOKEN = "0x" + "70" * 20
 SENDER = "0x" + "51" * 20
@@ -111,3 +117,19 @@ def opening(nodes: dict[str, Any]) -> Callable[..., Any]:
         yield nodes[url]
 
     return open_client
+
+
+def write_chain(store: Store, chain: Any) -> None:
+    """Index what a node tells, as the indexer does, without waiting for anybody."""
+
+    async def run() -> None:
+        node = ChainNode(chain)
+        writer = Writer(store, {})
+        writer.open(await node.identity())
+        for numbers in await node.groups(0, chain.head):
+            writer.write(await node.fetch(numbers, head=chain.head))
+
+    # A loop of its own, whatever runs beside.
+    thread = threading.Thread(target=asyncio.run, args=(run(),))
+    thread.start()
+    thread.join()

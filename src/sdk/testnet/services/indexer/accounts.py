@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sdk.testnet.services.indexer import writing
@@ -127,7 +128,7 @@ class AccountBook:
         for address, number in batch.ids.items():
             change = changes.get(number)
             known[address] = (number, batch.hours[number] if change is None else change.active_hour)
-        for address in list(known)[: max(0, len(known) - KNOWN_MAX)]:
+        for address in list(islice(known, max(0, len(known) - KNOWN_MAX))):
             del known[address]
 
 

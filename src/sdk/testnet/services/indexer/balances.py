@@ -45,6 +45,8 @@ class _Token:
     supply: int = 0
     is_consistent: bool = True
     probes_left: int = PROBES
+    name_key: str | None = None
+    symbol_key: str | None = None
     is_new: bool = False
 
 
@@ -86,7 +88,7 @@ def write_moves(connection: Connection, accounts: AccountBatch, moves: list[Toke
             (
                 token_id, token.kind, token.name, token.symbol, token.decimals, token.first_block,
                 token.transfers, token.holders, token.supply.to_bytes(32, "big"), token.is_consistent,
-                token.probes_left,
+                token.probes_left, token.name_key, token.symbol_key,
             )
             for token_id, token in known.items()
         ],
@@ -120,7 +122,7 @@ def _apply(token: _Token, move: TokenMove, balances: dict[tuple[int, int, bytes]
 def _load_tokens(connection: Connection, ids: list[int]) -> dict[int, _Token]:
     columns = (
         "account_id", "kind", "name", "symbol", "decimals", "first_block", "transfer_count", "holder_count", "supply",
-        "is_consistent", "probes_left",
+        "is_consistent", "probes_left", "name_key", "symbol_key",
     )  # fmt: skip
     rows = writing.find(connection, tokens, columns, ("account_id",), [(one,) for one in ids])
     return {
@@ -135,6 +137,8 @@ def _load_tokens(connection: Connection, ids: list[int]) -> dict[int, _Token]:
             supply=int.from_bytes(row[8], "big"),
             is_consistent=bool(row[9]),
             probes_left=row[10],
+            name_key=row[11],
+            symbol_key=row[12],
         )
         for row in rows
     }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from metanode.crypto.hashing import keccak256
 from sdk.testnet.services.store.meanings import TokenKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 BATCH_MAX: Final = 10_000
 """Moves of one ERC-1155 batch that are indexed: two words each are 5 million gas, a tenth of a block."""
@@ -42,17 +42,17 @@ def moves_of(topics: Sequence[str], data: str) -> Sequence[Move]:
     signature = words[0]
     if signature == TRANSFER:
         if len(words) == 3 and len(data) == 66:
-            parties = _parties(words[1:3])
+            parties = _parties(words[1], words[2])
             return (
                 () if parties is None else (Move(TokenKind.ERC20, *parties, bytes.fromhex(data[2:]), None),)
             )
         if len(words) == 4 and data == "0x":
-            parties = _parties(words[1:3])
+            parties = _parties(words[1], words[2])
             return () if parties is None else (Move(TokenKind.ERC721, *parties, ONE, words[3]),)
         return ()
     if len(words) != 4:
         return ()
-    parties = _parties(words[2:4])
+    parties = _parties(words[2], words[3])
     if parties is None:
         return ()
     payload = bytes.fromhex(data[2:])
@@ -63,22 +63,11 @@ def moves_of(topics: Sequence[str], data: str) -> Sequence[Move]:
     return tuple(Move(TokenKind.ERC1155, *parties, amount, ref) for ref, amount in _pairs(payload))
 
 
-def addresses_of(log: dict[str, Any]) -> Iterator[bytes]:
-    """Yield the parties of a log's moves, for them to get numbers."""
-    topics = log["topics"]
-    if topics and topics[0] in TOPICS:
-        moves = moves_of(topics, log["data"])
-        if moves:
-            # All moves of an event are between the same two.
-            yield moves[0].sender
-            yield moves[0].recipient
-
-
-def _parties(words: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+def _parties(first: bytes, second: bytes) -> tuple[bytes, bytes] | None:
     """Two addresses; None when their padding says that they are something else."""
-    if any(len(word) != _WORD or word[:12] != _ZEROS for word in words):
+    if len(first) != _WORD or len(second) != _WORD or first[:12] != _ZEROS or second[:12] != _ZEROS:
         return None
-    return words[0][12:], words[1][12:]
+    return first[12:], second[12:]
 
 
 def _pairs(payload: bytes) -> list[tuple[bytes, bytes]]:

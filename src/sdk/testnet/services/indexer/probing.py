@@ -13,7 +13,7 @@ from metanode.primitives.hexadecimal import decode_data, encode_data
 from metanode.rpc.errors import JSONRPCError, NodeFault
 from sdk.testnet.services.indexer import writing
 from sdk.testnet.services.indexer.names import decimals_of_answer, text_of_answer
-from sdk.testnet.services.store.meanings import TokenKind
+from sdk.testnet.services.store.meanings import TokenKind, search_key
 from sdk.testnet.services.store.tables import accounts, contracts, tokens
 
 if TYPE_CHECKING:
@@ -115,9 +115,20 @@ def _write_names(store: Store, found: list[tuple[int, Names | None]]) -> None:
         writing.update(
             connection,
             tokens,
-            ("name = {}", "symbol = {}", "decimals = {}", "probes_left = {}"),
-            ("name", "symbol", "decimals", "probes_left"),
-            [(account_id, *names, 0) for account_id, names in found if names is not None],
+            (
+                "name = {}",
+                "symbol = {}",
+                "decimals = {}",
+                "probes_left = {}",
+                "name_key = {}",
+                "symbol_key = {}",
+            ),
+            ("name", "symbol", "decimals", "probes_left", "name_key", "symbol_key"),
+            [
+                (account_id, *names, 0, search_key(names[0]), search_key(names[1]))
+                for account_id, names in found
+                if names is not None
+            ],
         )
         writing.update(
             connection,

@@ -20,7 +20,7 @@ from sdk.testnet.services.store.meanings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sdk.testnet.services.indexer.accounts import AccountBatch
     from sdk.testnet.services.indexer.fetched import FetchedBlock
@@ -34,6 +34,10 @@ _INTERNAL: Final = {
     "SELFDESTRUCT": CallKind.SELF_DESTRUCT,
 }
 _NO_VALUE: Final = frozenset({None, "0x0", "0x"})
+
+
+MovesOfLogs = dict[int, "Sequence[events.Move]"]
+"""What each log that looks like a token's moved, by the log's `id`: it is decoded once, and lives as long as its block."""
 
 
 @dataclass(slots=True)
@@ -56,10 +60,11 @@ class Batch:
     created: dict[int, int] = field(default_factory=dict)
     """Contracts by account, with the number of the block that created them."""
     moves: list[TokenMove] = field(default_factory=list)
+    moves_of_logs: MovesOfLogs = field(default_factory=dict)
 
 
-def addresses_in(fetched: FetchedBlock) -> Iterator[bytes]:
-    """Yield every address that a block names and that shall have a number, some more than once."""
+def addresses_in(fetched: FetchedBlock, moves_of_logs: MovesOfLogs) -> Iterator[bytes]:
+    """Yield every address that a block names and that shall have a number, some more than once; the moves of its logs are noted on the way."""
     from_hex = bytes.fromhex
     with told(f"block {fetched.number}"):
         block = fetched.block
@@ -72,7 +77,13 @@ def addresses_in(fetched: FetchedBlock) -> Iterator[bytes]:
                 yield _address(receipt["contractAddress"])
             for log in receipt["logs"]:
                 yield from_hex(log["address"][2:])
-                yield from events.addresses_of(log)
+                topics = log["topics"]
+                if topics and topics[0] in events.TOPICS:
+                    moves = moves_of_logs[id(log)] = events.moves_of(topics, log["data"])
+                    if moves:
+                        # All moves of an event are between the same two.
+                        yield moves[0].sender
+                        yield moves[0].recipient
         for withdrawal in block.get("withdrawals") or ():
             yield _address(withdrawal["address"])
         for tree in fetched.calls:
@@ -172,7 +183,8 @@ class _Collector:
             sums.gas_limit += gas_limit
             sums.fees += self._fees
             sums.base_fee_sum += base_fee
-            sums.block_seconds += 0 if parent_timestamp is None else self._timestamp - parent_timestamp
+            # From genesis to block 1 is how long nobody had started the network.
+            sums.block_seconds += self._timestamp - parent_timestamp if parent_timestamp and number > 1 else 0
         for counter, added in (
             (Counter.TRANSACTIONS, len(self._fetched.receipts)),
             (Counter.FAILED_TRANSACTIONS, self._failed),
@@ -283,13 +295,14 @@ class _Collector:
             words += [None] * (4 - len(words))  # type: ignore[list-item]
             data = log["data"]
             batch.logs.append((number, self._log_idx, tx_idx, account, *words, bytes.fromhex(data[2:])))
-            if topics and topics[0] in events.TOPICS:
-                self._moves(tx_idx, account, topics, data)
+            moves = batch.moves_of_logs.get(id(log))
+            if moves:
+                self._moves(tx_idx, account, moves)
             self._log_idx += 1
 
-    def _moves(self, tx_idx: int, token: int, topics: list[str], data: str) -> None:
+    def _moves(self, tx_idx: int, token: int, moves: Sequence[events.Move]) -> None:
         batch, number, log_idx = self._batch, self._number, self._log_idx
-        for sub_idx, move in enumerate(events.moves_of(topics, data)):
+        for sub_idx, move in enumerate(moves):
             sender, recipient = self._ids[move.sender], self._ids[move.recipient]
             kind = int(move.kind)
             batch.transfers.append(

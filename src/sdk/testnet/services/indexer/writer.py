@@ -14,7 +14,7 @@ from sdk.testnet.services.indexer import writing
 from sdk.testnet.services.indexer.accounts import AccountBook
 from sdk.testnet.services.indexer.balances import write_moves
 from sdk.testnet.services.indexer.consensus import ConsensusBatch, ConsensusBook
-from sdk.testnet.services.indexer.rows import Batch, add_block, addresses_in
+from sdk.testnet.services.indexer.rows import Batch, MovesOfLogs, add_block, addresses_in
 from sdk.testnet.services.indexer.told import told
 from sdk.testnet.services.store import tables
 from sdk.testnet.services.store.meanings import Counter
@@ -113,8 +113,9 @@ class Writer:
         )
 
     def _write(self, connection: Connection, books: _Books, fetched: Sequence[FetchedBlock]) -> None:
-        addresses = dict.fromkeys(chain.from_iterable(addresses_in(one) for one in fetched))
-        batch = Batch(accounts=books.accounts.batch(connection, addresses))
+        moves_of_logs: MovesOfLogs = {}
+        addresses = dict.fromkeys(chain.from_iterable(addresses_in(one, moves_of_logs) for one in fetched))
+        batch = Batch(accounts=books.accounts.batch(connection, addresses), moves_of_logs=moves_of_logs)
         consensus = ConsensusBatch()
         for one in fetched:
             expected = 0 if books.number is None else books.number + 1

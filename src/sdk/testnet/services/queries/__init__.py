@@ -11,7 +11,7 @@
 | `consensus` | `block_consensus`, `seals_of`, `skips_of`, `list_skips`, `list_votes`, `list_set_changes`, `members_of`, `current_members` | `BlockConsensus`, `SealRow`, `SkipRow`, `VoteRow`, `SetChangeRow` |
 | `transactions` | `list_transactions`, `block_transactions`, `get_transaction`, `transaction_of_sender`, `transaction_input`, `transaction_logs`, `transaction_transfers`, `transaction_internal_calls` and each with `_page`, `account_transactions_page` | `TransactionRow` |
 | `moves` | | `LogRow`, `TransferRow`, `InternalRow`, `TokenRef` |
-| `addresses` | `get_address`, `names_of`, `account_transfers_page`, `account_internal_calls_page`, `account_logs`, `account_tokens` | `AddressRow`, `HoldingRow` |
+| `addresses` | `get_address`, `account_transfers_page`, `account_internal_calls_page`, `account_logs`, `account_tokens` | `AddressRow`, `HoldingRow` |
 | `tokens` | `list_tokens`, `get_token`, `token_transfers`, `token_holders`, `instance_holders`, `token_instances` | `TokenRow`, `HolderRow` |
 | `contracts` | `get_contract`, `list_contracts`, `verified_twin`, `find_signatures` | `ContractRow`, `SignatureRow` |
 | `validators` | `list_validators`, `get_validator` | `ValidatorRow` |

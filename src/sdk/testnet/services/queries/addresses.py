@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, union_all
+from sqlalchemy import Select, case, select, union_all
 
 from sdk.testnet.services.queries.moves import (
     InternalRow,
@@ -18,7 +18,7 @@ from sdk.testnet.services.queries.moves import (
 )
 from sdk.testnet.services.queries.paging import FIRST, Page, Slice, bounded, number_of, page_of
 from sdk.testnet.services.queries.parties import Party, account_id, known_party, party, party_columns
-from sdk.testnet.services.store.meanings import TokenKind
+from sdk.testnet.services.store.meanings import Direction, TokenKind
 from sdk.testnet.services.store.tables import (
     account_internal_calls,
     account_transfers,
@@ -34,7 +34,7 @@ from sdk.testnet.services.store.tables import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +107,6 @@ def get_address(connection: Connection, address: bytes) -> AddressRow | None:
     )
 
 
-def names_of(connection: Connection, addresses: Sequence[bytes]) -> dict[bytes, Party]:
-    """Return those of some addresses (at most 1,000) that the index knows."""
-    assert len(addresses) <= 1_000
-    statement = select(*party_columns(accounts)).where(accounts.c.address.in_(addresses))
-    return {bytes(row[0]): known_party(row, 0) for row in connection.execute(statement)}
-
-
 def account_transfers_page(
     connection: Connection,
     address: bytes,
@@ -128,25 +121,32 @@ def account_transfers_page(
     found = account_id(connection, address)
     if found is None or not kinds:
         return Page(items=(), next_cursor=None)
-    token_number = None if token is None else account_id(connection, token) or -1
-    feed = account_transfers
+    of_token = None if token is None else account_id(connection, token)
+    if token is not None and of_token is None:
+        return Page(items=(), next_cursor=None)
+    feed, key = (
+        account_transfers,
+        (account_transfers.c.number, account_transfers.c.log_idx, account_transfers.c.sub_idx),
+    )
+    within = _range_of(feed.c.number, first_block, last_block)
+    if of_token is not None and _has_fewer_transfers(connection, of_token, found):
+        return transfer_rows(
+            connection,
+            _of_token(of_token, found, kinds).where(*_range_of(transfers.c.number, first_block, last_block)),
+            which,
+        )
     parts = []
     for kind in kinds:
-        chosen = select(feed.c.number, feed.c.log_idx, feed.c.sub_idx, feed.c.direction).where(
-            feed.c.account_id == found, feed.c.kind == int(kind)
+        chosen = select(*key, feed.c.direction).where(
+            feed.c.account_id == found, feed.c.kind == int(kind), *within
         )
-        if first_block is not None:
-            chosen = chosen.where(feed.c.number >= first_block)
-        if last_block is not None:
-            chosen = chosen.where(feed.c.number <= last_block)
-        if token_number is not None:
+        if of_token is not None:
             chosen = chosen.join(
                 transfers,
                 (transfers.c.number == feed.c.number)
                 & (transfers.c.log_idx == feed.c.log_idx)
                 & (transfers.c.sub_idx == feed.c.sub_idx),
-            ).where(transfers.c.token_id == token_number)
-        key = (feed.c.number, feed.c.log_idx, feed.c.sub_idx)
+            ).where(transfers.c.token_id == of_token)
         part = bounded(chosen, key, (int, int, int), which, is_part=True).subquery()
         parts.append(select(part.c.number, part.c.log_idx, part.c.sub_idx, part.c.direction))
     merged = (union_all(*parts) if len(parts) > 1 else parts[0]).subquery()
@@ -159,6 +159,39 @@ def account_transfers_page(
         & (transfers.c.sub_idx == part.c.sub_idx),
     )
     return transfer_rows(connection, chosen, which, is_bounded=True)
+
+
+def _range_of(
+    number: ColumnElement[int], first_block: int | None, last_block: int | None
+) -> list[ColumnElement[bool]]:
+    """The conditions of a range of blocks, ends included."""
+    low = [] if first_block is None else [number >= first_block]
+    return low + ([] if last_block is None else [number <= last_block])
+
+
+def _has_fewer_transfers(connection: Connection, token: int, account: int) -> bool:
+    """Tell whether a token's own list is the shorter way to what it has to do with an account."""
+    of_token = connection.execute(
+        select(tokens.c.transfer_count).where(tokens.c.account_id == token)
+    ).scalar()
+    of_account = connection.execute(
+        select(accounts.c.transfer_count).where(accounts.c.id == account)
+    ).scalar_one()
+    return int(of_token or 0) < int(of_account)
+
+
+def _of_token(token: int, account: int, kinds: Sequence[TokenKind]) -> Select[Any]:
+    """A token's moves from and to an account."""
+    direction = case(
+        (transfers.c.from_id == transfers.c.to_id, int(Direction.SELF)),
+        (transfers.c.from_id == account, int(Direction.OUT)),
+        else_=int(Direction.IN),
+    )
+    return select(transfers, direction.label("direction")).where(
+        transfers.c.token_id == token,
+        (transfers.c.from_id == account) | (transfers.c.to_id == account),
+        transfers.c.kind.in_([int(kind) for kind in kinds]),
+    )
 
 
 def account_internal_calls_page(
@@ -174,11 +207,9 @@ def account_internal_calls_page(
     if found is None:
         return Page(items=(), next_cursor=None)
     feed = account_internal_calls
-    chosen = select(feed).where(feed.c.account_id == found)
-    if first_block is not None:
-        chosen = chosen.where(feed.c.number >= first_block)
-    if last_block is not None:
-        chosen = chosen.where(feed.c.number <= last_block)
+    chosen = select(feed).where(
+        feed.c.account_id == found, *_range_of(feed.c.number, first_block, last_block)
+    )
     key = (feed.c.number, feed.c.tx_idx, feed.c.position)
     part = bounded(chosen, key, (int, int, int), which).subquery()
     joined = select(internal_calls, part.c.direction.label("direction")).join(
@@ -203,11 +234,9 @@ def account_logs(
     found = account_id(connection, address)
     if found is None:
         return Page(items=(), next_cursor=None)
-    chosen = select(logs).where(logs.c.account_id == found)
-    if first_block is not None:
-        chosen = chosen.where(logs.c.number >= first_block)
-    if last_block is not None:
-        chosen = chosen.where(logs.c.number <= last_block)
+    chosen = select(logs).where(
+        logs.c.account_id == found, *_range_of(logs.c.number, first_block, last_block)
+    )
     for column, topic in zip(
         (logs.c.topic0, logs.c.topic1, logs.c.topic2, logs.c.topic3), topics, strict=False
     ):

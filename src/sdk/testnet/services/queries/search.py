@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import select, union
 
 from sdk.testnet.services.queries.blocks import find_block, get_block
 from sdk.testnet.services.queries.parties import party_columns
 from sdk.testnet.services.queries.transactions import get_transaction
+from sdk.testnet.services.store.meanings import search_key
 from sdk.testnet.services.store.tables import accounts, tokens, validators
 
 if TYPE_CHECKING:
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 RESULTS_MAX: Final = 10
 QUERY_CHARACTERS_MAX: Final = 200
+NAMED_MAX: Final = 1_000
+"""Accounts with names of the operator's, which are looked through."""
+CANDIDATES_MAX: Final = 100
+"""Tokens whose name begins so, of which the most used are told: anybody can make thousands of one name."""
+_LAST: Final = "\U0010ffff"
+"""Behind every character of a name."""
 _NUMBER_MAX: Final = 2**63 - 1
 
 ResultKind = Literal["block", "transaction", "address", "validator", "token"]
@@ -103,13 +110,15 @@ def _of_prefix(connection: Connection, digits: str) -> list[SearchResult]:
 
 
 def _of_name(connection: Connection, words: str) -> list[SearchResult]:
-    pattern = re.sub(r"([\\%_])", r"\\\1", words.lower()) + "%"
+    wanted = search_key(words)
+    if wanted is None:
+        return []
     named = connection.execute(
         select(accounts.c.address, accounts.c.name, validators.c.account_id)
         .outerjoin(validators, validators.c.account_id == accounts.c.id)
-        .where(accounts.c.name.is_not(None), func.lower(accounts.c.name).like(pattern, escape="\\"))
+        .where(accounts.c.name.is_not(None))
         .order_by(accounts.c.name)
-        .limit(RESULTS_MAX)
+        .limit(NAMED_MAX)
     )
     found = [
         SearchResult(
@@ -119,15 +128,25 @@ def _of_name(connection: Connection, words: str) -> list[SearchResult]:
             is_exact=False,
         )
         for row in named
+        if (search_key(row[1]) or "").startswith(wanted)
+    ][:RESULTS_MAX]
+    # Two ranges of two indexes; the most used of those that each of them begins with.
+    ends = wanted + _LAST
+    parts = [
+        select(column.label("key"), tokens.c.account_id)
+        .where(column >= wanted, column < ends)
+        .order_by(column)
+        .limit(CANDIDATES_MAX)
+        .subquery()
+        for column in (tokens.c.symbol_key, tokens.c.name_key)
     ]
+    chosen = union(*(select(part.c.account_id) for part in parts)).subquery()
     called = connection.execute(
         select(accounts.c.address, tokens.c.name, tokens.c.symbol)
-        .join(tokens, tokens.c.account_id == accounts.c.id)
-        .where(
-            func.lower(tokens.c.symbol).like(pattern, escape="\\")
-            | func.lower(tokens.c.name).like(pattern, escape="\\")
-        )
-        .order_by(tokens.c.transfer_count.desc())
+        .select_from(chosen)
+        .join(tokens, tokens.c.account_id == chosen.c.account_id)
+        .join(accounts, accounts.c.id == tokens.c.account_id)
+        .order_by(tokens.c.transfer_count.desc(), tokens.c.account_id)
         .limit(RESULTS_MAX)
     )
     found += [

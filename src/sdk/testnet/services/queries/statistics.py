@@ -10,7 +10,7 @@ from sqlalchemy import select
 from metanode.errors import InvalidInput
 from sdk.testnet.services.queries.paging import number_of
 from sdk.testnet.services.store.meanings import Counter
-from sdk.testnet.services.store.tables import counters, index_state, stats_daily, stats_hourly
+from sdk.testnet.services.store.tables import blocks, counters, index_state, stats_daily, stats_hourly
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -72,14 +72,16 @@ class StatisticsRow:
     fees_wei: int
     base_fee_mean_wei: int
     block_seconds: int
-    """Sum of the times from block to block."""
+    """Sum of the times from block to block; from block 1 on, for genesis is as old as its author wanted."""
+    interval_count: int
+    """How many such times these are."""
     late_blocks: int
     round_sum: int
 
     @property
     def block_time_s(self) -> float | None:
         """Mean time from block to block."""
-        return self.block_seconds / self.block_count if self.block_count else None
+        return self.block_seconds / self.interval_count if self.interval_count > 0 else None
 
 
 def index_status(connection: Connection) -> IndexStatus | None:
@@ -119,10 +121,15 @@ def series(
     rows = connection.execute(
         select(table).where(table.c.start.between(first, last)).order_by(table.c.start).limit(POINTS_MAX)
     )
-    return tuple(_statistics(row) for row in rows)
+    # No time leads to genesis, and none that counts to block 1.
+    begins = [
+        row[0] // step * step
+        for row in connection.execute(select(blocks.c.timestamp).where(blocks.c.number.in_((0, 1))))
+    ]
+    return tuple(_statistics(row, row.block_count - begins.count(row.start)) for row in rows)
 
 
-def _statistics(row: Any) -> StatisticsRow:
+def _statistics(row: Any, interval_count: int) -> StatisticsRow:
     return StatisticsRow(
         start=row.start,
         block_count=row.block_count,
@@ -137,6 +144,7 @@ def _statistics(row: Any) -> StatisticsRow:
         fees_wei=number_of(row.fees),
         base_fee_mean_wei=number_of(row.base_fee_sum) // max(1, row.block_count),
         block_seconds=row.block_seconds,
+        interval_count=interval_count,
         late_blocks=row.late_blocks,
         round_sum=row.round_sum,
     )

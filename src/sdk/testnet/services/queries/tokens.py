@@ -125,7 +125,7 @@ def token_instances(connection: Connection, contract: bytes, which: Slice | None
 def _with_contract() -> Select[Any]:
     return select(
         *party_columns(accounts),
-        *(column for column in tokens.c if column.name != "name"),
+        *(column for column in tokens.c if column.name not in {"name", "name_key", "symbol_key"}),
         tokens.c.name.label("token_name"),
     ).join(accounts, accounts.c.id == tokens.c.account_id)
 

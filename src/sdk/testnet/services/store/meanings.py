@@ -9,6 +9,11 @@ REVERT_BYTES_MAX: Final = 1_024
 """Of what a failed transaction returned: a reason of any use is shorter."""
 
 
+def search_key(name: str | None) -> str | None:
+    """Return what a name is found by, whichever case it is typed in; None for no name, and for one that holds nothing."""
+    return (name or "").strip().casefold() or None
+
+
 class TokenKind(IntEnum):
     """Which standard a token's events follow."""
 

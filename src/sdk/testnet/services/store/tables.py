@@ -47,6 +47,8 @@ def _key(name: str, kind: Any = _ROW) -> Column[Any]:
 
 _U256: Final = LargeBinary(32)
 _HASH: Final = LargeBinary(32)
+_SEARCHED: Final = Text().with_variant(Text(collation="C"), "postgresql")
+"""Ordered by bytes in every database, so that a beginning is a range."""
 
 index_state = Table(
     "index_state",
@@ -245,6 +247,7 @@ logs = Table(
     Column("topic3", _HASH),
     _required("data", LargeBinary),
     Index("logs_by_account", "account_id", "number", "log_idx"),
+    Index("logs_by_topic", "account_id", "topic0", "number", "log_idx"),
 )
 transfers = Table(
     "transfers",
@@ -328,11 +331,16 @@ tokens = Table(
     _required("supply", _U256),
     _required("is_consistent", Boolean),
     _required("probes_left", SmallInteger),
+    Column("name_key", _SEARCHED),
+    Column("symbol_key", _SEARCHED),
     Index("tokens_by_transfers", "kind", "transfer_count", "account_id"),
+    Index("tokens_by_popularity", "transfer_count", "account_id"),
+    Index("tokens_by_name", "name_key", "account_id"),
+    Index("tokens_by_symbol", "symbol_key", "account_id"),
 )
 """Contracts that sent token events. Names are what the contract says, cleaned and cut; `supply` is minted less burnt by the events. A token
 is inconsistent when its events move what nobody had: its balances are then not to be trusted. `probes_left` is how often its contract will still
-be asked for its names."""
+be asked for its names; `..._key` are what they are found by, made by `search_key`."""
 Index(
     "tokens_to_probe",
     tokens.c.account_id,

@@ -1,0 +1,151 @@
+"""What pages ask of the index is a range of an index, and says the same whichever index is the shorter way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event, text, update
+from tests.unit.services.told_chain import SENDER, TOKEN, ToldChain, account, write_chain
+
+from sdk.testnet.services.queries import Slice, addresses, search, statistics, tokens
+from sdk.testnet.services.store.meanings import search_key
+from sdk.testnet.services.store.store import Store
+from sdk.testnet.services.store.tables import accounts, blocks
+from sdk.testnet.services.store.tables import tokens as tokens_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection
+
+HEAD, EACH = 5, 6
+
+
+@pytest.fixture
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path_factory.mktemp('queries')}/index.db")
+    write_chain(store, ToldChain(head=HEAD, transactions=EACH))
+    yield store
+    store.close()
+
+
+def raw(text: str) -> bytes:
+    return bytes.fromhex(text[2:])
+
+
+def plans_of(store: Store, ask: Callable[[Connection], Any]) -> str:
+    """How SQLite finds what a query asks for."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        asked.append((statement, parameters))
+
+    with store.look() as connection:
+        event.listen(connection, "before_cursor_execute", note)
+        ask(connection)
+        event.remove(connection, "before_cursor_execute", note)
+        found = []
+        for statement, parameters in asked:
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            found += [row[3] for row in rows]
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_tokens_of_all_kinds_are_read_in_the_order_of_an_index(store: Store, *, newest_first: bool) -> None:
+    plan = plans_of(
+        store, lambda connection: tokens.list_tokens(connection, Slice(newest_first=newest_first))
+    )
+
+    assert "tokens_by_popularity" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_events_of_a_topic_are_searched_by_it(store: Store) -> None:
+    plan = plans_of(
+        store, lambda connection: addresses.account_logs(connection, raw(TOKEN), topics=[b"\1" * 32])
+    )
+
+    assert "logs_by_topic (account_id=? AND topic0=?" in plan
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_an_account_s_moves_of_one_token_are_the_same_by_either_list(
+    store: Store, monkeypatch: pytest.MonkeyPatch, *, newest_first: bool
+) -> None:
+    who, token = raw(SENDER), raw(TOKEN)
+    which = Slice(limit=4, newest_first=newest_first)
+
+    def walk() -> list[Any]:
+        found: list[Any] = []
+        cursor = None
+        with store.look() as connection:
+            while True:
+                page = addresses.account_transfers_page(
+                    connection, who, Slice(limit=4, newest_first=newest_first, cursor=cursor), token=token,
+                    first_block=2,
+                )  # fmt: skip
+                found += page.items
+                cursor = page.next_cursor
+                if cursor is None:
+                    return found
+
+    walks = []
+    for by_token in (False, True):
+        monkeypatch.setattr(addresses, "_has_fewer_transfers", lambda *_, by_token=by_token: by_token)
+        walks.append(walk())
+
+    assert walks[0] == walks[1]
+    assert len(walks[0]) == (HEAD - 1) * EACH // 2
+    assert which.limit < len(walks[0])
+
+
+def test_moves_of_a_token_that_is_none_are_none_and_cost_nothing(store: Store) -> None:
+    def ask(connection: Connection) -> None:
+        assert addresses.account_transfers_page(connection, raw(SENDER), token=b"\x99" * 20).items == ()
+
+    assert "account_transfers" not in plans_of(store, ask)
+
+
+@pytest.mark.parametrize("typed", ["KÄT", "kät", " Kä ", "straße", "STRASSE"])
+def test_a_name_is_found_however_it_is_typed(store: Store, typed: str) -> None:
+    name = "Kätzchen" if typed.strip().lower().startswith("k") else "Straße"
+    with store.change() as connection:
+        connection.execute(
+            update(tokens_table).values(name=name, name_key=search_key(name), symbol="X", symbol_key="x")
+        )
+        connection.execute(
+            update(accounts).where(accounts.c.address == raw(account(0xFEE))).values(name=name)
+        )
+
+    with store.look() as connection:
+        found = search.search(connection, typed)
+
+    assert [(one.kind, one.title) for one in found] == [("address", name), ("token", name)]
+    assert "tokens_by_name (name_key>? AND name_key<?" in plans_of(
+        store, lambda connection: search.search(connection, typed)
+    )
+
+
+def test_the_time_before_a_network_was_started_is_no_block_time(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    class Late(ToldChain):
+        def block(self, number: int) -> dict[str, Any] | None:
+            found = super().block(number)
+            # Genesis was written half an hour before.
+            return found and {
+                **found,
+                "timestamp": hex(int(found["timestamp"], 16) - (0 if number else 1_800)),
+            }
+
+    store = Store(f"sqlite:///{tmp_path_factory.mktemp('late')}/index.db")
+    write_chain(store, Late(head=4))
+    with store.look() as connection:
+        first = connection.execute(text("SELECT min(timestamp) FROM blocks")).scalar_one()
+        rows = statistics.series(connection, "day", first // 86_400 * 86_400, first + 86_400)
+        count = connection.execute(blocks.select()).all()
+    store.close()
+
+    assert (rows[0].block_count, len(count), rows[0].block_time_s) == (5, 5, 2.0)
