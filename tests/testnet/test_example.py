@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.processes import free_offset
 
 from sdk.testnet.deployment.apply import deployed, local
-from sdk.testnet.deployment.deployment_plan import SERVICE_PORTS
+from sdk.testnet.deployment.plan import SERVICE_PORTS
 
 ROOT = Path(__file__).parents[2]
 

@@ -30,7 +30,7 @@ from sdk.testnet import (
 )
 from sdk.testnet.deployment import DeploymentConfig, TestnetDeployer, deploy_testnet
 from sdk.testnet.deployment.apply import deployed
-from sdk.testnet.deployment.deployment_plan import SERVICE_PORTS
+from sdk.testnet.deployment.plan import SERVICE_PORTS
 from sdk.testnet.explorer import TestnetExplorer
 from sdk.testnet.genesis import (
     AccountConfig,

@@ -8,7 +8,7 @@ from typing import Any
 from metanode.crypto.addresses import format_address
 from metanode.crypto.secp256k1 import PrivateKey
 from sdk.testnet.deployment import DeploymentConfig
-from sdk.testnet.deployment.container_config import BOOTSTRAP, COORDINATOR
+from sdk.testnet.deployment.container_config import BOOTSTRAP, COORDINATOR, FAUCET
 from sdk.testnet.deployment.deployment_plan import DeploymentPlan, Identity, Owner, plan_deployment
 from sdk.testnet.genesis import GenesisBlock, GenesisConfig, GenesisGenerator
 from sdk.testnet.genesis.configuration import ConsensusConfig, NetworkConfig, ValidatorConfig
@@ -36,6 +36,7 @@ def plan(**parameters: Any) -> DeploymentPlan:
 
 def identities(of: DeploymentPlan) -> dict[str, Identity]:
     found = {node.name: identity(number) for number, node in enumerate(of.network.validators, start=1)}
+    found[FAUCET] = Identity(validator=None, public_key=None, node_id=b"", account=key(60).address)
     if of.has(BOOTSTRAP):
         found[BOOTSTRAP] = identity(50, votes=False)
     if of.is_parvyom:
@@ -59,8 +60,13 @@ def block(of: DeploymentPlan) -> GenesisBlock:
             chain_id=config.chain_id,
             network_name=config.network_name,
             genesis_time="2026-01-05T00:00:00Z",
-            consensus=ConsensusConfig(type=config.consensus_type, slot_duration=config.block_time_s),
+            consensus=ConsensusConfig(
+                type=config.consensus_type,
+                slot_duration=config.block_time_s,
+                validator_count=max(21, config.num_validators),
+            ),
             network=NetworkConfig(chain_id=config.chain_id, network_name=config.network_name),
             initial_validators=validators,
+            total_supply=of.total_supply,
         )
     ).generate_genesis_block()

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import re
 import stat
+import subprocess
+import tomllib
 import zipfile
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.unit.deployment.deployments import block, plan
 
 from metanode.chain.genesis import parse_genesis
 from metanode.crypto.keystore import load_key
-from metanode.errors import InvalidInput
+from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.deployment import DeploymentChange, DeploymentConfig, TestnetDeployer, deploy_testnet
+from sdk.testnet.deployment.apply import compose as compose_engine
+from sdk.testnet.deployment.deployment_plan import supply_needed
 from sdk.testnet.deployment.keys import owner_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def deploy(folder: Path, **parameters: Any) -> Any:
     """With a wheel that is none, for making a real one takes most of the time."""
-    wheel = folder.parent / "metanode-0-py3-none-any.whl"
+    wheel = folder.parent / f"{folder.name}-wheel" / "metanode-0-py3-none-any.whl"
+    wheel.parent.mkdir(exist_ok=True)
     wheel.write_bytes(b"a wheel")
     return deploy_testnet(**{"num_validators": 2, "output_dir": folder, "wheel": wheel} | parameters)
 
@@ -195,10 +200,10 @@ def test_a_call_that_was_interrupted_goes_on(tmp_path: Path, lost: str) -> None:
         ({"chain_id": 0}, "chain id: found 0"),
         ({"chain_id": True}, "chain_id: expected a whole number, found True"),
         ({"network_name": "Bad Name"}, "network: found 'Bad Name'"),
-        ({"network_name": None}, "network_name: expected text, found None"),
+        ({"network_name": 5}, "network_name: expected text, found 5"),
         ({"block_time_s": 0}, "block time: found 0 s"),
         ({"consensus_type": "pow"}, "consensus_type: expected 'pos' or 'ibft', found 'pow'"),
-        ({"preset": "mainnet"}, "preset: expected 'parvyom-testnet-v1' or nothing, found 'mainnet'"),
+        ({"preset": "mainnet"}, "preset: expected 'parvyom-testnet-v1', 'moderntensor-testnet' or nothing, found 'mainnet'"),
         ({"services": ("fountain",)}, "services: expected names of "),
         ({"image": "a b"}, "image: expected the name of an image"),
         ({"bind_address": "everywhere"}, "bind_address: expected an IPv4 address"),
@@ -210,7 +215,13 @@ def test_a_call_that_was_interrupted_goes_on(tmp_path: Path, lost: str) -> None:
         ({"wheel": "other.whl"}, "wheel: expected a file metanode-….whl, found 'other.whl'"),
         ({"colour": "red"}, "colour: no such parameter of a deployment; known are network_name, chain_id"),
         ({"apply": "swarm"}, "apply: expected 'compose', 'local' or nothing, found 'swarm'"),
-        ({"validator_stake": 1}, "initial_validators[0].stake: expected at least 1000000 tokens"),
+        ({"validator_stake": 1}, "validator_stake: expected at least 1000000 tokens, found 1"),
+        ({"faucet_balance": -1}, "faucet_balance: expected 0 gwei or more, found -1"),
+        ({"total_supply": "many"}, "total_supply: expected a whole number of tokens, found 'many'"),
+        ({"total_supply": 30_000_000 - 1}, "2 validators of 10000000 tokens and the balances are 30000000 tokens together"),
+        ({"peers_bind_address": "here"}, "peers_bind_address: expected an IPv4 address"),
+        ({"public_host": "a b"}, "public_host: expected a name or an address"),
+        ({"alertmanager": "alerts"}, "alertmanager: expected a name or an address such as alertmanager:9093"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_told_in_a_sentence_that_names_the_field(
@@ -219,7 +230,23 @@ def test_wrong_input_is_told_in_a_sentence_that_names_the_field(
     with pytest.raises(InvalidInput, match=re.escape(sentence)):
         deploy(tmp_path, **parameters)
 
-    assert not (tmp_path / "docker-compose.testnet.yml").exists()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"num_validators": 100},
+        {"num_validators": 60, "validator_stake": 20_000_000},
+        {"num_validators": 99, "accounts": {"0x" + "ab" * 20: 5 * 10**9}},
+    ],
+)
+def test_what_is_asked_for_fits_into_the_supply(parameters: dict[str, Any]) -> None:
+    """No key is made: a hundred of them would take a minute."""
+    of = plan(**parameters)
+
+    assert supply_needed(of.config) <= of.total_supply
+    block(of)
 
 
 def test_several_wrong_fields_are_told_at_once(tmp_path: Path) -> None:
@@ -268,12 +295,18 @@ def test_the_wheel_of_the_image_is_this_installation(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         record = archive.read(next(name for name in names if name.endswith("RECORD"))).decode()
+        commands = archive.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
 
     assert {"metanode/_engine.abi3.so", "metanode/node/app.py", "sdk/testnet/deployment/deployer.py"} <= set(
         names
     )
     assert not [name for name in names if name.endswith(".pyc") or name.startswith("sdk/__init__")]
     assert len(record.splitlines()) == len(names)
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    written = configparser.ConfigParser(delimiters="=")
+    written.read_string(commands)
+    assert dict(written["console_scripts"]) == project["scripts"]
+    assert dict(written["pytest11"]) == project["entry-points"]["pytest11"]
     requirements = (tmp_path / "image" / "requirements.txt").read_text()
     assert re.search(r"^uvloop==\S+ \\\n    --hash=sha256:", requirements, flags=re.MULTILINE)
     assert "pytest" not in requirements
@@ -312,3 +345,34 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInput, match=r"deployment.json: expected the record of a deployment"):
         deploy(tmp_path)
+
+
+def test_starting_containers_builds_what_is_new_of_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that is there may be of the version before, or of another deployment."""
+    ran: list[list[str]] = []
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 0, stdout="2.40.3", stderr="")
+
+    monkeypatch.setattr(compose_engine.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(compose_engine.subprocess, "run", run)
+
+    deploy(tmp_path, apply="compose")
+
+    assert ran[-1][:7] == [
+        "docker", "compose", "-f", "docker-compose.testnet.yml", "up", "--detach", "--build",
+    ]  # fmt: skip
+
+
+def test_an_engine_that_hangs_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: list[str], *, timeout: float, **_: Any) -> subprocess.CompletedProcess[str]:
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(compose_engine.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(compose_engine.subprocess, "run", run)
+
+    with pytest.raises(Unavailable, match="neither `docker compose` nor `docker-compose`"):
+        compose_engine.find_compose()

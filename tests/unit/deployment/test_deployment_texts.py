@@ -39,14 +39,7 @@ if TYPE_CHECKING:
 GOLDEN = Path(__file__).parent / "golden"
 PLANS = {
     "moderntensor-testnet": plan(services=SERVICES),
-    PARVYOM: plan(
-        network_name=PARVYOM,
-        chain_id=1337,
-        num_validators=4,
-        preset=PARVYOM,
-        consensus_type="ibft",
-        gas_limit=8_000_000,
-    ),
+    PARVYOM: plan(preset=PARVYOM),
 }
 SHOWN = (COMPOSE_FILE, "TESTNET_DEPLOYMENT.md", "config/validator-1.toml", "prometheus.yml")
 """What people read; the rest is read by programs below."""
@@ -95,7 +88,7 @@ def test_compose_itself_reads_the_file(network: str, tmp_path: Path) -> None:
 
     assert answer.returncode == 0, answer.stderr
     assert answer.stderr == ""
-    assert json.loads(answer.stdout)["name"] == network
+    assert json.loads(answer.stdout)["name"] == PLANS[network].project
 
 
 @pytest.mark.parametrize("network", PLANS)
@@ -179,7 +172,7 @@ def test_services_accept_their_configuration(
 ) -> None:
     of = PLANS["moderntensor-testnet"]
     file = tmp_path / "services.toml"
-    file.write_text(render_services(of, where(of), genesis_hash="0x" + block(of).hash.hex()))
+    file.write_text(render_services(of, where(of), identities(of), genesis_hash="0x" + block(of).hash.hex()))
 
     services = ServicesConfig.load(file)
 
@@ -247,7 +240,7 @@ def test_what_a_person_wrote_into_the_environment_stays() -> None:
 
     assert text.startswith(mine)
     assert text.count("BASE_IMAGE=") == 1
-    assert "COMPOSE_PROJECT_NAME=moderntensor-testnet" in text
+    assert f"COMPOSE_PROJECT_NAME={plan().project}" in text
     assert render_environment(plan(), text) == text
 
 

@@ -69,7 +69,9 @@ def test_a_keystore_without_its_password_names_the_file_that_is_missing(tmp_path
     directory.plan_file.unlink()
     (directory.node("validator-1") / "validator.password").unlink()
 
-    with pytest.raises(InvalidInput, match=r"validator-1/validator\.password: No such file"):
+    with pytest.raises(
+        InvalidInput, match=r"validator-1/validator\.password: missing, while .*put the password back"
+    ):
         local.create_network(directory, TWO)
 
 

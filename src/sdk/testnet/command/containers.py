@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from metanode.errors import InvalidInput, MetanodeError, Unavailable
@@ -13,6 +14,8 @@ from sdk.testnet.deployment.apply import compose
 from sdk.testnet.deployment.apply.local import STATUS_TIMEOUT_S, NetworkStatus, NodeStatus
 from sdk.testnet.deployment.changes import load_record
 from sdk.testnet.deployment.compose import COMPOSE_FILE
+from sdk.testnet.deployment.configuration import PARVYOM
+from sdk.testnet.deployment.container_config import COORDINATOR
 from sdk.testnet.deployment.plan import NetworkSpec, NodePlan, plan_network
 
 if TYPE_CHECKING:
@@ -47,7 +50,9 @@ def stop_containers(directory: Path) -> None:
 
 
 def containers_status(directory: Path) -> NetworkStatus | None:
-    """What the validators of a deployment answer at their published ports, as its record has them; None where there is no record.
+    """What the nodes of a deployment answer at their published ports, as its record has them; None where there is no record.
+
+    Of the plan for a public testnet this is `bpci-server` alone: its validators publish no JSON-RPC.
 
     Raises:
         InvalidInput: when the record can't be read.
@@ -61,11 +66,16 @@ def containers_status(directory: Path) -> NetworkStatus | None:
             network_name=asked["network_name"],
             chain_id=asked["chain_id"],
             validator_count=asked["num_validators"],
+            bind_address=asked["bind_address"],
             port_offset=asked["port_offset"],
         )
     except KeyError as error:
         raise InvalidInput(f"{directory}: the record of the deployment has no {error}") from None
-    nodes = asyncio.run(_ask_all(plan_network(spec).nodes))
+    plans = plan_network(spec).nodes
+    if asked.get("preset") == PARVYOM:
+        # It has the port that is the first validator's elsewhere.
+        plans = (replace(plans[0], name=COORDINATOR, role="follower"),)
+    nodes = asyncio.run(_ask_all(plans))
     return NetworkStatus(
         directory=directory,
         network_name=spec.network_name,
@@ -82,16 +92,17 @@ async def _ask_all(plans: tuple[NodePlan, ...]) -> tuple[NodeStatus, ...]:
 
 
 async def _ask(plan: NodePlan) -> NodeStatus:
-    height = block_hash = peers = None
+    height = block_hash = peers = validators = None
     try:
         async with open_client(plan.rpc_url, timeout_s=STATUS_TIMEOUT_S) as client:
             block = await client.call("eth_getBlockByNumber", "finalized", False)
             peers = decode_quantity(await client.call("net_peerCount"))
+            validators = len(await client.call("ibft_getValidatorsByBlockNumber", "pending"))
             height, block_hash = decode_quantity(block["number"]), str(block["hash"])
     except (MetanodeError, TypeError, KeyError):
         pass  # Not up, or not any more: the table says so.
     return NodeStatus(
         name=plan.name, role=plan.role, pid=None, restarts=0, rpc_url=plan.rpc_url,
-        metrics_url=f"http://127.0.0.1:{plan.metrics_port}/metrics",
-        height=height, block_hash=block_hash, peers=peers, validators=None,
+        metrics_url=plan.metrics_url,
+        height=height, block_hash=block_hash, peers=peers, validators=validators,
     )  # fmt: skip

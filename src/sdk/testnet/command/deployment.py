@@ -33,20 +33,29 @@ def deploy(  # noqa: PLR0917 - Typer makes options of them
         Path, typer.Option("--output", "-o", "--directory", "-d", help="Folder of the deployment.")
     ] = Path(),
     network_name: Annotated[
-        str, typer.Option("--network", help="The network's name.")
-    ] = "moderntensor-testnet",
-    chain_id: Annotated[int, typer.Option(help="EIP-155 chain id.")] = 9999,
-    validators: Annotated[int, typer.Option(help="How many validators.")] = 5,
-    block_time: Annotated[int, typer.Option(help="Block period in whole seconds.")] = 2,
+        str | None, typer.Option("--network", help="The network's name; by default moderntensor-testnet.")
+    ] = None,
+    chain_id: Annotated[int | None, typer.Option(help="EIP-155 chain id; by default 9999.")] = None,
+    validators: Annotated[int | None, typer.Option(help="How many validators; by default 5.")] = None,
+    block_time: Annotated[
+        int | None, typer.Option(help="Block period in whole seconds; by default 2.")
+    ] = None,
     consensus: Annotated[
-        str, typer.Option(help='"pos" weighs votes by stake, "ibft" gives each validator one.')
-    ] = "pos",
+        str | None,
+        typer.Option(help='"pos" weighs votes by stake, "ibft" gives each validator one; by default "pos".'),
+    ] = None,
     stake: Annotated[int | None, typer.Option(help="Stake of each validator, in whole tokens.")] = None,
     faucet_balance: Annotated[int | None, typer.Option(help="What the faucet has, in gwei.")] = None,
     fund: Annotated[
         list[str] | None, typer.Option(help="ADDRESS=GWEI; give the option once for each account.")
     ] = None,
     bind_address: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    peers_bind_address: Annotated[
+        str | None, typer.Option(help="The same for the ports of peers alone; by default as the others.")
+    ] = None,
+    public_host: Annotated[
+        str | None, typer.Option(help="Name or address under which people and peers reach this machine.")
+    ] = None,
     port_offset: Annotated[int, typer.Option(help="Added to every published port.")] = 0,
     services: Annotated[
         list[str] | None,
@@ -55,7 +64,14 @@ def deploy(  # noqa: PLR0917 - Typer makes options of them
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="parvyom-testnet-v1: the Compose file of its plan.")
+        str | None, typer.Option(help="parvyom-testnet-v1: the facts and the Compose file of its plan.")
+    ] = None,
+    webhooks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--webhook",
+            help="Who is told of alerts: an address, or `slack ADDRESS`; give the option once for each.",
+        ),
     ] = None,
     base_image: Annotated[str | None, typer.Option(help="What the image is built on.")] = None,
     apply: Annotated[
@@ -70,6 +86,14 @@ def deploy(  # noqa: PLR0917 - Typer makes options of them
     from sdk.testnet.deployment import DeploymentChange, deploy_testnet  # noqa: PLC0415 - all renderers, for this command only
 
     asked: dict[str, Any] = {
+        "network_name": network_name,
+        "chain_id": chain_id,
+        "num_validators": validators,
+        "block_time_s": block_time,
+        "consensus_type": consensus,
+        "peers_bind_address": peers_bind_address,
+        "public_host": public_host,
+        "webhooks": None if webhooks is None else tuple(webhooks),
         "validator_stake": stake,
         "faucet_balance": faucet_balance,
         "preset": preset,
@@ -79,15 +103,10 @@ def deploy(  # noqa: PLR0917 - Typer makes options of them
     try:
         with progress("planning ...", silent=json) as say:
             made = deploy_testnet(
-                network_name,
-                chain_id,
-                validators,
                 apply=None if apply is None else apply.value,
                 confirm_changes=confirm_changes,
                 progress=say,
                 output_dir=output,
-                block_time_s=block_time,
-                consensus_type=consensus,
                 accounts=_accounts(fund or []),
                 bind_address=bind_address,
                 port_offset=port_offset,

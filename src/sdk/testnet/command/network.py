@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metanode.errors import InvalidInput
+from metanode.errors import InvalidInput, MetanodeError
 from sdk.testnet.command.options import HERE, AsJson, Directory
 from sdk.testnet.command.output import print_json, print_progress, print_table, print_warning, progress
 
@@ -102,13 +102,18 @@ def status(directory: Directory = HERE, json: AsJson = False) -> None:
     if found is None:
         found = local.network_status(find_network(directory))
     answering = next((node.rpc_url for node in found.nodes if node.height is not None), None)
-    claims = None if answering is None else find_claims(directory, answering)
+    if not json:
+        _print_network(found)
+    claims = None
+    try:
+        claims = None if answering is None else find_claims(directory, answering)
+    except MetanodeError as error:
+        # What is known of the network is worth telling without it.
+        print_warning(f"how many claims the faucet has left is not known: {error}")
     if json:
         print_json(_document(found, None if claims is None else asdict(claims)))
-    else:
-        _print_network(found)
-        if claims is not None:
-            typer.echo(str(claims))
+    elif claims is not None:
+        typer.echo(str(claims))
     if found.height is None:
         raise typer.Exit(1)
 
@@ -167,5 +172,9 @@ def _print_network(found: NetworkStatus) -> None:
         ],
         title=f"{found.network_name} · chain id {found.chain_id}",
     )
+    if found.running and not any(node.role == "validator" for node in found.nodes):
+        typer.echo(
+            f"{found.validator_count} validators decide the next block; they publish no JSON-RPC, `docker compose ps` shows their health"
+        )
     if not found.running:
         print_warning("the network is stopped; `testnet up` starts it")

@@ -20,8 +20,8 @@ RECORD_FILE: Final = "deployment.json"
 RECORD_VERSION: Final = 1
 KEPT_SUFFIX: Final = ".before"
 """Of the copy of a file that a person edited, or that is not of a deployment."""
-_NOT_RECORDED: Final = ("genesis_dir", "data_dir", "output_dir", "wheel")
-"""Paths: moving a deployment changes nothing in it."""
+_NOT_RECORDED: Final = ("genesis_dir", "data_dir", "output_dir", "wheel", "webhooks")
+"""Paths, for moving a deployment changes nothing in it; and what holds secrets."""
 
 
 class DeploymentChange(InvalidInput):

@@ -15,6 +15,7 @@ from sdk.testnet.deployment.container_config import (
     FAUCET,
     REGISTRY_PORT,
     SERVICES_FILE,
+    WEBHOOKS_SECRET,
 )
 from sdk.testnet.deployment.deployment_plan import (
     API_PORT,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 COMPOSE_FILE: Final = "docker-compose.testnet.yml"
 GENESIS_FILE: Final = "/genesis/chain_specification.json"
 SERVICES_AT: Final = "/config/services.toml"
-HEALTHY: Final = '["CMD", "/opt/metanode/bin/python", "-IS", "/opt/metanode/healthy.py", "{port}", "{path}"]'
+HEALTHY: Final = ("CMD", "/opt/metanode/bin/python", "-IS", "/opt/metanode/healthy.py")
 PROMETHEUS_IMAGE: Final = "prom/prometheus:v3.5.0"
 GRAFANA_IMAGE: Final = "grafana/grafana:12.2.0"
 COORDINATOR_IMAGE: Final = "parvyom/bpci-server:latest"
@@ -63,6 +64,8 @@ def render_compose(plan: DeploymentPlan, *, digests: Mapping[str, str]) -> str:
     for service in services:
         lines += [f"  {line}" if line else "" for line in service] + [""]
     lines += ["networks:", "  testnet: {}"]
+    if plan.has("monitoring"):
+        lines += ["  # Grafana reaches Prometheus, and no node.", "  monitoring: {}"]
     if plan.is_parvyom:
         lines += ["  database:", "    internal: true"]
     secrets = _secrets(plan)
@@ -100,7 +103,7 @@ def _anchors(plan: DeploymentPlan) -> list[str]:
         *_limits(memory=_variable("NODE_MEMORY", "4g"), cpus=_variable("NODE_CPUS", "0")),
         "  healthcheck:",
         "    # At the head, in agreement with its peers, and writing: what /readyz means.",
-        f"    test: {HEALTHY.format(port=METRICS_PORT, path='/readyz')}",
+        f"    test: {_healthy((METRICS_PORT, '/readyz'))}",
         *_HEALTH_TIMES,
         "",
     ]
@@ -124,6 +127,11 @@ def _contained() -> list[str]:
     ]
 
 
+def _healthy(*questions: tuple[int, str]) -> str:
+    """A health check that asks a container's ports for paths."""
+    return _flow([*HEALTHY, *(str(part) for question in questions for part in question)])
+
+
 def _limits(*, memory: str, cpus: str) -> list[str]:
     return [
         "  deploy:",
@@ -135,6 +143,8 @@ def _limits(*, memory: str, cpus: str) -> list[str]:
     ]
 
 
+_SERVICE_SECRETS: Final = {FAUCET: f"{FAUCET}-password", EXPLORER: WEBHOOKS_SECRET}
+"""What a container with services must know: the pages' monitor tells others of alerts."""
 _HEALTH_TIMES: Final = ("    interval: 5s", "    timeout: 5s", "    retries: 6", "    start_period: 60s")
 """An unhealthy container is known after half a minute; one that starts has a minute."""
 
@@ -178,15 +188,7 @@ def _testnet(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
             secrets=[f"{node.name}-password"],
         )  # fmt: skip
     if plan.has(FAUCET):
-        yield _service(
-            plan,
-            FAUCET,
-            digests,
-            words=["sdk.testnet.services.program", SERVICES_AT, FAUCET],
-            ports=[_site(plan, FAUCET, FAUCET_PORT)],
-            health=(FAUCET_PORT, "/readyz"),
-            depends_on=plan.network.validators[0].name,
-        )
+        yield _faucet(plan, digests)
     if plan.has(EXPLORER):
         yield _service(
             plan,
@@ -198,6 +200,18 @@ def _testnet(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
             depends_on=plan.network.validators[0].name,
         )
     yield from _monitoring(plan)
+
+
+def _faucet(plan: DeploymentPlan, digests: Mapping[str, str]) -> Service:
+    return _service(
+        plan,
+        FAUCET,
+        digests,
+        words=["sdk.testnet.services.program", SERVICES_AT, FAUCET],
+        ports=[_site(plan, FAUCET, FAUCET_PORT)],
+        health=(FAUCET_PORT, "/readyz"),
+        depends_on=plan.network.validators[0].name,
+    )
 
 
 def _service(
@@ -213,7 +227,6 @@ def _service(
 ) -> Service:
     """A container with services; `words` are the module that Python runs and its arguments, `health` the port and the path that are asked."""
     configuration = plan.output / "config" / f"{SERVICES_FILE}.toml"
-    port, path = health
     lines = [
         f"{name}:",
         "  <<: *image",
@@ -226,9 +239,9 @@ def _service(
         "  volumes:",
         f"    - {_mount(plan, configuration, SERVICES_AT, read_only=True)}",
         f"    - {_mount(plan, plan.data / name, '/data')}",
-        *([f"  secrets: [{name}-password]"] if name == FAUCET else []),
+        *([f"  secrets: [{secret}]"] if (secret := _SERVICE_SECRETS.get(name)) else []),
         "  healthcheck:",
-        f"    test: {HEALTHY.format(port=port, path=path)}",
+        f"    test: {_healthy(health)}",
         *_HEALTH_TIMES,
     ]
     if depends_on is not None:
@@ -249,6 +262,7 @@ def _monitoring(plan: DeploymentPlan) -> Iterable[Service]:
         "prometheus:",
         "  <<: *container",
         "  profiles: [monitoring]",
+        "  networks: [testnet, monitoring]",
         f"  image: {_variable('PROMETHEUS_IMAGE', PROMETHEUS_IMAGE)}",
         f"  command: {_flow([f'--config.file={etc}/prometheus.yml', '--storage.tsdb.path=/prometheus', '--storage.tsdb.retention.time=15d'])}",
         "  stop_grace_period: 1m",
@@ -267,6 +281,7 @@ def _monitoring(plan: DeploymentPlan) -> Iterable[Service]:
         "grafana:",
         "  <<: *container",
         "  profiles: [monitoring]",
+        "  networks: [monitoring]",
         f"  image: {_variable('GRAFANA_IMAGE', GRAFANA_IMAGE)}",
         "  stop_grace_period: 30s",
         *_limits(memory="1g", cpus='"1.0"'),
@@ -306,8 +321,10 @@ def _node(
     depends_on: Sequence[str] = (),
     image: str | None = None,
     networks: Sequence[str] = (),
+    mounts: Sequence[str] = (),
+    health: Sequence[tuple[int, str]] = (),
 ) -> Service:
-    """One node of the network."""
+    """One node of the network; `health` is asked in place of its own page alone."""
     lines = [f"{name}:", "  <<: *node"]
     if image is not None:
         lines.append(f"  image: {image}")
@@ -324,7 +341,10 @@ def _node(
         f"    - {_mount(plan, plan.genesis, '/genesis', read_only=True)}",
         f"    - {_mount(plan, plan.output / 'config' / f'{name}.toml', configuration, read_only=True)}",
         f"    - {_mount(plan, plan.data / name, home)}",
+        *(f"    - {mount}" for mount in mounts),
     ]
+    if health:
+        lines += ["  healthcheck:", f"    test: {_healthy(*health)}", *_HEALTH_TIMES]
     if secrets:
         lines += [f"  secrets: [{', '.join(secrets)}]"]
     if depends_on:
@@ -346,13 +366,19 @@ def _parvyom(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
         configuration="/etc/bpci-server/node.toml",
         is_first=True,
         image=_variable("COORDINATOR_IMAGE", COORDINATOR_IMAGE),
-        digest=digests[COORDINATOR],
-        command=[*entry, "/var/lib/bpci-server", "--config", "/etc/bpci-server/node.toml", "--genesis", GENESIS_FILE],
+        digest=f"{digests[COORDINATOR]}-{digests[SERVICES_FILE]}",
+        command=[
+            *entry, "/var/lib/bpci-server", "--config", "/etc/bpci-server/node.toml", "--genesis", GENESIS_FILE,
+            "--services", SERVICES_AT, "indexer", EXPLORER, "api",
+        ],
+        mounts=[_mount(plan, plan.output / "config" / f"{SERVICES_FILE}.toml", SERVICES_AT, read_only=True)],
+        # The node at the head, and its pages and its API with what they stand on.
+        health=[(METRICS_PORT, "/readyz"), (DASHBOARD_PORT, "/readyz"), (API_PORT, "/readyz")],
         ports=[
             _published(bind, port + offset, port) for port in (RPC_PORT, WS_PORT, API_PORT, DASHBOARD_PORT)
         ],
         environment=[*about, "DB_PASSWORD_FILE: /run/secrets/postgres-password"],
-        secrets=["postgres-password"],
+        secrets=["postgres-password", WEBHOOKS_SECRET],
         depends_on=["postgres", "redis"],
         networks=["testnet", "database"],
     )  # fmt: skip
@@ -365,7 +391,7 @@ def _parvyom(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
             digest=digests[node.name],
             command=[*entry, "/var/lib/validator", "--config", "/config/node.toml", "--genesis", GENESIS_FILE],
             # The first has the port of the plan; the others follow.
-            ports=_peer_ports(plan, P2P_PORT + number - 1 + offset),
+            ports=_peer_ports(plan, plan.peers_port(node.name)),
             environment=[
                 *about,
                 "# A key of 64 digits goes before the file; every process of its user can read it there, so prefer the file.",
@@ -375,6 +401,8 @@ def _parvyom(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
             ],
             secrets=[f"{node.name}-password"],
         )  # fmt: skip
+    if plan.has(FAUCET):
+        yield _faucet(plan, digests)
     yield [
         "postgres:",
         *(f"  {line}" for line in _contained() if not line.startswith(("networks", "cap_drop", "read_only", "tmpfs"))),
@@ -430,6 +458,8 @@ def _secrets(plan: DeploymentPlan) -> dict[str, Path]:
     }
     if plan.has(FAUCET):
         found[f"{FAUCET}-password"] = plan.secrets / f"{FAUCET}.password"
+    if plan.has(EXPLORER) or plan.is_parvyom:
+        found[WEBHOOKS_SECRET] = plan.webhooks_file
     if plan.has("monitoring"):
         found["grafana-password"] = plan.secrets / "grafana.password"
     if plan.is_parvyom:
@@ -439,7 +469,7 @@ def _secrets(plan: DeploymentPlan) -> dict[str, Path]:
 
 def _peer_ports(plan: DeploymentPlan, port: int) -> list[str]:
     """Peers connect by TCP, discovery asks by UDP."""
-    return [_published(plan.config.bind_address, port, P2P_PORT, protocol) for protocol in ("", "/udp")]
+    return [_published(plan.peers_address, port, P2P_PORT, protocol) for protocol in ("", "/udp")]
 
 
 def _published(address: str, port: int, inside: int, protocol: str = "") -> str:

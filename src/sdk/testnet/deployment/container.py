@@ -1,4 +1,6 @@
-"""`python -m sdk.testnet.deployment.container HOME --config FILE --genesis FILE`: a node that its environment tells more.
+"""`python -m sdk.testnet.deployment.container HOME --config FILE --genesis FILE [--services FILE NAME ...]`: a node that its environment tells more.
+
+With --services, the services of that file which are named run in a process beside the node, for as long as the node does.
 
 Containers of the plan for a public testnet are told by variables:
 
@@ -13,6 +15,7 @@ DB_PASSWORD_FILE         read into DB_PASSWORD, for `${DB_PASSWORD}` in the conf
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -24,6 +27,7 @@ from metanode.crypto.keystore import read_secret_file
 from metanode.errors import InvalidInput, MetanodeError
 from metanode.node.app import run_node
 from metanode.node.config import load_config
+from sdk.testnet.deployment.beside import Beside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -37,6 +41,7 @@ def main() -> int:
     parser.add_argument("home", type=Path)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--genesis", type=Path, required=True)
+    parser.add_argument("--services", nargs="+", metavar=("FILE", "NAME"))
     arguments = parser.parse_args()
     try:
         environment = dict(os.environ)
@@ -49,7 +54,8 @@ def main() -> int:
         os.environ.pop(_KEY, None)
         for warning in loaded.warnings:
             sys.stderr.write(f"warning: {warning}\n")
-        run_node(loaded.config, home=arguments.home.resolve(), genesis_file=arguments.genesis)
+        with _beside(arguments.services, environment):
+            run_node(loaded.config, home=arguments.home.resolve(), genesis_file=arguments.genesis)
     except MetanodeError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -57,6 +63,16 @@ def main() -> int:
         sys.stderr.write(f"error: {error.filename or ''}: {error.strerror or error}\n")
         return 1
     return 0
+
+
+def _beside(
+    services: list[str] | None, environment: Mapping[str, str]
+) -> contextlib.AbstractContextManager[object]:
+    """What runs the services beside the node; they get no key of it."""
+    if not services:
+        return contextlib.nullcontext()
+    command = [sys.executable, "-m", "sdk.testnet.services.program", *services]
+    return Beside(command, {name: value for name, value in environment.items() if name != _KEY})
 
 
 def overlay_of(environment: MutableMapping[str, str]) -> str:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sdk.testnet.deployment.deployment_plan import (
-    API_PORT,
-    DASHBOARD_PORT,
     METRICS_PORT,
     P2P_PORT,
     PRIVATE_PORT,
@@ -30,6 +28,15 @@ EXPLORER: Final = "explorer"
 FAUCET: Final = "faucet"
 SERVICES_FILE: Final = "services"
 """Name of the configuration of all services, without its suffix."""
+SERVICES_METRICS_PORT: Final = METRICS_PORT + 1
+"""Of services in containers: beside a node's, for both may be in one."""
+WEBHOOKS_SECRET: Final = "webhooks"  # noqa: S105 - its name
+"""The file with the addresses that are told of alerts."""
+DATABASE: Final = {
+    "postgres_url": "postgresql://testnet:${DB_PASSWORD:-}@postgres/testnet",
+    "redis_url": "redis://redis:6379",
+}
+"""Of the plan for a public testnet."""
 REGISTRY_PORT: Final = METRICS_PORT
 """What the bootstrap node says over HTTP, in its container."""
 DOCKER_NETWORKS: Final = ("172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/8")
@@ -71,7 +78,7 @@ def render_validator(
 def render_coordinator(
     plan: DeploymentPlan, identities: Mapping[str, Identity], *, bootstrap: Sequence[str]
 ) -> str:
-    """The configuration of `bpci-server`: RPC, WebSocket, community API and dashboard."""
+    """The configuration of the node of `bpci-server`: JSON-RPC and WebSocket; community API and dashboard are of the services beside it."""
     return _text(
         _head(plan, COORDINATOR),
         [
@@ -79,15 +86,9 @@ def render_coordinator(
             'bind_address = "0.0.0.0"',
             f"rpc_port = {RPC_PORT}",
             f"ws_port = {WS_PORT}",
-            f"api_port = {API_PORT}",
-            f"dashboard_port = {DASHBOARD_PORT}",
             *_rest_of_server(plan),
         ],
-        [
-            "[database]",
-            'postgres_url = "postgresql://testnet:${DB_PASSWORD}@postgres/testnet"',
-            'redis_url = "redis://redis:6379"',
-        ],
+        ["[database]", *(f'{name} = "{url}"' for name, url in DATABASE.items())],
         _peers(COORDINATOR, identities, bootstrap),
         ["[log]", 'format = "json"'],
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from metanode.crypto.addresses import format_address
+from metanode.crypto.keystore import write_secret_file
 from metanode.errors import InvalidGenesis, InvalidInput
 from sdk.testnet.deployment import changes, keys
 from sdk.testnet.deployment.apply import compose as compose_engine
@@ -16,7 +17,7 @@ from sdk.testnet.deployment.apply import deployed
 from sdk.testnet.deployment.compose import COMPOSE_FILE
 from sdk.testnet.deployment.configuration import DeploymentConfig
 from sdk.testnet.deployment.container_config import BOOTSTRAP, COORDINATOR, FAUCET
-from sdk.testnet.deployment.deployment_plan import plan_deployment
+from sdk.testnet.deployment.deployment_plan import Identity, plan_deployment
 from sdk.testnet.deployment.environment_file import ENVIRONMENT_FILE, render_environment
 from sdk.testnet.deployment.files import render_compose_of, render_files
 from sdk.testnet.deployment.guide import GUIDE_FILE, render_guide
@@ -33,20 +34,22 @@ from sdk.testnet.genesis.generator import (
     SPECIFICATION_FILE,
     GenesisGenerator,
 )
+from sdk.testnet.keys import take_key, take_password
+from sdk.testnet.monitoring.alerts.webhooks_file import format_webhooks
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
     from sdk.testnet.deployment.apply.local import NetworkStatus
-    from sdk.testnet.deployment.deployment_plan import DeploymentPlan, Identity
+    from sdk.testnet.deployment.deployment_plan import DeploymentPlan
     from sdk.testnet.genesis.block import GenesisBlock
 
 Apply = Literal["compose", "local"]
 GENESIS_PARAMETERS: Final = frozenset(
     {
         "network_name", "chain_id", "num_validators", "block_time_s", "consensus_type", "validator_stake", "faucet_balance",
-        "accounts", "gas_limit", "block_reward_gwei",
+        "accounts", "total_supply", "gas_limit", "block_reward_gwei",
     }
 )  # fmt: skip
 """Parameters that the first block is made of."""
@@ -154,6 +157,7 @@ class TestnetDeployer:
         self._progress("genesis")
         block = self._block(plan, identities, confirm_changes=confirm_changes)
         self._progress("files of the deployment")
+        self._write_webhooks(plan, confirm_changes=confirm_changes)
         files = render_files(
             plan, identities, block, wheel_name=name, wheel=wheel, requirements=requirements()
         )
@@ -217,13 +221,17 @@ class TestnetDeployer:
         }
         for name in plan.homes:
             (plan.data / name).mkdir(mode=0o700, exist_ok=True)
+        faucet = take_key(plan.data / FAUCET / f"{FAUCET}.json", plan.secrets / f"{FAUCET}.password")
+        found[FAUCET] = Identity(validator=None, public_key=None, node_id=b"", account=faucet.address)
+        if not plan.webhooks_file.exists():
+            write_secret_file(plan.webhooks_file, format_webhooks(()).encode())
         if plan.has(BOOTSTRAP):
             found[BOOTSTRAP] = keys.take_follower(plan.data / BOOTSTRAP)
         if plan.has("monitoring"):
-            keys.take_password(plan.secrets / "grafana.password")
+            take_password(plan.secrets / "grafana.password")
         if plan.is_parvyom:
             found[COORDINATOR] = keys.take_follower(plan.data / COORDINATOR)
-            keys.take_password(plan.secrets / "postgres.password")
+            take_password(plan.secrets / "postgres.password")
         for folder in (plan.data, plan.secrets):
             keys.give(folder, plan.owner)
         return found
@@ -263,9 +271,8 @@ class TestnetDeployer:
         self, plan: DeploymentPlan, identities: Mapping[str, Identity], *, genesis_time: str
     ) -> GenesisConfig:
         config = self.config
-        faucet = keys.take_key(plan.data / FAUCET / f"{FAUCET}.json", plan.secrets / f"{FAUCET}.password")
-        for path in (plan.data / FAUCET, plan.secrets):
-            keys.give(path, plan.owner)
+        faucet = identities[FAUCET].account
+        assert faucet is not None
         validators = [
             ValidatorConfig(
                 address=format_address(identity.validator),
@@ -286,9 +293,10 @@ class TestnetDeployer:
             network=NetworkConfig(chain_id=config.chain_id, network_name=config.network_name),
             initial_validators=validators,
             initial_accounts=[
-                AccountConfig(address=format_address(faucet.address), balance=config.faucet_balance),
+                AccountConfig(address=format_address(faucet), balance=config.faucet_balance),
                 *(AccountConfig(address=address, balance=gwei) for address, gwei in config.accounts.items()),
             ],
+            total_supply=plan.total_supply,
             gas_limit=config.gas_limit,
             block_reward_gwei=config.block_reward_gwei,
         )
@@ -303,6 +311,21 @@ class TestnetDeployer:
             return path.name, path.read_bytes()
         except OSError as error:
             raise InvalidInput(f"wheel: {path}: {error.strerror}") from None
+
+    def _write_webhooks(self, plan: DeploymentPlan, *, confirm_changes: bool) -> None:
+        """Write who is told of alerts, where the call says so."""
+        if self.config.webhooks is None:
+            return
+        path, wanted = plan.webhooks_file, format_webhooks(self.config.webhooks).encode()
+        found = path.read_bytes()
+        if found == wanted:
+            return
+        if found != format_webhooks(()).encode() and not confirm_changes:
+            raise changes.DeploymentChange(
+                plan.output, ["webhooks: others than those in secrets/webhooks.txt"]
+            )
+        changes.write_bytes(path, wanted, mode=0o600)
+        keys.give(path, plan.owner)
 
     def _write_environment(self, plan: DeploymentPlan) -> None:
         path = plan.output / ENVIRONMENT_FILE
@@ -325,9 +348,9 @@ class TestnetDeployer:
 
 
 def deploy_testnet(
-    network_name: str = "moderntensor-testnet",
-    chain_id: int = 9999,
-    num_validators: int = 5,
+    network_name: str | None = None,
+    chain_id: int | None = None,
+    num_validators: int | None = None,
     *,
     apply: Apply | None = None,
     confirm_changes: bool = False,
@@ -336,6 +359,7 @@ def deploy_testnet(
 ) -> DeploymentResult:
     """Write all files of a network with `num_validators` validators, and start it where `apply` says how.
 
+    By default it is `moderntensor-testnet` with chain id 9999 and five validators, or what `preset` says.
     `options` are the other fields of `DeploymentConfig`, such as `output_dir`, `block_time_s` or `preset`. A second call changes nothing;
     one with other parameters says what it would change, and does so with `confirm_changes=True`. `progress` is called with what is being done.
 
@@ -345,7 +369,14 @@ def deploy_testnet(
         Unavailable: when the network does not start.
     """
     try:
-        config = DeploymentConfig(network_name, chain_id, num_validators, **options)
+        given: dict[str, Any] = {
+            "network_name": network_name,
+            "chain_id": chain_id,
+            "num_validators": num_validators,
+        }
+        config = DeploymentConfig(
+            **{name: value for name, value in given.items() if value is not None}, **options
+        )
     except TypeError:
         known = DeploymentConfig.__slots__
         unknown = next((name for name in options if name not in known), "")

@@ -5,6 +5,7 @@ Renderers take the plan; what they need of keys comes beside it as `Identity`.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 from dataclasses import dataclass
@@ -12,8 +13,18 @@ from typing import TYPE_CHECKING, Final
 
 from metanode.crypto.addresses import format_address, parse_address
 from metanode.errors import InvalidInput
-from sdk.testnet.deployment.configuration import IMAGE, PARVYOM, SERVICES, DeploymentConfig
-from sdk.testnet.deployment.plan import PORT_MAX, NetworkPlan, NetworkSpec, plan_network
+from sdk.testnet.deployment.configuration import IMAGE, PARVYOM, PRESET_DEFAULT, SERVICES, DeploymentConfig
+from sdk.testnet.deployment.plan import (
+    PORT_MAX,
+    SERVICE_PORTS,
+    NetworkPlan,
+    NetworkSpec,
+    plan_network,
+    reachable_host,
+)
+from sdk.testnet.genesis.checks import SUPPLY_TOKENS_MAX
+from sdk.testnet.genesis.configuration import TOTAL_SUPPLY_DEFAULT, ConsensusConfig
+from sdk.testnet.monitoring.alerts.webhooks_file import parse_webhook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,17 +41,10 @@ DASHBOARD_PORT: Final = 3000
 FAUCET_PORT: Final = 8080
 """Ports inside containers, where every node has an address of its own."""
 
-SERVICE_PORTS: Final = {
-    "faucet": 8080,
-    "explorer": 3000,
-    "api": 9545,
-    "bootstrap": 30303,
-    "registry": 9099,
-    "prometheus": 9090,
-    "grafana": 3001,
-}
-"""Published ports. `registry` is what the bootstrap node says over HTTP; Grafana's own 3000 is the explorer's here."""
-
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+_HOST_AND_PORT: Final = re.compile(_HOST.pattern + r":[0-9]{1,5}")
+PROJECT_DIGITS: Final = 6
+_GWEI_PER_TOKEN: Final = 10**9
 _IMAGE: Final = re.compile(r"[a-z0-9][a-zA-Z0-9._/:@-]{0,254}")
 
 
@@ -64,7 +68,9 @@ class Identity:
     public_key: bytes | None
     """64 bytes, of the validator key."""
     node_id: bytes
-    """64 bytes, the public key of the node's own key."""
+    """64 bytes, the public key of the node's own key; none of what is no node."""
+    account: Address | None = None
+    """Of an account that pays, and is no validator's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,19 +101,46 @@ class DeploymentPlan:
 
     @property
     def public_host(self) -> str:
-        """What people on this machine call it in URLs."""
+        """What people call this machine in URLs."""
         address = self.config.bind_address
-        return "localhost" if self.is_on_loopback or address == "0.0.0.0" else address  # noqa: S104 - compared
+        here = "localhost" if self.is_on_loopback or address == "0.0.0.0" else address  # noqa: S104 - compared
+        return self.config.public_host or here
+
+    @property
+    def peers_address(self) -> str:
+        """Where the ports of peers listen."""
+        return self.config.peers_bind_address or self.config.bind_address
+
+    @property
+    def peers_host(self) -> str:
+        """Where nodes that are not of this deployment reach its peers' ports."""
+        return self.config.public_host or reachable_host(self.peers_address)
+
+    @property
+    def total_supply(self) -> int:
+        """Whole tokens that stakes and balances are at most."""
+        needed = supply_needed(self.config)
+        return (
+            max(TOTAL_SUPPLY_DEFAULT, needed)
+            if self.config.total_supply is None
+            else self.config.total_supply
+        )
 
     @property
     def project(self) -> str:
-        """What Compose calls it."""
-        return self.config.network_name.replace(".", "-")
+        """What Compose calls it: the network, and a few digits of its folder, so that two of one name do not meet."""
+        digits = hashlib.sha256(str(self.output).encode()).hexdigest()[:PROJECT_DIGITS]
+        return f"{self.config.network_name.replace('.', '-')}-{digits}"
 
     @property
     def secrets(self) -> Path:
         """The folder of passwords."""
         return self.output / "secrets"
+
+    @property
+    def webhooks_file(self) -> Path:
+        """Who is told of alerts."""
+        return self.secrets / "webhooks.txt"
 
     @property
     def homes(self) -> tuple[str, ...]:
@@ -118,6 +151,12 @@ class DeploymentPlan:
     def published(self, service: str) -> int:
         """The port of a service on this machine."""
         return SERVICE_PORTS[service] + self.config.port_offset
+
+    def peers_port(self, node: str) -> int:
+        """The port of a validator's peers on this machine."""
+        place = [validator.name for validator in self.network.validators].index(node)
+        # The plan for a public testnet gives the first one the port that is the bootstrap node's elsewhere.
+        return self.network.validators[place].p2p_port - (1 if self.is_parvyom else 0)
 
     def has(self, service: str) -> bool:
         """Whether the deployment has this service."""
@@ -145,6 +184,8 @@ def plan_deployment(config: DeploymentConfig, *, owner: Owner) -> DeploymentPlan
         assert problems
     if problems or network is None:
         raise InvalidInput("\n".join(problems))
+    if problems := _problems_of_supply(config):
+        raise InvalidInput("\n".join(problems))
     is_parvyom = config.preset == PARVYOM
     return DeploymentPlan(
         config=config,
@@ -155,7 +196,10 @@ def plan_deployment(config: DeploymentConfig, *, owner: Owner) -> DeploymentPlan
         data=config.data_path,
         image=config.image or ("parvyom/metanode-validator:latest" if is_parvyom else IMAGE),
         preset=config.preset,
-        services=tuple(name for name in config.services if name == "monitoring" or not is_parvyom),
+        # The plan for a public testnet has no bootstrap node, and its pages are those of bpci-server.
+        services=tuple(
+            name for name in config.services if name in ("faucet", "monitoring") or not is_parvyom
+        ),
     )
 
 
@@ -186,8 +230,10 @@ def _find_problems(config: DeploymentConfig) -> list[str]:
         problems.append(f"network_name: expected text, found {config.network_name!r:.80}")
     if config.consensus_type not in ("pos", "ibft"):
         problems.append(f"consensus_type: expected 'pos' or 'ibft', found {config.consensus_type!r:.80}")
-    if config.preset not in (None, PARVYOM):
-        problems.append(f"preset: expected {PARVYOM!r} or nothing, found {config.preset!r:.80}")
+    if config.preset not in (None, PRESET_DEFAULT, PARVYOM):
+        problems.append(
+            f"preset: expected {PARVYOM!r}, {PRESET_DEFAULT!r} or nothing, found {config.preset!r:.80}"
+        )
     problems += [
         f"services: expected names of {', '.join(SERVICES)}, found {name!r:.80}"
         for name in config.services
@@ -196,10 +242,21 @@ def _find_problems(config: DeploymentConfig) -> list[str]:
     for name, value in (("image", config.image), ("base_image", config.base_image)):
         if value is not None and not _IMAGE.fullmatch(str(value)):
             problems.append(f"{name}: expected the name of an image such as {IMAGE}, found {value!r:.80}")
-    if not _is_ipv4(config.bind_address):
-        problems.append(
-            f"bind_address: expected an IPv4 address such as 127.0.0.1 or 0.0.0.0, found {config.bind_address!r:.80}"
+    problems += [
+        f"{name}: expected an IPv4 address such as 127.0.0.1 or 0.0.0.0, found {value!r:.80}"
+        for name, value in (
+            ("bind_address", config.bind_address),
+            ("peers_bind_address", config.peers_bind_address),
         )
+        if not _is_ipv4(value) and not (name.startswith("peers") and value is None)
+    ]
+    for name, value, pattern, example in (
+        ("public_host", config.public_host, _HOST, "testnet.example.org"),
+        ("alertmanager", config.alertmanager, _HOST_AND_PORT, "alertmanager:9093"),
+    ):
+        if value is not None and not pattern.fullmatch(str(value)):
+            problems.append(f"{name}: expected a name or an address such as {example}, found {value!r:.80}")
+    problems += _problems_of_webhooks(config)
     problems += _problems_of_accounts(config)
     if type(config.port_offset) is int:
         problems += [
@@ -226,6 +283,57 @@ def _is_ipv4(value: object) -> bool:
         return isinstance(value, str) and str(ipaddress.IPv4Address(value)) == value
     except ValueError:
         return False
+
+
+def supply_needed(config: DeploymentConfig) -> int:
+    """Whole tokens that the stakes and the balances of a deployment are together."""
+    balances_gwei = config.faucet_balance + sum(config.accounts.values())
+    return config.num_validators * config.validator_stake - (-balances_gwei // _GWEI_PER_TOKEN)
+
+
+def _problems_of_supply(config: DeploymentConfig) -> list[str]:
+    """What the genesis would say of stakes and balances, in the words of this form."""
+    problems = []
+    least = ConsensusConfig().min_stake
+    if config.validator_stake < least:
+        problems.append(f"validator_stake: expected at least {least} tokens, found {config.validator_stake}")
+    if config.faucet_balance < 0:
+        problems.append(f"faucet_balance: expected 0 gwei or more, found {config.faucet_balance}")
+    supply = config.total_supply
+    if supply is not None and type(supply) is not int:
+        problems.append(f"total_supply: expected a whole number of tokens, found {supply!r:.80}")
+    if problems:
+        return problems
+    needed = supply_needed(config)
+    if needed > SUPPLY_TOKENS_MAX or (supply is not None and needed > supply):
+        limit = (
+            f"total_supply, {supply}"
+            if supply is not None
+            else f"{SUPPLY_TOKENS_MAX}, which a network can have"
+        )
+        problems.append(
+            f"validator_stake, faucet_balance, accounts: {config.num_validators} validators of {config.validator_stake} tokens and "
+            f"the balances are {needed} tokens together; expected at most {limit}"
+        )
+    return problems
+
+
+def _problems_of_webhooks(config: DeploymentConfig) -> list[str]:
+    """They may hold secrets, and are not repeated."""
+    if config.webhooks is None:
+        return []
+    given: object = config.webhooks
+    if not isinstance(given, list | tuple) or not all(
+        isinstance(line, str) and line.strip() for line in given
+    ):
+        return ["webhooks: expected a list of addresses"]
+    problems = []
+    for place, line in enumerate(config.webhooks):
+        try:
+            parse_webhook(line, f"webhooks[{place}]")
+        except InvalidInput as error:
+            problems.append(str(error))
+    return problems
 
 
 def _problems_of_accounts(config: DeploymentConfig) -> list[str]:

@@ -13,6 +13,7 @@ from sdk.testnet.deployment.container_config import (
     EXPLORER,
     FAUCET,
     SERVICES_FILE,
+    SERVICES_METRICS_PORT,
     enode,
     render_coordinator,
     render_validator,
@@ -48,9 +49,9 @@ def render_configurations(
         node.name: render_validator(plan, node.name, identities, bootstrap=bootstrap)
         for node in plan.network.validators
     }
-    if any(plan.has(name) for name in (BOOTSTRAP, FAUCET, EXPLORER)):
+    if plan.is_parvyom or any(plan.has(name) for name in (BOOTSTRAP, FAUCET, EXPLORER)):
         found[SERVICES_FILE] = render_services(
-            plan, in_containers(plan), genesis_hash="0x" + block.hash.hex()
+            plan, in_containers(plan), identities, genesis_hash="0x" + block.hash.hex()
         )
     if plan.is_parvyom:
         found[COORDINATOR] = render_coordinator(plan, identities, bootstrap=bootstrap)
@@ -70,17 +71,20 @@ def render_monitoring(plan: DeploymentPlan) -> dict[str, str]:
     if not plan.has("monitoring"):
         return {}
     block_time_s = plan.config.block_time_s
-    others = [
-        name
-        for name, is_there in ((BOOTSTRAP, plan.has(BOOTSTRAP)), (COORDINATOR, plan.is_parvyom))
-        if is_there
-    ]
+    services = {name: f"{name}:{SERVICES_METRICS_PORT}" for name in (FAUCET, EXPLORER) if plan.has(name)}
+    if plan.has(BOOTSTRAP):
+        services[BOOTSTRAP] = f"{BOOTSTRAP}:{METRICS_PORT}"
+    if plan.is_parvyom:
+        # Its pages and its API are a process beside its node.
+        services[f"{COORDINATOR}-{SERVICES_FILE}"] = f"{COORDINATOR}:{SERVICES_METRICS_PORT}"
     return {
         "prometheus.yml": prometheus_config(
             plan.network,
             target=lambda node: f"{node.name}:{METRICS_PORT}",
-            services={name: f"{name}:{METRICS_PORT}" for name in others},
+            followers={COORDINATOR: f"{COORDINATOR}:{METRICS_PORT}"} if plan.is_parvyom else {},
+            services=services,
             rule_files=("rules/alerts.yml",),
+            alertmanager=plan.config.alertmanager,
         ),
         "rules/alerts.yml": alert_rules(block_time_s=block_time_s),
         "grafana/provisioning/datasources/prometheus.yml": grafana_datasource(),

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Final
 from metanode.chain.quorum import QuorumRule
 from metanode.crypto.addresses import format_address
 from sdk.testnet.deployment.compose import COMPOSE_FILE
-from sdk.testnet.deployment.container_config import BOOTSTRAP, COORDINATOR, EXPLORER, FAUCET
+from sdk.testnet.deployment.configuration import facts_of
+from sdk.testnet.deployment.container_config import BOOTSTRAP, COORDINATOR, EXPLORER, FAUCET, enode
 from sdk.testnet.deployment.deployment_plan import (
     API_PORT,
     DASHBOARD_PORT,
-    P2P_PORT,
     RPC_PORT,
     WS_PORT,
 )
+from sdk.testnet.genesis.generator import SPECIFICATION_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +55,12 @@ def _about(plan: DeploymentPlan, block: GenesisBlock) -> str:
     weights = "votes weigh by stake" if config.consensus_type == "pos" else "each validator has one vote"
     count = config.num_validators
     started = datetime.fromtimestamp(block.header.timestamp, UTC)
+    facts = facts_of(plan.preset)
+    other = ", ".join(
+        f"{name} {getattr(config, name)} instead of {value}"
+        for name, value in facts.items()
+        if plan.preset and getattr(config, name) != value
+    )
     tolerance = QuorumRule.AUTHORITY.tolerance([1] * count)
     lines = [
         f"# {config.network_name}: deployment",
@@ -66,6 +73,7 @@ def _about(plan: DeploymentPlan, block: GenesisBlock) -> str:
         f"| Consensus | IBFT 2.0, a block every {config.block_time_s} s; {weights} |",
         f"| Validators | {count}: {tolerance} |",
         f"| Genesis | `0x{block.hash.hex()}`, {started:%Y-%m-%d %H:%M:%S} UTC |",
+        *([f"| Preset | `{plan.preset}`{f', but for {other}' if other else ''} |"] if plan.preset else []),
     ]
     return "\n".join(lines)
 
@@ -92,15 +100,17 @@ Not both at once: a key has one signer, and whoever comes second refuses to star
 
 
 def _call(plan: DeploymentPlan) -> str:
-    """The arguments that this deployment was made with, but for its folders."""
-    config = plan.config
-    more = ""
+    """The arguments that this deployment was made with, but for its folders and what holds secrets."""
+    config, facts = plan.config, facts_of(plan.preset)
+    words = [] if plan.preset else [f"{config.network_name!r}, {config.chain_id}, {config.num_validators}"]
     for field in fields(config):
         value = getattr(config, field.name)
         default = field.default if field.default_factory is MISSING else field.default_factory()
-        if field.kw_only and field.name != "wheel" and value != default:
-            more += f", {field.name}={dict(value) if field.name == 'accounts' else value!r}"
-    return f"{config.network_name!r}, {config.chain_id}, {config.num_validators}{more}"
+        is_named = field.kw_only or plan.preset is not None
+        is_written = field.name not in ("wheel", "webhooks", "genesis_dir", "data_dir", "output_dir")
+        if is_named and is_written and value != facts.get(field.name, default):
+            words.append(f"{field.name}={dict(value) if field.name == 'accounts' else value!r}")
+    return ", ".join(words)
 
 
 def _endpoints(plan: DeploymentPlan) -> str:
@@ -112,10 +122,11 @@ def _endpoints(plan: DeploymentPlan) -> str:
             (f"{COORDINATOR}, JSON-RPC", f"http://{host}:{RPC_PORT + offset}"),
             (f"{COORDINATOR}, WebSocket", f"ws://{host}:{WS_PORT + offset}"),
             (f"{COORDINATOR}, community API", f"http://{host}:{API_PORT + offset}/api/v1/status"),
-            (f"{COORDINATOR}, dashboard", f"http://{host}:{DASHBOARD_PORT + offset}"),
+            (f"{COORDINATOR}, explorer", f"http://{host}:{DASHBOARD_PORT + offset}"),
+            (f"{COORDINATOR}, dashboard", f"http://{host}:{DASHBOARD_PORT + offset}/dashboard"),
             *(
-                (f"{node.name}, peers", f"{host}:{P2P_PORT + number + offset} (TCP and UDP)")
-                for number, node in enumerate(plan.network.validators)
+                (f"{node.name}, peers", f"{plan.peers_host}:{plan.peers_port(node.name)} (TCP and UDP)")
+                for node in plan.network.validators
             ),
         ]
     else:
@@ -174,6 +185,12 @@ def _watch(plan: DeploymentPlan) -> str:
         if plan.has("monitoring")
         else ""
     )
+    pages = (
+        f"Whom the monitor behind the dashboard tells of alerts stands in `{plan.mounted(plan.webhooks_file)}`, an address a line; "
+        f"`{COMPOSE} restart {COORDINATOR if plan.is_parvyom else EXPLORER}` reads it anew.\n\n"
+        if plan.has(EXPLORER) or plan.is_parvyom
+        else ""
+    )
     return f"""## Watch
 
 ```bash
@@ -181,7 +198,7 @@ def _watch(plan: DeploymentPlan) -> str:
 {COMPOSE} logs --follow {first}
 ```
 
-{monitoring}`healthy` means: the node's engine answers, it has peers, and it is at the head. A container that ends is started again; one that is unhealthy is left for
+{monitoring}{pages}`healthy` means: the node's engine answers, it has peers, and it is at the head. A container that ends is started again; one that is unhealthy is left for
 you to look at, for starting a halted validator again heals nothing. Logs are JSON, one event a line, and each container keeps 64 MB of them."""
 
 
@@ -218,19 +235,26 @@ until the first block exists. Files that you edited are kept beside the new ones
 
 
 def _validators(plan: DeploymentPlan, identities: Mapping[str, Identity]) -> str:
+    enodes = {
+        node.name: enode(plan.peers_host, identities[node.name], port=plan.peers_port(node.name))
+        for node in plan.network.validators
+    }
     rows = "\n".join(
-        f"| {name} | `{format_address(identity.validator)}` |"
+        f"| {name} | `{format_address(identity.validator)}` | `{enodes[name]}` |"
         for name, identity in identities.items()
         if identity.validator is not None
     )
     if plan.config.consensus_type == "pos":
-        joining = (
-            'The set of this network is that of its genesis, as its consensus type is "pos". Networks whose validators come and go by vote are deployed with '
-            '`consensus_type="ibft"`.'
-        )
+        joining = f"""The set of this network is that of its genesis, as its consensus type is "pos". Networks whose validators come and go by vote are deployed with
+`consensus_type="ibft"`. Any machine may follow it:
+
+{_following(plan, enodes, validator=False)}"""
     else:
-        joining = f"""A new validator first follows: on its machine, give a node `genesis/chain_specification.json`, a key of its own (`metanode keys new`) and the enode of
-one of these. When it is at the head, let more than half of the validators vote for its address:
+        joining = f"""A new validator first follows.
+
+{_following(plan, enodes, validator=True)}
+
+When it is at the head (`curl --fail http://127.0.0.1:9100/readyz` there), let more than half of the validators vote for its address, here:
 
 ```bash
 for name in {" ".join(node.name for node in plan.network.validators)}; do
@@ -239,7 +263,51 @@ done
 ```
 
 `... vote ADDRESS --remove` votes somebody out. It is done once more than half of them have proposed a block."""
-    return f"## Validators\n\n| name | address |\n|---|---|\n{rows}\n\n### Add a validator\n\n{joining}"
+    return f"## Validators\n\n| name | address | enode |\n|---|---|---|\n{rows}\n\n### Add a validator\n\n{joining}"
+
+
+def _following(plan: DeploymentPlan, enodes: Mapping[str, str], *, validator: bool) -> str:
+    """What is done on the machine of a node that joins."""
+    config = "\n".join(
+        [
+            "[network]",
+            'network = "testnet"',
+            f"chain_id = {plan.config.chain_id}",
+            f'network_id = "{plan.config.network_name}"',
+            "",
+            "[server]",
+            "rpc_port = 8545",
+            "metrics_port = 9100",
+            "",
+            "[p2p]",
+            'listen_address = "0.0.0.0:30303"',
+            "bootstrap_nodes = [",
+            *(f'    "{address}",' for address in enodes.values()),
+            "]",
+            *(
+                ["", "[validator]", "enabled = true", 'validator_key = "keystore:validator.json"']
+                if validator
+                else []
+            ),
+        ]
+    )
+    key = "metanode keys new validator.json        # says its ADDRESS\n" if validator else ""
+    reach = (
+        ""
+        if plan.peers_address == "0.0.0.0" or plan.config.public_host  # noqa: S104 - compared, not bound
+        else """
+
+The addresses above are those of this machine. For others, deploy with `peers_bind_address="0.0.0.0"`, which publishes the ports of peers and no other, and with
+`public_host=` the name or address under which they reach it."""
+    )
+    return f"""On its machine install Metanode, copy `{plan.mounted(plan.genesis)}/{SPECIFICATION_FILE}` of this deployment into an empty folder, and there:
+
+```bash
+{key}cat > config.toml <<'END'
+{config}
+END
+metanode node . --genesis {SPECIFICATION_FILE}
+```{reach}"""
 
 
 def _reset(plan: DeploymentPlan) -> str:
@@ -260,7 +328,7 @@ def _reset(plan: DeploymentPlan) -> str:
 This deletes the chain and keeps the keys. Wallets remember nonces of the old chain: give the new one another chain id.
 
 ```bash
-{COMPOSE}{" --profile monitoring" if plan.has("monitoring") else ""} down
+{COMPOSE}{" --profile monitoring" if plan.has("monitoring") else ""} down{" --volumes" if plan.is_parvyom else ""}
 rm -rf {homes}
 ```
 

@@ -9,54 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from typing import TYPE_CHECKING
 
-from metanode.crypto.keystore import (
-    SCRYPT_N_LOCAL,
-    load_key,
-    read_secret_file,
-    save_key,
-    write_secret_file,
-)
-from metanode.crypto.secp256k1 import PrivateKey
-from metanode.errors import InvalidInput
 from metanode.node.keys import load_node_key
 from sdk.testnet.deployment.deployment_plan import Identity, Owner
+from sdk.testnet.keys import take_key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SERVICE_OWNER = Owner(10001, 10001)
 """Whom containers run as when root deploys."""
-
-
-def take_password(path: Path) -> str:
-    """The password in a file, which is made when it is not there."""
-    if not path.exists():
-        write_secret_file(path, secrets.token_urlsafe(24).encode() + b"\n")
-    return read_secret_file(path).decode(errors="replace").strip()
-
-
-def take_key(keystore: Path, password_file: Path) -> PrivateKey:
-    """The key of a keystore, both of which are made when neither is there.
-
-    Raises:
-        InvalidInput: when a keystore is there without its password: nothing is made in its place.
-    """
-    if keystore.exists():
-        if not password_file.exists():
-            raise InvalidInput(
-                f"{password_file}: missing, while {keystore} is there; put the password back, or move the keystore away to "
-                "have a new key made"
-            )
-        return load_key(keystore, read_secret_file(password_file).decode(errors="replace").strip())
-    # The password is first: a keystore without one is a lost key. Who is interrupted between the two goes on with it.
-    password = take_password(password_file)
-    key = PrivateKey(secrets.token_bytes(32))
-    # The password has 192 bits, so a higher work factor would add nothing.
-    save_key(keystore, key, password, scrypt_n=SCRYPT_N_LOCAL)
-    return key
 
 
 def take_validator(home: Path, password_file: Path) -> Identity:

@@ -23,6 +23,18 @@ PRIVATE_PORT_BASE = 18544
 VALIDATORS_MAX = 100
 """Messages grow with the square of this, and all of them share one machine."""
 PORT_MAX = 65_535
+FAUCET_BALANCE_GWEI = 10_000_000 * 10**9
+"""100 days of 1,000 requests of 100 tokens."""
+SERVICE_PORTS = {
+    "faucet": 8080,
+    "explorer": 3000,
+    "api": 9545,
+    "bootstrap": 30303,
+    "registry": 9099,
+    "prometheus": 9090,
+    "grafana": 3001,
+}
+"""Of what stands beside the nodes. `registry` is what the bootstrap node says over HTTP; Grafana's own 3000 is the explorer's here."""
 NETWORK_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What `network.network_id` of a node's configuration takes."""
 
@@ -58,6 +70,16 @@ PRESETS: dict[str, NetworkSpec] = {
 """Networks known by name; what is asked beside the name overrides them."""
 
 
+def reachable_host(bind_address: str) -> str:
+    """Where this machine reaches what listens there."""
+    return "127.0.0.1" if bind_address in ("0.0.0.0", "::") else bind_address  # noqa: S104 - compared, not bound
+
+
+def url_host(host: str) -> str:
+    """A host name or address as URLs have it."""
+    return f"[{host}]" if ":" in host else host
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePlan:
     """One node: what it is called and where it listens."""
@@ -68,11 +90,18 @@ class NodePlan:
     p2p_port: int
     metrics_port: int
     private_port: int
+    host: str = "127.0.0.1"
+    """Where this machine reaches its JSON-RPC and its peers' port; the others are on loopback."""
 
     @property
     def rpc_url(self) -> str:
         """Its JSON-RPC from this machine."""
-        return f"http://127.0.0.1:{self.rpc_port}"
+        return f"http://{url_host(self.host)}:{self.rpc_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """Its metrics page, from this machine only."""
+        return f"http://127.0.0.1:{self.metrics_port}/metrics"
 
     @property
     def private_url(self) -> str:
@@ -177,4 +206,5 @@ def _node(name: str, role: Role, number: int, spec: NetworkSpec) -> NodePlan:
         p2p_port=P2P_PORT_BASE + offset,
         metrics_port=METRICS_PORT_BASE + offset,
         private_port=PRIVATE_PORT_BASE + offset,
+        host=reachable_host(spec.bind_address),
     )

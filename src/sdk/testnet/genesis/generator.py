@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from metanode.chain.validators import VALIDATORS_MAX
 from metanode.crypto.addresses import format_address
-from metanode.crypto.keystore import SCRYPT_N_LOCAL, read_secret_file, save_key, write_secret_file
-from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidGenesis, InvalidInput
 from sdk.testnet.deployment.apply.layout import write_atomic
+from sdk.testnet.deployment.plan import FAUCET_BALANCE_GWEI
 from sdk.testnet.genesis.block import GenesisBlock
 from sdk.testnet.genesis.checks import examine, find_problems
 from sdk.testnet.genesis.configuration import (
@@ -26,12 +24,13 @@ from sdk.testnet.genesis.configuration import (
     ValidatorConfig,
 )
 from sdk.testnet.genesis.reading import shown
+from sdk.testnet.keys import keep_key, new_key
 
 if TYPE_CHECKING:
     from os import PathLike
 
-FAUCET_BALANCE_DEFAULT_GWEI: Final = 10_000_000 * 10**9
-"""100 days of 1,000 requests of 100 tokens."""
+    from metanode.crypto.secp256k1 import PrivateKey
+
 CONFIGURATION_FILE: Final = "genesis.json"
 BLOCK_FILE: Final = "genesis_block.json"
 VALIDATORS_FILE: Final = "validators.json"
@@ -68,7 +67,7 @@ class GenesisGenerator:
         network_name: str = "moderntensor-testnet",
         validator_count: int = 5,
         validator_stake: int = 10_000_000,
-        faucet_balance: int = FAUCET_BALANCE_DEFAULT_GWEI,
+        faucet_balance: int = FAUCET_BALANCE_GWEI,
     ) -> GenesisConfig:
         """Make the configuration of a network with new validators and a faucet, that starts now.
 
@@ -87,10 +86,10 @@ class GenesisGenerator:
                 f"validator_count: expected a whole number from 0 to {VALIDATORS_MAX}, found {shown(validator_count)}"
             )
         keys = [
-            _Key(file=f"validator-{number}/validator.json", key=_new_key())
+            _Key(file=f"validator-{number}/validator.json", key=new_key())
             for number in range(1, validator_count + 1)
         ]
-        faucet = _Key(file="faucet/faucet.json", key=_new_key())
+        faucet = _Key(file="faucet/faucet.json", key=new_key())
         consensus = ConsensusConfig()
         consensus.validator_count = max(consensus.validator_count, validator_count)
         self._keys = [*keys, faucet]
@@ -170,7 +169,8 @@ class GenesisGenerator:
         validators = {"validators": [validator.to_dict() for validator in config.initial_validators]}
 
         for made in new_keys:
-            _save_key(keys_folder / made.file, made.key)
+            path = keys_folder / made.file
+            keep_key(path, path.with_suffix(".password"), made.key)
         if new_keys:
             # Keys of a network inside a repository are nobody's to commit.
             write_atomic(keys_folder / ".gitignore", "*\n")
@@ -194,10 +194,6 @@ class GenesisGenerator:
         if self.config is None:
             raise InvalidInput("genesis: there is no configuration yet; call create_testnet_config first")
         return self.config
-
-
-def _new_key() -> PrivateKey:
-    return PrivateKey(secrets.token_bytes(32))
 
 
 def _check_is_of(config: GenesisConfig, path: Path) -> None:
@@ -235,13 +231,3 @@ def _is_saved(path: Path, key: PrivateKey) -> bool:
         f"{path}: holds the key of another validator or faucet, {shown(address)}; keys are never replaced: export to another "
         "directory, or move these away"
     )
-
-
-def _save_key(path: Path, key: PrivateKey) -> None:
-    password_file = path.with_suffix(".password")
-    # The password is first: a keystore without one is a lost key. Who was interrupted between the two goes on with it.
-    if not password_file.exists():
-        write_secret_file(password_file, secrets.token_urlsafe(24).encode() + b"\n")
-    password = read_secret_file(password_file).decode(errors="replace").strip()
-    # It has 192 bits, so a higher work factor would add nothing.
-    save_key(path, key, password, scrypt_n=SCRYPT_N_LOCAL)

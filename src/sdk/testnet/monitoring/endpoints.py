@@ -49,12 +49,12 @@ class Endpoint:
             raise InvalidInput(f"name: found {self.name[:40]!r}...; expected at most {NAME_MAX} characters")
 
 
-def endpoints_of(plan: NetworkPlan, host: str = "127.0.0.1") -> tuple[Endpoint, ...]:
-    """The nodes of a planned network, as they are reached from a host that sees their ports."""
+def endpoints_of(plan: NetworkPlan) -> tuple[Endpoint, ...]:
+    """The nodes of a planned network, as they are reached from its own machine."""
     return tuple(
         Endpoint(
-            rpc_url=f"http://{host}:{node.rpc_port}",
-            metrics_url=f"http://{host}:{node.metrics_port}/metrics",
+            rpc_url=node.rpc_url,
+            metrics_url=node.metrics_url,
             name=node.name,
             role=node.role,
         )

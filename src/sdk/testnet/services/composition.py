@@ -271,6 +271,7 @@ class Composition:
         """The monitor of the network's nodes, running; what it says of the whole chain is from the index."""
         if self._monitor is None:
             from sdk.testnet.monitoring import Endpoint, TestnetMonitor, Totals  # noqa: PLC0415 - see the module
+            from sdk.testnet.monitoring.alerts.webhooks_file import read_webhooks  # noqa: PLC0415 - the same
             from sdk.testnet.services.queries import statistics  # noqa: PLC0415 - the same
 
             def look() -> Totals:
@@ -281,7 +282,7 @@ class Composition:
             async def totals() -> Totals:
                 return await asyncio.to_thread(look)
 
-            network = self._config.network
+            network, told = self._config.network, self._config.alerts.webhooks_file
             count = len(network.rpc_urls)
             self._monitor = TestnetMonitor(
                 [
@@ -295,6 +296,7 @@ class Composition:
                 ],
                 runbook=f"{self._config.explorer.url}/docs/guide/alerts/",
                 totals=totals,
+                webhooks=read_webhooks(self._config.directory / told) if told else (),
             )
             self._runs.append(("monitor", self._monitor.run))
         return self._monitor

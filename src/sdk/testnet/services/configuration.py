@@ -5,6 +5,7 @@
     [explorer]           where pages listen, and their address for people
     [api] [faucet]       the same, and what is theirs; the faucet's limits by the names of `FaucetConfig`
     [bootstrap]          as `BootstrapConfig` has it
+    [alerts]             who is told of alerts
     [names]              known accounts: address = "name"
 
 A service whose table is missing does not run, but for the explorer and the indexer, which need no settings. Relative paths begin at the file's folder.
@@ -49,7 +50,17 @@ _TYPES: Final[dict[str, tuple[type, str]]] = {
     "tuple[str, ...]": (tuple, "a list of texts"),
 }
 """What a field's annotation asks of TOML."""
-_SECTIONS: Final = ("network", "database", "explorer", "api", "faucet", "bootstrap", "metrics", "names")
+_SECTIONS: Final = (
+    "network",
+    "database",
+    "explorer",
+    "api",
+    "faucet",
+    "bootstrap",
+    "metrics",
+    "alerts",
+    "names",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +127,14 @@ class ExplorerSection(SiteSection):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsSection:
+    """Who is told of alerts by the monitor of this process: that of the explorer's dashboard."""
+
+    webhooks_file: str = ""
+    """A file with one address a line, `slack ADDRESS` for those of Slack; empty tells nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServicesConfig:
     """Everything that the services of one network are told. Raises InvalidInput by `load` and `from_dict`, never later."""
 
@@ -134,6 +153,7 @@ class ServicesConfig:
     """The table `[bootstrap]`; None where there is none."""
     metrics: SiteSection | None = None
     """Where Prometheus finds `/metrics` of this process; None keeps it from being served."""
+    alerts: AlertsSection = field(default_factory=AlertsSection)
     names: Mapping[str, str] = field(default_factory=dict)
     """Known accounts: address in lower case to name."""
 
@@ -196,6 +216,7 @@ class ServicesConfig:
             metrics=_site("metrics", tables["metrics"], METRICS_PORT, problems)
             if "metrics" in tables
             else None,
+            alerts=_section(AlertsSection, "alerts", tables.get("alerts", {}), problems),
             names=_names(tables.get("names", {}), problems),
         )
         problems += _problems_of_network(network) if network is not None else []

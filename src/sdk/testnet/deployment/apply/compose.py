@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from metanode.errors import InvalidInput, Unavailable
+from metanode.errors import Unavailable
 from sdk.testnet.deployment.compose import COMPOSE_FILE
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ def find_compose() -> list[str]:
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]) is None:
             continue
-        answer = _run([*command, "version", "--short"], timeout_s=ASK_TIMEOUT_S)
+        try:
+            answer = _run([*command, "version", "--short"], timeout_s=ASK_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            continue
         if answer.returncode == 0 and answer.stdout.strip().lstrip("v")[:2] not in ("", "1."):
             return command
     raise Unavailable(
@@ -39,20 +42,13 @@ def find_compose() -> list[str]:
     )
 
 
-def check_file(output: Path) -> None:
-    """Let Compose itself read the file; raises InvalidInput with what it says."""
-    answer = _run([*find_compose(), "-f", COMPOSE_FILE, "config", "--quiet"], timeout_s=60.0, folder=output)
-    if answer.returncode != 0:
-        raise InvalidInput(f"{output / COMPOSE_FILE}: {_end(answer)}")
-
-
 def start(output: Path) -> None:
-    """Build the image when it is missing, start every container, and return when all are healthy.
+    """Build the image, where anything of it is new, start every container, and return when all are healthy.
 
     Raises:
         Unavailable: when they are not in time; the message shows the end of what Compose said.
     """
-    command = [*find_compose(), "-f", COMPOSE_FILE, "up", "--detach", "--wait"]
+    command = [*find_compose(), "-f", COMPOSE_FILE, "up", "--detach", "--build", "--wait"]
     try:
         answer = _run(
             [*command, "--wait-timeout", str(HEALTHY_TIMEOUT_S)], timeout_s=UP_TIMEOUT_S, folder=output

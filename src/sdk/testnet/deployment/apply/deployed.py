@@ -17,7 +17,7 @@ from sdk.testnet.deployment import keys
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
 from sdk.testnet.deployment.container_config import BOOTSTRAP, EXPLORER, FAUCET, enode
-from sdk.testnet.deployment.plan import ProgramPlan
+from sdk.testnet.deployment.plan import ProgramPlan, reachable_host
 from sdk.testnet.deployment.render import render_node_config
 from sdk.testnet.deployment.services_config import on_this_machine, render_services
 from sdk.testnet.genesis.generator import SPECIFICATION_FILE
@@ -124,7 +124,7 @@ def _write(
     if not nodes.is_symlink():
         nodes.symlink_to(os.path.relpath(plan.data, directory.path))
     genesis = (plan.genesis / SPECIFICATION_FILE).read_text(encoding="utf-8")
-    host = _reachable(plan)
+    host = reachable_host(plan.config.bind_address)
     bootstrap = (
         [enode(host, identities[BOOTSTRAP], port=plan.published(BOOTSTRAP))] if plan.has(BOOTSTRAP) else []
     )
@@ -146,7 +146,7 @@ def _write(
         write_atomic(home / "genesis.json", genesis)
         keys.give(home, plan.owner)
     network = _network(plan)
-    services = render_services(plan, on_this_machine(plan), genesis_hash=genesis_hash)
+    services = render_services(plan, on_this_machine(plan), identities, genesis_hash=genesis_hash)
     for program in network.programs:
         write_atomic(directory.node(program.name) / CONFIGURATION, services)
         keys.give(directory.node(program.name), plan.owner)
@@ -160,7 +160,9 @@ def _wait_services(directory: NetworkDirectory, plan: DeploymentPlan, program: P
     waiting = {name: port for name, port in program.ports.items() if name != BOOTSTRAP}
     deadline = time.monotonic() + SERVICES_TIMEOUT_S
     while waiting:
-        answers = {name: _ask(_reachable(plan), port) for name, port in waiting.items()}
+        answers = {
+            name: _ask(reachable_host(plan.config.bind_address), port) for name, port in waiting.items()
+        }
         waiting = {name: port for name, port in waiting.items() if answers[name] is not None}
         if waiting and time.monotonic() > deadline:
             reasons = "; ".join(f"{name}: {answers[name]}" for name in waiting)
@@ -183,9 +185,3 @@ def _ask(host: str, port: int) -> str | None:
     finally:
         connection.close()
     return None if answer.status == http.HTTPStatus.OK else f"{answer.status} {text}"
-
-
-def _reachable(plan: DeploymentPlan) -> str:
-    """Where this machine reaches what it listens on."""
-    address = plan.config.bind_address
-    return "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104 - compared, not bound

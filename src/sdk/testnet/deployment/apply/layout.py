@@ -19,9 +19,9 @@ import shlex
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from metanode.crypto.addresses import parse_address
 from metanode.errors import InvalidInput
 from sdk.testnet.deployment.plan import NetworkPlan, NetworkSpec, NodePlan, ProgramPlan
+from sdk.testnet.keys import read_account
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,11 +61,7 @@ class NetworkDirectory:
 
     def validator_address(self, name: str) -> Address:
         """The address of a node's validator key, as its keystore says it without the password; raises InvalidInput."""
-        path = self.node(name) / "validator.json"
-        try:
-            return parse_address("0x" + json.loads(path.read_bytes())["address"].removeprefix("0x"))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InvalidInput(f"{path}: expected a keystore with an address: {error}") from None
+        return read_account(self.node(name) / "validator.json")
 
     def log_file(self, name: str) -> Path:
         """What a node printed."""

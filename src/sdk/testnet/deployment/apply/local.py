@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -24,14 +23,6 @@ import psutil
 from metanode.chain.genesis import make_genesis
 from metanode.chain.validators import ValidatorSet
 from metanode.crypto.addresses import parse_address
-from metanode.crypto.keystore import (
-    SCRYPT_N_LOCAL,
-    load_key,
-    read_secret_file,
-    save_key,
-    write_secret_file,
-)
-from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidInput, MetanodeError, Unavailable
 from metanode.node.keys import load_node_key
 from metanode.node.listening import describe_process, listeners
@@ -41,13 +32,15 @@ from sdk.testnet.deployment.apply import services
 from sdk.testnet.deployment.apply.accounts import BALANCE_WEI, funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
 from sdk.testnet.deployment.apply.supervisor import STOP_TIMEOUT_S, running_node, running_supervisor
-from sdk.testnet.deployment.plan import NetworkPlan, NodePlan, plan_network
+from sdk.testnet.deployment.plan import FAUCET_BALANCE_GWEI, NetworkPlan, NodePlan, plan_network, url_host
 from sdk.testnet.deployment.render import render_node_config
+from sdk.testnet.keys import take_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from metanode.crypto.secp256k1 import PrivateKey
     from metanode.primitives.types import Address
     from sdk.testnet.deployment.apply.services import ServiceStatus
     from sdk.testnet.deployment.plan import NetworkSpec, ProgramPlan
@@ -103,8 +96,10 @@ class NetworkStatus:
 
     @property
     def height(self) -> int | None:
-        """The finalized height that every validator has reached, when all answer."""
-        heights = [node.height for node in self.nodes if node.role == "validator"]
+        """The finalized height that every validator has reached, when all answer; every node where no validator can be asked."""
+        heights = [node.height for node in self.nodes if node.role == "validator"] or [
+            node.height for node in self.nodes
+        ]
         return min(heights) if heights and None not in heights else None  # type: ignore[type-var]
 
 
@@ -140,7 +135,7 @@ def create_network(
     given = dict(balances or {})
     if with_services:
         plan = replace(plan, programs=(*plan.programs, services.program_plan(directory, spec)))
-        given[services.create_faucet_key(directory).address] = services.FAUCET_BALANCE_WEI
+        given[services.create_faucet_key(directory).address] = FAUCET_BALANCE_GWEI * 10**9
     genesis = make_genesis(
         network_name=spec.network_name,
         chain_id=spec.chain_id,
@@ -152,7 +147,7 @@ def create_network(
         reward_gwei=spec.block_reward_gwei,
     )
     write_atomic(directory.genesis_file, json.dumps(genesis, indent=2) + "\n")
-    enodes = {node.name: _enode(keys[node.name].node, plan, node) for node in plan.nodes}
+    enodes = {node.name: _enode(keys[node.name].node, node) for node in plan.nodes}
     for node in plan.nodes:
         _write_config(directory, plan, node, enodes, doors)
     if with_services:
@@ -182,7 +177,7 @@ def add_node(directory: NetworkDirectory, role: Literal["candidate", "follower"]
     node = plan.nodes[-1]
     check_ports([node])
     keys = _create_keys(directory, node)
-    enodes = {other.name: _enode(_node_key(directory, other.name), plan, other) for other in plan.nodes}
+    enodes = {other.name: _enode(_node_key(directory, other.name), other) for other in plan.nodes}
     _write_config(directory, plan, node, enodes)
     directory.save_plan(plan)
     supervisor = running_supervisor(directory)
@@ -393,33 +388,18 @@ class _Keys:
 def _create_keys(directory: NetworkDirectory, node: NodePlan) -> _Keys:
     """The node's keys; those of an earlier network in this directory are taken up again."""
     home = directory.node(node.name)
-    keystore, password_file = home / "validator.json", home / "validator.password"
     node_key = _node_key(directory, node.name)
     if node.role == "follower":
         return _Keys(validator=None, node=node_key)
-    # The password is first: a keystore without one is a lost key. Who is interrupted between the two goes on with it.
-    if not keystore.exists() and not password_file.exists():
-        write_secret_file(password_file, secrets.token_urlsafe(24).encode() + b"\n")
-    password = read_secret_file(password_file).decode(errors="replace").strip()
-    if keystore.exists():
-        validator = load_key(keystore, password)
-    else:
-        validator = PrivateKey(secrets.token_bytes(32))
-        save_key(keystore, validator, password, scrypt_n=SCRYPT_N_LOCAL)
-    return _Keys(validator=validator, node=node_key)
+    return _Keys(validator=take_key(home / "validator.json", home / "validator.password"), node=node_key)
 
 
 def _node_key(directory: NetworkDirectory, name: str) -> PrivateKey:
     return load_node_key(directory.node(name) / "nodekey")
 
 
-def _enode(key: PrivateKey, plan: NetworkPlan, node: NodePlan) -> str:
-    return f"enode://{key.public_key.hex()}@{_reachable_host(plan)}:{node.p2p_port}"
-
-
-def _reachable_host(plan: NetworkPlan) -> str:
-    """Where this machine reaches what the nodes bind."""
-    return plan.spec.bind_address if plan.spec.bind_address not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - compared, not bound
+def _enode(key: PrivateKey, node: NodePlan) -> str:
+    return f"enode://{key.public_key.hex()}@{url_host(node.host)}:{node.p2p_port}"
 
 
 def _write_config(
@@ -450,18 +430,17 @@ def _write_config(
 
 async def _node_statuses(directory: NetworkDirectory, plan: NetworkPlan) -> tuple[NodeStatus, ...]:
     async with asyncio.TaskGroup() as tasks:
-        asked = [tasks.create_task(_node_status(directory, plan, node)) for node in plan.nodes]
+        asked = [tasks.create_task(_node_status(directory, node)) for node in plan.nodes]
     return tuple(task.result() for task in asked)
 
 
-async def _node_status(directory: NetworkDirectory, plan: NetworkPlan, node: NodePlan) -> NodeStatus:
-    url = f"http://{_reachable_host(plan)}:{node.rpc_port}"
+async def _node_status(directory: NetworkDirectory, node: NodePlan) -> NodeStatus:
     process = running_node(directory, node.name)
     height = block_hash = peers = validators = None
     if process is not None:
         # Not up yet, or not any more: the table says so.
         with contextlib.suppress(MetanodeError, TypeError, KeyError):
-            async with open_client(url, timeout_s=STATUS_TIMEOUT_S) as client:
+            async with open_client(node.rpc_url, timeout_s=STATUS_TIMEOUT_S) as client:
                 block, count, members = await client.batch(
                     [
                         ("eth_getBlockByNumber", ["finalized", False]),
@@ -478,7 +457,7 @@ async def _node_status(directory: NetworkDirectory, plan: NetworkPlan, node: Nod
             validators = len(members) if isinstance(members, list) else None
     return NodeStatus(
         name=node.name, role=node.role, pid=process.pid if process else None, restarts=_restarts(directory, node.name),
-        rpc_url=url, metrics_url=f"http://127.0.0.1:{node.metrics_port}/metrics",
+        rpc_url=node.rpc_url, metrics_url=node.metrics_url,
         height=height, block_hash=block_hash, peers=peers, validators=validators,
     )  # fmt: skip
 

@@ -1,38 +1,35 @@
 """The services beside a local network: one process that the supervisor keeps, its configuration, its ports.
 
-DIR/services/services.toml   what they are told; written with the network, changed by whoever likes
-DIR/services/index.db        what the explorer reads; `metanode reset` deletes it with the chain
-DIR/services/faucet.json     the faucet's key, with its password beside it
+DIR/nodes/services/services.toml   what they are told; written with the network, changed by whoever likes
+DIR/nodes/services/data/           what the explorer reads, what the faucet has paid; `metanode reset` deletes it with the chain
+DIR/nodes/services/faucet.json     the faucet's key, with its password beside it
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from metanode.crypto.addresses import format_address
-from metanode.crypto.keystore import SCRYPT_N_LOCAL, load_key, read_secret_file, save_key, write_secret_file
-from metanode.crypto.secp256k1 import PrivateKey
 from sdk.testnet.deployment.apply.layout import write_atomic
-from sdk.testnet.deployment.plan import ProgramPlan
+from sdk.testnet.deployment.plan import SERVICE_PORTS, ProgramPlan, reachable_host, url_host
+from sdk.testnet.deployment.services_file import ServedNode, ServicesFile, SitePlace, render_services_file
+from sdk.testnet.keys import read_account, take_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
+    from metanode.crypto.secp256k1 import PrivateKey
     from sdk.testnet.deployment.apply.layout import NetworkDirectory
     from sdk.testnet.deployment.plan import NetworkPlan, NetworkSpec
 
 NAME: Final = "services"
 """What the process is called in logs and states."""
-PORTS: Final = {"explorer": 3000, "faucet": 8080, "api": 9545}
+PORTS: Final = {name: SERVICE_PORTS[name] for name in ("explorer", "faucet", "api")}
 """Before the network's offset. The dashboard is a page of the explorer."""
-FAUCET_BALANCE_WEI: Final = 10_000_000 * 10**18
-"""A hundred days of a thousand payouts of 100 coins."""
 CONNECT_TIMEOUT_S: Final = 0.3
 ANSWER_TIMEOUT_S: Final = 2.0
 ANSWER_BYTES_MAX: Final = 4096
@@ -68,17 +65,7 @@ def config_file(directory: NetworkDirectory) -> Path:
 def create_faucet_key(directory: NetworkDirectory) -> PrivateKey:
     """Return the faucet's key; that of an earlier network in this directory is taken up again."""
     home = directory.node(NAME)
-    keystore, password_file = home / "faucet.json", home / "faucet.password"
-    home.mkdir(parents=True, exist_ok=True)
-    # The password is first, as with a validator's key: a keystore without one is a lost key.
-    if not keystore.exists() and not password_file.exists():
-        write_secret_file(password_file, secrets.token_urlsafe(24).encode() + b"\n")
-    password = _password(password_file)
-    if keystore.exists():
-        return load_key(keystore, password)
-    key = PrivateKey(secrets.token_bytes(32))
-    save_key(keystore, key, password, scrypt_n=SCRYPT_N_LOCAL)
-    return key
+    return take_key(home / "faucet.json", home / "faucet.password")
 
 
 def write_config(directory: NetworkDirectory, plan: NetworkPlan) -> None:
@@ -89,51 +76,42 @@ def write_config(directory: NetworkDirectory, plan: NetworkPlan) -> None:
 def render_config(directory: NetworkDirectory, plan: NetworkPlan) -> str:
     """Return the services' configuration: every node of the plan, and the names of accounts that the plan knows."""
     spec = plan.spec
-    ports = {name: port + spec.port_offset for name, port in PORTS.items()}
-    faucet = directory.node(NAME) / "faucet.json"
     names = {format_address(directory.validator_address(node.name)): node.name for node in plan.with_keys}
-    lines = [
-        "# What explorer, dashboard, faucet and community API of this network are told. Change it as you like; `metanode down`",
-        "# and `metanode up` take it up. Described in docs/reference/services.md.",
-        "[network]",
-        f'network_id = "{spec.network_name}"',
-        f"chain_id = {spec.chain_id}",
-        f"rpc_urls = [{_list(node.rpc_url for node in plan.nodes)}]",
-        f"node_names = [{_list(node.name for node in plan.nodes)}]",
-        f"metrics_urls = [{_list(f'http://127.0.0.1:{node.metrics_port}/metrics' for node in plan.nodes)}]",
-        "",
-        "[database]",
-        'sqlite_path = "data/index.db"',
-        "",
-        "[explorer]",
-        f'bind_address = "{spec.bind_address}"',
-        f"port = {ports['explorer']}",
-        "",
-        "[api]",
-        f'bind_address = "{spec.bind_address}"',
-        f"port = {ports['api']}",
-    ]
-    if faucet.exists():
-        key = load_key(faucet, _password(faucet.with_suffix(".password")))
-        names[format_address(key.address)] = "faucet"
-        lines += [
-            "",
-            "[faucet]",
-            f'bind_address = "{spec.bind_address}"',
-            f"port = {ports['faucet']}",
-            'keystore = "faucet.json"',
-        ]
-    lines += ["", "[names]", *(f'{address} = "{name}"' for address, name in sorted(names.items()))]
-    return "\n".join(lines) + "\n"
+    keystore = directory.node(NAME) / "faucet.json"
+    sites = dict(PORTS)
+    if keystore.exists():
+        names[format_address(read_account(keystore))] = "faucet"
+    else:
+        del sites["faucet"]
+    return render_services_file(
+        ServicesFile(
+            head=(
+                "What explorer, dashboard, faucet and community API of this network are told. Change it as you like; `metanode down`",
+                "and `metanode up` take it up. Described in docs/reference/services.md.",
+            ),
+            network_id=spec.network_name,
+            chain_id=spec.chain_id,
+            nodes=tuple(
+                ServedNode(name=node.name, rpc_url=node.rpc_url, metrics_url=node.metrics_url)
+                for node in plan.nodes
+            ),
+            database={"sqlite_path": "data/index.db"},
+            bind_address=spec.bind_address,
+            sites={name: SitePlace(port=port + spec.port_offset) for name, port in sites.items()},
+            faucet={"keystore": keystore.name},
+            names=names,
+        )
+    )
 
 
 def statuses(plan: NetworkPlan, *, is_running: bool) -> tuple[ServiceStatus, ...]:
     """Return each service and whether it takes connections."""
+    host = reachable_host(plan.spec.bind_address)
     return tuple(
         ServiceStatus(
             name=name,
-            url=f"http://127.0.0.1:{port}",
-            state="stopped" if not is_running else "running" if _listens(port) else "starting",
+            url=f"http://{url_host(host)}:{port}",
+            state="stopped" if not is_running else "running" if _listens(host, port) else "starting",
         )
         for program in plan.programs
         if program.name == NAME
@@ -141,15 +119,15 @@ def statuses(plan: NetworkPlan, *, is_running: bool) -> tuple[ServiceStatus, ...
     )
 
 
-async def has_block(rpc_port: int) -> bool:
+async def has_block(host: str, rpc_port: int) -> bool:
     """Whether a node has a block after the first; asked by hand, for an HTTP library takes a tenth of a second to load."""
     body = b'{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}'
     head = (
-        f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{rpc_port}\r\nContent-Type: application/json\r\n"
+        f"POST / HTTP/1.1\r\nHost: {url_host(host)}:{rpc_port}\r\nContent-Type: application/json\r\n"
         f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", rpc_port)
+        reader, writer = await asyncio.open_connection(host, rpc_port)
     except OSError:
         return False
     try:
@@ -166,17 +144,9 @@ async def has_block(rpc_port: int) -> bool:
     return b'"result":"0x' in answer and b'"result":"0x0"' not in answer
 
 
-def _password(path: Path) -> str:
-    return read_secret_file(path).decode(errors="replace").strip()
-
-
-def _listens(port: int) -> bool:
+def _listens(host: str, port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=CONNECT_TIMEOUT_S):
+        with socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S):
             return True
     except OSError:
         return False
-
-
-def _list(texts: Iterable[str]) -> str:
-    return ", ".join(f'"{text}"' for text in texts)

@@ -85,18 +85,20 @@ class Supervisor:
             if node.name not in self._watched:
                 self._watched.add(node.name)
                 waits = node.name == services.NAME and bool(plan.nodes)
-                keep = self._keep_after_block(node, plan.nodes[0].rpc_port) if waits else self._keep(node)
+                keep = self._keep_after_block(node, plan.nodes[0]) if waits else self._keep(node)
                 tasks.create_task(keep, name=f"keep {node.name}")
 
     def _stop(self) -> None:
         self._stopping.set()
         self._reload.set()
 
-    async def _keep_after_block(self, program: NodePlan | ProgramPlan, rpc_port: int) -> None:
+    async def _keep_after_block(self, program: NodePlan | ProgramPlan, first: NodePlan) -> None:
         """Keep what may wait until the chain has a block, so that the first one comes as early as without it; after a while all the same."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SERVICES_WAIT_S):
-                while not self._stopping.is_set() and not await services.has_block(rpc_port):
+                while not self._stopping.is_set() and not await services.has_block(
+                    first.host, first.rpc_port
+                ):
                     await self._pause(SERVICES_POLL_S)
         await self._keep(program)
 

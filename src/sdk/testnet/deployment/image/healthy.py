@@ -1,4 +1,4 @@
-"""Health check of a container: `python -IS healthy.py PORT PATH` ends with 0 when 127.0.0.1 answers 200 there, else it says why.
+"""Health check of a container: `python -IS healthy.py PORT PATH [PORT PATH ...]` ends with 0 when 127.0.0.1 answers 200 to all, else it says why.
 
 By the socket alone: it runs every few seconds in every container, and importing an HTTP client would cost more than the question.
 """
@@ -7,26 +7,34 @@ import socket
 import sys
 
 TIMEOUT_S = 4.0
+"""Of all questions together: Compose waits for five seconds."""
 
 
 def main() -> int:
-    """Ask once; 0 when the answer is 200."""
-    port, path = int(sys.argv[1]), sys.argv[2]
+    """Ask each once; 0 when every answer is 200."""
+    questions = list(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+    problems = [
+        problem for port, path in questions if (problem := ask(int(port), path, TIMEOUT_S / len(questions)))
+    ]
+    sys.stdout.write("".join(f"{problem}\n" for problem in problems))
+    return 1 if problems or not questions else 0
+
+
+def ask(port: int, path: str, timeout_s: float) -> str:
+    """Why a port does not answer 200; nothing when it does."""
     try:
-        with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout_s) as connection:
             connection.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
             answer = b""
             while len(answer) < 4096 and (part := connection.recv(4096)):
                 answer += part
     except OSError as error:
-        sys.stdout.write(f"port {port}: {error}\n")
-        return 1
+        return f"port {port}: {error}"
     status, _, rest = answer.partition(b"\r\n")
     if status.split(b" ")[1:2] == [b"200"]:
-        return 0
+        return ""
     reason = rest.partition(b"\r\n\r\n")[2].decode(errors="replace").strip()
-    sys.stdout.write(f"{status.decode(errors='replace')} {reason}\n")
-    return 1
+    return f"{status.decode(errors='replace')} {reason}"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import sysconfig
 import tomllib
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import metanode
 import sdk.testnet
@@ -36,7 +36,6 @@ CHECKOUT: Final = Path(__file__).resolve().parents[5]
 ENGINE: Final = "_engine.abi3.so"
 TIMESTAMP: Final = (1980, 1, 1, 0, 0, 0)
 """The first that a ZIP archive can hold."""
-SCRIPTS: Final = "[console_scripts]\nmetanode = metanode.cli:main\n"
 _REQUIREMENT: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 _EXTRA: Final = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 _LOCKED: Final = re.compile(
@@ -71,7 +70,7 @@ def make_wheel() -> bytes:
     files[f"{information}/WHEEL"] = (
         f"Wheel-Version: 1.0\nGenerator: metanode\nRoot-Is-Purelib: false\nTag: {tag}\n".encode()
     )
-    files[f"{information}/entry_points.txt"] = SCRIPTS.encode()
+    files[f"{information}/entry_points.txt"] = entry_points().encode()
     record = f"{information}/RECORD"
     lines = [f"{name},sha256={_digest(content)},{len(content)}" for name, content in files.items()]
     files[record] = "".join(f"{line}\n" for line in (*lines, f"{record},,")).encode()
@@ -87,14 +86,38 @@ def make_wheel() -> bytes:
 
 def dependencies() -> list[str]:
     """The requirements of Metanode itself: those of the checkout, or of the installed distribution."""
-    project = CHECKOUT / "pyproject.toml"
-    if project.exists():
-        content = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
-        if content.get("name") == NAME:
-            found: list[str] = content["dependencies"]
-            return found
+    if (project := _project()) is not None:
+        found: list[str] = project["dependencies"]
+        return found
+    return _distribution().requires or []
+
+
+def entry_points() -> str:
+    """The commands that Metanode installs, and what it adds to other programs, as `entry_points.txt` has them."""
+    if (project := _project()) is not None:
+        groups = {"console_scripts": project.get("scripts", {})} | project.get("entry-points", {})
+        pairs = [(group, name, target) for group, table in groups.items() for name, target in table.items()]
+    else:
+        pairs = [(each.group, each.name, each.value) for each in _distribution().entry_points]
+    text = ""
+    for group in sorted({group for group, _, _ in pairs}):
+        lines = sorted(f"{name} = {target}\n" for of, name, target in pairs if of == group)
+        text += f"[{group}]\n{''.join(lines)}\n"
+    return text
+
+
+def _project() -> dict[str, Any] | None:
+    """What pyproject.toml says of Metanode, when this runs from a checkout."""
+    path = CHECKOUT / "pyproject.toml"
+    if not path.exists():
+        return None
+    found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
+    return found if found.get("name") == NAME else None
+
+
+def _distribution() -> importlib.metadata.Distribution:
     try:
-        return importlib.metadata.requires(NAME) or []
+        return importlib.metadata.distribution(NAME)
     except importlib.metadata.PackageNotFoundError:
         raise InvalidInput(
             f"wheel: {PACKAGES['metanode']} is neither an installed distribution nor in a checkout, so what it depends on is not "

@@ -27,6 +27,7 @@ def prometheus_config(
     plan: NetworkPlan,
     *,
     target: Callable[[NodePlan], str] = loopback,
+    followers: Mapping[str, str] | None = None,
     services: Mapping[str, str] | None = None,
     rule_files: tuple[str, ...] = ("alerts.yml",),
     alertmanager: str | None = None,
@@ -34,15 +35,15 @@ def prometheus_config(
 ) -> str:
     """`prometheus.yml`.
 
-    `target` says where the metrics of a node are, as HOST:PORT; `services` does by the names of services. Every series has the labels
-    `network` and `node`. `rule_files` are paths relative to the file; `alertmanager` is HOST:PORT.
+    `target` says where the metrics of a node are, as HOST:PORT; `followers` does of nodes that are not of the plan, and `services` of services,
+    by their names. Every series has the labels `network` and `node`. `rule_files` are paths relative to the file; `alertmanager` is HOST:PORT.
     """
     network = plan.spec.network_name
     validators = [node for node in plan.nodes if node.role == "validator"]
-    others = [node for node in plan.nodes if node.role != "validator"]
+    others = {node.name: target(node) for node in plan.nodes if node.role != "validator"}
     jobs = [
         _job(VALIDATORS_JOB, network, {node.name: target(node) for node in validators}),
-        _job(NODES_JOB, network, {node.name: target(node) for node in others}),
+        _job(NODES_JOB, network, others | dict(followers or {})),
         _job(SERVICES_JOB, network, services or {}),
     ]
     document: dict[str, Any] = {
