@@ -10,11 +10,11 @@ from eth_abi import decode as decode_abi
 
 from metanode.crypto.hashing import keccak256
 from metanode.crypto.secp256k1 import PrivateKey, recover_address
-from metanode.errors import InvalidInput, Unavailable
+from metanode.errors import Unavailable
 from metanode.primitives import rlp
 from metanode.primitives.types import Address
 from sdk.testnet.faucet.dispersing import FACTORY, load_contract
-from sdk.testnet.faucet.node import PayingNode, Receipt, Standing
+from sdk.testnet.faucet.node import PayingNode, Receipt, RecipientRefuses, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +135,7 @@ class FakeChain(PayingNode):
         assert payer == PAYER.address
         assert value_wei > 0
         if to in self.refusing:
-            raise InvalidInput("the recipient does not take coins: execution reverted")
+            raise RecipientRefuses("the recipient does not take coins: execution reverted")
         return 21_000
 
     async def send(self, raw: bytes) -> str | None:

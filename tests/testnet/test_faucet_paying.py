@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,7 @@ from sdk.testnet.faucet.client_address import origin_of
 from sdk.testnet.faucet.clock import FaucetClock
 from sdk.testnet.faucet.database import Database
 from sdk.testnet.faucet.ledger import Ledger
-from sdk.testnet.faucet.paying import BATCH_MIN, LOST_MAX, Payer, Payouts
+from sdk.testnet.faucet.paying import BATCH_MIN, FEE_WEI_MAX, LOST_MAX, Payer, Payouts
 from sdk.testnet.faucet.payout import Payout, PayoutState
 from sdk.testnet.faucet.policy import DAY_MS, limits_of
 from sdk.testnet.faucet.quotas import Asker
@@ -256,29 +257,56 @@ def test_a_nonce_that_somebody_else_used_is_replaced_once_and_then_it_is_an_oper
     assert world.chain.paid.total() == 0
 
 
-def test_an_empty_faucet_cancels_and_the_next_request_after_it_is_filled_is_paid(world: World) -> None:
+def test_what_an_empty_faucet_has_promised_waits_and_is_paid_when_it_is_filled(world: World) -> None:
     world.chain.set_balance(100 * 10**9)
-    first = world.promise()
-    world.live(lambda payouts, node: payouts.pay(node, first))
-    cancelled = world.ledger.payout(first)
+    first, second = world.promise(1), world.promise(2)
+    for _ in range(3):
+        world.advance()
+    waiting = world.ledger.payout(first)
+    assert waiting.state is PayoutState.QUEUED
+    assert waiting.error == "the faucet is empty: it waits for its operator to fill it"
+
     world.chain.set_balance(10**18)
-    second = world.promise()
-    world.live(lambda payouts, node: payouts.pay(node, second))
-
-    assert cancelled.state is PayoutState.CANCELLED
-    assert cancelled.error == "the faucet is empty: it waits for its operator to fill it"
-    assert world.ledger.payout(second).state is PayoutState.BROADCAST
-    assert world.ledger.payout(second).nonce == 0
+    world.advance()
+    assert [world.ledger.payout(one).nonce for one in (first, second)] == [0, 1]
 
 
-def test_what_is_signed_is_counted_before_more_is_promised(world: World) -> None:
+def test_what_is_signed_is_counted_before_more_is_signed(world: World) -> None:
     world.chain.set_balance(25 * 10**17)
 
     for number in (1, 2, 3):
         payout_id = world.promise(number, amount_gwei=10**9)
         world.live(lambda payouts, node, one=payout_id: payouts.pay(node, one))
 
-    assert world.states()[2] is PayoutState.CANCELLED
+    assert world.states() == [PayoutState.BROADCAST, PayoutState.BROADCAST, PayoutState.QUEUED]
+
+
+def test_a_fee_is_raised_to_a_bound_and_no_further(world: World) -> None:
+    payout_id = world.promise()
+    world.live(lambda payouts, node: payouts.pay(node, payout_id))
+    for _ in range(300):
+        world.chain.mine(blocks=10 * len(world.ledger.signatures(payout_id)), take=False)
+        before = len(world.ledger.signatures(payout_id))
+        world.advance()
+        if len(world.ledger.signatures(payout_id)) == before:
+            break
+
+    last = world.ledger.signatures(payout_id)[-1]
+    assert last.gas * last.max_fee_wei <= FEE_WEI_MAX < last.gas * last.max_fee_wei * 9 // 8 + 10**6
+    world.finish()
+    assert world.chain.paid.total() == 1
+
+
+def test_of_two_that_raise_the_same_fee_one_is_taken(world: World) -> None:
+    payout_id = world.promise()
+    world.live(lambda payouts, node: payouts.pay(node, payout_id))
+    (first,) = world.ledger.signatures(payout_id)
+    higher = [
+        replace(first, hash=bytes([number]) * 32, max_fee_wei=first.max_fee_wei * 2) for number in (1, 2)
+    ]
+
+    assert [world.ledger.replace(payout_id, one, instead_of=first.hash) for one in higher] == [True, False]
+    assert len(world.ledger.signatures(payout_id)) == 2
 
 
 def test_a_recipient_that_takes_no_coins_is_told_so(world: World) -> None:
@@ -464,10 +492,14 @@ def test_a_balance_that_is_too_small_for_all_pays_those_that_it_is_enough_for() 
         world.promise(number, amount_gwei=10**9)
     world.chain.set_balance(35 * 10**17)
 
-    world.advance()
-    world.finish()
+    for _ in range(3):
+        world.advance()
+        world.chain.mine()
 
-    assert Counter(world.states()) == {PayoutState.SETTLED: 3, PayoutState.CANCELLED: 4}
+    assert Counter(world.states()) == {PayoutState.SETTLED: 3, PayoutState.QUEUED: 4}
+    world.chain.set_balance(10**19)
+    world.finish()
+    assert Counter(world.states()) == {PayoutState.SETTLED: 7}
     world.ledger.close()
 
 

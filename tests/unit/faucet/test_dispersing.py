@@ -76,6 +76,7 @@ def test_only_its_own_events_name_who_refused() -> None:
         log("0x" + "11" * 20, [topic], 4),
         log(own, [other], 5),
     ]
+    # Anybody may have the contract write them: whether a place is of a batch of ours is the ledger's to judge.
     assert refused_of(logs) == {3, 99}
     assert refused_of([]) == set()
 

@@ -96,6 +96,11 @@ def test_a_name_is_short_printable_text(raw: bytes) -> None:
     )
 
 
+@pytest.mark.parametrize("unseen", ["\u3164", "\u115f\u1160", "\uffa0", "\u2800 \u2800"])
+def test_a_name_that_nobody_sees_is_none(unseen: str) -> None:
+    assert clean_text(unseen.encode()) is None
+
+
 @given(st.binary(max_size=300))
 def test_no_answer_of_a_contract_is_too_strange(answer: bytes) -> None:
     text_of_answer(answer)

@@ -136,6 +136,8 @@ class ClaimDesk:
         self._view: DeskView | Unavailable | None = None
         self._view_s = float("-inf")
         self._view_lock = asyncio.Lock()
+        self.trouble = ""
+        """Why nothing can be promised now, whatever the ledger says; empty when it can."""
 
     def close(self) -> None:
         """End the threads that check proofs."""
@@ -308,6 +310,8 @@ class ClaimDesk:
 
     async def _check(self, asker: Asker) -> int | Refused:
         """How much this asker would get, or why nothing."""
+        if self.trouble:
+            raise Unavailable(self.trouble)
         settings = await asyncio.to_thread(self._till.operation.settings)
         refused = await asyncio.to_thread(self._till.find_refusal, asker, settings)
         if refused is not None:

@@ -21,7 +21,7 @@ from sdk.testnet.faucet.quotas import Asker
 from sdk.testnet.faucet.till import Till, parse_recipient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from sdk.testnet.faucet.node import PayingNode
@@ -65,6 +65,7 @@ class Faucet:
         self._ledger = self._till.ledger
         self._operation = self._till.operation
         self._clock = self._till.clock
+        self._has_looked = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -254,22 +255,50 @@ class Faucet:
         async with self._till.connect(chain) as node:
             await self._till.advance(chain, node)
 
-    async def run(self) -> None:
-        """Settle and clean until cancelled; a node or a database that is away is waited for."""
+    async def run(self, *, on_settled: Callable[[], None] = lambda: None) -> None:
+        """Settle and clean until cancelled; a node or a database that is away is waited for.
+
+        Of several processes on one ledger one does it, the others wait until that is gone. `on_settled` hears of each step that went well.
+        """
         self._till.promised = asyncio.Event()  # of this loop
-        pause_s, cleaned_s = RUN_INTERVAL_S, float("-inf")
+        pause_s, cleaned_s, is_told = RUN_INTERVAL_S, float("-inf"), False
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                await self.settle()
-                if loop.time() - cleaned_s >= CLEAN_INTERVAL_S:
-                    await asyncio.to_thread(self.cleanup)
-                    cleaned_s = loop.time()
-                pause_s = RUN_INTERVAL_S
-            except Unavailable as error:
-                pause_s = min(2 * pause_s, RETRY_MAX_S)
-                log.warning("faucet_unavailable", reason=str(error), retry_in_s=pause_s)
-            await self._wait(pause_s)
+        try:
+            while True:
+                try:
+                    if await asyncio.to_thread(self._till.lease.hold, self._clock.now_ms()):
+                        await self._look_at_nonces()
+                        await self.settle()
+                        is_told = False
+                    elif not is_told:
+                        log.info("faucet_waits", reason="another process on this ledger pays")
+                        is_told = True
+                    if loop.time() - cleaned_s >= CLEAN_INTERVAL_S:
+                        await asyncio.to_thread(self.cleanup)
+                        cleaned_s = loop.time()
+                    pause_s = RUN_INTERVAL_S
+                    on_settled()
+                except Unavailable as error:
+                    pause_s = min(2 * pause_s, RETRY_MAX_S)
+                    log.warning("faucet_unavailable", reason=str(error), retry_in_s=pause_s)
+                await self._wait(pause_s)
+        finally:
+            with contextlib.suppress(Unavailable):
+                await asyncio.to_thread(self._till.lease.release)
+
+    async def _look_at_nonces(self) -> None:
+        """Once, before the first signature of this process: is the ledger the newest that this account had?"""
+        if self._has_looked:
+            return
+        chain = await self._till.open_chain()
+        async with self._till.connect(chain) as node:
+            standing = await node.standing(self._till.key.address)
+        reason = await asyncio.to_thread(
+            self._till.lease.note_unknown_nonces, standing.nonce, self._clock.now_ms()
+        )
+        if reason is not None:
+            log.error("faucet_paused", reason=reason)
+        self._has_looked = True
 
     def cleanup(self) -> int:
         """Delete what is too old for any limit, and with it all that is known of clients; returns how many requests. Payouts stay."""

@@ -246,13 +246,22 @@ class Ledger:
             write_fact(connection, "next_nonce", str(nonce + 1))
             return _payouts(connection, payout_ids)
 
-    def replace(self, payout_id: int, signed: SignedTransfer) -> None:
-        """Store another signature with the same nonce, if the payout, the first of its transaction, still waits for that nonce."""
+    def replace(self, payout_id: int, signed: SignedTransfer, *, instead_of: bytes) -> bool:
+        """Store another signature with the same nonce for a payout, the first of its transaction.
+
+        False when it waits for that nonce no more, or its newest signature is not `instead_of` any more: another process was faster.
+        """
         with self._database.change() as connection:
             payout = _payout(connection, payout_id)
-            if payout.state in IN_FLIGHT and payout.nonce == signed.nonce:
-                _store(connection, payout_id, signed)
-                _set(connection, payout_id, transaction_hash=signed.hash)
+            if (
+                payout.state not in IN_FLIGHT
+                or payout.nonce != signed.nonce
+                or payout.transaction_hash != instead_of
+            ):
+                return False
+            _store(connection, payout_id, signed)
+            _set(connection, payout_id, transaction_hash=signed.hash)
+            return True
 
     def mark_sent(self, payout_id: int, head: int) -> None:
         """A node took the transaction."""

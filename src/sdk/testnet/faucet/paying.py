@@ -23,7 +23,7 @@ from sdk.testnet.faucet.dispersing import (
     gas_of,
     load_contract,
 )
-from sdk.testnet.faucet.node import TIP_WEI, transaction_hash
+from sdk.testnet.faucet.node import TIP_WEI, TRANSFER_GAS, RecipientRefuses, transaction_hash
 from sdk.testnet.faucet.payout import IN_FLIGHT, Payout, PayoutKind, PayoutState, SignedTransfer
 from sdk.testnet.faucet.policy import empty
 from sdk.testnet.transfers import signed_transfer
@@ -49,8 +49,14 @@ BATCH_MIN: Final = 5
 """So many payouts that wait share a transaction."""
 DEPLOYMENTS_MAX: Final = 3
 """After so many attempts to deploy the contract that pays many, each is paid alone."""
+FEE_WEI_MAX: Final = 10**18
+"""Of one transaction: what pools take, and more than any block of a test network needs."""
 LOST_MAX: Final = 1
 """A payout is queued again once; a second loss means that something else uses the key, and is an operator's to look at."""
+
+
+class NotEnough(InvalidInput):
+    """The account has too few coins for this now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +91,7 @@ class Payouts:
     async def pay(self, node: PayingNode, payout_id: int) -> Payout:
         """Sign a queued payout if there is room, and send it; returns it as it is then.
 
-        A recipient that takes no coins, and an account without enough of them, cancel it.
+        A recipient that takes no coins cancels it; while the account has not enough of them, it waits.
 
         Raises:
             Unavailable: when the node or the database does not answer; what is signed by then is sent by `advance`.
@@ -95,6 +101,8 @@ class Payouts:
             return payout
         standing = await node.standing(self._payer.key.address)
         try:
+            # Asked first: a node refuses to estimate what the account could not pay, in words of its own.
+            _check_balance(standing, payout.amount_gwei, TRANSFER_GAS)
             gas = (
                 DEPLOYMENT_GAS
                 if payout.kind is PayoutKind.CONTRACT
@@ -103,8 +111,13 @@ class Payouts:
                 )
             )
             (payout,) = await asyncio.to_thread(self._sign, [payout_id], standing, gas)
-        except InvalidInput as error:
+        except RecipientRefuses as error:
             await asyncio.to_thread(self._ledger.cancel, payout_id, str(error))
+            return await asyncio.to_thread(self._ledger.payout, payout_id)
+        except NotEnough as error:
+            if payout.error != str(error):
+                log.warning("faucet_empty", payout=payout_id, reason=str(error))
+                await asyncio.to_thread(self._ledger.note_error, payout_id, str(error))
             return await asyncio.to_thread(self._ledger.payout, payout_id)
         if payout.state is PayoutState.SIGNED:
             await self._send(node, payout, standing)
@@ -127,7 +140,7 @@ class Payouts:
                 break
         for payout in await asyncio.to_thread(self._ledger.queued, self._in_flight_max):
             if (await self.pay(node, payout.id)).state is PayoutState.QUEUED:
-                break  # no room
+                break  # no room, or not enough coins
 
     async def _pay_many(self, node: PayingNode) -> bool:
         """Sign and send one transaction for many payouts that wait; False when too few do, or there is no room, or no contract."""
@@ -149,8 +162,8 @@ class Payouts:
         standing = await node.standing(self._payer.key.address)
         try:
             payouts = await asyncio.to_thread(self._sign, plain, standing, gas_of(len(plain)))
-        except InvalidInput as error:
-            # Not enough for all: each is paid or cancelled by itself.
+        except NotEnough as error:
+            # Not enough for all: each is paid by itself, as far as it goes.
             log.warning("faucet_batch_refused", payouts=len(plain), reason=str(error))
             return False
         signed = [payout for payout in payouts if payout.state is PayoutState.SIGNED]
@@ -234,10 +247,8 @@ class Payouts:
 
     def _sign(self, payout_ids: Sequence[int], standing: Standing, gas: int) -> list[Payout]:
         def make(payouts: Sequence[Payout], nonce: int, in_flight_gwei: int) -> SignedTransfer:
-            fee_wei = gas * standing.max_fee_wei
             amount_gwei = sum(payout.amount_gwei for payout in payouts)
-            if standing.balance_wei < (amount_gwei + in_flight_gwei) * GWEI + fee_wei:
-                raise InvalidInput(empty().reason)
+            _check_balance(standing, amount_gwei + in_flight_gwei, gas)
             return self._transaction(payouts, nonce, gas, standing.max_fee_wei, TIP_WEI)
 
         return self._ledger.sign(
@@ -257,9 +268,14 @@ class Payouts:
         assert payout.nonce is not None, payout
         assert payout.state in IN_FLIGHT, payout
         payouts = self._ledger.unit(payout.id)
+        if last.gas * max_fee_wei > FEE_WEI_MAX:
+            log.warning(
+                "faucet_fee_highest", payout=payout.id, nonce=payout.nonce, max_fee_wei=last.max_fee_wei
+            )
+            return
         replacement = self._transaction(payouts, payout.nonce, last.gas, max_fee_wei, tip_wei)
-        self._ledger.replace(payout.id, replacement)
-        log.warning("faucet_fee_raised", payout=payout.id, nonce=payout.nonce, max_fee_wei=max_fee_wei)
+        if self._ledger.replace(payout.id, replacement, instead_of=last.hash):
+            log.warning("faucet_fee_raised", payout=payout.id, nonce=payout.nonce, max_fee_wei=max_fee_wei)
 
     def _transaction(
         self, payouts: Sequence[Payout], nonce: int, gas: int, max_fee_wei: int, tip_wei: int
@@ -291,3 +307,9 @@ class Payouts:
             max_fee_wei=max_fee_wei,
             tip_wei=tip_wei,
         )
+
+
+def _check_balance(standing: Standing, amount_gwei: int, gas: int) -> None:
+    """Raise NotEnough when an account can't pay so much and its fee."""
+    if standing.balance_wei < amount_gwei * GWEI + gas * standing.max_fee_wei:
+        raise NotEnough(empty().reason)

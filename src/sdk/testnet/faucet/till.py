@@ -18,8 +18,9 @@ from sdk.testnet.faucet.account import load_account
 from sdk.testnet.faucet.clock import FaucetClock
 from sdk.testnet.faucet.database import Database
 from sdk.testnet.faucet.embedded import EmbeddedChain
+from sdk.testnet.faucet.lease import SigningLease
 from sdk.testnet.faucet.ledger import Ledger
-from sdk.testnet.faucet.node import DELEGATION, open_node
+from sdk.testnet.faucet.node import DELEGATION, NodeOrder, open_node
 from sdk.testnet.faucet.operation import Operation
 from sdk.testnet.faucet.paying import GWEI, Payer, Payouts
 from sdk.testnet.faucet.payout import ChainIdentity
@@ -77,6 +78,8 @@ class Till:
         database = Database(config.database_url or default)
         self.ledger = Ledger(database)
         self.operation = Operation(database, config)
+        self.lease = SigningLease(database)
+        self._order = NodeOrder()
         self.clock = FaucetClock(self.ledger.newest_ms())
         self.chain: Chain | None = None
         self.promised = asyncio.Event()
@@ -171,7 +174,9 @@ class Till:
             assert self.embedded is not None
             url = await asyncio.to_thread(self.embedded.start)
         known = await asyncio.to_thread(self.ledger.genesis_hash)
-        async with open_node(url, self.config.backup_rpc_urls, genesis_hash=known) as node:
+        async with open_node(
+            url, self.config.backup_rpc_urls, genesis_hash=known, silent=self._order
+        ) as node:
             chain_id, genesis_hash = await node.identity()
         identity = ChainIdentity(chain_id=chain_id, genesis_hash=genesis_hash, payer=self.key.address)
         await asyncio.to_thread(self.ledger.bind, identity)
@@ -188,7 +193,12 @@ class Till:
 
     def connect(self, chain: Chain) -> AbstractAsyncContextManager[PayingNode]:
         """Open connections to the chain's nodes; entering raises Unavailable when none of several can be asked."""
-        return open_node(chain.url, self.config.backup_rpc_urls, genesis_hash=chain.identity.genesis_hash)
+        return open_node(
+            chain.url,
+            self.config.backup_rpc_urls,
+            genesis_hash=chain.identity.genesis_hash,
+            silent=self._order,
+        )
 
     async def close(self) -> None:
         """Close the database, and stop a chain of its own."""

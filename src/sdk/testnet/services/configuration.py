@@ -190,7 +190,7 @@ class ServicesConfig:
         problems: list[str] = []
         tables = _interpolated(document, "", environment, problems)
         problems += [
-            f"{name}: no such table{_suggestion(name, _SECTIONS)}" for name in tables if name not in _SECTIONS
+            f"{name}: no such table{suggestion(name, _SECTIONS)}" for name in tables if name not in _SECTIONS
         ]
         for name in _SECTIONS:
             if not isinstance(tables.get(name, {}), dict):
@@ -259,7 +259,7 @@ def _section(kind: Any, name: str, table: Mapping[str, Any], problems: list[str]
     known = {each.name: each for each in fields(kind)}
     before = len(problems)
     problems += [
-        f"{name}.{key}: no such setting{_suggestion(key, known)}" for key in table if key not in known
+        f"{name}.{key}: no such setting{suggestion(key, known)}" for key in table if key not in known
     ]
     for key, each in known.items():
         if key in table:
@@ -415,6 +415,7 @@ def _is_plain(text: str) -> bool:
     )
 
 
-def _suggestion(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return what somebody may have meant, for the end of a sentence; nothing when nothing is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else f"; expected {', '.join(known)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.routing import BaseRoute
+    from starlette.types import Scope
 
 PREFIX: Final = "/docs"
 
@@ -33,4 +36,16 @@ def docs_routes(directory: Path) -> list[BaseRoute]:
     async def to_home(request: Request) -> RedirectResponse:  # noqa: ARG001 - Starlette's signature
         return RedirectResponse(f"{PREFIX}/", 308)
 
-    return [Route(PREFIX, to_home), Mount(PREFIX, StaticFiles(directory=directory, html=True), name="docs")]
+    return [Route(PREFIX, to_home), Mount(PREFIX, _Documents(directory=directory, html=True), name="docs")]
+
+
+class _Documents(StaticFiles):
+    """Static files whose redirects stay relative: a Host header is the caller's word."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        if isinstance(answer, RedirectResponse):
+            # A folder without its slash, the only one there is.
+            name = scope["path"].rstrip("/").rpartition("/")[2]
+            answer.headers["location"] = f"./{quote(name)}/"
+        return answer

@@ -28,11 +28,20 @@ RETRY_FIRST_S: Final = 30.0
 class NodePool:
     """Asks one of several nodes. Owned by one event loop; `open_node_pool` makes it."""
 
-    def __init__(self, urls: Sequence[str], http: httpx.AsyncClient) -> None:
+    def __init__(
+        self, urls: Sequence[str], http: httpx.AsyncClient, *, bytes_max: int = ANSWER_BYTES_MAX
+    ) -> None:
         if not urls:
             raise InvalidInput("rpc_urls: expected at least one address, found none")
-        self._clients = [JSONRPCClient(url, http, bytes_max=ANSWER_BYTES_MAX) for url in urls]
+        self._urls, self._http = urls, http
+        self._clients = [JSONRPCClient(url, http, bytes_max=bytes_max) for url in urls]
         self._silent_since_s: dict[int, float] = {}
+
+    def within(self, bytes_max: int) -> NodePool:
+        """Return the same nodes, of whose answers no more is read; a longer one raises NodeUnreachable with `has_answered`."""
+        pool = NodePool(self._urls, self._http, bytes_max=bytes_max)
+        pool._silent_since_s = self._silent_since_s
+        return pool
 
     async def call(self, method: str, *params: Any) -> Any:
         """Return a call's result from the first node that answers.

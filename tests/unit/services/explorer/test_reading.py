@@ -119,8 +119,15 @@ def test_a_twin_says_amounts_as_text_and_addresses_with_their_checksum() -> None
     }
 
 
-@pytest.mark.parametrize("cell", ['=HYPERLINK("http://x")', "+1", "-1", "@x", "\tx", "\rx"])
+@pytest.mark.parametrize(
+    "cell",
+    ['=HYPERLINK("http://x")', "+1", "-1", "@x", "\tx", "\rx", "\n=1", " =1", "\u00a0=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x", "\ufeff=1"],
+)  # fmt: skip
 def test_a_cell_that_a_spreadsheet_would_run_is_text(cell: str) -> None:
     (row,) = csv.reader(io.StringIO(line(["plain", cell, None, 5]), newline=""))
 
     assert row == ["plain", f"'{cell}", "", "5"]
+
+
+def test_a_cell_ends_where_it_ends_for_every_separator() -> None:
+    assert line(["x;=1", 5]) == '"x;=1","5"\r\n'

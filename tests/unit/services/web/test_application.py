@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from functools import partial
 
@@ -139,6 +140,20 @@ async def test_what_somebody_sent_comes_back_as_text(http):
     assert "&lt;img src=x onerror=alert(1)&gt; \\u202e" in page
 
 
+@pytest.mark.parametrize(
+    "path", ["//evil.example/x", "///evil.example", "/\\evil.example", "/a%3Fb%23c", "/a?q=1&r=%22"]
+)
+async def test_trying_again_stays_on_this_site(http, path):
+    answer = await http.get(f"http://site{path}", headers={"accept": "text/html"})
+    (link,) = re.findall(r'href="([^"]*)">Try again', answer.text)
+
+    assert answer.status_code == 404
+    assert link.startswith("/")
+    assert link[1:2] not in {"/", "\\"}
+    if "%3F" in path or "?" in path:
+        assert html.unescape(link) == path, "the same address"
+
+
 async def test_our_own_fault_is_told_without_its_inside(http):
     for accept in ("text/html", "application/json"):
         answer = await http.get("/fail/broken", headers={"accept": accept})
@@ -205,7 +220,7 @@ async def test_static_files_stay_for_ever_and_change_their_name_with_their_conte
     "path",
     [
         "vendor/VENDOR.toml",
-        "vendor/htmx-2.0.11/LICENSE",
+        "vendor/uplot-1.6.32/LICENSE",
         "../pages.py",
         "..%2fpages.py",
         "%2e%2e/pages.py",

@@ -6,8 +6,8 @@ An `Entry` is one function, event or error with its parameters; a `Parameter` ma
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -25,6 +25,8 @@ Source = Literal["verified", "same code", "guess"]
 
 ENTRIES_MAX: Final = 2_000
 """Of one ABI; compilers make some hundreds at most."""
+INTERFACES_KEPT: Final = 64
+"""Parsed ABIs: a megabyte each at most, some kilobytes as a rule."""
 _DEPTH_MAX: Final = 8
 """Of tuples in tuples."""
 _TEXT_MAX: Final = 2_000
@@ -87,21 +89,30 @@ class Interface:
 
     entries: tuple[Entry, ...]
     source: Source
+    _by_topic: dict[tuple[Kind, bytes], tuple[Entry, ...]] = field(
+        init=False, repr=False, compare=False, hash=False
+    )
+    """Events by their whole topic, the others by its first four bytes: hashed once, however many logs are looked up."""
+
+    def __post_init__(self) -> None:
+        found: dict[tuple[Kind, bytes], tuple[Entry, ...]] = {}
+        for entry in self.entries:
+            topic = entry.topic
+            key = (entry.kind, topic if entry.kind == "event" else topic[:4])
+            found[key] = (*found.get(key, ()), entry)
+        object.__setattr__(self, "_by_topic", found)
 
     def functions(self, selector: bytes) -> tuple[Entry, ...]:
         """Return the functions with this selector."""
-        return self._found("function", selector)
+        return self._by_topic.get(("function", selector), ())
 
     def events(self, topic: bytes) -> tuple[Entry, ...]:
         """Return the events with this first topic."""
-        return tuple(each for each in self.entries if each.kind == "event" and each.topic == topic)
+        return self._by_topic.get(("event", topic), ())
 
     def errors(self, selector: bytes) -> tuple[Entry, ...]:
         """Return the errors with this selector."""
-        return self._found("error", selector)
-
-    def _found(self, kind: Kind, selector: bytes) -> tuple[Entry, ...]:
-        return tuple(each for each in self.entries if each.kind == kind and each.selector == selector)
+        return self._by_topic.get(("error", selector), ())
 
 
 @cache
@@ -113,6 +124,7 @@ def common() -> Interface:
     )
 
 
+@lru_cache(INTERFACES_KEPT)
 def parse_abi(text: str, source: Source = "verified") -> Interface:
     """Return the interface of an ABI as JSON; what is no function, event or error, or is malformed, is left out."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response, StreamingResponse
@@ -36,8 +37,11 @@ ROWS_MAX: Final = 5_000
 """Of one file; who needs more asks the community API page by page."""
 STEP: Final = 500
 """Rows that are read at once."""
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that spreadsheets run."""
+_FORMULAS: Final = ("=", "+", "-", "@")
+"""How a cell begins that spreadsheets run, behind what they do not see."""
+_LOOKED_AT: Final = 200
+"""Characters of a cell; names are 64 bytes."""
+_UNSEEN: Final = "".join(map(chr, range(0x21))) + "\x7f\u00a0\u1680\u180e\u202f\u205f\u3000\ufeff"
 
 
 def export_routes(parts: ExplorerParts) -> list[Route]:
@@ -120,15 +124,17 @@ async def _lines(
 
 
 def line(cells: Sequence[Any]) -> str:
-    """Return one line of RFC 4180; a cell that a spreadsheet would run is made text by an apostrophe."""
+    """Return one line of RFC 4180, all of it in quotes, for other separators have other ends; a cell that would be run is made text by an apostrophe."""
     text = io.StringIO()
-    csv.writer(text).writerow([_cell(value) for value in cells])
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerow([_cell(value) for value in cells])
     return text.getvalue()
 
 
 def _cell(value: Any) -> str:
     text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULAS) else text
+    # Spreadsheets of some countries take the wide signs for the usual ones.
+    seen = unicodedata.normalize("NFKC", text[:_LOOKED_AT]).lstrip(_UNSEEN)
+    return f"'{text}" if seen.startswith(_FORMULAS) or text[:1] in {"\t", "\r", "\n"} else text
 
 
 def _address(request: Request) -> bytes:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from sdk.testnet.faucet.client_address import LOOPBACK
 from sdk.testnet.services.explorer.certificates import ChainRules
+from sdk.testnet.services.explorer.pending import PoolWatch
 from sdk.testnet.services.explorer.reading import Reading
 from sdk.testnet.services.explorer.standing import StandingWatch
 from sdk.testnet.services.explorer.traces import CallTrees
@@ -40,6 +41,7 @@ class ExplorerParts:
     trees: CallTrees
     rules: ChainRules
     standing: StandingWatch
+    pool: PoolWatch
     clients: Clients
     """Who asks, and how much of what costs much."""
     monitor: Any = None
@@ -63,6 +65,7 @@ class ExplorerParts:
             trees=CallTrees(nodes),
             rules=ChainRules(nodes),
             standing=StandingWatch(nodes),
+            pool=PoolWatch(nodes),
             clients=Clients(trusted=trusted_proxies, maximum=COSTLY_MAX),
             monitor=monitor,
         )

@@ -45,6 +45,9 @@ log = structlog.get_logger(__name__)
 
 FOLDER: Final = Path(__file__).parent
 BODY_BYTES_MAX: Final = 4096
+RETRY_S: Final = 1.0
+RETRY_MAX_S: Final = 60.0
+"""The longest pause after an error of ours."""
 NAVIGATION: Final = (
     NavigationEntry(key="claim", label="Claim", path="/"),
     NavigationEntry(key="status", label="Status", path="/status"),
@@ -82,16 +85,25 @@ class FaucetService:
         self.desk: Final[ClaimDesk] = faucet.open_desk()
         self.clients: Final = Clients(self.desk.now_ms, trusted=trusted_proxies, maximum=requests_a_minute)
         self.metrics: Final = FaucetMetrics()
-        self.has_stopped = False
-        """Whether an error of ours has ended the payments: `/readyz` says so, and whoever watches it starts the service again."""
 
     async def pay(self) -> None:
-        """Pay what is claimed until cancelled."""
-        try:
-            await self.faucet.run()
-        except Exception:
-            self.has_stopped = True
-            log.exception("faucet_stopped")
+        """Pay what is claimed until cancelled. An error of ours is logged and counted, nothing is promised meanwhile, and it is tried again."""
+        pause_s = RETRY_S
+
+        def goes_well() -> None:
+            nonlocal pause_s
+            pause_s = RETRY_S
+            self.desk.trouble = ""
+
+        while True:
+            try:
+                await self.faucet.run(on_settled=goes_well)
+            except Exception:
+                self.desk.trouble = "the faucet has stopped paying by an error of its own; its log says which"
+                self.metrics.faults.inc()
+                log.exception("faucet_stopped", retry_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, RETRY_MAX_S)
 
 
 def make_app(
@@ -263,8 +275,8 @@ class _Views:
 
     async def ready(self, _: Request) -> Response:
         """Database and node answer. Raises Unavailable."""
-        if self._service.has_stopped:
-            raise Unavailable("the faucet has stopped paying by an error of its own; its log says which")
+        if self._desk.trouble:
+            raise Unavailable(self._desk.trouble)
         view = await self._desk.view()
         if view.balance_gwei is None:
             raise Unavailable("the node does not answer; claims are queued until it does")

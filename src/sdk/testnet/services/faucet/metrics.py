@@ -20,6 +20,9 @@ class FaucetMetrics:
         self.refusals = Counter(
             "faucet_refusals", "Claims and challenges refused", ["code"], registry=self.registry
         )
+        self.faults = Counter(
+            "faucet_faults", "Errors of ours that stopped payments for a moment", registry=self.registry
+        )
         self.bits = Gauge("faucet_difficulty_bits", "Difficulty of the newest puzzle", registry=self.registry)
         self._balance = Gauge("faucet_balance_gwei", "What the account has", registry=self.registry)
         self._claims_left = Gauge(

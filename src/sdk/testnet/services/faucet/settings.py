@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from metanode.errors import InvalidInput
 from sdk.testnet.faucet.configuration import FaucetConfig
+from sdk.testnet.services.configuration import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ def read_settings(
     known = {each.name for each in fields(FaucetConfig)}
     own = {"public", "operator_port", "operator_bind_address", "operator_password_file"}
     problems = [
-        f"faucet.{key}: no such setting{_suggestion(key, known | own)}"
+        f"faucet.{key}: no such setting{suggestion(key, known | own)}"
         for key in values
         if key not in known | own
     ]
@@ -85,8 +85,3 @@ def read_settings(
         operator_port=port,
         operator_password_file=Path(password_file),
     )
-
-
-def _suggestion(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""

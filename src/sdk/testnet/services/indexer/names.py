@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
+from sdk.testnet.services.web.text import is_shapeless
+
 TEXT_BYTES_MAX: Final = 64
 """Of UTF-8: longer names are there to be looked at, not to name."""
 _READ_BYTES_MAX: Final = 1_024
@@ -20,7 +22,9 @@ def clean_text(raw: bytes) -> str | None:
         " " if character.isspace() else character
         for character in text
         # Categories C: control, format (with all direction marks), surrogates, private, unassigned. Zl and Zp are spaces.
-        if character.isspace() or not unicodedata.category(character).startswith("C")
+        # A name of letters without shape would be a link that nobody sees.
+        if character.isspace()
+        or not (unicodedata.category(character).startswith("C") or is_shapeless(character))
     )
     short = " ".join(kept.split()).encode()[:TEXT_BYTES_MAX].decode(errors="ignore").strip()
     return short or None

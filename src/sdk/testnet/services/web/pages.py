@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
@@ -64,6 +65,7 @@ class Pages:
             | {
                 "section": section,
                 "path": request.url.path,
+                "here": here(request),
                 "query": str(request.query_params.get("q", ""))[:200],
                 "request_id": request_id_of(request),
             }
@@ -78,6 +80,12 @@ class Pages:
         """Return the page of an error."""
         headers = {"cache-control": "no-store"} | retry_headers(problem)
         return self.render("problem.html", request, status=problem.status, headers=headers, problem=problem)
+
+
+def here(request: Request) -> str:
+    """Return where a request was for, as a link that stays on this site: `//evil.example/x` is another one's address."""
+    path = "/" + quote(request.scope["path"].lstrip("/\\"), safe="/:@!$&'()*+,;=-._~")
+    return f"{path}?{request.url.query}" if request.url.query else path
 
 
 def make_environment(*folders: Path) -> jinja2.Environment:

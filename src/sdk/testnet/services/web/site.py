@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from metanode.errors import InvalidInput
+from sdk.testnet.services.configuration import is_url
 
 HUES: Final = 6
 """Colours of the banner, so that two networks in two tabs look different."""
@@ -49,7 +50,7 @@ class Site:
     def __post_init__(self) -> None:
         for name in ("explorer_url", "faucet_url", "api_url", "rpc_url"):
             url: str = getattr(self, name)
-            if url and not url.startswith(("http://", "https://")):
+            if url and not is_url(url):
                 raise InvalidInput(f"{name}: expected a URL with http:// or https://, found {url!r:.100}")
 
     @property

@@ -13,6 +13,11 @@ CHARACTERS_MAX: Final = 64
 """The length of a name that nobody reads further; the whole is in the page's JSON twin."""
 _HIDDEN: Final = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 """Unicode categories that have no shape of their own: control, format (with the marks of direction), private, surrogate, unassigned, separators."""
+_WITHOUT_SHAPE: Final = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+    + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+)
+"""Letters and marks that nobody sees: Hangul fillers, variation selectors, the empty Braille pattern. Source: Default_Ignorable_Code_Point of Unicode."""
 _MARKS_IN_A_ROW_MAX: Final = 2
 """Combining marks that are kept on one letter; more climb out of the line."""
 
@@ -30,10 +35,11 @@ def clean(value: str | bytes | None, length_max: int = CHARACTERS_MAX) -> str:
     length = marks = 0
     for character in value:
         category = unicodedata.category(character)
-        marks = marks + 1 if category == "Mn" else 0
+        marks = marks + 1 if category.startswith("M") else 0
         if marks > _MARKS_IN_A_ROW_MAX:
             continue
-        piece = _escaped(character) if category in _HIDDEN else " " if category == "Zs" else character
+        is_hidden = category in _HIDDEN or character in _WITHOUT_SHAPE
+        piece = _escaped(character) if is_hidden else " " if category == "Zs" else character
         if length + len(piece) > length_max:
             shown.append("…")
             break
@@ -45,6 +51,11 @@ def clean(value: str | bytes | None, length_max: int = CHARACTERS_MAX) -> str:
 def clean_lines(value: str, lines_max: int = 200, length_max: int = 400) -> str:
     """Return text of several lines, each of them clean: what is copied into a chat."""
     return "\n".join(clean(line, length_max) for line in value.splitlines()[:lines_max])
+
+
+def is_shapeless(character: str) -> bool:
+    """Whether a letter or mark leaves no trace on the page."""
+    return character in _WITHOUT_SHAPE
 
 
 def _escaped(character: str) -> str:

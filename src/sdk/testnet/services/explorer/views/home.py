@@ -11,7 +11,7 @@ from sdk.testnet.services.explorer.decoding import method_name
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.queries import Slice
 from sdk.testnet.services.queries.blocks import BlockRow, recent_blocks
-from sdk.testnet.services.queries.consensus import SkipRow, current_members, skips_of
+from sdk.testnet.services.queries.consensus import current_members
 from sdk.testnet.services.queries.statistics import IndexStatus, Totals, index_status, totals
 from sdk.testnet.services.queries.transactions import TransactionRow, list_transactions
 
@@ -47,7 +47,6 @@ class Home:
     transactions: tuple[TransactionRow, ...]
     strip: tuple[BlockRow, ...]
     """Oldest first."""
-    skips: tuple[SkipRow, ...]
 
 
 def home_handlers(parts: ExplorerParts) -> dict[str, Handler]:
@@ -64,9 +63,7 @@ async def read_home(parts: ExplorerParts) -> Home:
 
     def ask(
         connection: Connection,
-    ) -> tuple[
-        IndexStatus | None, tuple[BlockRow, ...], tuple[TransactionRow, ...], Totals, int, tuple[SkipRow, ...]
-    ]:
+    ) -> tuple[IndexStatus | None, tuple[BlockRow, ...], tuple[TransactionRow, ...], Totals, int]:
         strip = recent_blocks(connection, STRIP_BLOCKS)
         return (
             index_status(connection),
@@ -74,10 +71,9 @@ async def read_home(parts: ExplorerParts) -> Home:
             list_transactions(connection, Slice(limit=LATEST)).items,
             totals(connection),
             len(current_members(connection)),
-            skips_of(connection, strip[0].number, strip[-1].number) if strip else (),
         )
 
-    status, strip, transactions, counts, validators, skips = await parts.reading.look(ask)
+    status, strip, transactions, counts, validators = await parts.reading.look(ask)
     seconds = strip[-1].timestamp - strip[0].timestamp if len(strip) > 1 else 0
     limit = sum(block.gas_limit for block in strip)
     return Home(
@@ -93,7 +89,6 @@ async def read_home(parts: ExplorerParts) -> Home:
         blocks=tuple(reversed(strip[-LATEST:])),
         transactions=transactions,
         strip=strip,
-        skips=skips,
     )
 
 

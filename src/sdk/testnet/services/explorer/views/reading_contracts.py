@@ -93,6 +93,7 @@ async def _answer(
     selector = request.query_params.get("f", "")
     if not selector:
         return None
+    parts.clients.count_stranger(request)
     entry = next((each for each in functions if f"0x{each.selector.hex()}" == selector.lower()), None)
     if entry is None:
         raise InvalidInput(f"f: expected the selector of a reading function, found {selector!r:.40}")

@@ -30,11 +30,22 @@ _HASH_CHARACTERS: Final = 66
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One meaning, and where it is."""
+
+    kind: str
+    key: str
+    title: str | None
+    is_exact: bool
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """What a text may mean."""
 
     query: str
-    items: tuple[SearchResult, ...]
+    items: tuple[Hit, ...]
 
 
 def search_routes(pages: Pages, parts: ExplorerParts) -> list[Route]:
@@ -47,19 +58,24 @@ def search_routes(pages: Pages, parts: ExplorerParts) -> list[Route]:
         items = await parts.reading.look(lambda connection: search(connection, text))
         if not items and await _waits(parts, text):
             items = (SearchResult(kind="transaction", key=text.lower(), title=None, is_exact=True),)
-        return Found(query=text, items=items)
+        return Found(query=text, items=tuple(_hit(item) for item in items))
 
     async def html(request: Request) -> Response:
         found = await find(request)
         exact = [item for item in found.items if item.is_exact]
         if len(exact) == 1:
-            return RedirectResponse(PATHS[exact[0].kind] + quote(exact[0].key), 302)
-        return pages.render("search.html", request, model=found, paths=PATHS, twin="")
+            return RedirectResponse(exact[0].path, 302)
+        return pages.render("search.html", request, model=found, twin="")
 
     async def json(request: Request) -> Response:
         return json_response(plain(await find(request)))
 
     return [Route("/search.json", json), Route("/search", html)]
+
+
+def _hit(item: SearchResult) -> Hit:
+    path = PATHS[item.kind] + quote(item.key)
+    return Hit(kind=item.kind, key=item.key, title=item.title, is_exact=item.is_exact, path=path)
 
 
 async def _waits(parts: ExplorerParts, text: str) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from metanode.crypto.addresses import format_address, parse_address
 from metanode.errors import MetanodeError, Unavailable
-from metanode.primitives.hexadecimal import decode_data, decode_quantity
+from metanode.primitives.hexadecimal import decode_quantity
 from sdk.testnet.services.explorer.abi import Interface, common, parse_abi, parse_texts
 from sdk.testnet.services.explorer.decoding import (
     Decoded,
@@ -17,9 +16,11 @@ from sdk.testnet.services.explorer.decoding import (
     decode_revert,
     method_name,
 )
+from sdk.testnet.services.explorer.pending import Waiting, waiting_of
 from sdk.testnet.services.explorer.reading import AsOf, first_url, hash_in, next_url, slice_of
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.explorer.views.home import extras
+from sdk.testnet.services.queries import Slice
 from sdk.testnet.services.queries.blocks import BlockRow, get_block
 from sdk.testnet.services.queries.contracts import find_signatures, get_contract, verified_twin
 from sdk.testnet.services.queries.statistics import index_status
@@ -28,10 +29,10 @@ from sdk.testnet.services.queries.transactions import (
     get_transaction,
     list_transactions,
     transaction_input,
-    transaction_internal_calls,
-    transaction_logs,
+    transaction_internal_calls_page,
+    transaction_logs_page,
     transaction_of_sender,
-    transaction_transfers,
+    transaction_transfers_page,
 )
 from sdk.testnet.services.web.problems import NotFound, reason_of
 
@@ -42,15 +43,13 @@ if TYPE_CHECKING:
     from sdk.testnet.services.explorer.parts import ExplorerParts, Handler
     from sdk.testnet.services.explorer.traces import CallTree
     from sdk.testnet.services.queries.moves import InternalRow, LogRow, TransferRow
+    from sdk.testnet.services.queries.paging import Page
 
-Tab = Literal["overview", "logs", "internal", "calls", "input"]
-MOVES_SHOWN: Final = 50
-"""Token moves on the first page of a transaction."""
-LOGS_SHOWN: Final = 50
-"""Events of one transaction on its page; the JSON twin has the same, the node's receipt all."""
+Tab = Literal["overview", "transfers", "logs", "internal", "calls", "input"]
+MOVES_SHOWN: Final = 10
+"""Token moves on the first page of a transaction; a tab of their own has all."""
 INPUT_SHOWN: Final = 4 * 1024
 """Bytes of input on the page."""
-PENDING_SHOWN: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,28 +79,16 @@ class Transaction:
     input: bytes
     call: Decoded | None
     revert: Revert | None
-    transfers: tuple[TransferRow, ...]
-    internal: tuple[InternalRow, ...]
-    events: tuple[Event, ...]
+    transfers: tuple[TransferRow, ...] | None
+    """A page of them on their tab, the first on the overview; None elsewhere, as of `internal` and `events`."""
+    internal: tuple[InternalRow, ...] | None
+    events: tuple[Event, ...] | None
+    next: str | None
+    """Cursor of the tab's next page."""
     previous: bytes | None
     """Hash of the sender's transaction before."""
     following: bytes | None
     """And after."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """A transaction of the pool."""
-
-    hash: str
-    sender: str
-    recipient: str
-    nonce: int
-    value_wei: int
-    fee_cap_wei: int
-    method_id: bytes | None
-    is_executable: bool
-    """False while an earlier nonce is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +98,8 @@ class Pending:
     as_of: AsOf
     executable: int
     queued: int
+    is_summary: bool
+    """Whether the pool has too much to be read whole: then its transactions come without their hashes."""
     items: tuple[Waiting, ...]
 
 
@@ -130,18 +119,22 @@ def transaction_handlers(parts: ExplorerParts) -> dict[str, Handler]:
     def tabbed(tab: Tab) -> Handler:
         async def transaction(request: Request) -> View:
             wanted = hash_in(request.path_params["hash"], "transaction")
-            found = await reading.look(lambda connection: _read(connection, wanted))
+            which = slice_of(request, newest_first=False)
+            found = await reading.look(lambda connection: _read(connection, wanted, tab, which))
             as_of = await reading.now()
             if found is None:
                 return await _unindexed(parts, wanted, as_of)
             model = Transaction(as_of=as_of, **found)
-            tree, reason = await _tree(parts, model) if tab == "calls" else (None, "")
+            tree, reason = None, ""
+            if tab == "calls":
+                parts.clients.count_stranger(request)
+                tree, reason = await _tree(parts, model)
             extra = {
                 "tab": tab,
                 "tree": tree,
                 "tree_reason": reason,
-                "logs_shown": LOGS_SHOWN,
-                "moves_shown": MOVES_SHOWN,
+                "next_url": next_url(request, model.next) if tab != "overview" else "",
+                "first_url": first_url(request),
                 "input_shown": INPUT_SHOWN,
                 "call_name": lambda data: method_name(data[:4] if len(data) >= 4 else None, (common(),)),
             } | extras()
@@ -157,6 +150,7 @@ def transaction_handlers(parts: ExplorerParts) -> dict[str, Handler]:
         "/transactions": transactions,
         "/pending": pending,
         "/tx/{hash}": tabbed("overview"),
+        "/tx/{hash}/transfers": tabbed("transfers"),
         "/tx/{hash}/logs": tabbed("logs"),
         "/tx/{hash}/internal": tabbed("internal"),
         "/tx/{hash}/calls": tabbed("calls"),
@@ -179,7 +173,7 @@ def _guesses(connection: Connection, selector: bytes, kind: Literal["function", 
     return parse_texts((row.text for row in find_signatures(connection, selector)), kind)
 
 
-def _read(connection: Connection, wanted: bytes) -> dict[str, Any] | None:
+def _read(connection: Connection, wanted: bytes, tab: Tab, which: Slice) -> dict[str, Any] | None:
     row = get_transaction(connection, wanted)
     if row is None:
         return None
@@ -198,11 +192,35 @@ def _read(connection: Connection, wanted: bytes) -> dict[str, Any] | None:
         "input": data,
         "call": call,
         "revert": None if row.succeeded else decode_revert(row.revert, (*known, *guesses)),
-        "transfers": transaction_transfers(connection, row),
-        "internal": transaction_internal_calls(connection, row),
-        "events": _events(connection, transaction_logs(connection, row)[:LOGS_SHOWN]),
+        **_moves(connection, row, tab, which),
         "previous": None if previous is None else previous.hash,
         "following": None if following is None else following.hash,
+    }
+
+
+def _moves(connection: Connection, row: TransactionRow, tab: Tab, which: Slice) -> dict[str, Any]:
+    """What the tab shows of what the transaction did: a page, however much it did."""
+    transfers: Page[TransferRow] | None = None
+    internal: Page[InternalRow] | None = None
+    logs: Page[LogRow] | None = None
+    match tab:
+        case "overview":
+            transfers = transaction_transfers_page(
+                connection, row, Slice(limit=MOVES_SHOWN, newest_first=False)
+            )
+        case "transfers":
+            transfers = transaction_transfers_page(connection, row, which)
+        case "internal":
+            internal = transaction_internal_calls_page(connection, row, which)
+        case "logs":
+            logs = transaction_logs_page(connection, row, which)
+        case "calls" | "input":
+            pass
+    return {
+        "transfers": None if transfers is None else transfers.items,
+        "internal": None if internal is None else internal.items,
+        "events": None if logs is None else _events(connection, logs.items),
+        "next": next((page.next_cursor for page in (transfers, internal, logs) if page is not None), None),
     }
 
 
@@ -241,42 +259,19 @@ async def _unindexed(parts: ExplorerParts, wanted: bytes, as_of: AsOf) -> View:
     extra = {"number": None if found.get("blockNumber") is None else decode_quantity(found["blockNumber"])}
     return View(
         template="waiting.html",
-        model=_waiting(found, is_executable=True),
+        model=waiting_of(found, is_executable=True),
         section="pending",
         extra=extra | extras() | {"as_of": as_of},
     )
 
 
 async def read_pending(parts: ExplorerParts) -> Pending:
-    """Return what waits in a node's pool; raises NodeUnreachable when none answers."""
-    status, content = await parts.nodes.batch([("txpool_status", []), ("txpool_content", [])])
-    for answer in (status, content):
-        if isinstance(answer, MetanodeError):
-            raise answer
-    items: list[Waiting] = []
-    for name, is_executable in (("pending", True), ("queued", False)):
-        for by_nonce in content[name].values():
-            items += [_waiting(found, is_executable=is_executable) for found in by_nonce.values()]
-            if len(items) >= PENDING_SHOWN:
-                break
+    """Return what waits in a node's pool; raises Unavailable when none shows it."""
+    pool = await parts.pool.now()
     return Pending(
         as_of=await parts.reading.now(),
-        executable=decode_quantity(status["pending"]),
-        queued=decode_quantity(status["queued"]),
-        items=tuple(items[:PENDING_SHOWN]),
-    )
-
-
-def _waiting(found: dict[str, Any], *, is_executable: bool) -> Waiting:
-    data = decode_data((found.get("input") or "0x")[:10])
-    recipient = found.get("to")
-    return Waiting(
-        hash=f"0x{decode_data(found['hash'], length=32).hex()}",
-        sender=format_address(parse_address(found["from"])),
-        recipient=format_address(parse_address(recipient)) if recipient else "",
-        nonce=decode_quantity(found["nonce"]),
-        value_wei=decode_quantity(found["value"]),
-        fee_cap_wei=decode_quantity(found.get("maxFeePerGas") or found.get("gasPrice") or "0x0"),
-        method_id=data if len(data) == 4 and recipient else None,
-        is_executable=is_executable,
+        executable=pool.executable,
+        queued=pool.queued,
+        is_summary=pool.is_summary,
+        items=pool.items,
     )

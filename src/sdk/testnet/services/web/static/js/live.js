@@ -2,7 +2,8 @@
 //
 // One EventSource serves all tabs of a browser, for a browser opens six connections to a host at most: the tab that holds a lock reads it and tells
 // the others by a channel. Only visible tabs ask for the lock, so a browser that nobody looks at has no stream open. Where there are no locks (plain
-// HTTP to another machine) each visible tab has its own. When the server takes no more streams, the page is asked for every five seconds.
+// HTTP to another machine) each visible tab has its own. When the server takes no more streams, the page is asked for every five seconds,
+// and a stream is tried again after a while.
 //
 // A page stops all of it by its pause button: <div class="live" data-live-control>.
 import { reveal } from "./copy.js";
@@ -11,7 +12,8 @@ import { say } from "./said.js";
 
 const CHANNEL = "metanode-live";
 const POLL_MS = 5000;
-const AWAY_AFTER_MS = 40000; // Two heartbeats and a half without anything: say so.
+const AWAY_AFTER_MS = 40000; // Twenty blocks without a word: say so.
+const AGAIN_MS = 30000; // After a stream was refused it is tried again, and so long more by chance: a thousand pages don't come back at once.
 const listeners = new Map(); // topic to functions of its data
 let paused = false;
 let lastHeard = Date.now();
@@ -20,10 +22,6 @@ let lastHeard = Date.now();
 export function listen(topic, action) {
   if (!listeners.has(topic)) listeners.set(topic, []);
   listeners.get(topic).push(action);
-}
-
-export function isPaused() {
-  return paused;
 }
 
 export function startLive() {
@@ -70,7 +68,8 @@ class Connection {
     this.source = null;
     this.release = null;
     this.joined = false;
-    this.timer = 0;
+    this.timer = 0; // Asks for the page while there is no stream.
+    this.again = 0; // Tries a stream once more.
   }
 
   // Begins to listen; `again` when the page may have missed something.
@@ -98,8 +97,9 @@ class Connection {
     this.joined = false;
     this.source?.close();
     this.source = null;
-    clearInterval(this.timer);
-    this.timer = 0;
+    this.stopPolling();
+    clearTimeout(this.again);
+    this.again = 0;
     this.release?.();
     this.release = null;
   }
@@ -109,6 +109,7 @@ class Connection {
     if (message.kind === "event") take(message.topic, message.data);
     else if (message.kind === "who") this.channel.postMessage({ kind: "want", topics: this.topics });
     else if (message.kind === "poll") this.poll();
+    else if (message.kind === "open") this.stopPolling();
     else if (message.kind === "want" && this.source) {
       const before = this.wanted.size;
       for (const topic of message.topics) this.wanted.add(topic);
@@ -118,6 +119,8 @@ class Connection {
 
   open() {
     this.source?.close();
+    clearTimeout(this.again);
+    this.again = 0;
     const topics = [...this.wanted];
     this.source = new EventSource(`/live?topics=${topics.map(encodeURIComponent).join(",")}`);
     for (const topic of [...topics, "resync"]) {
@@ -127,18 +130,29 @@ class Connection {
         this.channel?.postMessage({ kind: "event", topic, data });
       });
     }
-    this.source.addEventListener("open", () => { lastHeard = Date.now(); });
+    this.source.addEventListener("open", () => {
+      lastHeard = Date.now();
+      if (!this.timer) return;
+      this.stopPolling();
+      this.channel?.postMessage({ kind: "open" });
+    });
     this.source.addEventListener("error", () => {
       // Closed for good: the server takes no more, so ask as pages did before streams. Otherwise the browser connects again by itself.
       if (this.source?.readyState === EventSource.CLOSED) {
         this.poll();
         this.channel?.postMessage({ kind: "poll" });
+        this.again = setTimeout(() => this.open(), AGAIN_MS * (1 + Math.random()));
       }
     });
   }
 
   poll() {
     if (!this.timer && this.joined) this.timer = setInterval(() => refresh(), POLL_MS);
+  }
+
+  stopPolling() {
+    clearInterval(this.timer);
+    this.timer = 0;
   }
 }
 
@@ -168,7 +182,8 @@ async function refresh() {
       const found = page.querySelector(selector);
       if (found) put(element, found.innerHTML);
     }
-    document.dispatchEvent(new CustomEvent("liverefresh", { detail: page }));
+    // Whoever hears of a topic hears of this page too: it is newer than the last event.
+    for (const actions of listeners.values()) for (const action of actions) action(null);
   } catch {
     // The server is away: what is shown stays, and the state says "No news" in a while.
   }

@@ -1,7 +1,6 @@
 // The search field: `/` goes to it, and what it may mean is shown while somebody types: arrows choose, Enter goes there, Escape closes.
 // Only where the search is of this site; a form that leads to another one is a plain form.
 const WAIT_MS = 150;
-const PATHS = { block: "/block/", transaction: "/tx/", address: "/address/", validator: "/validator/", token: "/token/" };
 
 export function startSearch() {
   const field = document.getElementById("q");
@@ -57,7 +56,7 @@ function suggest(field) {
       const name = document.createElement("bdi");
       name.textContent = item.title ?? (item.key.length > 20 ? `${item.key.slice(0, 10)}…${item.key.slice(-6)}` : item.key);
       option.append(kind, " ", name);
-      option.dataset.href = PATHS[item.kind] + encodeURIComponent(item.key);
+      option.dataset.href = item.path;
       return option;
     }));
     chosen = -1;
@@ -77,7 +76,9 @@ function suggest(field) {
       try {
         const answer = await fetch(`/search.json?q=${encodeURIComponent(text)}`);
         if (!answer.ok || mine !== asked) return;
-        show((await answer.json()).items.slice(0, 8));
+        const { items } = await answer.json();
+        // Whoever has gone on meanwhile is not held up.
+        if (mine === asked && document.activeElement === field) show(items.slice(0, 8));
       } catch {
         close(); // The form itself still works.
       }
@@ -99,5 +100,9 @@ function suggest(field) {
     event.preventDefault();
     location.assign(option.dataset.href);
   });
-  field.addEventListener("blur", close);
+  field.addEventListener("blur", () => {
+    clearTimeout(timer);
+    asked += 1;
+    close();
+  });
 }

@@ -1,14 +1,16 @@
-// What every page gets: copy buttons, times that go on, the search key, the colour switch, equal addresses shown together, live parts.
+// What every page gets: copy buttons, times that go on, the search key, the colour switch, arrows in strips, equal addresses shown together, live parts.
 import { startCopying } from "./copy.js";
 import { startTimes } from "./times.js";
 import { startHighlighting } from "./highlight.js";
 import { listen, startLive } from "./live.js";
 import { startSearch } from "./search.js";
+import { startStrips } from "./strip.js";
 
 startCopying();
 startTimes();
 startHighlighting();
 startSearch();
+startStrips();
 startThemeSwitch();
 if (document.querySelector("[data-live]")) startLive();
 // A page that waits for something to be in a block looks again at each.

@@ -1,14 +1,23 @@
-// <time data-time="SECONDS">: how long ago, as time goes on; a click shows UTC instead, for all of them, and another click goes back.
+// <time data-time="SECONDS">: how long ago, as time goes on; a click, or the button of the page, shows UTC instead, for all of
+// them, and another click goes back.
 const NARROW_SPACE = "\u202f";
 const UNITS = [["d", 86400], ["h", 3600], ["min", 60]];
 let absolute = false;
 
 export function startTimes() {
-  document.addEventListener("click", (event) => {
-    if (!event.target.closest("time[data-time]")) return;
+  const button = document.querySelector("[data-time-switch]");
+  const turn = () => {
     absolute = !absolute;
     showTimes(document);
-  });
+    if (!button) return;
+    button.setAttribute("aria-pressed", String(absolute));
+    button.title = absolute ? "Times: UTC" : "Times: how long ago";
+  };
+  document.addEventListener("click", (event) => { if (event.target.closest("time[data-time]")) turn(); });
+  if (button && document.querySelector("time[data-time], [data-live]")) {
+    button.hidden = false;
+    button.addEventListener("click", turn);
+  }
   // One clock for the page; nobody looks at a hidden one.
   setInterval(() => { if (!absolute && !document.hidden) showTimes(document); }, 1000);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) showTimes(document); });

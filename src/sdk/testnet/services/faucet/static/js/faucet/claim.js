@@ -5,8 +5,10 @@ import { addNetwork, requestAddress, watchWallets } from "./wallet.js";
 
 const API = "/api/v1/faucet";
 const LONG_S = 60;
-const TRIES = 3;
+const TRIES = 8; // With what the server says of how long to wait: some minutes.
 const TRY_AGAIN_MS = 1000;
+const WAIT_MAX_S = 60; // A refusal that lasts longer is told, not waited for.
+const PROOF_LIFE_MS = 9 * 60 * 1000; // The server takes a proof for ten minutes.
 
 const byId = (id) => document.getElementById(id);
 const form = byId("claim-form");
@@ -18,6 +20,7 @@ const words = label.textContent;
 let solver = null;
 let chosen = null;
 let run = 0;
+let solved = null; // { address, body, key, until }: a proof is kept until its claim is accepted, refused for good, or too old.
 
 byId("without-script")?.remove();
 form.addEventListener("submit", (event) => {
@@ -45,22 +48,35 @@ async function claim() {
   busy("Asking…");
   try {
     const voucher = byId("voucher").value.trim();
-    const body = voucher || form.dataset.needsWork === "no" ? { address, ...(voucher && { voucher }) } : await proof(address, mine);
-    if (body === null || mine !== run) return;
-    busy("Claiming…");
-    const claimed = await send("/claims", body, { "idempotency-key": randomKey() });
+    const what = `${address} ${voucher}`;
+    if (solved?.what !== what || Date.now() > solved.until) {
+      const body = voucher || form.dataset.needsWork === "no" ? { address, ...(voucher && { voucher }) } : await proof(address, mine);
+      if (body === null || mine !== run) return;
+      solved = { what, body, key: randomKey(), until: Date.now() + PROOF_LIFE_MS };
+    }
+    const { body, key } = solved;
+    const claimed = await send("/claims", body, { "idempotency-key": key }, mine, () => busy("Claiming…"));
+    if (claimed === null) return;
+    solved = null;
     location.assign(`/claims/${claimed.id}`);
   } catch (error) {
     if (mine !== run) return;
     stop();
+    if (error.claim) {
+      // It was redeemed before, by a send whose answer was lost: its page says how far it is.
+      solved = null;
+      location.assign(error.claim);
+      return;
+    }
+    if (error.problem && !isPassing(error.problem)) solved = null;
     showProblem(error.problem ?? { title: "That did not work.", detail: error.message }, error.problem?.status === 422 || error.problem?.status === 400);
   }
 }
 
 // The body of a claim with its proof; null when somebody cancelled.
 async function proof(address, mine) {
-  const challenge = await send("/challenges", { address });
-  if (mine !== run) return null;
+  const challenge = await send("/challenges", { address }, {}, mine, () => busy("Asking…"));
+  if (challenge === null || mine !== run) return null;
   busy("Working…");
   showWork(challenge.params.k);
   solver = new Solver();
@@ -98,26 +114,48 @@ function confirmLong(seconds, mine) {
   });
 }
 
-async function send(path, body, headers = {}) {
+// Sends until there is an answer that holds; null when somebody cancelled meanwhile. The same key each time: a claim that did arrive is not made twice.
+async function send(path, body, headers, mine, begin) {
   for (let attempt = 1; ; attempt += 1) {
-    let answer;
-    try {
-      answer = await fetch(API + path, {
-        method: "POST", credentials: "omit", body: JSON.stringify(body),
-        headers: { "content-type": "application/json", accept: "application/json", ...headers },
-      });
-    } catch {
-      // The same key, so that a claim that did arrive is not made twice.
-      if (attempt >= TRIES) throw new Error("The faucet does not answer. Nothing is lost: try again.");
-      await new Promise((resolve) => { setTimeout(resolve, attempt * TRY_AGAIN_MS); });
-      continue;
+    begin();
+    const { answer, document } = await ask(path, body, headers);
+    if (mine !== run) return null;
+    if (answer?.ok && document) return document;
+    const claim = answer?.status === 409 && claimOf(answer.headers.get("location"));
+    if (claim) throw Object.assign(new Error("used before"), { claim });
+    const wait = answer === null || document === null ? attempt * TRY_AGAIN_MS / 1000 : isPassing(document) ? document.retry_after ?? attempt : Infinity;
+    if (attempt >= TRIES || wait > WAIT_MAX_S) {
+      if (!document) throw new Error(`The faucet does not answer${solved ? ". Your work is kept for ten minutes: press the button again" : " now. Try again in a minute"}.`);
+      throw Object.assign(new Error(document.detail), { problem: document });
     }
-    const document = await answer.json();
-    if (answer.ok) return document;
-    const error = new Error(document.detail);
-    error.problem = document;
-    throw error;
+    busy(`Waiting ${length(wait)}…`);
+    await new Promise((resolve) => { setTimeout(resolve, wait * 1000); });
+    if (mine !== run) return null;
   }
+}
+
+// One try: no answer, and an answer of something in between that is no JSON, are the same to us.
+async function ask(path, body, headers) {
+  try {
+    const answer = await fetch(API + path, {
+      method: "POST", credentials: "omit", body: JSON.stringify(body),
+      headers: { "content-type": "application/json", accept: "application/json", ...headers },
+    });
+    const isJSON = /\bjson\b/.test(answer.headers.get("content-type") ?? "");
+    return { answer, document: isJSON ? await answer.json() : null };
+  } catch {
+    return { answer: null, document: null };
+  }
+}
+
+// What the faucet refuses only for now, whoever asks.
+function isPassing({ code }) {
+  return ["busy", "unavailable", "rate_limited"].includes(code);
+}
+
+function claimOf(location) {
+  const id = /\/claims\/([0-9a-f]{32})$/.exec(location ?? "")?.[1];
+  return id && `/claims/${id}`;
 }
 
 function showWork(puzzles) {
@@ -210,18 +248,22 @@ function showProblem({ title, detail, retry_after: retryAfter }, ofField = false
   const when = retryAfter ? ` You can claim again at ${clock(retryAfter)}.` : "";
   byId("problem-detail").textContent = `${detail}${/[.!?]$/.test(detail) ? "" : "."}${when}`;
   byId("problem").hidden = false;
-  if (ofField) field.setAttribute("aria-invalid", "true");
+  if (ofField) {
+    field.setAttribute("aria-invalid", "true");
+    field.setAttribute("aria-describedby", "address-help problem");
+  }
   byId("problem").focus();
 }
 
 function hideProblem() {
   byId("problem").hidden = true;
   field.removeAttribute("aria-invalid");
+  field.setAttribute("aria-describedby", "address-help");
 }
 
 function clock(afterSeconds) {
   const at = new Date(Date.now() + afterSeconds * 1000);
-  const options = afterSeconds > 20 * 3600 ? { weekday: "short", hour: "2-digit", minute: "2-digit" } : { hour: "2-digit", minute: "2-digit", ...(afterSeconds < 120 && { second: "2-digit" }) };
+  const options = afterSeconds > 20 * 3600 ? { weekday: "short", hour: "2-digit", minute: "2-digit", hour12: false } : { hour: "2-digit", minute: "2-digit", hour12: false, ...(afterSeconds < 120 && { second: "2-digit" }) };
   return at.toLocaleTimeString(undefined, options);
 }
 

@@ -5,12 +5,6 @@ const FIRST_MS = 700;
 const SLOWER = 1.2;
 const SLOWEST_MS = 10000;
 const STEPS = ["queued", "signed", "sent", "final"];
-const VERDICTS = {
-  final: ["ok", "Final: the coins are there"],
-  cancelled: ["crit", "Cancelled: nothing was paid"],
-  failed: ["crit", "Failed: an operator will look at it"],
-};
-
 const byId = (id) => document.getElementById(id);
 const place = byId("claimed");
 if (place) watch();
@@ -47,11 +41,10 @@ function show(claim) {
     else step.removeAttribute("aria-current");
   }
   if (claim.transaction_hash) showTransaction(claim.transaction_hash);
-  const verdict = VERDICTS[claim.state];
+  // The words and icons of an end are the page's own.
+  const verdict = place.querySelector(`template[data-verdict="${CSS.escape(claim.state)}"]`);
   if (!verdict) return;
-  const word = document.createElement("span");
-  [word.className, word.textContent] = verdict;
-  byId("verdict").replaceChildren(word);
+  byId("verdict").replaceChildren(verdict.content.cloneNode(true));
   if (claim.error) byId("claim-error").textContent = claim.error;
   if (claim.state === "final") {
     byId("took").textContent = `${((claim.settled_ms - claim.requested_ms) / 1000).toFixed(1)} s`;
