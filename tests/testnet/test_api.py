@@ -19,6 +19,8 @@ from tests.testnet.index_runs import index_to, running, wait_until
 from metanode.errors import InvalidInput
 from sdk.testnet import Testnet
 from sdk.testnet.services.api import ApiConfig, make_app, new_key, openapi_of, read_keys
+from sdk.testnet.services.api.shared import InRedis, open_shared
+from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.indexer.events import TRANSFER
 from sdk.testnet.services.store import Store
 
@@ -256,11 +258,8 @@ def test_who_asks_too_much_is_refused_and_a_key_gives_more(world: World) -> None
     assert [answer.status_code for answer in allowed] == [200] * 5
     assert allowed[0].headers["ratelimit-policy"] == '"anon";q=5;w=60'
     assert allowed[0].headers["ratelimit"].startswith('"anon";r=4;')
-    assert (refused.status_code, refused.headers["retry-after"], refused.json()["code"]) == (
-        429,
-        "60",
-        "rate_limited",
-    )
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert invented.status_code == 429, "what a client writes in front is not believed"
     assert neighbour.status_code == 200
     assert with_key == [200] * 9 + [429]
@@ -290,6 +289,53 @@ def test_a_silent_redis_stops_nothing_and_counts_go_on(world: World) -> None:
     assert together == [200] * 6
     assert over == [429, 429]
     assert alone == [200] * 6 + [429] * 2, "each process counts for itself, and still counts"
+
+
+def test_a_burst_of_questions_is_no_silence_of_redis() -> None:
+    if shutil.which("redis-server") is None:
+        pytest.skip("Redis is not installed; apt-get install redis-server")
+
+    async def burst(url: str) -> tuple[list[int], bool]:
+        async with open_shared(url) as shared:
+            assert isinstance(shared, InRedis)
+            async with asyncio.TaskGroup() as tasks:
+                asked = [tasks.create_task(shared.add("one", 1, 60)) for _ in range(400)]
+            return [task.result().amount for task in asked], shared.is_answering
+
+    with running_redis() as (redis_url, _):
+        amounts, is_answering = asyncio.run(burst(redis_url))
+
+    assert is_answering
+    # Who found no place in time counted alone this once; nobody was counted by two.
+    assert max(amounts) <= 400
+    assert len(set(amounts)) >= 64
+
+
+def test_a_block_is_told_by_redis_to_other_processes_and_they_go_on_without_it() -> None:
+    if shutil.which("redis-server") is None:
+        pytest.skip("Redis is not installed; apt-get install redis-server")
+
+    async def story(url: str) -> None:
+        one, other = Heads(url), Heads(url)
+        running = [asyncio.create_task(heads.run()) for heads in (one, other)]
+        try:
+            woken = asyncio.create_task(_woken(other))
+            async with asyncio.timeout(30):
+                while not woken.done():
+                    # Until both are connected nobody hears.
+                    one.tell(7)
+                    await asyncio.sleep(0.02)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
+
+    async def _woken(heads: Heads) -> None:
+        moved = heads._moved
+        await moved.wait()
+
+    with running_redis() as (redis_url, _):
+        asyncio.run(story(redis_url))
 
 
 def test_a_new_block_is_told_to_whoever_listens(world: World) -> None:

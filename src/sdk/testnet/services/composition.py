@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sdk.testnet.services.api import ApiConfig
     from sdk.testnet.services.configuration import ServicesConfig, SiteSection
     from sdk.testnet.services.faucet.settings import FaucetSettings
+    from sdk.testnet.services.heads import Heads
     from sdk.testnet.services.node_pool import NodePool
     from sdk.testnet.services.store import Store
 
@@ -45,6 +46,7 @@ class Composition:
         self._stack = stack
         self._store: Store | None = None
         self._nodes: NodePool | None = None
+        self._heads: Heads | None = None
         self._monitor: TestnetMonitor | None = None
         self._runs: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
         self.sites: list[SiteServer] = []
@@ -90,7 +92,9 @@ class Composition:
             rpc_urls=self._config.network.rpc_urls,
             names={parse_address(address): name for address, name in self._config.names.items()},
         )
-        indexer = Indexer(await self._open_store(), config)
+        heads = self._open_heads()
+        heads.is_local = True
+        indexer = Indexer(await self._open_store(), config, upon_blocks=heads.tell)
         if self._metrics is not None:
             self._metrics.index = lambda: indexer.status
         self._runs.append(("indexer", indexer.run))
@@ -155,7 +159,10 @@ class Composition:
         assert section is not None
         listener = bind("api", section.bind_address, section.port)
         app = make_app(
-            store=await self._open_store(), node=await self._open_nodes(), config=self._api_config(section)
+            store=await self._open_store(),
+            node=await self._open_nodes(),
+            config=self._api_config(section),
+            heads=self._open_heads(),
         )
         close = app.state.parts.hub.close
         site = self._counted("api", app)
@@ -244,6 +251,16 @@ class Composition:
             reset_policy=network.reset_policy,
             names=dict(config.names),
         )
+
+    def _open_heads(self) -> Heads:
+        """What says when the index has a new block, in this process and, by Redis, to others."""
+        if self._heads is None:
+            from sdk.testnet.services.heads import Heads  # noqa: PLC0415 - see the module
+
+            self._heads = Heads(self._config.database.redis_url)
+            if self._config.database.redis_url:
+                self._runs.append(("heads", self._heads.run))
+        return self._heads
 
     async def _open_store(self) -> Store:
         if self._store is None:

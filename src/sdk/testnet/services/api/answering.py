@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from sdk.testnet.services.api.limiting import EXPOSED
 from sdk.testnet.services.web.problems import Problem, problem_json, problem_of
 
 if TYPE_CHECKING:
@@ -24,15 +25,21 @@ BY_HASH: Final = "public, max-age=86400"
 BY_NUMBER: Final = "public, max-age=30"
 """Heights are used again when a test network starts anew."""
 MOVING: Final = "public, max-age=1, stale-while-revalidate=5"
-_HASH_PATH: Final = re.compile(r"/(blocks|transactions)/0x[0-9a-fA-F]{64}(/\w+)?$")
-_NUMBER_PATH: Final = re.compile(r"/blocks/[0-9]+(/\w+)?$")
+"""What the next block may change, and what a route says nothing of."""
+KEPT_S: Final = 1
+"""For so long an answer is given again to everybody who asks the same: any number of viewers cost one question to the index a second."""
+OWN: Final = "private, no-store"
+"""What is said of who asks."""
 TAGGED_BYTES_MAX: Final = 4 * 1024 * 1024
 IDEMPOTENCY_S: Final = 24 * 3_600
 IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
+KEPT_PATHS: Final = "/api/v1/"
+KEPT_BYTES_MAX: Final = 49_152
+"""Of an answer that is given again; with its headers and escaped as text it fits what is kept."""
+KEPT_HEADERS: Final = frozenset({"content-type", "content-length", "cache-control", "link"})
 _RUNNING: Final = b"running"
 _RUNNING_S: Final = 30
 """A POST takes no longer; after a crash its key is free again then."""
-EXPOSED: Final = "link, etag, ratelimit, ratelimit-policy, retry-after, x-request-id"
 
 
 class AnswerMiddleware:
@@ -76,12 +83,12 @@ class AnswerMiddleware:
 
     async def _tagged(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         """A GET: its body is gathered, tagged, and left out where the caller has it."""
-        start, body = await self._gather(scope, receive)
+        start, body = await self._answered(scope, receive)
         answer = MutableHeaders(scope=start)
         if start["status"] == 200 and len(body) <= TAGGED_BYTES_MAX:
+            answer.setdefault("cache-control", MOVING)
             tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
             answer["etag"] = tag
-            answer.setdefault("cache-control", cache_control(scope["path"]))
             if tag in [one.strip().removeprefix("W/") for one in headers.get("if-none-match", "").split(",")]:
                 start["status"], body = 304, b""
                 for name in ("content-length", "content-type"):
@@ -89,6 +96,29 @@ class AnswerMiddleware:
                         del answer[name]
         await send(start)
         await send({"type": "http.response.body", "body": body})
+
+    async def _answered(self, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
+        """What the route answers, or what it has answered a moment ago to somebody else."""
+        if scope["method"] != "GET" or not scope["path"].startswith(KEPT_PATHS):
+            return await self._gather(scope, receive)
+        parts: Parts = scope["app"].state.parts
+        name = f"answer:{_digest(scope['path'].encode(), scope['query_string'])}"
+        kept = await parts.shared.get(name)
+        if kept is not None:
+            found = orjson.loads(kept)
+            again = [(one.encode("latin-1"), value.encode("latin-1")) for one, value in found["headers"]]
+            return {"type": "http.response.start", "status": 200, "headers": again}, found["body"].encode()
+        start, body = await self._gather(scope, receive)
+        fields = Headers(raw=start["headers"])
+        if (
+            start["status"] == 200
+            and fields.get("content-type") == "application/json"
+            and fields.get("cache-control", MOVING).startswith("public")
+            and len(body) <= KEPT_BYTES_MAX
+        ):
+            told = [(one, value) for one, value in fields.items() if one in KEPT_HEADERS]
+            await parts.shared.replace(name, orjson.dumps({"headers": told, "body": body.decode()}), KEPT_S)
+        return start, body
 
     async def _once(self, scope: Scope, receive: Receive, send: Send, key: str) -> None:
         """A POST with a key: the first one is done, its repetitions get the same answer, with another body 422."""
@@ -112,9 +142,9 @@ class AnswerMiddleware:
             return
         # Pages that nobody is limited on have no allowance.
         allowance = scope.get("state", {}).get("allowance")
-        who = (allowance and allowance.key) or "anybody"
+        who = allowance.who if allowance else "anybody"
         mark = hashlib.sha256(body).hexdigest()
-        name = f"once:{who}:{scope['path']}:{hashlib.sha256(key.encode()).hexdigest()}"
+        name = f"once:{_digest(who.encode(), scope['path'].encode(), scope['query_string'], key.encode())}"
         if not await parts.shared.keep(name, _RUNNING, _RUNNING_S):
             await _repeated(request, await parts.shared.get(name), mark)(scope, receive, send)
             return
@@ -127,7 +157,8 @@ class AnswerMiddleware:
         except BaseException:
             await parts.shared.forget(name)
             raise
-        if start["status"] >= 500:
+        if not (start["status"] < 300 or start["status"] == 422):
+            # Refused for a reason that may pass: an account is funded, a pool has room again.
             await parts.shared.forget(name)
         else:
             kept: dict[str, Any] = {
@@ -182,11 +213,9 @@ class AnswerMiddleware:
             answer.add_vary_header("origin")
 
 
-def cache_control(path: str) -> str:
-    """Return how long an answer may be kept."""
-    if _HASH_PATH.search(path):
-        return BY_HASH
-    return BY_NUMBER if _NUMBER_PATH.search(path) else MOVING
+def _digest(*parts: bytes) -> str:
+    """A name for what is the same only where all parts are."""
+    return hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).hexdigest()
 
 
 def _repeated(request: Request, kept: bytes | None, mark: str) -> Response:

@@ -89,6 +89,9 @@ def block(row: blocks.BlockRow) -> d.Block:
         has_traces=row.traces is not Traces.UNAVAILABLE,
         extra_data=hex_of(row.extra_data),
         state_root=hex_of(row.state_root),
+        seals_invalid=row.seals_invalid,
+        withdrawal_count=row.withdrawal_count,
+        logs_missing=row.logs_missing,
     )
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from metanode.errors import InvalidInput, Unavailable
 from metanode.rpc.errors import JSONRPCError
@@ -20,12 +21,13 @@ from sdk.testnet.services.api.answering import AnswerMiddleware
 from sdk.testnet.services.api.events import TOPICS, tell_events
 from sdk.testnet.services.api.limiting import LimitMiddleware
 from sdk.testnet.services.api.parts import Parts
+from sdk.testnet.services.api.readiness import Readiness
 from sdk.testnet.services.api.reference import STYLE, reference_page
 from sdk.testnet.services.api.shared import InMemory, open_shared
-from sdk.testnet.services.queries import statistics
 from sdk.testnet.services.web.application import FaultMiddleware
+from sdk.testnet.services.web.clients import Clients
 from sdk.testnet.services.web.live import LiveHub
-from sdk.testnet.services.web.problems import Problem, problem_json, problem_of, reason_of, request_id_of
+from sdk.testnet.services.web.problems import Problem, problem_document, problem_json, problem_of
 from sdk.testnet.services.web.security import SecurityMiddleware
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from sdk.testnet.services.api.configuration import ApiConfig
     from sdk.testnet.services.api.parts import Node
+    from sdk.testnet.services.heads import Heads
     from sdk.testnet.services.store import Store
 
 VERSION: Final = "1.0.0"
@@ -48,22 +51,20 @@ DESCRIPTION: Final = (
 )
 
 
-def make_app(*, store: Store, node: Node, config: ApiConfig) -> FastAPI:
+def make_app(*, store: Store, node: Node, config: ApiConfig, heads: Heads | None = None) -> FastAPI:
     """Return the app. It owns none of its parts; what it opens itself (Redis, a watch on the index) lives as long as it serves."""
-    hub = LiveHub(TOPICS)
+    hub = LiveHub(TOPICS, visitors=Clients(trusted=config.trusted_proxies))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_shared(config.redis_url) as shared:
+        async with open_shared(config.redis_url) as shared, asyncio.TaskGroup() as tasks:
             app.state.parts.shared = shared
-            watch = asyncio.create_task(tell_events(app.state.parts), name="api: events")
+            watch = tasks.create_task(tell_events(app.state.parts), name="api: events")
             try:
                 yield
             finally:
                 hub.close()
                 watch.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watch
 
     app = FastAPI(
         title="Metanode community API",
@@ -76,7 +77,16 @@ def make_app(*, store: Store, node: Node, config: ApiConfig) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.parts = Parts(store=store, node=node, config=config, hub=hub, shared=InMemory())
+    app.state.parts = Parts(
+        store=store,
+        node=node,
+        config=config,
+        hub=hub,
+        shared=InMemory(),
+        heads=heads,
+        block_time_s=config.block_time_s,
+    )
+    app.state.problem_types = f"{config.public_url}/docs#problem-"
     for router in (routes_network.router, routes_chain.router, routes_accounts.router):
         app.include_router(router, prefix=PREFIX)
     app.add_route("/api", etherscan.answer_etherscan, methods=["GET", "POST"], include_in_schema=False)
@@ -86,6 +96,8 @@ def make_app(*, store: Store, node: Node, config: ApiConfig) -> FastAPI:
     app.add_middleware(FaultMiddleware, on_error=_on_fault)
     app.add_middleware(AnswerMiddleware, config=config)
     app.add_middleware(LimitMiddleware, config=config)
+    # What goes wrong in one of those two is answered as well.
+    app.add_middleware(FaultMiddleware, on_error=_on_fault)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(SecurityMiddleware, policy=POLICY)
     return app
@@ -118,32 +130,25 @@ def _add_pages(app: FastAPI) -> None:
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("alive\n", headers={"cache-control": "no-store"})
 
+    readiness = Readiness()
+
     async def readyz(request: Request) -> Response:
-        parts: Parts = request.app.state.parts
+        ready, text = await readiness.of(request.app.state.parts)
+        return PlainTextResponse(
+            text, status_code=200 if ready else 503, headers={"cache-control": "no-store"}
+        )
 
-        def look() -> statistics.IndexStatus | None:
-            with parts.store.look() as connection:
-                return statistics.index_status(connection)
+    # Both are the same for everybody, and made once: the document is some hundred kilobytes.
+    @cache
+    def made(name: str) -> bytes:
+        document = openapi_of(app)
+        return orjson.dumps(document) if name == "openapi" else reference_page(document).encode()
 
-        try:
-            status = await asyncio.to_thread(look)
-        except Unavailable as failure:
-            return PlainTextResponse(
-                f"database: {reason_of(failure)}\n"[:300],
-                status_code=503,
-                headers={"cache-control": "no-store"},
-            )
-        if status is None:
-            return PlainTextResponse(
-                "the index is empty\n", status_code=503, headers={"cache-control": "no-store"}
-            )
-        return PlainTextResponse(f"ready at block {status.number}\n", headers={"cache-control": "no-store"})
+    async def openapi(_: Request) -> Response:
+        return Response(made("openapi"), media_type="application/json")
 
-    async def openapi(request: Request) -> Response:
-        return JSONResponse(openapi_of(request.app))
-
-    async def docs(request: Request) -> Response:
-        return HTMLResponse(reference_page(openapi_of(request.app)))
+    async def docs(_: Request) -> Response:
+        return Response(made("docs"), media_type="text/html; charset=utf-8")
 
     async def style(_: Request) -> Response:
         return Response(STYLE, media_type="text/css")
@@ -172,7 +177,7 @@ def _add_errors(app: FastAPI) -> None:
             detail="; ".join(f"{_place(one)}: {one['msg']}" for one in wrong)[:400],
             code="invalid_parameter",
         )
-        document = problem.document(request_id_of(request))
+        document = problem_document(request, problem)
         document["errors"] = [{"pointer": _place(one), "message": str(one["msg"])[:200]} for one in wrong]
         return JSONResponse(
             document,

@@ -13,6 +13,9 @@ from typing import Any, Final
 from metanode.errors import InvalidInput
 from sdk.testnet.faucet.client_address import LOOPBACK, IPNetwork
 
+SCOPES: Final = ("read", "faucet", "verify", "admin")
+"""What keys are for."""
+USUAL_SCOPES: Final = frozenset({"read", "faucet", "verify"})
 ANONYMOUS_A_MINUTE: Final = 60
 KEYED_A_MINUTE: Final = 600
 _KEY: Final = re.compile(r"evk_([0-9a-f]{8})_([0-9a-f]{32})", re.ASCII)
@@ -29,6 +32,14 @@ class ApiKey:
     name: str
     expires_at: int | None = None
     """Seconds since 1970; None for never."""
+    scopes: frozenset[str] = USUAL_SCOPES
+    """Some of `SCOPES`."""
+
+    def __post_init__(self) -> None:
+        wrong = sorted(self.scopes - set(SCOPES))
+        if wrong or not self.scopes:
+            found = wrong[0] if wrong else "none"
+            raise InvalidInput(f"scopes: found {found!r:.60}; expected some of {', '.join(SCOPES)}")
 
     def is_of(self, text: str) -> bool:
         """Tell whether this is the key, and still valid."""
@@ -36,13 +47,17 @@ class ApiKey:
         return same and (self.expires_at is None or time.time() < self.expires_at)
 
 
-def new_key(name: str, *, expires_at: int | None = None) -> tuple[str, ApiKey]:
-    """Return a new key's text, which is shown once, and what is kept of it."""
+def new_key(
+    name: str, *, expires_at: int | None = None, scopes: frozenset[str] = USUAL_SCOPES
+) -> tuple[str, ApiKey]:
+    """Return a new key's text, which is shown once, and what is kept of it.
+
+    To replace a key, configure the new one beside it and let the old one expire when its users have changed.
+    """
     key_id = secrets.token_hex(4)
     text = f"evk_{key_id}_{secrets.token_hex(16)}"
-    return text, ApiKey(
-        id=key_id, sha256=hashlib.sha256(text.encode()).digest(), name=name, expires_at=expires_at
-    )
+    digest = hashlib.sha256(text.encode()).digest()
+    return text, ApiKey(id=key_id, sha256=digest, name=name, expires_at=expires_at, scopes=scopes)
 
 
 def key_id(text: str) -> str | None:
@@ -65,7 +80,8 @@ class ApiConfig:
     faucet_url: str = ""
     currency_symbol: str = "ETH"
     reset_policy: str = ""
-    block_time_s: int = 2
+    block_time_s: int = 0
+    """Seconds between blocks; 0 asks the nodes."""
     keys: tuple[ApiKey, ...] = ()
     anonymous_a_minute: int = ANONYMOUS_A_MINUTE
     """Cost units for each client: an IPv4 address, or an IPv6 /64."""
@@ -99,14 +115,14 @@ class ApiConfig:
 
 
 def read_keys(entries: Any) -> tuple[ApiKey, ...]:
-    """Return the keys of a configuration's `[[api.keys]]` tables: `id`, `sha256`, `name`, `expires_at`. Raises InvalidInput."""
+    """Return the keys of a configuration's `[[api.keys]]` tables: `id`, `sha256`, `name`, `expires_at`, `scopes`. Raises InvalidInput."""
     if not isinstance(entries, list):
         raise InvalidInput("api.keys: expected tables [[api.keys]]")
     keys = []
     for place, entry in enumerate(entries):
         where = f"api.keys[{place}]"
-        if not isinstance(entry, Mapping) or set(entry) - {"id", "sha256", "name", "expires_at"}:
-            raise InvalidInput(f"{where}: expected id, sha256, name and, if wanted, expires_at")
+        if not isinstance(entry, Mapping) or set(entry) - {"id", "sha256", "name", "expires_at", "scopes"}:
+            raise InvalidInput(f"{where}: expected id, sha256, name and, if wanted, expires_at and scopes")
         if not _HASH.fullmatch(str(entry.get("sha256"))):
             raise InvalidInput(f"{where}.sha256: expected 64 hexadecimal digits")
         if not re.fullmatch(r"[0-9a-f]{8}", str(entry.get("id"))):
@@ -114,12 +130,18 @@ def read_keys(entries: Any) -> tuple[ApiKey, ...]:
         expires_at = entry.get("expires_at")
         if expires_at is not None and not isinstance(expires_at, int):
             raise InvalidInput(f"{where}.expires_at: expected seconds since 1970")
-        keys.append(
-            ApiKey(
+        scopes = entry.get("scopes", sorted(USUAL_SCOPES))
+        if not isinstance(scopes, list):
+            raise InvalidInput(f"{where}.scopes: expected a list of some of {', '.join(SCOPES)}")
+        try:
+            key = ApiKey(
                 id=str(entry["id"]),
                 sha256=bytes.fromhex(str(entry["sha256"])),
                 name=str(entry.get("name", "")),
                 expires_at=expires_at,
+                scopes=frozenset(str(scope) for scope in scopes),
             )
-        )
+        except InvalidInput as error:
+            raise InvalidInput(f"{where}.{error}") from None
+        keys.append(key)
     return tuple(keys)

@@ -83,6 +83,13 @@ class Block(Document):
     has_traces: bool = Field(description="False when internal calls may be missing.")
     extra_data: Data
     state_root: Hash
+    seals_invalid: int = Field(
+        description="Commit seals that are not their validator's: none, unless something is badly wrong."
+    )
+    withdrawal_count: int = Field(description="Rewards that it paid.")
+    logs_missing: int = Field(
+        description="Transactions with more events than a node can tell: theirs are not in the index."
+    )
 
 
 class Seal(Document):
@@ -315,12 +322,12 @@ class Network(Document):
 class NetworkStatus(Document):
     """Whether the network moves, as far as the index and a node tell."""
 
-    verdict: str = Field(description="ok, late, stalled or unknown.")
+    verdict: str = Field(description="ok, late, stalled, index behind, or unknown while no node answers.")
     reasons: list[str]
     head: int | None = Field(description="Newest block of the node.")
     indexed: int | None
     lag_blocks: int | None
-    seconds_since_block: int | None
+    seconds_since_block: int | None = Field(description="Age of the node's newest block.")
 
 
 class Chainlist(Document):
@@ -447,6 +454,10 @@ class Me(Document):
     key: str | None = Field(description="Id of the key; null without one.")
     limit: int
     remaining: int
+    reset_s: int = Field(description="Seconds until the count begins anew.")
+    scopes: list[str] = Field(description="What the key is for: read, faucet, verify, admin.")
+    expires_at: Time | None
+    last_used_at: Time | None = Field(description="When the key was used before this, to the minute.")
 
 
 class ProblemError(Document):

@@ -10,6 +10,7 @@ import structlog
 from metanode.errors import Unavailable
 from sdk.testnet.services.api import answers
 from sdk.testnet.services.queries import Slice, blocks, consensus
+from sdk.testnet.services.web.live import QUEUE_EVENTS_MAX
 
 if TYPE_CHECKING:
     from sdk.testnet.services.api.parts import Parts
@@ -18,42 +19,73 @@ log = structlog.get_logger()
 
 TOPICS: Final = ("block", "round", "validator")
 LOOK_EVERY_S: Final = 0.5
-"""The index may be written by another process: its head is asked for."""
-CATCH_UP_MAX: Final = 20
-"""Blocks told at once; a stream is for what is new."""
+"""The index may be written by another process: its head is asked for, unless somebody says when it has moved."""
+STEP_BLOCKS: Final = QUEUE_EVENTS_MAX // 2
+"""Blocks told at once: they fit what waits for a client."""
+STEP_PAUSE_S: Final = 0.25
+"""In which clients read them."""
+BEHIND_BLOCKS_MAX: Final = 64
+"""Blocks that are told one after the other; after a longer silence everybody loads the page again."""
 
 
 async def tell_events(parts: Parts) -> None:
-    """Publish what is new until cancelled; goes on by itself when the database was away."""
+    """Publish what is new until cancelled; goes on by itself whatever one look met."""
     seen: int | None = None
     while True:
+        pause_s = LOOK_EVERY_S
         try:
-            seen, events = await asyncio.to_thread(_new_events, parts, seen)
-            for topic, data in events:
-                parts.hub.publish(topic, data)
+            if parts.hub.client_count:
+                seen, is_more = await _tell(parts, seen)
+                pause_s = STEP_PAUSE_S if is_more else LOOK_EVERY_S
+            else:
+                # Who comes first begins with the next block; nobody has missed anything.
+                seen = None
         except Unavailable as failure:
             log.warning("events_wait", reason=str(failure)[:200])
-        await asyncio.sleep(LOOK_EVERY_S)
+        except Exception:
+            log.exception("events_failed")
+        if parts.heads is None:
+            await asyncio.sleep(pause_s)
+        else:
+            await parts.heads.wait(pause_s)
+
+
+async def _tell(parts: Parts, seen: int | None) -> tuple[int | None, bool]:
+    """Publish the blocks behind `seen`, as many as clients take at once; returns the last one, and whether there are more."""
+    newest, events = await asyncio.to_thread(_new_events, parts, seen)
+    if newest is None or seen is None or newest < seen:
+        return newest, False
+    if newest - seen > BEHIND_BLOCKS_MAX:
+        parts.hub.resync()
+        return newest, False
+    for topic, data in events:
+        parts.hub.publish(topic, data)
+    told = min(newest, seen + STEP_BLOCKS)
+    return told, told < newest
 
 
 def _new_events(parts: Parts, seen: int | None) -> tuple[int | None, list[tuple[str, Any]]]:
+    """The newest block, and the events of the first blocks behind `seen`."""
     with parts.store.look() as connection:
         newest = blocks.latest_block(connection)
-        if newest is None or newest.number == seen:
-            return seen, []
-        if seen is None or newest.number < seen:
+        if newest is None:
+            return None, []
+        if seen is None or not 0 < newest.number - seen <= BEHIND_BLOCKS_MAX:
             return newest.number, []
-        count = min(CATCH_UP_MAX, newest.number - seen)
-        found: list[tuple[str, Any]] = []
-        for row in reversed(blocks.list_blocks(connection, Slice(limit=count)).items):
-            found.append(("block", answers.block(row).model_dump()))
-            # The parent's round is certain now.
-            found += [
-                ("round", answers.skip(one).model_dump())
-                for one in consensus.skips_of(connection, row.number - 1, row.number - 1)
-            ]
-            found += [
-                ("validator", answers.set_change(one).model_dump())
-                for one in consensus.block_consensus(connection, row.number).set_changes
-            ]
-        return newest.number, found
+        behind = Slice(cursor=str(seen), limit=STEP_BLOCKS, newest_first=False)
+        rows = blocks.list_blocks(connection, behind).items
+        first, last = rows[0].number, rows[-1].number
+        found: list[tuple[int, str, Any]] = [
+            (row.number, "block", answers.block(row).model_dump()) for row in rows
+        ]
+        # With a block its parent's round is certain.
+        found += [
+            (one.number + 1, "round", answers.skip(one).model_dump())
+            for one in consensus.skips_of(connection, first - 1, last - 1)
+        ]
+        found += [
+            (one.number, "validator", answers.set_change(one).model_dump())
+            for one in consensus.set_changes_of(connection, first, last)
+        ]
+        found.sort(key=lambda one: one[0])
+        return newest.number, [(topic, data) for _, topic, data in found]

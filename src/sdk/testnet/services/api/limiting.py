@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 
 from metanode.errors import InvalidInput
 from sdk.testnet.faucet.client_address import client_address, origin_of
-from sdk.testnet.services.web.problems import Problem, problem_json
+from sdk.testnet.services.web.problems import Problem, problem_json, problem_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from sdk.testnet.services.api.configuration import ApiConfig
+    from sdk.testnet.services.api.configuration import ApiConfig, ApiKey
     from sdk.testnet.services.api.parts import Parts
 
 WINDOW_S: Final = 60
+USE_REMEMBERED_S: Final = 400 * 86_400
+"""How long it is known when a key was used last, as long as the store of it lives."""
+FIELDS_MAX: Final = 100
+ROWS_MAX: Final = 10_000
+"""Rows of one answer of Etherscan's dialect at most."""
+LISTS: Final = frozenset(
+    {
+        "txlist", "txlistinternal", "tokentx", "tokennfttx", "token1155tx", "getminedblocks", "getlogs",
+        "tokenholderlist",
+    }
+)  # fmt: skip
+"""Its actions whose cost is in their rows."""
 COSTS: Final = (
     (re.compile(r"/trace$"), 10),
     (re.compile(r"/logs$|^/api$"), 5),
@@ -33,9 +50,22 @@ COSTS: Final = (
     ),
 )
 """By the end of the path; everything else costs 1."""
-FREE: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/"})
-READABLE: Final = {"access-control-allow-origin": "*"}
-"""A page may read why it is refused."""
+LISTS_COST: Final = 5
+"""Of a list in Etherscan's dialect, and 1 more for each 500 rows that it may have."""
+WRONG_KEY_COST: Final = 5
+"""Of a key that is none: guesses use up what anybody of that network has."""
+FREE: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/style.css", "/"})
+"""Made once or once a second, and the same for everybody."""
+EXPOSED: Final = "link, etag, ratelimit, ratelimit-policy, retry-after, x-request-id"
+READABLE: Final = {"access-control-allow-origin": "*", "access-control-expose-headers": EXPOSED}
+"""A page may read why it is refused, and until when."""
+FORM_BYTES_MAX: Final = 65_536
+"""Of a form that is looked through for a key. Sources to verify are longer, and have it in front."""
+_SCOPES: Final = (
+    (re.compile(r"^/api/v1/faucet(/|$)"), "faucet"),
+    (re.compile(r"/verifications?(/|$)|^/v2/verify(/|$)"), "verify"),
+)
+"""What a key has to be for, by the path; everything else is reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +73,28 @@ class Allowance:
     """What a request is counted as."""
 
     key: str | None
+    who: str
+    """The key, or the network that it came from."""
     limit: int
     used: int
+    left_s: int
+    """Until the count begins anew."""
+    last_used_at: int | None = None
+    """When the key was used before this, in seconds since 1970; to the minute."""
 
 
-def cost_of(path: str) -> int:
+def cost_of(path: str, query: Mapping[str, str] | None = None) -> int:
     """Return what a request of this path costs."""
+    if path == "/api" and query and query.get("action", "").lower() in LISTS:
+        asked = query.get("offset", "")
+        rows = min(int(asked), ROWS_MAX) if asked.isdecimal() and len(asked) < 9 and int(asked) else ROWS_MAX
+        return LISTS_COST + rows // 500
     return next((cost for pattern, cost in COSTS if pattern.search(path)), 1)
+
+
+def scope_of(path: str) -> str:
+    """Return what a key has to be for."""
+    return next((scope for pattern, scope in _SCOPES if pattern.search(path)), "read")
 
 
 class LimitMiddleware:
@@ -64,35 +109,45 @@ class LimitMiddleware:
         if scope["type"] != "http" or scope["path"] in FREE or scope["method"] == "OPTIONS":
             await self._app(scope, receive, send)
             return
-        request = Request(scope, receive)
-        given = _key_of(Headers(scope=scope), request)
-        key = None if given is None else self._config.key_of(given)
-        if given is not None and key is None:
-            problem = Problem(
-                status=401,
-                title="Unknown key",
-                detail="the API key is not known here, or has expired",
-                code="unknown_key",
-                hint="Leave the key out to ask as anybody, or ask the operator for a new one.",
-            )
-            await problem_json(request, problem, {"www-authenticate": "Bearer", **READABLE})(
-                scope, receive, send
-            )
+        try:
+            form, receive = await _form_of(scope, receive)
+        except HTTPException as error:
+            await problem_json(Request(scope), problem_of(error), READABLE)(scope, receive, send)
             return
+        except ClientDisconnect:
+            return
+        request = Request(scope, receive)
         parts: Parts = scope["app"].state.parts
+        given = _key_of(Headers(scope=scope), request, form)
+        key = None if given is None else self._config.key_of(given)
         name, limit = (
             ("key", self._config.keyed_a_minute) if key else ("anon", self._config.anonymous_a_minute)
         )
         who = f"key:{key.id}" if key else f"net:{_network_of(scope, self._config)}"
-        used = await parts.shared.add(f"limit:{who}", cost_of(scope["path"]), WINDOW_S)
-        scope.setdefault("state", {})["allowance"] = Allowance(key.id if key else None, limit, used)
+        is_wrong = given is not None and key is None
+        cost = WRONG_KEY_COST if is_wrong else cost_of(scope["path"], {**form, **request.query_params})
+        used, left_s = await parts.shared.add(f"limit:{who}", cost, WINDOW_S)
         told = {
             "ratelimit-policy": f'"{name}";q={limit};w={WINDOW_S}',
-            "ratelimit": f'"{name}";r={max(0, limit - used)};t={WINDOW_S}',
+            "ratelimit": f'"{name}";r={max(0, limit - used)};t={left_s}',
         }
         if used > limit:
-            await self._refuse(request, limit, told)(scope, receive, send)
+            await self._refuse(request, limit, left_s, told)(scope, receive, send)
             return
+        refusal = _wrong_key() if is_wrong else _missing_scope(key, scope["path"])
+        if refusal is not None:
+            headers = told | READABLE | ({"www-authenticate": "Bearer"} if is_wrong else {})
+            await problem_json(request, refusal, headers)(scope, receive, send)
+            return
+        last_used_at = None if key is None else await _last_use(parts, key.id)
+        scope.setdefault("state", {})["allowance"] = Allowance(
+            key=key.id if key else None,
+            who=who,
+            limit=limit,
+            used=used,
+            left_s=left_s,
+            last_used_at=last_used_at,
+        )
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -102,29 +157,86 @@ class LimitMiddleware:
         await self._app(scope, receive, send_with_headers)
 
     @staticmethod
-    def _refuse(request: Request, limit: int, told: dict[str, str]) -> ASGIApp:
+    def _refuse(request: Request, limit: int, left_s: int, told: dict[str, str]) -> ASGIApp:
         if request.url.path == "/api":
             from sdk.testnet.services.api.etherscan import limit_answer  # noqa: PLC0415 - it is made of routes
 
-            return limit_answer(told | READABLE)
+            return limit_answer(told | READABLE | {"retry-after": str(left_s)})
         problem = Problem(
             status=429,
             title="Too many requests",
             detail=f"{limit} cost units a minute are given to you, and they are used",
             code="rate_limited",
-            hint="Wait a minute, or ask the operator for a key.",
-            retry_after_s=WINDOW_S,
+            hint="Wait as long as Retry-After says, or ask the operator for a key.",
+            retry_after_s=left_s,
         )
         return problem_json(request, problem, told | READABLE)
 
 
-def _key_of(headers: Headers, request: Request) -> str | None:
+def _wrong_key() -> Problem:
+    return Problem(
+        status=401,
+        title="Unknown key",
+        detail="the API key is not known here, or has expired",
+        code="unknown_key",
+        hint="Leave the key out to ask as anybody, or ask the operator for a new one.",
+    )
+
+
+def _missing_scope(key: ApiKey | None, path: str) -> Problem | None:
+    scope = scope_of(path)
+    if key is None or scope in key.scopes:
+        return None
+    return Problem(
+        status=403,
+        title="Not with this key",
+        detail=f"the API key {key.id} is for {', '.join(sorted(key.scopes))}, and this needs {scope}",
+        code="missing_scope",
+        hint="Leave the key out to ask as anybody, or ask the operator for one of this scope.",
+    )
+
+
+async def _last_use(parts: Parts, key_id: str) -> int | None:
+    """When a key was used last; this use is noted, once a minute."""
+    found = await parts.shared.get(f"use:{key_id}")
+    before = int(found) if found and found.isdigit() else None
+    now = int(time.time())
+    if before is None or now - before >= WINDOW_S:
+        await parts.shared.replace(f"use:{key_id}", str(now).encode(), USE_REMEMBERED_S)
+    return before
+
+
+async def _form_of(scope: Scope, receive: Receive) -> tuple[dict[str, str], Receive]:
+    """The fields of a form that is sent to Etherscan's dialect, and its body again for who reads it next.
+
+    Raises HTTPException for a body that is too long, and ClientDisconnect.
+    """
+    headers = Headers(scope=scope)
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if scope["path"] != "/api" or scope["method"] != "POST" or kind != "application/x-www-form-urlencoded":
+        return {}, receive
+    body = await Request(scope, receive).body()
+
+    is_told = False
+
+    async def again() -> Message:
+        nonlocal is_told
+        if is_told:
+            return await receive()
+        is_told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    fields = parse_qsl(body[:FORM_BYTES_MAX].decode(errors="replace"), max_num_fields=None)
+    return dict(fields[:FIELDS_MAX]), again
+
+
+def _key_of(headers: Headers, request: Request, form: Mapping[str, str]) -> str | None:
     scheme, _, text = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and text.strip():
         return text.strip()
     if request.url.path == "/api":
         # Etherscan's clients always send one, mostly of somewhere else.
-        found = request.query_params.get("apikey", "")
+        found = request.query_params.get("apikey", "") or form.get("apikey", "")
         return found if found.startswith("evk_") else None
     return None
 

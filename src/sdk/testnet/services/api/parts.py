@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from metanode.crypto.addresses import is_checksum_wrong, parse_address
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.services.api import answers
-from sdk.testnet.services.api import documents as d
 from sdk.testnet.services.api.configuration import ApiConfig
 from sdk.testnet.services.api.cursors import open_cursor, seal_cursor
 from sdk.testnet.services.api.shared import Shared
+from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.queries import Page, Slice, statistics
 from sdk.testnet.services.store import Store
 from sdk.testnet.services.web.live import LiveHub
@@ -47,6 +47,10 @@ class Parts:
     config: ApiConfig
     hub: LiveHub
     shared: Shared
+    heads: Heads | None = None
+    """Says when the index has a new block; None where it has to be asked."""
+    block_time_s: int = 0
+    """Seconds between blocks; 0 until a node has said."""
 
 
 def parts_of(request: Request) -> Parts:
@@ -180,5 +184,3 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     )
 }
 """What every route may answer instead."""
-
-ProblemDocument = d.ProblemDocument

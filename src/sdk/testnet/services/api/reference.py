@@ -13,6 +13,26 @@ summary b{display:inline-block;min-width:3.5rem}table{border-collapse:collapse;w
 td,th{border-top:1px solid #8884;padding:.25rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}
 """
 
+PROBLEMS: Final = {
+    "invalid_input": "The request cannot be read: a path, a cursor or a text is not what it has to be. The detail names the field, what was found and what is expected.",
+    "invalid_parameter": "A parameter has a wrong value; errors names each, by its place.",
+    "not_found": "What was asked for is not in the index. It may not be indexed yet: as_of of any list says how far the index is.",
+    "method_not_allowed": "The path is there, and does not take this method.",
+    "content_too_large": "The body is longer than 1 MiB.",
+    "request_entity_too_large": "The body is longer than 1 MiB.",
+    "unsupported_media_type": "The body is of another kind than application/json.",
+    "wrong_origin": "A page of this origin may not POST here; the operator names those that may.",
+    "unknown_key": "The API key is not known here, or has expired.",
+    "missing_scope": "The API key is not for this: its scopes are in /api/v1/me.",
+    "rate_limited": "The limit of cost units a minute is reached; Retry-After says when the count begins anew.",
+    "key_reused": "This Idempotency-Key belongs to another request.",
+    "in_progress": "A request with this Idempotency-Key is being answered.",
+    "too_many_viewers": "As many streams are open as there may be; ask every few seconds instead.",
+    "unavailable": "Database or node do not answer now. Nothing that was final is lost.",
+    "internal": "Our mistake; it is in our log under the request's id.",
+}
+"""What each `code` of a problem means; `type` leads here."""
+
 
 def reference_page(document: dict[str, Any]) -> str:
     """Return the page."""
@@ -24,13 +44,22 @@ def reference_page(document: dict[str, Any]) -> str:
     parts = [f"<h2 id={_quoted(tag)}>{escape(tag)}</h2>{''.join(found)}" for tag, found in by_tag.items()]
     schemas = [_schema(name, schema) for name, schema in sorted(document["components"]["schemas"].items())]
     info = document["info"]
-    contents = " · ".join(f"<a href={_quoted('#' + tag)}>{escape(tag)}</a>" for tag in (*by_tag, "types"))
+    contents = " · ".join(
+        f"<a href={_quoted('#' + tag)}>{escape(tag)}</a>" for tag in (*by_tag, "types", "problems")
+    )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info["title"])}</title>'
         f'<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/docs/style.css"></head><body>'
         f"<h1>{escape(info['title'])}</h1><p>{escape(info['description'])}</p>"
         f'<p><a href="/openapi.json">OpenAPI 3.1</a> · {contents}</p>{"".join(parts)}'
-        f'<h2 id="types">types</h2>{"".join(schemas)}</body></html>'
+        f'<h2 id="types">types</h2>{"".join(schemas)}<h2 id="problems">problems</h2><dl>{_problems()}</dl></body></html>'
+    )
+
+
+def _problems() -> str:
+    return "".join(
+        f"<dt id={_quoted('problem-' + code)}><code>{escape(code)}</code></dt><dd>{escape(what)}</dd>"
+        for code, what in PROBLEMS.items()
     )
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query
+import orjson
+from fastapi import APIRouter, Path, Query, Response
 
-from metanode.errors import InvalidInput
+from metanode.errors import InvalidInput, Unavailable
 from metanode.rpc.errors import JSONRPCError
 from sdk.testnet.services.api import answers, parts
 from sdk.testnet.services.api import documents as d
+from sdk.testnet.services.api.answering import BY_HASH, BY_NUMBER
 from sdk.testnet.services.api.parts import Given, Listed, found, read_address, read_hash
 from sdk.testnet.services.queries import blocks, consensus, statistics, transactions, validators
+from sdk.testnet.services.queries.paging import INTEGER_MAX
 from sdk.testnet.services.web.problems import NotFound
 
 router = APIRouter(responses=parts.PROBLEMS)
@@ -21,7 +25,8 @@ BlockName = Annotated[
     Path(max_length=80, description="A number, a hash of 0x and 64 digits, or latest.", examples=["latest"]),
 ]
 TransactionHash = Annotated[str, Path(max_length=80, description="0x and 64 digits.")]
-_NUMBER_MAX = 2**63 - 1
+TRACE_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Of one answer: it is tagged and packed as a whole."""
 
 
 def _block(connection: Any, name: str) -> blocks.BlockRow:
@@ -29,11 +34,17 @@ def _block(connection: Any, name: str) -> blocks.BlockRow:
         return found(blocks.latest_block(connection), "block yet")
     if name.isascii() and name.isdecimal() and len(name) < 20:
         number = int(name)
-        row = blocks.get_block(connection, number) if number <= _NUMBER_MAX else None
+        row = blocks.get_block(connection, number) if number <= INTEGER_MAX else None
         return found(row, f"block {name}")
     if name.startswith("0x"):
         return found(blocks.find_block(connection, read_hash(name, field="block")), f"block {name}")
     raise InvalidInput(f"block: expected a number, a hash or latest; found {name[:80]!r}")
+
+
+def _keep(response: Response, name: str, row: blocks.BlockRow) -> None:
+    """Say how long what is told of a block may be kept: its decision is certain with the next one, and a number is used again after a reset."""
+    if row.is_canonical and name != "latest":
+        response.headers["cache-control"] = BY_HASH if name.startswith("0x") else BY_NUMBER
 
 
 def _transaction(connection: Any, text: str) -> transactions.TransactionRow:
@@ -58,10 +69,12 @@ def list_blocks(
 
 
 @router.get("/blocks/{block}", tags=["blocks"])
-def get_block(api: Given, block: BlockName) -> d.Block:
+def get_block(api: Given, block: BlockName, response: Response) -> d.Block:
     """One block."""
     with api.store.look() as connection:
-        return answers.block(_block(connection, block))
+        row = _block(connection, block)
+    _keep(response, block, row)
+    return answers.block(row)
 
 
 @router.get("/blocks/{block}/transactions", tags=["blocks"])
@@ -76,11 +89,12 @@ def block_transactions(api: Given, listed: Listed, block: BlockName) -> d.ListOf
 
 
 @router.get("/blocks/{block}/consensus", tags=["consensus"])
-def block_consensus(api: Given, block: BlockName) -> d.Consensus:
+def block_consensus(api: Given, block: BlockName, response: Response) -> d.Consensus:
     """How a block was decided: seals, each verified, rounds that failed, vote, changes of the set."""
     with api.store.look() as connection:
         row = _block(connection, block)
         facts = consensus.block_consensus(connection, row.number)
+    _keep(response, block, row)
     return d.Consensus(
         number=row.number,
         round=row.round,
@@ -120,8 +134,9 @@ async def send_transaction(api: Given, body: d.RawTransaction) -> d.Sent:
 
 
 @router.get("/transactions/{transaction}", tags=["transactions"])
-def get_transaction(api: Given, transaction: TransactionHash) -> d.Transaction:
+def get_transaction(api: Given, transaction: TransactionHash, response: Response) -> d.Transaction:
     """One transaction with its input."""
+    response.headers["cache-control"] = BY_HASH
     with api.store.look() as connection:
         row = _transaction(connection, transaction)
         return answers.transaction(row, transactions.transaction_input(connection, row))
@@ -158,15 +173,36 @@ def transaction_internal(
         )
 
 
-@router.get("/transactions/{transaction}/trace", tags=["transactions"])
-async def transaction_trace(api: Given, transaction: TransactionHash) -> dict[str, Any]:
+@router.get("/transactions/{transaction}/trace", tags=["transactions"], response_model=dict[str, Any])
+async def transaction_trace(api: Given, transaction: TransactionHash) -> Response:
     """The tree of calls, as debug_traceTransaction's callTracer tells it; made by a node now."""
+    return await _traced(api, transaction, {"tracer": "callTracer"})
+
+
+@router.get("/transactions/{transaction}/state-diff", tags=["transactions"], response_model=dict[str, Any])
+async def transaction_state_diff(api: Given, transaction: TransactionHash) -> Response:
+    """What the transaction changed of accounts, `pre` and `post`, as debug_traceTransaction's prestateTracer tells it; made by a node now."""
+    return await _traced(api, transaction, {"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}})
+
+
+async def _traced(api: parts.Parts, transaction: str, tracer: dict[str, Any]) -> Response:
     read_hash(transaction)
     try:
-        tree = await api.node.call("debug_traceTransaction", transaction, {"tracer": "callTracer"})
+        found = await api.node.call("debug_traceTransaction", transaction, tracer)
     except JSONRPCError as refusal:
         raise NotFound(f"the node has no trace of it: {refusal.message}") from None
-    return dict(tree)
+    body = await asyncio.to_thread(_encoded, found)
+    if len(body) > TRACE_BYTES_MAX:
+        raise InvalidInput(
+            f"transaction: what is told of it has {len(body)} bytes, more than {TRACE_BYTES_MAX}; ask a node by debug_traceTransaction"
+        )
+    return Response(body, media_type="application/json", headers={"cache-control": BY_HASH})
+
+
+def _encoded(found: Any) -> bytes:
+    if not isinstance(found, dict):
+        raise Unavailable("the node tells a trace in a way that is not understood")
+    return orjson.dumps(found)
 
 
 @router.get("/validators", tags=["consensus"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Annotated, Final, Literal
 
@@ -13,8 +14,9 @@ from metanode.errors import InvalidInput, Unavailable
 from metanode.rpc.errors import JSONRPCError
 from sdk.testnet.services.api import answers, parts
 from sdk.testnet.services.api import documents as d
+from sdk.testnet.services.api.answering import OWN
 from sdk.testnet.services.api.parts import Given
-from sdk.testnet.services.queries import blocks, contracts, search, statistics
+from sdk.testnet.services.queries import contracts, search, statistics
 
 router = APIRouter(responses=parts.PROBLEMS)
 
@@ -22,20 +24,34 @@ LATE_PERIODS: Final = 3
 STALLED_PERIODS: Final = 10
 """Block times without a block after which the network is late, and stands."""
 LAG_BLOCKS_MAX: Final = 2
+"""An index further behind than this is told, whatever the network does."""
+USUAL_BLOCK_TIME_S: Final = 2
+
+
+async def block_time_of(api: parts.Parts) -> int:
+    """Return the time between blocks: as configured, else as a node says; the usual one while none has answered."""
+    if not api.block_time_s:
+        with contextlib.suppress(Unavailable, JSONRPCError, KeyError, TypeError, ValueError):
+            api.block_time_s = max(1, int((await api.node.call("ibft_getConsensusState"))["period"], 16))
+    return api.block_time_s or USUAL_BLOCK_TIME_S
 
 
 @router.get("/network", tags=["network"])
-def get_network(api: Given) -> d.Network:
+async def get_network(api: Given) -> d.Network:
     """What this network is, and where to find it."""
-    with api.store.look() as connection:
-        status = statistics.index_status(connection)
+
+    def look() -> statistics.IndexStatus | None:
+        with api.store.look() as connection:
+            return statistics.index_status(connection)
+
+    status = await asyncio.to_thread(look)
     config = api.config
     return d.Network(
         name=config.network_name,
         chain_id=config.chain_id,
         genesis_hash=answers.hex_of(status.genesis_hash) if status else None,
         currency_symbol=config.currency_symbol,
-        block_time_s=config.block_time_s,
+        block_time_s=await block_time_of(api),
         rpc_url=config.rpc_url,
         explorer_url=config.explorer_url,
         faucet_url=config.faucet_url,
@@ -46,34 +62,40 @@ def get_network(api: Given) -> d.Network:
 
 @router.get("/network/status", tags=["network"])
 async def network_status(api: Given) -> d.NetworkStatus:
-    """Whether blocks come, and whether the index follows."""
+    """Whether blocks come, as a node says, and whether the index follows."""
 
-    def look() -> blocks.BlockRow | None:
+    def look() -> statistics.IndexStatus | None:
         with api.store.look() as connection:
-            return blocks.latest_block(connection)
+            return statistics.index_status(connection)
 
-    newest = await asyncio.to_thread(look)
-    head = None
-    reasons = []
+    indexed = await asyncio.to_thread(look)
+    head = age = None
     try:
-        head = int(await api.node.call("eth_blockNumber"), 16)
-    except (Unavailable, JSONRPCError):
-        reasons.append("no node answers")
-    age = None if newest is None else max(0, int(time.time()) - newest.timestamp)
-    verdict = "unknown" if newest is None or age is None or head is None else "ok"
-    if age is not None and age > STALLED_PERIODS * api.config.block_time_s:
-        verdict = "stalled" if head is not None else "unknown"
-        reasons.append(f"the newest indexed block is {age} s old")
-    elif age is not None and age > LATE_PERIODS * api.config.block_time_s and verdict == "ok":
-        verdict = "late"
-        reasons.append(f"the newest indexed block is {age} s old")
-    indexed = None if newest is None else newest.number
-    lag = None if head is None else max(0, head - (-1 if indexed is None else indexed))
-    if lag is not None and lag > LAG_BLOCKS_MAX:
-        reasons.append(f"the index is {lag} blocks behind")
+        block = await api.node.call("eth_getBlockByNumber", "latest", False)
+        head, age = int(block["number"], 16), max(0, int(time.time()) - int(block["timestamp"], 16))
+    except (Unavailable, JSONRPCError, KeyError, TypeError, ValueError):
+        pass
+    number = None if indexed is None else indexed.number
+    lag = None if head is None else max(0, head - (-1 if number is None else number))
+    verdict, reasons = judge(age, lag, await block_time_of(api))
     return d.NetworkStatus(
-        verdict=verdict, reasons=reasons, head=head, indexed=indexed, lag_blocks=lag, seconds_since_block=age
+        verdict=verdict, reasons=reasons, head=head, indexed=number, lag_blocks=lag, seconds_since_block=age
     )
+
+
+def judge(age_s: int | None, lag_blocks: int | None, block_time_s: int) -> tuple[str, list[str]]:
+    """Return how the network is, and why, by the age of a node's newest block (None: no node answers) and how far the index is behind it."""
+    if age_s is None:
+        return "unknown", ["no node answers"]
+    reasons = []
+    verdict = "ok"
+    if age_s > LATE_PERIODS * block_time_s:
+        verdict = "stalled" if age_s > STALLED_PERIODS * block_time_s else "late"
+        reasons.append(f"the newest block is {age_s} s old, and one is due every {block_time_s} s")
+    if lag_blocks is not None and lag_blocks > LAG_BLOCKS_MAX:
+        verdict = "index behind" if verdict == "ok" else verdict
+        reasons.append(f"the index is {lag_blocks} blocks behind")
+    return verdict, reasons
 
 
 @router.get("/network/chainlist", tags=["network"])
@@ -159,10 +181,21 @@ def get_signatures(
 
 
 @router.get("/me", tags=["network"])
-def get_me(request: Request) -> d.Me:
+def get_me(api: Given, request: Request, response: Response) -> d.Me:
     """Who asks, and what is left of the minute."""
+    response.headers["cache-control"] = OWN
     used = request.state.allowance
-    return d.Me(key=used.key, limit=used.limit, remaining=max(0, used.limit - used.used))
+    key = next((one for one in api.config.keys if one.id == used.key), None)
+    last_used = used.last_used_at
+    return d.Me(
+        key=used.key,
+        limit=used.limit,
+        remaining=max(0, used.limit - used.used),
+        reset_s=used.left_s,
+        scopes=sorted(key.scopes) if key else [],
+        expires_at=None if key is None or key.expires_at is None else answers.time_of(key.expires_at),
+        last_used_at=None if last_used is None else answers.time_of(last_used),
+    )
 
 
 @router.get(

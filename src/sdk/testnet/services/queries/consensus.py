@@ -108,6 +108,12 @@ def skips_of(connection: Connection, first: int, last: int) -> tuple[SkipRow, ..
     return _skips(connection, round_skips.c.number.between(first, last))
 
 
+def set_changes_of(connection: Connection, first: int, last: int) -> tuple[SetChangeRow, ...]:
+    """Return who came and who went with blocks `first` to `last` (at most 1,000)."""
+    assert last - first < SPAN_MAX
+    return _set_changes(connection, validator_set_changes.c.number.between(first, last))
+
+
 def list_votes(
     connection: Connection, which: Slice = FIRST, *, voter: bytes | None = None, subject: bytes | None = None
 ) -> Page[VoteRow]:

@@ -19,7 +19,8 @@ LIMIT: Final = 25
 """Rows of a page when nobody says how many."""
 LIMIT_MAX: Final = 10_000
 """Rows of one answer at most: what Etherscan's dialect promises. Pages and the API ask for 100 at most."""
-_INTEGER_MAX: Final = 2**63 - 1
+INTEGER_MAX: Final = 2**63 - 1
+"""The largest number of a block, or of a row."""
 _CURSOR_CHARACTERS_MAX: Final = 200
 
 _Item = TypeVar("_Item")
@@ -69,7 +70,7 @@ def parse_cursor(text: str, kinds: Sequence[type[Part]]) -> tuple[Part, ...]:
         with contextlib.suppress(ValueError):
             parts = tuple(_part(word, kind) for word, kind in zip(words, kinds, strict=True))
             if format_cursor(parts) == text and all(
-                isinstance(part, bytes) or part <= _INTEGER_MAX for part in parts
+                isinstance(part, bytes) or part <= INTEGER_MAX for part in parts
             ):
                 return parts
     raise InvalidInput(f"cursor: found {text[:60]!r}; expected the next_cursor of a page of the same list")

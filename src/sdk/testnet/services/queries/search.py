@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from sqlalchemy import select, union
 
 from sdk.testnet.services.queries.blocks import find_block, get_block
+from sdk.testnet.services.queries.paging import INTEGER_MAX
 from sdk.testnet.services.queries.parties import party_columns
 from sdk.testnet.services.queries.transactions import get_transaction
 from sdk.testnet.services.store.meanings import search_key
@@ -25,7 +26,6 @@ CANDIDATES_MAX: Final = 100
 """Tokens whose name begins so, of which the most used are told: anybody can make thousands of one name."""
 _LAST: Final = "\U0010ffff"
 """Behind every character of a name."""
-_NUMBER_MAX: Final = 2**63 - 1
 
 ResultKind = Literal["block", "transaction", "address", "validator", "token"]
 
@@ -54,7 +54,7 @@ def search(connection: Connection, text: str) -> tuple[SearchResult, ...]:
     found: list[SearchResult] = []
     if plain.isascii() and plain.removeprefix("#").isdecimal():
         number = int(plain.removeprefix("#"))
-        if number <= _NUMBER_MAX and get_block(connection, number) is not None:
+        if number <= INTEGER_MAX and get_block(connection, number) is not None:
             found.append(SearchResult(kind="block", key=str(number), title=None, is_exact=True))
     digits = plain.lower().removeprefix("0x")
     if re.fullmatch(r"[0-9a-f]+", digits):

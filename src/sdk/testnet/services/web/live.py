@@ -100,6 +100,14 @@ class LiveHub:
             if topic in client.topics:
                 self._put(client, event)
 
+    def resync(self) -> None:
+        """Tell everybody to load what they show again: something was left out."""
+        self._sequence += 1
+        self._recent.clear()
+        for client in self._clients:
+            client.is_behind = True
+            client.wake.set()
+
     def close(self) -> None:
         """End all streams, and take no new ones: browsers come back to the next process."""
         self._is_closed = True
@@ -169,7 +177,7 @@ class LiveHub:
             client.is_behind = True
             return
         seen = int(number)
-        if self._recent and seen + 1 < self._recent[0][0]:
+        if seen + 1 < (self._recent[0][0] if self._recent else self._sequence + 1):
             client.is_behind = True
             return
         for sequence, topic, event in self._recent:

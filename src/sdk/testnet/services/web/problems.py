@@ -155,12 +155,21 @@ def wants_json(request: Request) -> bool:
     return json >= 0 and (html < 0 or json < html)
 
 
+def problem_document(request: Request, problem: Problem) -> dict[str, Any]:
+    """Return what a program is answered; of a site that describes its problems, with where it does."""
+    document = problem.document(request_id_of(request))
+    described_at = getattr(request.scope["app"].state, "problem_types", "") if "app" in request.scope else ""
+    if described_at:
+        document["type"] = f"{described_at}{problem.code}"
+    return document
+
+
 def problem_json(
     request: Request, problem: Problem, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """Return the answer for a program."""
     answer = JSONResponse(
-        problem.document(request_id_of(request)),
+        problem_document(request, problem),
         status_code=problem.status,
         media_type="application/problem+json",
         headers=dict(headers or {}) | retry_headers(problem),

@@ -1,0 +1,61 @@
+"""Whether the API can answer: database, node, and how far the index is behind. Found out once a second, however many ask."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from metanode.errors import Unavailable
+from metanode.rpc.errors import JSONRPCError
+from sdk.testnet.services.queries import statistics
+from sdk.testnet.services.web.problems import reason_of
+
+if TYPE_CHECKING:
+    from sdk.testnet.services.api.parts import Parts
+
+AGE_S: Final = 1.0
+TIMEOUT_S: Final = 2.0
+"""Who asks waits no longer, for the database and for a node."""
+
+
+class Readiness:
+    """What `/readyz` says. Owned by one event loop."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._found = (False, "")
+        self._found_at_s = -AGE_S
+
+    async def of(self, parts: Parts) -> tuple[bool, str]:
+        """Return whether it can answer, and a line for each part. A node that is away is told, and hinders no reading of the index."""
+        async with self._lock:
+            if time.monotonic() - self._found_at_s >= AGE_S:
+                self._found = await _ask(parts)
+                self._found_at_s = time.monotonic()
+            return self._found
+
+
+async def _ask(parts: Parts) -> tuple[bool, str]:
+    def look() -> statistics.IndexStatus | None:
+        with parts.store.look() as connection:
+            return statistics.index_status(connection)
+
+    head: int | None = None
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            head = int(await parts.node.call("eth_blockNumber"), 16)
+        node = f"node: at block {head}"
+    except (Unavailable, JSONRPCError, TimeoutError, TypeError, ValueError):
+        node = "node: does not answer"
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            status = await asyncio.to_thread(look)
+    except TimeoutError:
+        return False, f"database: no answer in {TIMEOUT_S:g} s\n{node}\n"
+    except Unavailable as failure:
+        return False, f"database: {reason_of(failure)}\n{node}\n"
+    if status is None:
+        return False, f"index: empty\n{node}\n"
+    lag = "" if head is None else f", {max(0, head - status.number)} blocks behind"
+    return True, f"ready at block {status.number}{lag}\n{node}\n"

@@ -1,0 +1,106 @@
+"""Says when the index has a new block: to who waits in this process, and by Redis to other processes that have the same one.
+
+It is never needed. Who waits has a time after which it looks by itself, a short one while nobody could tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from metanode.errors import InvalidInput
+from sdk.testnet.services.failures import raise_first
+
+if TYPE_CHECKING:
+    from redis.asyncio.client import PubSub
+
+log = structlog.get_logger(__name__)
+
+CHANNEL: Final = "metanode-heads"
+LOOK_EVERY_S: Final = 5.0
+"""How often who is told looks all the same."""
+LISTEN_S: Final = 5.0
+"""Of one wait for Redis; a connection that broke is noticed within it."""
+PAUSE_S: Final = 5.0
+"""Until Redis is asked again after it failed."""
+
+
+class Heads:
+    """The newest block that was told. Owned by one event loop.
+
+    Args:
+        redis_url: Redis of several processes; empty for one alone.
+    """
+
+    def __init__(self, redis_url: str = "") -> None:
+        self._redis_url = redis_url
+        self.is_local = False
+        """Whether the indexer is in this process, so that `tell` says all there is to say."""
+        self._is_heard = False
+        self._moved = asyncio.Event()
+        self._untold: asyncio.Queue[int] = asyncio.Queue(1)
+
+    def tell(self, number: int) -> None:
+        """Wake who waits, here and elsewhere: the index has this block now."""
+        self._wake()
+        if self._redis_url:
+            # The newest is all that anybody wants to know.
+            with contextlib.suppress(asyncio.QueueEmpty):
+                self._untold.get_nowait()
+            self._untold.put_nowait(number)
+
+    async def wait(self, seconds: float) -> None:
+        """Return when a block is told, or it is time to look; after `seconds` where nobody may tell."""
+        longest_s = LOOK_EVERY_S if self.is_local or self._is_heard else seconds
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await self._moved.wait()
+
+    async def run(self) -> None:
+        """Tell other processes, and hear them, until cancelled."""
+        if not self._redis_url:
+            return
+        try:
+            redis = Redis.from_url(self._redis_url, socket_connect_timeout=PAUSE_S, health_check_interval=30)
+        except ValueError:
+            raise InvalidInput("redis_url: expected redis://HOST:PORT or unix://PATH") from None
+        try:
+            while True:
+                try:
+                    await self._pass_on(redis)
+                except (RedisError, OSError, TimeoutError) as error:
+                    log.warning("heads_silent", reason=str(error)[:200], retry_s=PAUSE_S)
+                await asyncio.sleep(PAUSE_S)
+        finally:
+            await redis.aclose()
+
+    async def _pass_on(self, redis: Redis) -> None:
+        """Tell and hear until Redis fails."""
+        async with redis.pubsub(ignore_subscribe_messages=True) as channel:
+            await channel.subscribe(CHANNEL)
+            self._is_heard = True
+            try:
+                with raise_first():
+                    async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(self._hear(channel), name="heads: hear")
+                        tasks.create_task(self._publish(redis), name="heads: tell")
+            finally:
+                self._is_heard = False
+
+    async def _hear(self, channel: PubSub) -> None:
+        while True:
+            if await channel.get_message(timeout=LISTEN_S) is not None:
+                self._wake()
+
+    async def _publish(self, redis: Redis) -> None:
+        while True:
+            await redis.publish(CHANNEL, await self._untold.get())
+
+    def _wake(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
