@@ -21,10 +21,11 @@ from sdk.testnet.deployment.plan import (
     P2P_PORT_BASE,
     PRIVATE_PORT_BASE,
     RPC_PORT_BASE,
+    SERVICE_PORTS,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 Found = TypeVar("Found")
@@ -137,8 +138,8 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def free_offset(nodes: int = 6, *, also: Collection[int] = ()) -> int:
-    """A port offset with which a local network of so many nodes, and these other ports, are all free."""
+def free_offset(nodes: int = 6) -> int:
+    """A port offset with which a local network of so many nodes and its services have all their ports free."""
     bases = (RPC_PORT_BASE, P2P_PORT_BASE, METRICS_PORT_BASE, PRIVATE_PORT_BASE)
     candidates = [
         step * OFFSET_STEP
@@ -147,7 +148,7 @@ def free_offset(nodes: int = 6, *, also: Collection[int] = ()) -> int:
     ]
     random.SystemRandom().shuffle(candidates)
     for offset in candidates:
-        ports = [*(base + n for base in bases for n in range(1, nodes + 1)), *also]
+        ports = [*(base + n for base in bases for n in range(1, nodes + 1)), *SERVICE_PORTS.values()]
         if all(is_free(port + offset) for port in ports):
             _given.add(offset)
             return offset

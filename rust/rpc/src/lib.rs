@@ -33,6 +33,7 @@ mod server;
 mod session;
 mod statistics;
 mod subscriptions;
+mod syncing;
 mod turns;
 mod websocket;
 

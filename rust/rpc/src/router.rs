@@ -171,6 +171,11 @@ impl Router {
         }
     }
 
+    /// What answers the calls that are not the server's own.
+    pub(crate) fn methods(&self) -> &dyn Methods {
+        &*self.methods
+    }
+
     /// Number of the newest block that readers see.
     pub(crate) fn head(&self) -> u64 {
         self.methods.head()

@@ -28,6 +28,7 @@ use crate::priority::give_way;
 use crate::router::{Facts, Router, RouterLimits};
 use crate::statistics::{SUBSCRIPTION_TYPES, Statistics};
 use crate::subscriptions::quote_hashes;
+use crate::syncing::{self, SyncReports};
 
 /// Connections the system keeps ready to be taken.
 const BACKLOG: u32 = 1_024;
@@ -292,13 +293,16 @@ fn listen(runtime: &Runtime, address: SocketAddr) -> Result<TcpListener, StartEr
 fn tell_all(shared: &Shared, events: &Receiver<Event>) {
     let filters = &shared.router.filters;
     let mut expired = Instant::now();
+    let mut reports = SyncReports::new();
     loop {
-        match events.recv_timeout(EXPIRY_INTERVAL) {
+        match events.recv_timeout(syncing::LOOK_INTERVAL) {
             Ok(Event::Head(head)) => tell_head(shared, &head),
             Ok(Event::Pending(pending)) => tell_pending(shared, &pending),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
+        let methods = shared.router.methods();
+        reports.look(Instant::now(), methods, &shared.subscriptions);
         if expired.elapsed() >= EXPIRY_INTERVAL {
             expired = Instant::now();
             filters.expire(expired);

@@ -109,6 +109,8 @@ struct Subscriber {
     topic: Topic,
     /// The newest block that could be read when it subscribed: only later ones are its news.
     after: u64,
+    /// What it heard last of whether the node catches up.
+    heard_syncing: Option<bool>,
     outlet: Outlet,
 }
 
@@ -135,6 +137,7 @@ impl Subscriptions {
             Subscriber {
                 topic,
                 after,
+                heard_syncing: None,
                 outlet,
             },
         );
@@ -160,7 +163,11 @@ impl Subscriptions {
             Topic::Heads if head.number > subscriber.after => {
                 subscriber.outlet.tell(id, one(&header))
             }
-            Topic::Heads | Topic::Logs(_) | Topic::PendingHashes | Topic::PendingFull => true,
+            Topic::Heads
+            | Topic::Logs(_)
+            | Topic::PendingHashes
+            | Topic::PendingFull
+            | Topic::Syncing => true,
         });
         by_id.retain(|id, subscriber| match &subscriber.topic {
             Topic::Logs(criteria) if head.number > subscriber.after => {
@@ -171,7 +178,11 @@ impl Subscriptions {
                 };
                 !logs.any(criteria) || subscriber.outlet.tell(id, news())
             }
-            Topic::Heads | Topic::Logs(_) | Topic::PendingHashes | Topic::PendingFull => true,
+            Topic::Heads
+            | Topic::Logs(_)
+            | Topic::PendingHashes
+            | Topic::PendingFull
+            | Topic::Syncing => true,
         });
     }
 
@@ -186,8 +197,24 @@ impl Subscriptions {
                 Topic::PendingFull => full
                     .iter()
                     .all(|transaction| subscriber.outlet.tell(id, one(transaction))),
-                Topic::Heads | Topic::Logs(_) => true,
+                Topic::Heads | Topic::Logs(_) | Topic::Syncing => true,
             });
+    }
+
+    /// Tells who has not heard it yet whether the node catches up; everybody where a report `is_due`. Whether anybody was told.
+    pub(crate) fn tell_syncing(&self, is_syncing: bool, is_due: bool, report: &Arc<str>) -> bool {
+        let mut told = false;
+        self.by_id.lock().retain(|id, subscriber| {
+            if !matches!(subscriber.topic, Topic::Syncing)
+                || (subscriber.heard_syncing == Some(is_syncing) && !is_due)
+            {
+                return true;
+            }
+            told = true;
+            subscriber.heard_syncing = Some(is_syncing);
+            subscriber.outlet.tell(id, one(report))
+        });
+        told
     }
 }
 

@@ -294,7 +294,12 @@ fn open_subscriptions_are_counted_by_type() {
     let open = |server: &Server| server.statistics().subscriptions_by_type;
     assert_eq!(
         open(&server),
-        [("newHeads", 1), ("logs", 1), ("newPendingTransactions", 2)]
+        [
+            ("newHeads", 1),
+            ("logs", 1),
+            ("newPendingTransactions", 2),
+            ("syncing", 0)
+        ]
     );
     ask(&mut socket, "eth_unsubscribe", &json!([logs]));
     assert_eq!(open(&server)[1], ("logs", 0));

@@ -154,6 +154,23 @@ def test_transactions_enter_the_pool_alone_and_in_batches() -> None:
     asyncio.run(scenario())
 
 
+def test_a_subscriber_hears_whether_the_node_catches_up() -> None:
+    async def scenario() -> None:
+        async with served() as chain, connect(chain.url) as socket:
+            identifier = await subscribe(socket, "syncing")
+            assert await notified(socket, identifier) is False
+            chain.engine.set_syncing(starting=3, current=5, highest=9)
+            report = await notified(socket, identifier)
+            assert report["syncing"] is True
+            assert {name: report["status"][name] for name in ("startingBlock", "currentBlock", "highestBlock")} == {
+                "startingBlock": "0x3", "currentBlock": "0x5", "highestBlock": "0x9",
+            }  # fmt: skip
+            chain.engine.set_syncing(starting=0, current=0, highest=None)
+            assert await notified(socket, identifier) is False
+
+    asyncio.run(scenario())
+
+
 def test_subscribers_hear_of_transactions_blocks_and_logs() -> None:
     async def scenario() -> None:
         async with (

@@ -7,7 +7,8 @@ from metanode.simulation.cluster import Cluster
 from metanode.simulation.scenarios.story import Scenario, drawing, require
 
 HEIGHTS: Final = 24
-DAY_S: Final = 24 * 3600
+CORRECTED_EVERY_S: Final = 1024
+"""The longest that NTP waits between two looks at its servers: the usual `maxpoll 10`."""
 
 
 async def _half_a_second(cluster: Cluster) -> None:
@@ -35,8 +36,8 @@ async def _drift(cluster: Cluster) -> None:
     hours = cluster.seed % 25
     for node in cluster.nodes:
         ppm = cluster.random.choice([-100, 100])
-        # Within the tolerance of a network that watches its clocks; one node alone goes on uncorrected.
-        since_s = hours * 3600 if node.index == 0 else min(hours * 3600, 4000)
+        # The others watch their clocks; one node alone goes on uncorrected.
+        since_s = hours * 3600 if node.index == 0 else min(hours * 3600, CORRECTED_EVERY_S)
         node.clock.offset_ms = round(since_s * ppm / 1000)
         node.clock.set_drift(ppm)
     async with cluster.running():

@@ -5,10 +5,10 @@ const live = await network.create("metanode");
 const reader = await live.viem.getPublicClient({ pollingInterval: 200 });
 const counter = await live.viem.deployContract("Counter", [], { client: { public: reader } });
 
-// The fork is of the newest block that its own connection is told: one after the contract's.
-const deployed = await reader.getBlockNumber();
-while ((await reader.getBlockNumber()) <= deployed) await new Promise((resolve) => setTimeout(resolve, 200));
-const fork = await network.create("fork");
+// Without a number Hardhat forks 128 blocks below the head of a chain that it doesn't know and that has as many.
+const blockNumber = Number(await reader.getBlockNumber({ cacheTime: 0 }));
+const forking = { url: process.env.METANODE_URL!, blockNumber };
+const fork = await network.create({ network: "fork", override: { forking } });
 const copy = await fork.viem.getContractAt("Counter", counter.address);
 const forkReader = await fork.viem.getPublicClient();
 const first = await forkReader.getBlockNumber();
