@@ -23,7 +23,7 @@ def run_program(*arguments: str, hash_seed: str = "0") -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("scenario", ["losing-links", "crash-at-boundaries", "equivocating-voters"])
+@pytest.mark.parametrize("scenario", ["storm", "crash-at-boundaries", "equivocating-voters"])
 def test_one_seed_gives_one_trace_whatever_the_hash_seed(scenario: str) -> None:
     traces = {
         run_program("--seed", "3", "--scenario", scenario, hash_seed=hash_seed)[-1]
