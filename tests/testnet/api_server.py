@@ -26,7 +26,7 @@ START_TIMEOUT_S = 30.0
 
 
 @contextmanager
-def serving(store: Store, rpc_url: str, **changes: Any) -> Iterator[str]:
+def serving(store: Store, rpc_url: str, *, monitor: Any = None, **changes: Any) -> Iterator[str]:
     """Serve the API for the length of the block; yields its URL."""
     config = ApiConfig(
         **{
@@ -38,7 +38,7 @@ def serving(store: Store, rpc_url: str, **changes: Any) -> Iterator[str]:
         }
     )
     http = httpx.AsyncClient(timeout=10, trust_env=False)
-    app = make_app(store=store, node=JSONRPCClient(rpc_url, http), config=config)
+    app = make_app(store=store, node=JSONRPCClient(rpc_url, http), config=config, monitor=monitor)
     own_lifespan = app.router.lifespan_context
 
     @asynccontextmanager

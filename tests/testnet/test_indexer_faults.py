@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import false, select
 from tests.testnet.index_chain import Chain, call_of
 from tests.testnet.index_database import DATABASES, index_database
 from tests.testnet.index_runs import contents, index_to, running, wait_until
@@ -30,6 +30,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 KILLS = 20
+COUNTED = (
+    "counters",
+    "accounts",
+    "token_balances",
+    "stats_hourly",
+    "stats_daily",
+    "validators",
+    "block_seals",
+)
+"""What would be there twice, or summed up twice, if a block was."""
 DEADLINE_S = 60.0
 
 
@@ -114,8 +124,16 @@ def test_two_indexers_of_one_database_write_every_block_once(
         found = contents(first)
         first.close()
         second.close()
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    store = Store(f"sqlite:///{alone}/index.db")
+    asyncio.run(index_to(store, url, head))
+    undisturbed = contents(store)
+    store.close()
 
     assert [row[0] for row in found["blocks"]] == list(range(head + 1))
+    for table in COUNTED:
+        assert found[table] == undisturbed[table], table
 
 
 def test_an_index_of_another_chain_is_refused_with_what_to_do(
@@ -226,5 +244,15 @@ def _is_whole(store: Store) -> None:
     with store.look() as connection:
         numbers = [row[0] for row in connection.execute(select(blocks.c.number).order_by(blocks.c.number))]
         of_transactions = {row[0] for row in connection.execute(select(transactions.c.number))}
+        undecided = [
+            row[0]
+            for row in connection.execute(
+                select(blocks.c.number)
+                .where((blocks.c.is_canonical == false()) | blocks.c.consensus_hash.is_(None))
+                .order_by(blocks.c.number)
+            )
+        ]
     assert numbers == list(range(len(numbers)))
     assert of_transactions <= set(numbers)
+    # What decided the newest block is certain with the next; genesis was decided by nobody.
+    assert undecided == [0, numbers[-1]]

@@ -101,24 +101,29 @@ async def test_telling_goes_on_whatever_one_look_met(parts: Parts, monkeypatch: 
 
 
 async def test_nobody_looks_for_nobody(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    idle: Any = Hub(clients=0)
-    parts.hub = idle
-    waits, enough = [], asyncio.Event()
+    monkeypatch.setattr(events, "LOOK_EVERY_S", 0.001)
     looks: list[int | None] = []
+    asked, enough = [], asyncio.Event()
 
-    class Counting(Heads):
-        async def wait(self, seconds: float) -> None:
-            waits.append(seconds)
-            if len(waits) == 5:
+    class Idle(Hub):
+        @property
+        def client_count(self) -> int:  # type: ignore[override]
+            asked.append(1)
+            if len(asked) == 5:
                 enough.set()
-            await asyncio.sleep(0)
+            return 0
+
+        @client_count.setter
+        def client_count(self, count: int) -> None:
+            del count
 
     async def look(_: Any, seen: int | None) -> tuple[int | None, bool]:
         looks.append(seen)
         return seen, False
 
     monkeypatch.setattr(events, "_tell", look)
-    parts.heads = Counting()
+    idle: Any = Idle()
+    parts.hub = idle
     async with asyncio.timeout(20):
         telling = asyncio.create_task(events.tell_events(parts))
         await enough.wait()
@@ -136,6 +141,9 @@ async def test_a_block_that_is_told_wakes_all_who_wait() -> None:
     heads.tell(7)
     async with asyncio.timeout(4):
         await asyncio.wait(waiting)
+        # What was told while nobody waited is not missed.
+        await heads.wait(60, since=0)
+    assert heads.told == 1
     async with asyncio.timeout(20):
         # Nobody may tell here, so it looks by itself.
         await Heads().wait(0.001)

@@ -154,10 +154,10 @@ async def test_a_form_s_key_is_a_key(store: Store, node: Node) -> None:
     [
         ({"action": "balance"}, 5),
         ({"action": "txlist", "page": "1", "offset": "10"}, 5),
-        ({"action": "tokentx", "offset": "5000"}, 15),
-        ({"action": "txlist"}, 25),
-        ({"action": "getLogs", "offset": "99999999999999"}, 25),
-        ({"action": "txlist", "offset": "-1"}, 25),
+        ({"action": "tokentx", "offset": "5000"}, 10),
+        ({"action": "txlist"}, 15),
+        ({"action": "getLogs", "offset": "99999999999999"}, 15),
+        ({"action": "txlist", "offset": "-1"}, 15),
     ],
 )
 def test_a_list_of_etherscan_s_costs_what_its_rows_do(query: dict[str, str], cost: int) -> None:

@@ -163,6 +163,7 @@ class Composition:
             node=await self._open_nodes(),
             config=self._api_config(section),
             heads=self._open_heads(),
+            monitor=self._open_monitor(await self._open_store()),
         )
         close = app.state.parts.hub.close
         site = self._counted("api", app)

@@ -42,6 +42,8 @@ class Heads:
         self.is_local = False
         """Whether the indexer is in this process, so that `tell` says all there is to say."""
         self._is_heard = False
+        self.told = 0
+        """How often a block was told."""
         self._moved = asyncio.Event()
         self._untold: asyncio.Queue[int] = asyncio.Queue(1)
 
@@ -54,8 +56,13 @@ class Heads:
                 self._untold.get_nowait()
             self._untold.put_nowait(number)
 
-    async def wait(self, seconds: float) -> None:
-        """Return when a block is told, or it is time to look; after `seconds` where nobody may tell."""
+    async def wait(self, seconds: float, *, since: int | None = None) -> None:
+        """Return when a block is told, or it is time to look; after `seconds` where nobody may tell.
+
+        With `since`, what `told` was before the last look, it returns at once when one was told meanwhile.
+        """
+        if since is not None and since != self.told:
+            return
         longest_s = LOOK_EVERY_S if self.is_local or self._is_heard else seconds
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(longest_s):
@@ -83,7 +90,6 @@ class Heads:
         """Tell and hear until Redis fails."""
         async with redis.pubsub(ignore_subscribe_messages=True) as channel:
             await channel.subscribe(CHANNEL)
-            self._is_heard = True
             try:
                 with raise_first():
                     async with asyncio.TaskGroup() as tasks:
@@ -95,6 +101,8 @@ class Heads:
     async def _hear(self, channel: PubSub) -> None:
         while True:
             if await channel.get_message(timeout=LISTEN_S) is not None:
+                # Somebody does tell, so there is no need to look so often.
+                self._is_heard = True
                 self._wake()
 
     async def _publish(self, redis: Redis) -> None:
@@ -102,5 +110,6 @@ class Heads:
             await redis.publish(CHANNEL, await self._untold.get())
 
     def _wake(self) -> None:
+        self.told += 1
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()

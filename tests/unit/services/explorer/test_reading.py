@@ -11,7 +11,6 @@ import pytest
 from starlette.requests import Request
 
 from metanode.errors import InvalidInput
-from sdk.testnet.services.explorer.exporting import line
 from sdk.testnet.services.explorer.reading import (
     address_in,
     first_url,
@@ -24,6 +23,7 @@ from sdk.testnet.services.explorer.reading import (
 )
 from sdk.testnet.services.explorer.twins import plain
 from sdk.testnet.services.web.problems import NotFound
+from sdk.testnet.services.web.sheets import line
 
 
 def request(query: str = "", host: str = "evil.example") -> Request:

@@ -30,6 +30,8 @@ KEPT_S: Final = 1
 """For so long an answer is given again to everybody who asks the same: any number of viewers cost one question to the index a second."""
 OWN: Final = "private, no-store"
 """What is said of who asks."""
+_STREAMS: Final = re.compile(r"/events$|/exports/\w+$")
+"""What is sent as it comes."""
 TAGGED_BYTES_MAX: Final = 4 * 1024 * 1024
 IDEMPOTENCY_S: Final = 24 * 3_600
 IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
@@ -74,7 +76,7 @@ class AnswerMiddleware:
                 self._add_cors(MutableHeaders(scope=message), scope, origin)
             await send(message)
 
-        if scope["method"] in {"GET", "HEAD"} and not scope["path"].endswith("/events"):
+        if scope["method"] in {"GET", "HEAD"} and not _STREAMS.search(scope["path"]):
             await self._tagged(scope, receive, send_with_headers, headers)
         elif scope["method"] == "POST" and "idempotency-key" in headers:
             await self._once(scope, receive, send_with_headers, headers["idempotency-key"])

@@ -16,9 +16,18 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 
 from metanode.errors import InvalidInput, Unavailable
 from metanode.rpc.errors import JSONRPCError
-from sdk.testnet.services.api import documents, etherscan, routes_accounts, routes_chain, routes_network
+from sdk.testnet.services.api import (
+    documents,
+    etherscan,
+    routes_accounts,
+    routes_chain,
+    routes_exports,
+    routes_network,
+    routes_watching,
+)
 from sdk.testnet.services.api.answering import AnswerMiddleware
 from sdk.testnet.services.api.events import TOPICS, tell_events
+from sdk.testnet.services.api.examples import example_of
 from sdk.testnet.services.api.limiting import LimitMiddleware
 from sdk.testnet.services.api.parts import Parts
 from sdk.testnet.services.api.readiness import Readiness
@@ -36,7 +45,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from sdk.testnet.services.api.configuration import ApiConfig
-    from sdk.testnet.services.api.parts import Node
+    from sdk.testnet.services.api.parts import Monitor, Node
     from sdk.testnet.services.heads import Heads
     from sdk.testnet.services.store import Store
 
@@ -51,7 +60,14 @@ DESCRIPTION: Final = (
 )
 
 
-def make_app(*, store: Store, node: Node, config: ApiConfig, heads: Heads | None = None) -> FastAPI:
+def make_app(
+    *,
+    store: Store,
+    node: Node,
+    config: ApiConfig,
+    heads: Heads | None = None,
+    monitor: Monitor | None = None,
+) -> FastAPI:
     """Return the app. It owns none of its parts; what it opens itself (Redis, a watch on the index) lives as long as it serves."""
     hub = LiveHub(TOPICS, visitors=Clients(trusted=config.trusted_proxies))
 
@@ -85,10 +101,11 @@ def make_app(*, store: Store, node: Node, config: ApiConfig, heads: Heads | None
         shared=InMemory(),
         heads=heads,
         block_time_s=config.block_time_s,
+        monitor=monitor,
     )
     app.state.problem_types = f"{config.public_url}/docs#problem-"
-    for router in (routes_network.router, routes_chain.router, routes_accounts.router):
-        app.include_router(router, prefix=PREFIX)
+    for routes in (routes_network, routes_chain, routes_accounts, routes_watching, routes_exports):
+        app.include_router(routes.router, prefix=PREFIX)
     app.add_route("/api", etherscan.answer_etherscan, methods=["GET", "POST"], include_in_schema=False)
     _add_pages(app)
     _add_errors(app)
@@ -117,6 +134,10 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
                 "description": "A parameter has a wrong value.",
                 "content": problem,
             }
+            for status, answer in operation["responses"].items():
+                found = answer.get("content", {}).get("application/json", {})
+                if status.startswith("2") and "schema" in found:
+                    found["example"] = example_of(found["schema"], schemas)
     return document
 
 

@@ -183,7 +183,7 @@ class TokenRef(Document):
     """A token in another document. What it calls itself is said by its contract and nobody else."""
 
     contract: Party
-    kind: str = Field(description="ERC-20, ERC-721 or ERC-1155.")
+    kind: str = Field(description="ERC-20, ERC-721 or ERC-1155.", examples=["ERC-20"])
     name: str | None
     symbol: str | None
     decimals: int | None
@@ -212,7 +212,7 @@ class InternalCall(Document):
     transaction_hash: Hash
     timestamp: int
     trace_path: str
-    kind: str = Field(description="transfer, create, create2 or self_destruct.")
+    kind: str = Field(description="transfer, create, create2 or self_destruct.", examples=["transfer"])
     sender: Party
     recipient: Party | None
     value_wei: Amount
@@ -253,7 +253,7 @@ class Token(Document):
     """A contract that sent token events."""
 
     contract: Party
-    kind: str
+    kind: str = Field(description="ERC-20, ERC-721 or ERC-1155.", examples=["ERC-20"])
     name: str | None
     symbol: str | None
     decimals: int | None
@@ -397,7 +397,7 @@ class Gas(Document):
 class Result(Document):
     """Something that a search found."""
 
-    kind: str
+    kind: str = Field(description="block, transaction, address, validator or token.", examples=["block"])
     key: str
     title: str | None
     is_exact: bool
@@ -421,6 +421,106 @@ class Signatures(Document):
     """What a selector may mean; a guess, as others may have the same selector."""
 
     items: list[Signature]
+
+
+class BalancePoint(Document):
+    """A balance after a block."""
+
+    block: int
+    timestamp: int
+    balance_wei: Amount | None = Field(
+        description="null where the node keeps no state of that block any more."
+    )
+
+
+class BalanceHistory(Document):
+    """Balances after the blocks in which coins of an account may have moved, newest first."""
+
+    items: list[BalancePoint]
+    next: int | None = Field(description="`before` of the next page; null on the last one.")
+    as_of: AsOf
+
+
+class ValidatorPerformance(Document):
+    """What a validator did in the last blocks."""
+
+    validator: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
+    first_block: int
+    last_block: int
+    proposed_count: int
+    sealed_count: int
+    certificate_count: int
+    seal_share: float | None = Field(
+        description="A certificate holds a quorum, not everybody: below 1 is no fault."
+    )
+    missed_turns: int
+
+
+class NodeState(Document):
+    """A node of the network, as its monitor last saw it."""
+
+    name: str
+    status: str
+    role: str | None
+    version: str | None
+    block: int
+    sync_status: str
+    peers: int
+
+
+class Nodes(Document):
+    """The nodes that are watched."""
+
+    verdict: str = Field(description="HEALTHY, SLOW, DEGRADED, NO QUORUM, HALTED, STARTING or UNKNOWN.")
+    sentence: str
+    items: list[NodeState]
+
+
+class AlertState(Document):
+    """Something that somebody should know."""
+
+    name: str
+    subject: str
+    severity: str = Field(description="critical, warning or info.")
+    text: str
+    impact: str
+    runbook_url: str
+    since: Time
+    resolved_at: Time | None
+
+
+class Alerts(Document):
+    """Alerts, the gravest or the newest first."""
+
+    items: list[AlertState]
+
+
+class ActivityPoint(Document):
+    """What people did on a day of UTC."""
+
+    start: int
+    time: Time
+    active_addresses: int = Field(description="Those that sent a transaction, each once.")
+    new_addresses: int = Field(description="Those that no block had named before.")
+    transactions: int
+    is_over: bool = Field(description="False of the present day.")
+
+
+class UserActivity(Document):
+    """How the network is used."""
+
+    unique_addresses: int = Field(description="All that a block has ever named.")
+    transactions: int
+    items: list[ActivityPoint] = Field(description="Days, oldest first.")
+    as_of: AsOf
+
+
+class Calls(Document):
+    """JSON-RPC calls that the watched nodes have answered since they were started."""
+
+    total: int
+    by_method: dict[str, int]
+    websocket_connections: int
 
 
 class RawTransaction(BaseModel):

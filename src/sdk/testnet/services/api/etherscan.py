@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from metanode.crypto.addresses import parse_address
 from metanode.errors import InvalidInput, Unavailable
@@ -18,8 +19,10 @@ from sdk.testnet.services.queries import (
     contracts,
     moves,
     statistics,
+    tokens,
     transactions,
 )
+from sdk.testnet.services.queries.paging import INTEGER_MAX
 from sdk.testnet.services.store.meanings import CallKind, TokenKind
 from sdk.testnet.services.web.problems import reason_of
 
@@ -33,7 +36,10 @@ if TYPE_CHECKING:
 PAGE: Final = 100
 REACH: Final = 10_000
 """`page` times `offset`, and the rows of one answer, as with Etherscan."""
-_NUMBER_MAX: Final = 2**63 - 1
+ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Of one answer; what is longer has to be asked for in parts."""
+RANGE_BLOCKS_MAX: Final = 5_000
+"""Whose logs are looked through when no address is given."""
 
 Parameters = "Mapping[str, str]"
 
@@ -54,7 +60,7 @@ def limit_answer(headers: dict[str, str]) -> ASGIApp:
     )
 
 
-async def answer_etherscan(request: Request) -> JSONResponse:
+async def answer_etherscan(request: Request) -> Response:
     """Answer GET and POST `/api`."""
     parts: Parts = request.app.state.parts
     given = dict(request.query_params)
@@ -69,6 +75,8 @@ async def answer_etherscan(request: Request) -> JSONResponse:
         return _document("0", "NOTOK", f"Error! {error}"[:400])
     except Unavailable as error:
         return _document("0", "NOTOK", f"Error! {reason_of(error)}"[:400])
+    if isinstance(result, bytes):
+        return Response(b'{"status":"1","message":"OK","result":%b}' % result, media_type="application/json")
     return _document("1", "OK", result)
 
 
@@ -88,9 +96,16 @@ async def _result(parts: Parts, given: Mapping[str, str]) -> Any:
     if action is None:
         raise Refused("Error! Missing Or invalid Action name")
 
-    def look() -> Any:
+    def look() -> bytes:
         with parts.store.look() as connection:
-            return action(connection, given)
+            result = action(connection, given)
+        # Encoded here: ten thousand rows take the event loop's time otherwise.
+        body = orjson.dumps(result)
+        if len(body) > ANSWER_BYTES_MAX:
+            raise Refused(
+                f"Error! the answer has over {ANSWER_BYTES_MAX} bytes; ask for fewer (page, offset)"
+            )
+        return body
 
     return await run_in_threadpool(look)
 
@@ -112,7 +127,7 @@ def _integer(given: Mapping[str, str], name: str, default: int) -> int:
     text = given.get(name, "") or str(default)
     if not (text.isascii() and text.isdecimal()) or len(text) > 20:
         raise Refused(f"Error! {name}: expected a number, found {text[:40]!r}")
-    return min(int(text), _NUMBER_MAX)
+    return min(int(text), INTEGER_MAX)
 
 
 def _slice(given: Mapping[str, str]) -> Slice:
@@ -132,7 +147,7 @@ def _slice(given: Mapping[str, str]) -> Slice:
 def _range(given: Mapping[str, str]) -> dict[str, int]:
     return {
         "first_block": _integer(given, "startblock", 0),
-        "last_block": _integer(given, "endblock", _NUMBER_MAX),
+        "last_block": _integer(given, "endblock", INTEGER_MAX),
     }
 
 
@@ -157,36 +172,37 @@ def _account(given: Mapping[str, str]) -> bytes:
 def _txlist(connection: Connection, given: Mapping[str, str]) -> Any:
     page = transactions.account_transactions_page(connection, _account(given), _slice(given), **_range(given))
     head = _head(connection)
-    inputs = transactions.inputs_of(connection, [(row.number, row.index) for row in page.items])
-    hashes = {number: blocks.get_block(connection, number) for number in {row.number for row in page.items}}
-    rows = []
-    for row in page.items:
-        block = hashes[row.number]
-        rows.append(
-            {
-                "blockNumber": str(row.number),
-                "blockHash": _hex(block.hash) if block else "",
-                "timeStamp": str(row.timestamp),
-                "hash": _hex(row.hash),
-                "nonce": str(row.nonce),
-                "transactionIndex": str(row.index),
-                "from": _hex(row.sender.address),
-                "to": _hex(row.recipient.address) if row.recipient else "",
-                "value": str(row.value_wei),
-                "gas": str(row.gas_limit),
-                "gasPrice": str(row.gas_price_wei),
-                "input": _hex(inputs.get((row.number, row.index), b"")),
-                "methodId": _hex(row.method_id) if row.method_id else "0x",
-                "functionName": "",
-                "contractAddress": _hex(row.created.address) if row.created else "",
-                "cumulativeGasUsed": str(row.cumulative_gas_used),
-                "txreceipt_status": "1" if row.succeeded else "0",
-                "gasUsed": str(row.gas_used),
-                "confirmations": str(head - row.number + 1),
-                "isError": "0" if row.succeeded else "1",
-            }
-        )
-    return _rows(rows, "transactions")
+    places = [(row.number, row.index) for row in page.items]
+    inputs = transactions.inputs_of(connection, places, bytes_max=ANSWER_BYTES_MAX // 2)
+    return _rows(
+        [_transaction(row, inputs.get((row.number, row.index), b""), head) for row in page.items],
+        "transactions",
+    )
+
+
+def _transaction(row: transactions.TransactionRow, data: bytes, head: int) -> dict[str, str]:
+    return {
+        "blockNumber": str(row.number),
+        "blockHash": _hex(row.block_hash),
+        "timeStamp": str(row.timestamp),
+        "hash": _hex(row.hash),
+        "nonce": str(row.nonce),
+        "transactionIndex": str(row.index),
+        "from": _hex(row.sender.address),
+        "to": _hex(row.recipient.address) if row.recipient else "",
+        "value": str(row.value_wei),
+        "gas": str(row.gas_limit),
+        "gasPrice": str(row.gas_price_wei),
+        "input": _hex(data),
+        "methodId": _hex(row.method_id) if row.method_id else "0x",
+        "functionName": "",
+        "contractAddress": _hex(row.created.address) if row.created else "",
+        "cumulativeGasUsed": str(row.cumulative_gas_used),
+        "txreceipt_status": "1" if row.succeeded else "0",
+        "gasUsed": str(row.gas_used),
+        "confirmations": str(head - row.number + 1),
+        "isError": "0" if row.succeeded else "1",
+    }
 
 
 def _internal(row: moves.InternalRow) -> dict[str, str]:
@@ -230,39 +246,36 @@ def _txlistinternal(connection: Connection, given: Mapping[str, str]) -> Any:
 def _transfers(kind: TokenKind) -> Callable[[Connection, Mapping[str, str]], Any]:
     def list_transfers(connection: Connection, given: Mapping[str, str]) -> Any:
         contract = given.get("contractaddress")
-        page = addresses.account_transfers_page(
-            connection,
-            _account(given),
-            _slice(given),
-            kinds=[kind],
-            token=parse_address(contract, field="contractaddress") if contract else None,
-            **_range(given),
-        )
+        token = parse_address(contract, field="contractaddress") if contract else None
+        if token is not None and not given.get("address"):
+            page = tokens.token_transfers(connection, token, _slice(given), kind=kind, **_range(given))
+        else:
+            page = addresses.account_transfers_page(
+                connection, _account(given), _slice(given), kinds=[kind], token=token, **_range(given)
+            )
         head = _head(connection)
-        return _rows([_transfer(connection, row, head) for row in page.items], "transactions")
+        return _rows([_transfer(row, head) for row in page.items], "transactions")
 
     return list_transfers
 
 
-def _transfer(connection: Connection, row: moves.TransferRow, head: int) -> dict[str, str]:
-    of = transactions.get_transaction(connection, row.transaction_hash)
-    block = blocks.get_block(connection, row.number)
+def _transfer(row: moves.TransferRow, head: int) -> dict[str, str]:
     found = {
         "blockNumber": str(row.number),
-        "blockHash": _hex(block.hash) if block else "",
+        "blockHash": _hex(row.source.block_hash),
         "timeStamp": str(row.timestamp),
         "hash": _hex(row.transaction_hash),
-        "nonce": str(of.nonce) if of else "0",
+        "nonce": str(row.source.nonce),
         "from": _hex(row.sender.address),
         "to": _hex(row.recipient.address),
         "contractAddress": _hex(row.token.contract.address),
         "tokenName": row.token.name or "",
         "tokenSymbol": row.token.symbol or "",
         "transactionIndex": str(row.transaction_index),
-        "gas": str(of.gas_limit) if of else "0",
-        "gasPrice": str(of.gas_price_wei) if of else "0",
-        "gasUsed": str(of.gas_used) if of else "0",
-        "cumulativeGasUsed": str(of.cumulative_gas_used) if of else "0",
+        "gas": str(row.source.gas_limit),
+        "gasPrice": str(row.source.gas_price_wei),
+        "gasUsed": str(row.source.gas_used),
+        "cumulativeGasUsed": str(row.source.cumulative_gas_used),
         "input": "deprecated",
         "confirmations": str(head - row.number + 1),
     }
@@ -276,11 +289,21 @@ def _transfer(connection: Connection, row: moves.TransferRow, head: int) -> dict
 
 
 def _getminedblocks(connection: Connection, given: Mapping[str, str]) -> Any:
-    page = blocks.list_blocks(connection, _slice(given), proposer=_account(given))
+    proposer = _account(given)
+    rows = blocks.list_blocks(connection, _slice(given), proposer=proposer).items
+    paid = {}
+    if rows:
+        numbers = [row.number for row in rows]
+        paid = blocks.rewards_in(connection, proposer, min(numbers), max(numbers))
     return _rows(
         [
-            {"blockNumber": str(row.number), "timeStamp": str(row.timestamp), "blockReward": "0"}
-            for row in page.items
+            {
+                "blockNumber": str(row.number),
+                "timeStamp": str(row.timestamp),
+                # What senders paid over the base fee, and what the chain paid for the block.
+                "blockReward": str(row.fees_wei - row.burnt_wei + paid.get(row.number, 0) * 10**9),
+            }
+            for row in rows
         ],
         "transactions",
     )
@@ -383,44 +406,57 @@ def _getlogs(connection: Connection, given: Mapping[str, str]) -> Any:
         for place in range(4)
     ]
     which = _slice({**given, "offset": given.get("offset", "1000")})
+    first, last = _integer(given, "fromBlock" if "fromBlock" in given else "fromblock", 0), _last_block(given)
+    address = _account(given) if given.get("address") else None
+    last = min(last, _head(connection))
+    if address is None and last - first >= RANGE_BLOCKS_MAX:
+        raise Refused(f"Error! without an address at most {RANGE_BLOCKS_MAX} blocks: fromBlock to toBlock")
     page = addresses.account_logs(
         connection,
-        _account(given),
+        address,
         which,
-        first_block=_integer(given, "fromblock", 0)
-        if given.get("fromBlock") is None
-        else _integer(given, "fromBlock", 0),
-        last_block=_last_block(given),
+        first_block=first,
+        last_block=last,
         topics=topics,
+        any_of_topics=_is_any(given),
     )
-    rows = []
-    for row in page.items:
-        of = transactions.get_transaction(connection, row.transaction_hash)
-        block = blocks.get_block(connection, row.number)
-        rows.append(
-            {
-                "address": _hex(row.contract.address),
-                "topics": [_hex(topic) for topic in row.topics],
-                "data": _hex(row.data),
-                "blockNumber": hex(row.number),
-                "blockHash": _hex(block.hash) if block else "",
-                "timeStamp": hex(row.timestamp),
-                "gasPrice": hex(of.gas_price_wei) if of else "0x0",
-                "gasUsed": hex(of.gas_used) if of else "0x0",
-                "logIndex": hex(row.log_index),
-                "transactionHash": _hex(row.transaction_hash),
-                "transactionIndex": hex(row.transaction_index),
-            }
-        )
-    if not rows:
+    if len(page.items) < which.limit and page.next_cursor is not None:
+        # Who counts pages by offset would miss what is left out.
+        raise Refused("Error! the data of these logs is too long for one answer; ask for fewer (offset)")
+    if not page.items:
         raise Refused([], "No records found")
-    return rows
+    return [
+        {
+            "address": _hex(row.contract.address),
+            "topics": [_hex(topic) for topic in row.topics],
+            "data": _hex(row.data),
+            "blockNumber": hex(row.number),
+            "blockHash": _hex(row.source.block_hash),
+            "timeStamp": hex(row.timestamp),
+            "gasPrice": hex(row.source.gas_price_wei),
+            "gasUsed": hex(row.source.gas_used),
+            "logIndex": hex(row.log_index),
+            "transactionHash": _hex(row.transaction_hash),
+            "transactionIndex": hex(row.transaction_index),
+        }
+        for row in page.items
+    ]
+
+
+def _is_any(given: Mapping[str, str]) -> bool:
+    """Whether one of the topics is enough; what mixes both is refused."""
+    said = {
+        value.lower() for name, value in given.items() if name.startswith("topic") and name.endswith("_opr")
+    }
+    if said - {"and", "or"} or len(said) > 1:
+        raise Refused("Error! topicX_Y_opr: expected and or or, the same for all topics")
+    return said == {"or"}
 
 
 def _last_block(given: Mapping[str, str]) -> int:
     if given.get("toBlock", "latest") == "latest":
-        return _NUMBER_MAX
-    return _integer(given, "toBlock", _NUMBER_MAX)
+        return INTEGER_MAX
+    return _integer(given, "toBlock", INTEGER_MAX)
 
 
 def _hex(value: bytes) -> str:

@@ -32,22 +32,24 @@ async def tell_events(parts: Parts) -> None:
     """Publish what is new until cancelled; goes on by itself whatever one look met."""
     seen: int | None = None
     while True:
+        if not parts.hub.client_count:
+            # Nobody listens, so nothing is looked up. Who comes is found soon, and told of every block from then on.
+            seen = None
+            await asyncio.sleep(LOOK_EVERY_S)
+            continue
         pause_s = LOOK_EVERY_S
+        since = 0 if parts.heads is None else parts.heads.told
         try:
-            if parts.hub.client_count:
-                seen, is_more = await _tell(parts, seen)
-                pause_s = STEP_PAUSE_S if is_more else LOOK_EVERY_S
-            else:
-                # Who comes first begins with the next block; nobody has missed anything.
-                seen = None
+            seen, is_more = await _tell(parts, seen)
+            pause_s = STEP_PAUSE_S if is_more else LOOK_EVERY_S
         except Unavailable as failure:
             log.warning("events_wait", reason=str(failure)[:200])
         except Exception:
             log.exception("events_failed")
-        if parts.heads is None:
+        if parts.heads is None or pause_s < LOOK_EVERY_S:
             await asyncio.sleep(pause_s)
         else:
-            await parts.heads.wait(pause_s)
+            await parts.heads.wait(pause_s, since=since)
 
 
 async def _tell(parts: Parts, seen: int | None) -> tuple[int | None, bool]:

@@ -39,9 +39,10 @@ LISTS: Final = frozenset(
 )  # fmt: skip
 """Its actions whose cost is in their rows."""
 COSTS: Final = (
-    (re.compile(r"/trace$"), 10),
+    (re.compile(r"/exports/\w+$"), 20),
+    (re.compile(r"/(trace|state-diff|balance-history)$"), 10),
     (re.compile(r"/logs$|^/api$"), 5),
-    (re.compile(r"/search$|/consensus/state$|/events$"), 3),
+    (re.compile(r"/search$|/consensus/state$|/events$|/performance$"), 3),
     (
         re.compile(
             r"/(blocks|transactions|tokens|contracts|transfers|internal|holders|nfts|history|rounds|votes|series)$"
@@ -51,7 +52,7 @@ COSTS: Final = (
 )
 """By the end of the path; everything else costs 1."""
 LISTS_COST: Final = 5
-"""Of a list in Etherscan's dialect, and 1 more for each 500 rows that it may have."""
+"""Of a list in Etherscan's dialect, and 1 more for each 1,000 rows that it may have."""
 WRONG_KEY_COST: Final = 5
 """Of a key that is none: guesses use up what anybody of that network has."""
 FREE: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/style.css", "/"})
@@ -85,10 +86,13 @@ class Allowance:
 
 def cost_of(path: str, query: Mapping[str, str] | None = None) -> int:
     """Return what a request of this path costs."""
+    if path == "/api" and query and query.get("action", "").lower() == "checkverifystatus":
+        # Tools ask every few seconds.
+        return 1
     if path == "/api" and query and query.get("action", "").lower() in LISTS:
         asked = query.get("offset", "")
         rows = min(int(asked), ROWS_MAX) if asked.isdecimal() and len(asked) < 9 and int(asked) else ROWS_MAX
-        return LISTS_COST + rows // 500
+        return LISTS_COST + rows // 1_000
     return next((cost for pattern, cost in COSTS if pattern.search(path)), 1)
 
 

@@ -37,6 +37,31 @@ class Node(Protocol):
     async def call(self, method: str, *params: Any) -> Any:
         """Return a call's result; raises JSONRPCError or Unavailable."""
 
+    async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Return several results of one node; an exception stands for each that failed. Raises JSONRPCError or Unavailable."""
+
+
+class Alert(Protocol):
+    """Something that the monitor tells."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its fields."""
+
+
+class Monitor(Protocol):
+    """What watches the network's nodes."""
+
+    @property
+    def alerts(self) -> Sequence[Alert]:
+        """What fires now, the gravest first."""
+
+    @property
+    def events(self) -> Sequence[Alert]:
+        """What began, ended and happened, the newest first."""
+
+    def get_dashboard_data(self) -> dict[str, Any]:
+        """Return everything that a page shows."""
+
 
 @dataclass(slots=True)
 class Parts:
@@ -51,6 +76,8 @@ class Parts:
     """Says when the index has a new block; None where it has to be asked."""
     block_time_s: int = 0
     """Seconds between blocks; 0 until a node has said."""
+    monitor: Monitor | None = None
+    """Of this network's nodes; None where nobody watches them."""
 
 
 def parts_of(request: Request) -> Parts:

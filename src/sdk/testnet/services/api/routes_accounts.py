@@ -119,6 +119,45 @@ def address_nfts(api: Given, listed: Listed, address: AddressText) -> d.ListOf[d
         return d.ListOf[d.Holding](**listed.answer(connection, page, answers.holding))
 
 
+@router.get("/addresses/{address}/balance-history", tags=["addresses"])
+async def balance_history(
+    api: Given,
+    address: AddressText,
+    limit: Annotated[int, Query(ge=1, le=100, description="Blocks of a page.")] = 25,
+    before: Annotated[
+        int | None, Query(ge=0, le=2**63 - 1, description="`next` of the page before: only blocks below.")
+    ] = None,
+) -> d.BalanceHistory:
+    """Balances after the blocks in which coins of an account may have moved, newest first, as a node tells them."""
+    raw = read_address(address)
+
+    def look() -> tuple[tuple[tuple[int, int], ...], d.AsOf]:
+        with api.store.look() as connection:
+            found = addresses.account_blocks(connection, raw, limit + 1, before=before)
+            return found, answers.as_of(parts.known_status(connection))
+
+    places, as_of = await asyncio.to_thread(look)
+    places, is_more = places[:limit], len(places) > limit
+    balances = (
+        await api.node.batch([("eth_getBalance", (answers.hex_of(raw), hex(number))) for number, _ in places])
+        if places
+        else []
+    )
+    return d.BalanceHistory(
+        items=[
+            d.BalancePoint(
+                block=number,
+                timestamp=timestamp,
+                # A refusal is of a state that the node keeps no more.
+                balance_wei=str(int(balance, 16)) if isinstance(balance, str) else None,
+            )
+            for (number, timestamp), balance in zip(places, balances, strict=True)
+        ],
+        next=places[-1][0] if is_more else None,
+        as_of=as_of,
+    )
+
+
 @router.get("/tokens", tags=["tokens"])
 def list_tokens(api: Given, listed: Listed, kind: KindText = None) -> d.ListOf[d.Token]:
     """Tokens, those with most transfers first."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import orjson
 from fastapi import APIRouter, Path, Query, Response
 
+from metanode.crypto.addresses import format_address
 from metanode.errors import InvalidInput, Unavailable
 from metanode.rpc.errors import JSONRPCError
 from sdk.testnet.services.api import answers, parts
@@ -230,6 +231,31 @@ def get_validator(api: Given, address: Annotated[str, Path(max_length=60)]) -> d
     with api.store.look() as connection:
         row = validators.get_validator(connection, read_address(address))
         return answers.validator(found(row, f"validator {address}"))
+
+
+@router.get("/validators/{address}/performance", tags=["consensus"])
+def validator_performance(
+    api: Given,
+    address: Annotated[str, Path(max_length=60)],
+    count: Annotated[
+        int,
+        Query(alias="blocks", ge=1, le=validators.PERFORMANCE_BLOCKS_MAX, description="The last so many."),
+    ] = 100,
+) -> d.ValidatorPerformance:
+    """What a validator did in the last blocks."""
+    raw = read_address(address)
+    with api.store.look() as connection:
+        row = found(validators.performance(connection, raw, count), f"validator {address}")
+    return d.ValidatorPerformance(
+        validator=format_address(raw),
+        first_block=row.first_block,
+        last_block=row.last_block,
+        proposed_count=row.proposed_count,
+        sealed_count=row.sealed_count,
+        certificate_count=row.certificate_count,
+        seal_share=row.seal_share,
+        missed_turns=row.missed_turns,
+    )
 
 
 @router.get("/consensus/rounds", tags=["consensus"])

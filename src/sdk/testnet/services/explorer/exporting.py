@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response, StreamingResponse
@@ -22,6 +19,7 @@ from sdk.testnet.services.queries.transactions import (
     list_transactions,
 )
 from sdk.testnet.services.web.formatting import exact, iso
+from sdk.testnet.services.web.sheets import line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -37,11 +35,6 @@ ROWS_MAX: Final = 5_000
 """Of one file; who needs more asks the community API page by page."""
 STEP: Final = 500
 """Rows that are read at once."""
-_FORMULAS: Final = ("=", "+", "-", "@")
-"""How a cell begins that spreadsheets run, behind what they do not see."""
-_LOOKED_AT: Final = 200
-"""Characters of a cell; names are 64 bytes."""
-_UNSEEN: Final = "".join(map(chr, range(0x21))) + "\x7f\u00a0\u1680\u180e\u202f\u205f\u3000\ufeff"
 
 
 def export_routes(parts: ExplorerParts) -> list[Route]:
@@ -121,20 +114,6 @@ async def _lines(
         cursor = page.next_cursor
         if cursor is None:
             return
-
-
-def line(cells: Sequence[Any]) -> str:
-    """Return one line of RFC 4180, all of it in quotes, for other separators have other ends; a cell that would be run is made text by an apostrophe."""
-    text = io.StringIO()
-    csv.writer(text, quoting=csv.QUOTE_ALL).writerow([_cell(value) for value in cells])
-    return text.getvalue()
-
-
-def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
-    # Spreadsheets of some countries take the wide signs for the usual ones.
-    seen = unicodedata.normalize("NFKC", text[:_LOOKED_AT]).lstrip(_UNSEEN)
-    return f"'{text}" if seen.startswith(_FORMULAS) or text[:1] in {"\t", "\r", "\n"} else text
 
 
 def _address(request: Request) -> bytes:

@@ -52,6 +52,11 @@ class Change:
         self.creation_idx: int | None = None
         self.active_hour = active_hour
 
+    @property
+    def is_code(self) -> bool:
+        """Whether this says that it is a contract: who sends transactions is none (EIP-3607), also when events come from the code that it lends itself (EIP-7702)."""
+        return self.is_contract and (self.active_hour == NEVER or self.creator_id is not None)
+
 
 class AccountBook:
     """Numbers of accounts. What it remembers is what the database has; after a failed transaction it is thrown away."""
@@ -100,7 +105,7 @@ class AccountBook:
             accounts,
             [
                 (
-                    number, address, change.is_contract, change.creator_id, change.creation_number,
+                    number, address, change.is_code, change.creator_id, change.creation_number,
                     change.creation_idx, change.first_block, change.last_block, change.transactions,
                     change.transfers, change.internals, change.logs, change.proposed, change.tokens,
                     change.active_hour, self._names.get(address),
@@ -117,7 +122,7 @@ class AccountBook:
             [
                 (
                     number, change.last_block, change.transactions, change.transfers, change.internals,
-                    change.logs, change.proposed, change.tokens, change.active_hour, change.is_contract,
+                    change.logs, change.proposed, change.tokens, change.active_hour, change.is_code,
                     change.creator_id, change.creation_number, change.creation_idx,
                 )
                 for number, change in changes.items()

@@ -1,4 +1,6 @@
-"""How blocks were decided, from their consensus headers and certificates; all of it is checked here, nothing is taken on a node's word.
+"""How blocks were decided, from their consensus headers and certificates, whose hashes, order and seals are checked here.
+
+Two things are taken on a node's word, as nodes tell members without their powers: who is in the set, and that a certificate's seals are a quorum.
 
 A block's seals are final when the next block has fixed them: `parent_certificate_hash` of its header names exactly one certificate. Until then
 they are one node's record, and nothing is counted from them.
@@ -284,9 +286,11 @@ class ConsensusBook:
         return rows, invalid
 
     def _count_proposal(self, batch: Batch, consensus: ConsensusBatch, header: ConsensusHeader) -> None:
-        record = self._records.get(header.proposer)
-        if record is None:
-            raise Unavailable(f"the node tells a proposer of block {header.height} that is no validator")
+        if header.proposer not in self._members:
+            raise Unavailable(
+                f"the node tells a proposer of block {header.height} that is no validator of it"
+            )
+        record = self._records[header.proposer]
         record.proposed_count += 1
         record.last_proposed = header.height
         record.last_active = header.height

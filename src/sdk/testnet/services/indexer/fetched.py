@@ -43,8 +43,3 @@ class FetchedBlock:
     """The parent's, which this block fixes."""
     own_certificate: Certificate | None
     """Its own, as this node recorded it; of the newest block only."""
-
-    @property
-    def transaction_count(self) -> int:
-        """How many transactions it has."""
-        return len(self.receipts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, case, select, union_all
+from sqlalchemy import Select, and_, case, or_, select, union, union_all
 
 from sdk.testnet.services.queries.moves import (
     InternalRow,
@@ -16,25 +16,28 @@ from sdk.testnet.services.queries.moves import (
     log_rows,
     transfer_rows,
 )
-from sdk.testnet.services.queries.paging import FIRST, Page, Slice, bounded, number_of, page_of
+from sdk.testnet.services.queries.paging import FIRST, Page, Slice, bounded, number_of, page_of, range_of
 from sdk.testnet.services.queries.parties import Party, account_id, known_party, party, party_columns
 from sdk.testnet.services.store.meanings import Direction, TokenKind
 from sdk.testnet.services.store.tables import (
     account_internal_calls,
+    account_transactions,
     account_transfers,
     accounts,
+    blocks,
     internal_calls,
     logs,
     token_balances,
     tokens,
     transactions,
     transfers,
+    withdrawals,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,11 +131,11 @@ def account_transfers_page(
         account_transfers,
         (account_transfers.c.number, account_transfers.c.log_idx, account_transfers.c.sub_idx),
     )
-    within = _range_of(feed.c.number, first_block, last_block)
+    within = range_of(feed.c.number, first_block, last_block)
     if of_token is not None and _has_fewer_transfers(connection, of_token, found):
         return transfer_rows(
             connection,
-            _of_token(of_token, found, kinds).where(*_range_of(transfers.c.number, first_block, last_block)),
+            _of_token(of_token, found, kinds).where(*range_of(transfers.c.number, first_block, last_block)),
             which,
         )
     parts = []
@@ -159,14 +162,6 @@ def account_transfers_page(
         & (transfers.c.sub_idx == part.c.sub_idx),
     )
     return transfer_rows(connection, chosen, which, is_bounded=True)
-
-
-def _range_of(
-    number: ColumnElement[int], first_block: int | None, last_block: int | None
-) -> list[ColumnElement[bool]]:
-    """The conditions of a range of blocks, ends included."""
-    low = [] if first_block is None else [number >= first_block]
-    return low + ([] if last_block is None else [number <= last_block])
 
 
 def _has_fewer_transfers(connection: Connection, token: int, account: int) -> bool:
@@ -207,9 +202,7 @@ def account_internal_calls_page(
     if found is None:
         return Page(items=(), next_cursor=None)
     feed = account_internal_calls
-    chosen = select(feed).where(
-        feed.c.account_id == found, *_range_of(feed.c.number, first_block, last_block)
-    )
+    chosen = select(feed).where(feed.c.account_id == found, *range_of(feed.c.number, first_block, last_block))
     key = (feed.c.number, feed.c.tx_idx, feed.c.position)
     part = bounded(chosen, key, (int, int, int), which).subquery()
     joined = select(internal_calls, part.c.direction.label("direction")).join(
@@ -223,26 +216,68 @@ def account_internal_calls_page(
 
 def account_logs(
     connection: Connection,
-    address: bytes,
+    address: bytes | None,
     which: Slice = FIRST,
     *,
     first_block: int | None = None,
     last_block: int | None = None,
     topics: Sequence[bytes | None] = (),
+    any_of_topics: bool = False,
 ) -> Page[LogRow]:
-    """Return the events that a contract emitted; with these topics at these places, None for any."""
+    """Return the events that a contract emitted, or anybody in a range of blocks; with these topics at these places, None for any.
+
+    Args:
+        connection: Of the index.
+        address: The contract; None for all, which is a range of blocks that the caller keeps short.
+        which: The page.
+        first_block: The first of the range.
+        last_block: The last, included.
+        topics: By their places.
+        any_of_topics: Whether one of them is enough.
+    """
+    chosen = select(logs).where(*range_of(logs.c.number, first_block, last_block))
+    if address is not None:
+        found = account_id(connection, address)
+        if found is None:
+            return Page(items=(), next_cursor=None)
+        chosen = chosen.where(logs.c.account_id == found)
+    columns = (logs.c.topic0, logs.c.topic1, logs.c.topic2, logs.c.topic3)
+    wanted = [column == topic for column, topic in zip(columns, topics, strict=False) if topic is not None]
+    if wanted:
+        chosen = chosen.where(or_(*wanted) if any_of_topics else and_(*wanted))
+    return log_rows(connection, chosen, (logs.c.number, logs.c.log_idx), which)
+
+
+def account_blocks(
+    connection: Connection, address: bytes, limit: int, *, before: int | None = None
+) -> tuple[tuple[int, int], ...]:
+    """Return the newest blocks in which coins of an account may have moved, each with its time: those of its transactions, of calls inside others', of rewards.
+
+    Args:
+        connection: Of the index.
+        address: Whose.
+        limit: Of the blocks, 1 to 100.
+        before: Only blocks below this one.
+    """
     found = account_id(connection, address)
     if found is None:
-        return Page(items=(), next_cursor=None)
-    chosen = select(logs).where(
-        logs.c.account_id == found, *_range_of(logs.c.number, first_block, last_block)
+        return ()
+    parts = []
+    for feed in (account_transactions, account_internal_calls, withdrawals):
+        chosen = select(feed.c.number).where(feed.c.account_id == found)
+        if before is not None:
+            chosen = chosen.where(feed.c.number < before)
+        # Each list is in the order of its index; many rows of one block are one.
+        part = chosen.distinct().order_by(feed.c.number.desc()).limit(limit).subquery()
+        parts.append(select(part.c.number))
+    numbers = union(*parts).subquery()
+    rows = connection.execute(
+        select(blocks.c.number, blocks.c.timestamp)
+        .join(numbers, numbers.c.number == blocks.c.number)
+        .order_by(blocks.c.number.desc())
+        .limit(limit)
     )
-    for column, topic in zip(
-        (logs.c.topic0, logs.c.topic1, logs.c.topic2, logs.c.topic3), topics, strict=False
-    ):
-        if topic is not None:
-            chosen = chosen.where(column == topic)
-    return log_rows(connection, chosen, (logs.c.number, logs.c.log_idx), which)
+    return tuple((row.number, row.timestamp) for row in rows)
 
 
 def account_tokens(

@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
-from sdk.testnet.services.queries.paging import FIRST, Page, Slice, bounded, number_of, page_of
+from sdk.testnet.services.queries.paging import (
+    FIRST,
+    Page,
+    Slice,
+    bounded,
+    number_of,
+    ordered,
+    page_of,
+    range_of,
+)
 from sdk.testnet.services.queries.parties import Party, account_id, known_party, party, party_columns
 from sdk.testnet.services.store.meanings import Traces
 from sdk.testnet.services.store.tables import (
@@ -106,9 +115,11 @@ def list_blocks(
     proposer: bytes | None = None,
     late_only: bool = False,
     with_transactions: bool = False,
+    first_block: int | None = None,
+    last_block: int | None = None,
 ) -> Page[BlockRow]:
-    """Return blocks; of one proposer, or only those that were decided after round 0, or only those that are not empty."""
-    chosen = select(blocks)
+    """Return blocks; of one proposer, of a range, or only those that were decided after round 0, or only those that are not empty."""
+    chosen = select(blocks).where(*range_of(blocks.c.number, first_block, last_block))
     if proposer is not None:
         found = account_id(connection, proposer)
         if found is None:
@@ -151,6 +162,17 @@ def block_withdrawals(connection: Connection, number: int) -> tuple[WithdrawalRo
     return tuple(_withdrawal(row) for row in connection.execute(statement))
 
 
+def rewards_in(connection: Connection, address: bytes, first: int, last: int) -> dict[int, int]:
+    """Return what blocks `first` to `last` paid an account, in gwei by block; blocks that paid it nothing are left out."""
+    found = account_id(connection, address)
+    rows = connection.execute(
+        select(withdrawals.c.number, func.sum(withdrawals.c.amount_gwei))
+        .where(withdrawals.c.account_id == found, withdrawals.c.number.between(first, last))
+        .group_by(withdrawals.c.number)
+    )
+    return {row[0]: int(row[1]) for row in rows}
+
+
 def account_withdrawals(connection: Connection, address: bytes, which: Slice = FIRST) -> Page[WithdrawalRow]:
     """Return the rewards that an account got."""
     found = account_id(connection, address)
@@ -165,7 +187,7 @@ def account_withdrawals(connection: Connection, address: bytes, which: Slice = F
     statement = (
         select(chosen, *party_columns(who))
         .join(who, who.c.id == chosen.c.account_id)
-        .order_by(*(column.desc() if which.newest_first else column for column in order))
+        .order_by(*ordered(which, *order))
     )
     return page_of(connection, statement, which, _withdrawal, lambda row: (row.number, row.idx))
 
@@ -187,7 +209,7 @@ def _with_parties(chosen: Select[Any], which: Slice) -> Select[Any]:
         .select_from(inner)
         .outerjoin(proposer, proposer.c.id == inner.c.proposer_id)
         .join(recipient, recipient.c.id == inner.c.fee_recipient_id)
-        .order_by(inner.c.number.desc() if which.newest_first else inner.c.number)
+        .order_by(*ordered(which, inner.c.number))
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Select, func, select, true
 
-from sdk.testnet.services.queries.paging import FIRST, Page, Slice, bounded, page_of
+from sdk.testnet.services.queries.paging import FIRST, Page, Slice, bounded, ordered, page_of
 from sdk.testnet.services.queries.parties import Party, account_id, known_party, party_columns
 from sdk.testnet.services.store.tables import (
     accounts,
@@ -140,7 +140,7 @@ def list_set_changes(
     statement = (
         select(inner.c.number, inner.c.validator_id, inner.c.added, *party_columns(who))
         .join(who, who.c.id == inner.c.validator_id)
-        .order_by(*(column.desc() if which.newest_first else column for column in order))
+        .order_by(*ordered(which, *order))
     )
     return page_of(connection, statement, which, _set_change, lambda row: (row.number, row.validator_id))
 
@@ -158,7 +158,7 @@ def list_skips(
     statement = (
         select(inner.c.number, inner.c.round, *party_columns(who))
         .join(who, who.c.id == inner.c.validator_id)
-        .order_by(*(column.desc() if which.newest_first else column for column in order))
+        .order_by(*ordered(which, *order))
     )
     return page_of(connection, statement, which, _skip, lambda row: (row.number, row.round))
 
@@ -224,7 +224,7 @@ def _votes_statement(chosen: Select[Any], which: Slice) -> Select[Any]:
         .select_from(inner)
         .join(voter, voter.c.id == inner.c.voter_id)
         .join(subject, subject.c.id == inner.c.subject_id)
-        .order_by(inner.c.number.desc() if which.newest_first else inner.c.number)
+        .order_by(*ordered(which, inner.c.number))
     )
 
 

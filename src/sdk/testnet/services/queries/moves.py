@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
-from sdk.testnet.services.queries.paging import Page, Slice, bounded, number_of, page_of
+from sdk.testnet.services.queries.paging import Page, Slice, bounded, number_of, ordered, page_of
 from sdk.testnet.services.queries.parties import Party, known_party, party, party_columns
 from sdk.testnet.services.store.meanings import CallKind, Direction, TokenKind
 from sdk.testnet.services.store.tables import (
     accounts,
     blocks,
     internal_calls,
+    logs,
     tokens,
     transactions,
     transfers,
@@ -23,6 +24,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import ColumnElement, Connection
+
+PAGE_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Of the data of one page of logs: a single one may have over a megabyte, and a page many of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFacts:
+    """What Etherscan's dialect says beside each log and move: of the block, and of the transaction."""
+
+    block_hash: bytes
+    nonce: int
+    gas_limit: int
+    gas_used: int
+    cumulative_gas_used: int
+    gas_price_wei: int
+    """The effective one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +55,7 @@ class LogRow:
     contract: Party
     topics: tuple[bytes, ...]
     data: bytes
+    source: SourceFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +88,7 @@ class TransferRow:
     """In the token's smallest unit; 1 for ERC-721."""
     token_number: int | None
     """Which of an ERC-721's or ERC-1155's tokens."""
+    source: SourceFacts
     direction: Direction | None = None
 
 
@@ -96,11 +115,12 @@ class InternalRow:
 def log_rows(
     connection: Connection, chosen: Select[Any], key: Sequence[ColumnElement[Any]], which: Slice
 ) -> Page[LogRow]:
-    """Return a page of a choice of `logs`."""
+    """Return a page of a choice of `logs`; a shorter one where their data would be more than `PAGE_BYTES_MAX`."""
+    which = _that_fit(connection, chosen, key, which)
     inner = bounded(chosen, key, (int, int), which).subquery()
     contract = accounts.alias()
     statement = (
-        select(*party_columns(contract), blocks.c.timestamp, transactions.c.hash, inner)
+        select(*party_columns(contract), blocks.c.timestamp, transactions.c.hash, *_FACTS, inner)
         .select_from(inner)
         .join(contract, contract.c.id == inner.c.account_id)
         .join(blocks, blocks.c.number == inner.c.number)
@@ -108,9 +128,24 @@ def log_rows(
             transactions,
             (transactions.c.number == inner.c.number) & (transactions.c.idx == inner.c.tx_idx),
         )
-        .order_by(*_ordered(which, inner.c.number, inner.c.log_idx))
+        .order_by(*ordered(which, inner.c.number, inner.c.log_idx))
     )
     return page_of(connection, statement, which, _log, lambda row: (row.number, row.log_idx))
+
+
+def _that_fit(
+    connection: Connection, chosen: Select[Any], key: Sequence[ColumnElement[Any]], which: Slice
+) -> Slice:
+    """The slice cut to the logs whose data fit a page; at least one. Data of a log may have megabytes, and its length is known without reading it."""
+    size = func.length(logs.c.data).label("size")
+    lengths = bounded(chosen, key, (int, int), which).with_only_columns(size)
+    taken = count = 0
+    for length in connection.execute(lengths).scalars():
+        taken += length
+        if count and taken > PAGE_BYTES_MAX:
+            break
+        count += 1
+    return replace(which, limit=min(which.limit, max(1, count)))
 
 
 def transfer_rows(
@@ -137,6 +172,7 @@ def transfer_rows(
             tokens.c.decimals,
             blocks.c.timestamp,
             transactions.c.hash,
+            *_FACTS,
             *columns,
         )
         .select_from(inner)
@@ -149,7 +185,7 @@ def transfer_rows(
             transactions,
             (transactions.c.number == inner.c.number) & (transactions.c.idx == inner.c.tx_idx),
         )
-        .order_by(*_ordered(which, inner.c.number, inner.c.log_idx, inner.c.sub_idx))
+        .order_by(*ordered(which, inner.c.number, inner.c.log_idx, inner.c.sub_idx))
     )
     return page_of(
         connection, statement, which, _transfer, lambda row: (row.number, row.log_idx, row.sub_idx)
@@ -186,15 +222,32 @@ def internal_rows(
             transactions,
             (transactions.c.number == inner.c.number) & (transactions.c.idx == inner.c.tx_idx),
         )
-        .order_by(*_ordered(which, inner.c.number, inner.c.tx_idx, inner.c.position))
+        .order_by(*ordered(which, inner.c.number, inner.c.tx_idx, inner.c.position))
     )
     return page_of(
         connection, statement, which, _internal, lambda row: (row.number, row.tx_idx, row.position)
     )
 
 
-def _ordered(which: Slice, *columns: ColumnElement[Any]) -> list[Any]:
-    return [column.desc() if which.newest_first else column.asc() for column in columns]
+_FACTS = (
+    blocks.c.hash.label("block_hash"),
+    transactions.c.nonce,
+    transactions.c.gas_limit.label("transaction_gas_limit"),
+    transactions.c.gas_used.label("transaction_gas_used"),
+    transactions.c.cumulative_gas_used,
+    transactions.c.gas_price,
+)
+
+
+def _facts(row: Any) -> SourceFacts:
+    return SourceFacts(
+        block_hash=bytes(row.block_hash),
+        nonce=row.nonce,
+        gas_limit=row.transaction_gas_limit,
+        gas_used=row.transaction_gas_used,
+        cumulative_gas_used=row.cumulative_gas_used,
+        gas_price_wei=number_of(row.gas_price),
+    )
 
 
 def _log(row: Any) -> LogRow:
@@ -208,6 +261,7 @@ def _log(row: Any) -> LogRow:
         contract=known_party(row, 0),
         topics=tuple(bytes(topic) for topic in topics if topic is not None),
         data=bytes(row.data),
+        source=_facts(row),
     )
 
 
@@ -235,6 +289,7 @@ def _transfer(row: Any) -> TransferRow:
         recipient=known_party(row, 6),
         amount=number_of(row.amount),
         token_number=None if row.token_ref is None else number_of(row.token_ref),
+        source=_facts(row),
         direction=_direction(row),
     )
 

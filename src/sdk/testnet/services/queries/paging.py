@@ -80,6 +80,14 @@ def _part(word: str, kind: type[Part]) -> Part:
     return bytes.fromhex(word.removeprefix("x")) if kind is bytes else int(word if word.isdecimal() else "")
 
 
+def range_of(
+    number: ColumnElement[int], first_block: int | None, last_block: int | None
+) -> list[ColumnElement[bool]]:
+    """Return the conditions of a range of blocks, ends included; None for an open end."""
+    low = [] if first_block is None else [number >= first_block]
+    return low + ([] if last_block is None else [number <= last_block])
+
+
 def bounded(
     statement: Select[Any],
     key: Sequence[ColumnElement[Any]],
@@ -96,12 +104,16 @@ def bounded(
         position = tuple_(*parse_cursor(which.cursor, kinds))
         here = tuple_(*key)
         statement = statement.where(here < position if which.newest_first else here > position)
-    order = [column.desc() if which.newest_first else column.asc() for column in key]
-    statement = statement.order_by(*order)
+    statement = statement.order_by(*ordered(which, *key))
     if is_part:
         return statement.limit(which.skip + which.limit + 1)
     statement = statement.limit(which.limit + 1)
     return statement.offset(which.skip) if which.skip else statement
+
+
+def ordered(which: Slice, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """Return columns in the direction of a page."""
+    return [column.desc() if which.newest_first else column.asc() for column in columns]
 
 
 def page_of(

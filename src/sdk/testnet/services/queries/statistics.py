@@ -15,6 +15,7 @@ from sdk.testnet.services.store.tables import blocks, counters, index_state, sta
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+_DAY_S: Final = 86_400
 POINTS_MAX: Final = 1_000
 """Of one series: more do not fit on a screen."""
 INTERVALS: Final = {"hour": stats_hourly, "day": stats_daily}
@@ -84,6 +85,38 @@ class StatisticsRow:
         return self.block_seconds / self.interval_count if self.interval_count > 0 else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityDay:
+    """What people did on a day of UTC."""
+
+    start: int
+    """Seconds since 1970."""
+    active_addresses: int
+    """Those that sent a transaction, each once."""
+    new_addresses: int
+    """Those that no block had named before."""
+    transactions: int
+    is_over: bool
+    """False of the day that the newest indexed block is of: more may come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """How a network is used."""
+
+    unique_addresses: int
+    """All that a block has ever named."""
+    transactions: int
+    """Since the beginning."""
+    days: tuple[ActivityDay, ...]
+    """The last ones, oldest first, days without blocks too; the last is that of the newest indexed block. Empty of an empty index."""
+
+    @property
+    def today(self) -> ActivityDay | None:
+        """The day of the newest block."""
+        return self.days[-1] if self.days else None
+
+
 def index_status(connection: Connection) -> IndexStatus | None:
     """Return how far the index is; None before its first block."""
     row = connection.execute(select(index_state)).first()
@@ -127,6 +160,38 @@ def series(
         for row in connection.execute(select(blocks.c.timestamp).where(blocks.c.number.in_((0, 1))))
     ]
     return tuple(_statistics(row, row.block_count - begins.count(row.start)) for row in rows)
+
+
+def activity(connection: Connection, *, days: int = 30) -> Activity:
+    """Return unique addresses, and active and new ones and transactions of the last days. Raises InvalidInput for over 1,000 days."""
+    if not 1 <= days <= POINTS_MAX:
+        raise InvalidInput(f"days: found {days}; expected 1 to {POINTS_MAX}")
+    sums = totals(connection)
+    newest = connection.execute(select(blocks.c.timestamp).order_by(blocks.c.number.desc()).limit(1)).scalar()
+    if newest is None:
+        return Activity(unique_addresses=0, transactions=0, days=())
+    last = newest // _DAY_S * _DAY_S
+    first = last - (days - 1) * _DAY_S
+    found = {
+        row.start: row
+        for row in connection.execute(select(stats_daily).where(stats_daily.c.start.between(first, last)))
+    }
+    # A network is not shown older than it is.
+    begun = min(found, default=last)
+    return Activity(
+        unique_addresses=sums.accounts,
+        transactions=sums.transactions,
+        days=tuple(
+            ActivityDay(
+                start=start,
+                active_addresses=found[start].active_account_count if start in found else 0,
+                new_addresses=found[start].new_account_count if start in found else 0,
+                transactions=found[start].transaction_count if start in found else 0,
+                is_over=start < last,
+            )
+            for start in range(max(first, begun), last + 1, _DAY_S)
+        ),
+    )
 
 
 def _statistics(row: Any, interval_count: int) -> StatisticsRow:

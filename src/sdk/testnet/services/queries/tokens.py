@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from sdk.testnet.services.queries.moves import TransferRow, transfer_rows
-from sdk.testnet.services.queries.paging import FIRST, Page, Slice, bounded, number_of, page_of
+from sdk.testnet.services.queries.paging import FIRST, Page, Slice, bounded, number_of, page_of, range_of
 from sdk.testnet.services.queries.parties import Party, account_id, known_party, party_columns
 from sdk.testnet.services.store.meanings import TokenKind
 from sdk.testnet.services.store.tables import accounts, token_balances, tokens, transfers
@@ -67,13 +67,24 @@ def get_token(connection: Connection, contract: bytes) -> TokenRow | None:
 
 
 def token_transfers(
-    connection: Connection, contract: bytes, which: Slice = FIRST, *, token_number: int | None = None
+    connection: Connection,
+    contract: bytes,
+    which: Slice = FIRST,
+    *,
+    token_number: int | None = None,
+    kind: TokenKind | None = None,
+    first_block: int | None = None,
+    last_block: int | None = None,
 ) -> Page[TransferRow]:
-    """Return a token's moves; of one number of an ERC-721 or ERC-1155."""
+    """Return a token's moves; of one number of an ERC-721 or ERC-1155, of one kind, of a range of blocks, ends included."""
     found = account_id(connection, contract)
     if found is None:
         return Page(items=(), next_cursor=None)
-    chosen = select(transfers).where(transfers.c.token_id == found)
+    chosen = select(transfers).where(
+        transfers.c.token_id == found, *range_of(transfers.c.number, first_block, last_block)
+    )
+    if kind is not None:
+        chosen = chosen.where(transfers.c.kind == int(kind))
     if token_number is not None:
         if not 0 <= token_number < 2**256:
             return Page(items=(), next_cursor=None)

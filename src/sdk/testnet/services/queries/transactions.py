@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select, tuple_
 
+from metanode.errors import InvalidInput
 from sdk.testnet.services.queries.moves import (
     InternalRow,
     LogRow,
@@ -15,7 +16,17 @@ from sdk.testnet.services.queries.moves import (
     log_rows,
     transfer_rows,
 )
-from sdk.testnet.services.queries.paging import FIRST, LIMIT_MAX, Page, Slice, bounded, number_of, page_of
+from sdk.testnet.services.queries.paging import (
+    FIRST,
+    LIMIT_MAX,
+    Page,
+    Slice,
+    bounded,
+    number_of,
+    ordered,
+    page_of,
+    range_of,
+)
 from sdk.testnet.services.queries.parties import Party, account_id, known_party, party, party_columns
 from sdk.testnet.services.store.meanings import Direction
 from sdk.testnet.services.store.tables import (
@@ -30,7 +41,12 @@ from sdk.testnet.services.store.tables import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
+
+_PLACES: Final = 1_000
+"""Of one statement; SQLite takes 32,766 values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +57,7 @@ class TransactionRow:
     index: int
     """Its place in the block, from 0."""
     hash: bytes
+    block_hash: bytes
     timestamp: int
     """The block's, in seconds since 1970."""
     sender: Party
@@ -78,10 +95,16 @@ _KEY = (transactions.c.number, transactions.c.idx)
 _IN_ORDER = Slice(limit=LIMIT_MAX, newest_first=False)
 
 
-def list_transactions(connection: Connection, which: Slice = FIRST) -> Page[TransactionRow]:
-    """Return the transactions of the chain."""
-    chosen = bounded(select(transactions), _KEY, (int, int), which)
-    return _page(connection, chosen, which)
+def list_transactions(
+    connection: Connection,
+    which: Slice = FIRST,
+    *,
+    first_block: int | None = None,
+    last_block: int | None = None,
+) -> Page[TransactionRow]:
+    """Return the transactions of the chain; of a range of blocks, ends included."""
+    chosen = select(transactions).where(*range_of(transactions.c.number, first_block, last_block))
+    return _page(connection, bounded(chosen, _KEY, (int, int), which), which)
 
 
 def block_transactions(
@@ -119,17 +142,29 @@ def transaction_input(connection: Connection, transaction: TransactionRow) -> by
     return b"" if found is None else bytes(found)
 
 
-def inputs_of(connection: Connection, places: list[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-    """Return the inputs of several transactions by block number and index; empty ones are left out."""
+def inputs_of(
+    connection: Connection, places: Sequence[tuple[int, int]], *, bytes_max: int
+) -> dict[tuple[int, int], bytes]:
+    """Return the inputs of several transactions by block number and index; empty ones are left out.
+
+    Raises:
+        InvalidInput: when they have more bytes than that.
+    """
     found: dict[tuple[int, int], bytes] = {}
-    for number, index in places:
-        row = connection.execute(
-            select(transaction_inputs.c.input).where(
-                transaction_inputs.c.number == number, transaction_inputs.c.idx == index
-            )
-        ).first()
-        if row is not None:
-            found[number, index] = bytes(row[0])
+    table = transaction_inputs
+    here = tuple_(table.c.number, table.c.idx)
+    parts = [places[start : start + _PLACES] for start in range(0, len(places), _PLACES)]
+    total = 0
+    for part in parts:
+        # The length of what is stored is known without reading it.
+        total += connection.execute(
+            select(func.coalesce(func.sum(func.length(table.c.input)), 0)).where(here.in_(part))
+        ).scalar_one()
+        if total > bytes_max:
+            raise InvalidInput(f"the inputs of these transactions have over {bytes_max} bytes; ask for fewer")
+    for part in parts:
+        for row in connection.execute(select(table).where(here.in_(part))):
+            found[row.number, row.idx] = bytes(row.input)
     return found
 
 
@@ -191,11 +226,7 @@ def account_transactions_page(
     if found is None:
         return Page(items=(), next_cursor=None)
     feed = account_transactions
-    chosen = select(feed).where(feed.c.account_id == found)
-    if first_block is not None:
-        chosen = chosen.where(feed.c.number >= first_block)
-    if last_block is not None:
-        chosen = chosen.where(feed.c.number <= last_block)
+    chosen = select(feed).where(feed.c.account_id == found, *range_of(feed.c.number, first_block, last_block))
     part = bounded(chosen, (feed.c.number, feed.c.idx), (int, int), which).subquery()
     joined = select(transactions, part.c.direction.label("direction")).join(
         part, (transactions.c.number == part.c.number) & (transactions.c.idx == part.c.idx)
@@ -227,6 +258,7 @@ def _with_parties(chosen: Select[Any], which: Slice) -> Select[Any]:
             *party_columns(recipient),
             *party_columns(created),
             blocks.c.timestamp,
+            blocks.c.hash.label("block_hash"),
             *columns,
         )
         .select_from(inner)
@@ -234,7 +266,7 @@ def _with_parties(chosen: Select[Any], which: Slice) -> Select[Any]:
         .join(sender, sender.c.id == inner.c.from_id)
         .outerjoin(recipient, recipient.c.id == inner.c.to_id)
         .outerjoin(created, created.c.id == inner.c.created_id)
-        .order_by(*(column.desc() if which.newest_first else column for column in order))
+        .order_by(*ordered(which, *order))
     )
 
 
@@ -244,6 +276,7 @@ def _transaction(row: Any) -> TransactionRow:
         number=row.number,
         index=row.idx,
         hash=bytes(row.hash),
+        block_hash=bytes(row.block_hash),
         timestamp=row.timestamp,
         sender=known_party(row, 0),
         recipient=party(row, 3),

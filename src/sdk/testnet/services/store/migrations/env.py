@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
+from sdk.testnet.services.store.store import VERSION_TABLE
 from sdk.testnet.services.store.tables import metadata
-
-VERSION_TABLE = "index_schema"
 
 context.configure(
     connection=context.config.attributes["connection"],
