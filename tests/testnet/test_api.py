@@ -18,8 +18,7 @@ from tests.testnet.index_runs import index_to, running, wait_until
 
 from metanode.errors import InvalidInput
 from sdk.testnet import Testnet
-from sdk.testnet.services.api import ApiConfig, make_app, new_key, openapi_of, read_keys
-from sdk.testnet.services.api.shared import InRedis, open_shared
+from sdk.testnet.services.api import ApiConfig, make_app, new_key, openapi_of, read_keys, shared
 from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.indexer.events import TRANSFER
 from sdk.testnet.services.store import Store
@@ -294,24 +293,24 @@ def test_a_silent_redis_stops_nothing_and_counts_go_on(world: World) -> None:
     assert alone == [200] * 6 + [429] * 2, "each process counts for itself, and still counts"
 
 
-def test_a_burst_of_questions_is_no_silence_of_redis() -> None:
+def test_a_burst_of_questions_is_no_silence_of_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six times as many as have a place; on a busy machine each may take its time."""
+    monkeypatch.setattr(shared, "REDIS_TIMEOUT_S", 60.0)
     if shutil.which("redis-server") is None:
         pytest.skip("Redis is not installed; apt-get install redis-server")
 
     async def burst(url: str) -> tuple[list[int], bool]:
-        async with open_shared(url) as shared:
-            assert isinstance(shared, InRedis)
+        async with shared.open_shared(url) as counts:
+            assert isinstance(counts, shared.InRedis)
             async with asyncio.TaskGroup() as tasks:
-                asked = [tasks.create_task(shared.add("one", 1, 60)) for _ in range(400)]
-            return [task.result().amount for task in asked], shared.is_answering
+                asked = [tasks.create_task(counts.add("one", 1, 600)) for _ in range(400)]
+            return [task.result().amount for task in asked], counts.is_answering
 
     with running_redis() as (redis_url, _):
         amounts, is_answering = asyncio.run(burst(redis_url))
 
     assert is_answering
-    # Who found no place in time counted alone this once; nobody was counted by two.
-    assert max(amounts) <= 400
-    assert len(set(amounts)) >= 64
+    assert sorted(amounts) == list(range(1, 401))
 
 
 def test_a_block_is_told_by_redis_to_other_processes_and_they_go_on_without_it() -> None:
