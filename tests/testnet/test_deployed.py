@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import shutil
+import subprocess
+import sys
+import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +21,7 @@ from sdk.testnet.deployment.apply.supervisor import running_node
 from sdk.testnet.deployment.plan import NetworkSpec, plan_network
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 OFFSETS = range(2_400, 3_000, 50)
@@ -38,6 +45,39 @@ def rpc(url: str, method: str, *params: Any) -> Any:
         return json.load(response)["result"]
 
 
+@contextlib.contextmanager
+def joined(guide: Path, folder: Path, *, offset: int) -> Iterator[str]:
+    """One more node, made as "Add a validator" of the guide says; on this machine it needs ports of its own. Its JSON-RPC."""
+    home = folder / "joining"
+    home.mkdir()
+    page = guide.read_text().partition("### Add a validator")[2]
+    head, words, nodes = page.partition("<<'END'\n")[2].partition("\nEND\n")[0].partition("bootstrap_nodes")
+    for port in (8545, 9100, 30303):
+        head = re.sub(rf"\b{port}\b", str(port + offset), head)
+    (home / "config.toml").write_text(head + words + nodes)
+    shutil.copy(folder / "genesis" / "chain_specification.json", home)
+    command = page.partition("\nEND\n")[2].partition("\n")[0].split()
+    assert command[:2] == ["metanode", "node"]
+    metanode = [sys.executable, "-c", "import sys; from metanode.cli import main; sys.exit(main())"]
+    with (home / "node.log").open("wb") as log:
+        node = subprocess.Popen([*metanode, *command[1:]], cwd=home, stdout=log, stderr=log)
+    try:
+        yield f"http://127.0.0.1:{8545 + offset}"
+    finally:
+        node.terminate()
+        node.wait(60)
+
+
+def wait_until_at(url: str, height: int) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(OSError, TypeError):
+            if int(rpc(url, "eth_blockNumber"), 16) >= height:
+                return
+        assert time.monotonic() < deadline, f"not at block {height}"
+        time.sleep(0.1)
+
+
 @pytest.mark.timeout(300)
 def test_a_deployment_runs_as_processes_stops_and_goes_on(tmp_path: Path) -> None:
     asked: dict[str, Any] = {
@@ -56,6 +96,13 @@ def test_a_deployment_runs_as_processes_stops_and_goes_on(tmp_path: Path) -> Non
         assert int(rpc(url, "eth_getBalance", f"0x{faucet}", "latest"), 16) == 10_000_000 * 10**18
         height = first.status.height
         assert height is not None
+
+        with joined(first.guide, tmp_path, offset=asked["port_offset"] + 20) as own_url:
+            wait_until_at(own_url, height + 2)
+            block = hex(height + 2)
+            assert rpc(own_url, "eth_getBlockByNumber", block, False) == rpc(
+                url, "eth_getBlockByNumber", block, False
+            )
 
         again = deploy_testnet(**asked)
         assert again.changed == ()

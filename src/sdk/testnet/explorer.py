@@ -18,6 +18,8 @@ from sdk.testnet.diagnosis.collect import check_url
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from metanode.rpc.client import JSONRPCClient
+
 CAPACITY: Final = 10_000
 """Blocks that are kept; of more the lowest are dropped. Some hundred megabytes if every block is full, a few if they are quiet."""
 CAPACITY_MAX: Final = 1_000_000
@@ -119,6 +121,8 @@ class TestnetExplorer:
         count = 0
         async with open_client(self.rpc_url, timeout_s=TIMEOUT_S, bytes_max=ANSWER_BYTES_MAX) as client:
             head = decode_quantity(await client.call("eth_blockNumber"))
+            if await self._is_of_another_chain(client, head):
+                self._forget_all()
             first = max(0, head - self.capacity + 1)
             if self._heights and self._heights[-1] <= head:
                 first = max(first, self._heights[-1] + 1)
@@ -135,6 +139,23 @@ class TestnetExplorer:
                         self.add_block(_from_node(block))
                         count += 1
         return count
+
+    async def _is_of_another_chain(self, client: JSONRPCClient, head: int) -> bool:
+        """Whether the node has not the highest block that is kept: its network was reset."""
+        if not self._heights:
+            return False
+        kept = self._blocks[self._heights[-1]].get("hash")
+        if self._heights[-1] > head:
+            return True
+        if not isinstance(kept, str):
+            return False
+        found = await client.call("eth_getBlockByNumber", hex(self._heights[-1]), False)  # noqa: FBT003 - JSON-RPC
+        return isinstance(found, dict) and str(found.get("hash")).lower() != kept.lower()
+
+    def _forget_all(self) -> None:
+        for kept in (self._blocks, self._by_hash, self._transactions):
+            kept.clear()
+        self._heights.clear()
 
     async def __aenter__(self) -> Self:
         await self.update()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tests.unit.deployment.deployments import block, plan
 
 from metanode.chain.genesis import parse_genesis
@@ -23,6 +24,7 @@ from sdk.testnet.deployment import DeploymentChange, DeploymentConfig, TestnetDe
 from sdk.testnet.deployment.apply import compose as compose_engine
 from sdk.testnet.deployment.deployment_plan import supply_needed
 from sdk.testnet.deployment.keys import owner_of
+from sdk.testnet.genesis import GenesisGenerator
 
 
 def deploy(folder: Path, **parameters: Any) -> Any:
@@ -376,3 +378,39 @@ def test_an_engine_that_hangs_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(Unavailable, match="neither `docker compose` nor `docker-compose`"):
         compose_engine.find_compose()
+
+
+def test_a_genesis_that_somebody_else_exported_into_the_folder_is_not_replaced(tmp_path: Path) -> None:
+    """Not even when changes are confirmed: none of its validators' keys are here, and its nodes would never start again."""
+    generator = GenesisGenerator()
+    generator.create_testnet_config(network_name="theirs", validator_count=1)
+    generator.export_config(tmp_path / "genesis")
+    before = contents(tmp_path / "genesis")
+
+    with pytest.raises(DeploymentChange, match="another genesis, so another network"):
+        deploy(tmp_path)
+    with pytest.raises(InvalidInput, match="is the genesis of another network, 'theirs'"):
+        deploy(tmp_path, confirm_changes=True)
+
+    assert contents(tmp_path / "genesis") == before
+
+
+def test_a_compose_file_elsewhere_mounts_what_the_deployment_wrote(tmp_path: Path) -> None:
+    """Paths that begin with a dot would begin at that other folder."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    wheel = tmp_path / "metanode-0-py3-none-any.whl"
+    wheel.touch()
+    deployer = TestnetDeployer(DeploymentConfig(num_validators=2, output_dir=tmp_path / "out", wheel=wheel))
+
+    path = deployer.generate_docker_compose(elsewhere / "compose.yml")
+
+    services = yaml.safe_load(path.read_text())["services"]
+    sources = {
+        volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", [])
+    }
+    assert services["bootstrap"]["build"]["context"] == str(tmp_path / "out")
+    assert len(sources) > 5
+    for source in sources:
+        assert Path(source).is_absolute()
+        assert Path(source).exists(), source

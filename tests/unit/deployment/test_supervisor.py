@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
+import os
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
+from metanode.errors import InvalidInput
 from sdk.testnet.deployment.apply import local, supervisor
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
-from sdk.testnet.deployment.apply.supervisor import Supervisor, bound_log
-from sdk.testnet.deployment.plan import NetworkSpec
+from sdk.testnet.deployment.apply.supervisor import (
+    Supervisor,
+    bound_log,
+    running_supervisor,
+    single,
+    take_lock,
+)
+from sdk.testnet.deployment.plan import NetworkPlan, NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -148,3 +158,60 @@ def test_a_second_time_replaces_the_old_lines_and_a_short_log_stays(tmp_path: Pa
     assert log.read_bytes() == b"third"
     assert (tmp_path / "node.log.1").read_bytes() == b"second " * 10
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_who_asks_whether_a_supervisor_runs_keeps_none_from_starting(directory: NetworkDirectory) -> None:
+    with single(directory):
+        assert running_supervisor(directory) == os.getpid()
+    # As who asks has it for a moment, and as several do at once.
+    with directory.pid_file.open() as asking, directory.pid_file.open() as another:
+        fcntl.flock(asking, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(another, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        release = threading.Timer(
+            0.1, lambda: [fcntl.flock(file, fcntl.LOCK_UN) for file in (asking, another)]
+        )
+        release.start()
+        with single(directory):
+            assert running_supervisor(directory) == os.getpid()
+        release.join()
+    assert running_supervisor(directory) is None
+
+
+def test_a_second_supervisor_is_refused_and_the_first_is_named(
+    directory: NetworkDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LOCK_TIMEOUT_S", 0.05)
+    with (
+        single(directory),
+        pytest.raises(InvalidInput, match=f"has a supervisor already, process {os.getpid()}"),
+    ):
+        take_lock(directory)
+
+
+def test_a_supervisor_that_begins_is_waited_for_and_not_taken_for_none(directory: NetworkDirectory) -> None:
+    """Between its lock and its process id."""
+    lock = take_lock(directory)
+    writing = threading.Timer(0.1, lambda: os.pwrite(lock, b"4711", 0))
+    writing.start()
+
+    found = running_supervisor(directory)
+    writing.join()
+    os.close(lock)
+
+    assert found == 4711
+    assert running_supervisor(directory) is None
+
+
+@pytest.mark.slow
+def test_a_network_that_is_stopped_right_after_its_start_is_stopped(tmp_path: Path) -> None:
+    """The lock is held from the start on, so that nobody takes a supervisor that imports its modules for one that is not there."""
+    directory = NetworkDirectory(tmp_path / "net")
+    directory.path.mkdir()
+    directory.save_plan(NetworkPlan(spec=NetworkSpec()))
+
+    assert local.start_network(directory)
+    assert not local.start_network(directory)
+    assert local.stop_network(directory)
+
+    assert not local.is_running(directory)
+    assert not local.stop_network(directory)

@@ -65,7 +65,7 @@ def test_keys_of_another_network_are_never_replaced_and_nothing_is_written(tmp_p
     with pytest.raises(
         InvalidInput, match=r"validator-1/validator\.json: holds the key of another validator"
     ):
-        second.export_config(tmp_path)
+        second.export_config(tmp_path / "other", keys_dir=tmp_path / "keys")
 
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
@@ -74,6 +74,28 @@ def test_the_genesis_of_another_network_is_never_replaced_wherever_its_keys_are(
     first, second = GenesisGenerator(), GenesisGenerator()
     first.create_testnet_config(network_name="first", validator_count=1)
     second.create_testnet_config(network_name="second", validator_count=2)
+    first.export_config(tmp_path / "genesis", keys_dir=tmp_path / "data")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    with pytest.warns(
+        GenesisWarning,
+        match=r"genesis\.json: is the genesis of another network, 'first', which .* exported to .*/genesis/second",
+    ):
+        folder = second.export_config(tmp_path / "genesis")
+
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {path: after[path] for path in before} == before
+    assert folder == tmp_path / "genesis" / "second"
+    assert all(path.is_relative_to(folder) for path in after.keys() - before.keys())
+    assert second.config is not None
+    assert GenesisConfig.load(folder / "genesis.json").to_dict() == second.config.to_dict()
+
+
+@pytest.mark.parametrize("name", ["first", "../first", "A b"])
+def test_another_network_without_a_folder_of_its_own_is_refused(tmp_path: Path, name: str) -> None:
+    first, second = GenesisGenerator(), GenesisGenerator()
+    first.create_testnet_config(network_name="first", validator_count=1)
+    second.create_testnet_config(network_name=name, validator_count=2)
     first.export_config(tmp_path / "genesis", keys_dir=tmp_path / "data")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -148,3 +149,62 @@ def test_wrong_arguments_are_named() -> None:
         TestnetExplorer("127.0.0.1")
     with pytest.raises(InvalidInput, match="fed by hand"):
         asyncio.run(TestnetExplorer().update())
+
+
+class Chain:
+    """A node's answers: blocks up to a head, whose hashes begin with a letter."""
+
+    def __init__(self) -> None:
+        self.head, self.letter = 0, "a"
+        self.asked = 0
+
+    async def call(self, method: str, *params: Any) -> Any:
+        await asyncio.sleep(0)
+        return hex(self.head) if method == "eth_blockNumber" else self.block(int(params[0], 16))
+
+    async def batch(self, calls: Any) -> list[Any]:
+        await asyncio.sleep(0)
+        self.asked += len(calls)
+        return [self.block(int(params[0], 16)) for _, params in calls]
+
+    def block(self, number: int) -> Any:
+        if number > self.head:
+            return None
+        return {
+            "number": hex(number),
+            "hash": f"0x{self.letter}{number:063x}",
+            "timestamp": "0x1",
+            "transactions": [],
+        }
+
+
+@pytest.mark.parametrize("head", [3, 10, 12])
+def test_a_chain_that_was_reset_leaves_nothing_of_the_old_one(
+    head: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the new one is shorter, as long or longer already."""
+    chain = Chain()
+
+    @contextlib.asynccontextmanager
+    async def open_client(*_: Any, **__: Any) -> Any:
+        await asyncio.sleep(0)
+        yield chain
+
+    async def check() -> TestnetExplorer:
+        explorer = TestnetExplorer(rpc_url="http://127.0.0.1:9")
+        chain.head = 10
+        assert await explorer.update() == 11
+        assert await explorer.update() == 0
+        chain.head, chain.letter = head, "b"
+        assert await explorer.update() == head + 1
+        asked = chain.asked
+        assert await explorer.update() == 0
+        assert chain.asked == asked
+        return explorer
+
+    monkeypatch.setattr("sdk.testnet.explorer.open_client", open_client)
+    explorer = asyncio.run(check())
+
+    assert explorer.height == head
+    assert all(found["hash"].startswith("0xb") for found in explorer.blocks)
+    assert explorer.get_block_by_hash(f"0xa{2:063x}") is None

@@ -11,7 +11,7 @@ import pytest
 from metanode.errors import InvalidInput
 from sdk.testnet import NetworkMetrics as Exported
 from sdk.testnet.deployment.plan import NetworkSpec, plan_network
-from sdk.testnet.monitoring import Endpoint, NetworkMetrics, NodeHealth, TestnetMonitor, Verdict
+from sdk.testnet.monitoring import Endpoint, NetworkMetrics, NodeHealth, TestnetMonitor, Totals, Verdict
 from sdk.testnet.monitoring.endpoints import ENDPOINTS_MAX
 from sdk.testnet.monitoring.monitor import NODES_MAX
 
@@ -234,3 +234,49 @@ def test_a_plan_gives_its_endpoints() -> None:
     )  # fmt: skip
     assert watch.limits.block_time_s == 5
     assert Endpoint(rpc_url="https://user:secret@node.example/key").name == "node.example"
+
+
+def test_a_slow_index_makes_no_verdict_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts of the whole chain are asked for beside the looks, which go on without them."""
+    looks = 0
+
+    async def check() -> None:
+        asked, enough = asyncio.Event(), asyncio.Event()
+
+        async def never() -> Totals:
+            asked.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def look() -> None:
+            nonlocal looks
+            looks += 1
+            await asyncio.sleep(0)
+            if looks == 3:
+                enough.set()
+
+        watch = TestnetMonitor(["http://127.0.0.1:9"], totals=never, poll_interval_s=0.1)
+        monkeypatch.setattr(watch, "look", look)
+        async with asyncio.timeout(20), watch:
+            await asked.wait()
+            await enough.wait()
+
+    asyncio.run(check())
+    assert looks >= 3
+
+
+def test_start_says_what_has_ended_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check() -> None:
+        watch = TestnetMonitor(["http://127.0.0.1:9"])
+
+        async def fail() -> None:
+            await asyncio.sleep(0)
+            raise RuntimeError("no more file descriptors")
+
+        monkeypatch.setattr(watch, "run", fail)
+        async with asyncio.timeout(20):
+            with pytest.raises(RuntimeError, match="no more file descriptors"):
+                await watch.start()
+        assert not watch.running
+
+    asyncio.run(check())

@@ -161,3 +161,36 @@ def test_an_address_that_is_none_is_refused_and_not_repeated(url: str) -> None:
     assert SECRET not in str(caught.value)
     with pytest.raises(InvalidInput, match="form"):
         Webhook(url="http://x/", form="mail")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-Ünit": "1"}, {"X y": "1"}, {"": "1"}, {"X": "schön"}, {"X": "a\r\nY: b"}, {"X": ""}],
+)
+def test_a_header_that_no_request_can_have_is_refused_when_it_is_said(headers: Any) -> None:
+    """Found when an alert is sent, it would cost the alert."""
+    with pytest.raises(InvalidInput, match=r"^headers: expected"):
+        Webhook(url="https://alerts.example.org", headers=headers)
+
+
+def test_a_fault_with_one_alert_ends_no_receiver(monkeypatch: pytest.MonkeyPatch) -> None:
+    body, failed = Receiver._body, []
+
+    def fail_once(receiver: Receiver, batch: Any) -> Any:
+        if not failed:
+            failed.append(batch)
+            raise UnicodeEncodeError("ascii", SECRET, 0, 1, "ordinal not in range")
+        return body(receiver, batch)
+
+    async def two(receiver: Receiver, listener: Listener) -> None:
+        await one(receiver, listener)
+        receiver.tell([ALERT])
+        while not receiver.delivered:
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(Receiver, "_body", fail_once)
+    receiver, listener, logs = delivered([], two)
+
+    assert (receiver.delivered, receiver.dropped, len(listener.requests)) == (1, 1, 1)
+    assert [line["reason"] for line in logs if line["event"] == "webhook_failed"] == ["UnicodeEncodeError"]
+    assert SECRET not in str(logs)

@@ -255,6 +255,8 @@ class BootstrapNode:
             with ExitStack() as stack:
                 if self.config.data_dir is not None:
                     stack.enter_context(storing.locked(self.config.data_dir))
+                    # What can't be read was left alone until it was ours.
+                    storing.load_peers(self.config.data_dir, self.config.chain_id, set_aside=True)
                 await self._load_key()
                 await self._serve(stack)
         except BaseExceptionGroup as group:

@@ -35,8 +35,10 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
 }  # fmt: skip
 
 
-def load_peers(directory: Path, chain_id: int) -> tuple[list[BootstrapPeer], int]:
+def load_peers(directory: Path, chain_id: int, *, set_aside: bool = False) -> tuple[list[BootstrapPeer], int]:
     """Return (the saved peers, how many were ever seen); nothing of another chain's directory.
+
+    A damaged file is moved away with `set_aside`, which needs the directory's lock: without it the file may be another node's.
 
     Raises:
         InvalidInput: when the directory holds the peers of another chain.
@@ -50,6 +52,8 @@ def load_peers(directory: Path, chain_id: int) -> tuple[list[BootstrapPeer], int
     except OSError as error:
         raise StorageFailed(f"{path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if not set_aside:
+            return [], 0
         aside = path.with_suffix(".damaged")
         with contextlib.suppress(OSError):
             path.replace(aside)

@@ -12,14 +12,15 @@ import typer
 from metanode.errors import Unavailable
 from sdk.testnet.command.options import AsJson, ConfigFile
 from sdk.testnet.command.output import print_json, print_progress, print_table
+from sdk.testnet.deployment.plan import SERVICE_PORTS
 
 if TYPE_CHECKING:
     from sdk.testnet.bootstrap import BootstrapConfig
 
 app = typer.Typer(help="Run a bootstrap node, and ask one.", no_args_is_help=True)
 
-HTTP_PORT: Final = 30380
-"""Of the registry, where nobody says: a page for people and programs on this machine."""
+HTTP_PORT: Final = SERVICE_PORTS["registry"]
+"""Of the registry, where nobody says: that of a deployment; a page for people and programs on this machine."""
 TIMEOUT_S: Final = 10.0
 RegistryUrl = Annotated[str, typer.Argument(help="Where the node shows its registry.")]
 DEFAULT_URL: Final = f"http://127.0.0.1:{HTTP_PORT}"

@@ -7,11 +7,9 @@ import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from metanode.errors import InvalidInput, MetanodeError, Unavailable
-from metanode.primitives.hexadecimal import decode_quantity
-from metanode.rpc.client import open_client
+from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.deployment.apply import compose
-from sdk.testnet.deployment.apply.local import STATUS_TIMEOUT_S, NetworkStatus, NodeStatus
+from sdk.testnet.deployment.apply.local import NetworkStatus, NodeStatus, ask_node
 from sdk.testnet.deployment.changes import load_record
 from sdk.testnet.deployment.compose import COMPOSE_FILE
 from sdk.testnet.deployment.configuration import PARVYOM
@@ -92,17 +90,10 @@ async def _ask_all(plans: tuple[NodePlan, ...]) -> tuple[NodeStatus, ...]:
 
 
 async def _ask(plan: NodePlan) -> NodeStatus:
-    height = block_hash = peers = validators = None
-    try:
-        async with open_client(plan.rpc_url, timeout_s=STATUS_TIMEOUT_S) as client:
-            block = await client.call("eth_getBlockByNumber", "finalized", False)
-            peers = decode_quantity(await client.call("net_peerCount"))
-            validators = len(await client.call("ibft_getValidatorsByBlockNumber", "pending"))
-            height, block_hash = decode_quantity(block["number"]), str(block["hash"])
-    except (MetanodeError, TypeError, KeyError):
-        pass  # Not up, or not any more: the table says so.
-    return NodeStatus(
-        name=plan.name, role=plan.role, pid=None, restarts=0, rpc_url=plan.rpc_url,
-        metrics_url=plan.metrics_url,
-        height=height, block_hash=block_hash, peers=peers, validators=validators,
+    """What a container answers; its process is the engine's business."""
+    return await ask_node(
+        NodeStatus(
+            name=plan.name, role=plan.role, pid=None, restarts=0, rpc_url=plan.rpc_url, metrics_url=plan.metrics_url,
+            height=None, block_hash=None, peers=None, validators=None,
+        )
     )  # fmt: skip

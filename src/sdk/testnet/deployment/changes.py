@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from metanode.errors import InvalidInput
+from sdk.testnet.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,6 +20,8 @@ RECORD_FILE: Final = "deployment.json"
 RECORD_VERSION: Final = 1
 KEPT_SUFFIX: Final = ".before"
 """Of the copy of a file that a person edited, or that is not of a deployment."""
+COPIES_MAX: Final = 100
+"""Of one file; who has more has forgotten them."""
 _NOT_RECORDED: Final = ("genesis_dir", "data_dir", "output_dir", "wheel", "webhooks")
 """Paths, for moving a deployment changes nothing in it; and what holds secrets."""
 
@@ -120,9 +122,9 @@ def write(
 ) -> None:
     """Write what is not there yet or otherwise, then the record; each file whole or not at all."""
     for name in comparison.edited:
-        (output / name).replace(output / f"{name}{KEPT_SUFFIX}")
+        (output / name).replace(_kept_beside(output / name))
     for name in (*comparison.new, *comparison.changed, *comparison.edited):
-        write_bytes(output / name, files[name])
+        write_whole(output / name, files[name])
     document = {
         "version": RECORD_VERSION,
         "parameters": dict(parameters),
@@ -131,19 +133,18 @@ def write(
     text = (json.dumps(document, indent=2) + "\n").encode()
     path = output / RECORD_FILE
     if not path.exists() or path.read_bytes() != text:
-        write_bytes(path, text)
+        write_whole(path, text)
 
 
-def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write a file so that a reader or a crash sees the old content or the new one, never half; `mode` as umask allows."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def _kept_beside(path: Path) -> Path:
+    """Where a file that is replaced is kept: no copy takes the place of an earlier one."""
+    for number in range(1, COPIES_MAX + 1):
+        kept = path.with_name(f"{path.name}{KEPT_SUFFIX}{'' if number == 1 else f'.{number}'}")
+        if not kept.exists():
+            return kept
+    raise InvalidInput(
+        f"{path}: found {COPIES_MAX} copies of it beside it, {path.name}{KEPT_SUFFIX} and following; move some away"
+    )
 
 
 def digest(content: bytes) -> str:

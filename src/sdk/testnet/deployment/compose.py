@@ -37,8 +37,12 @@ COMPOSE_FILE: Final = "docker-compose.testnet.yml"
 GENESIS_FILE: Final = "/genesis/chain_specification.json"
 SERVICES_AT: Final = "/config/services.toml"
 HEALTHY: Final = ("CMD", "/opt/metanode/bin/python", "-IS", "/opt/metanode/healthy.py")
-PROMETHEUS_IMAGE: Final = "prom/prometheus:v3.5.0"
-GRAFANA_IMAGE: Final = "grafana/grafana:12.2.0"
+PROMETHEUS_IMAGE: Final = (
+    "prom/prometheus:v3.5.0@sha256:63805ebb8d2b3920190daf1cb14a60871b16fd38bed42b857a3182bc621f4996"
+)
+GRAFANA_IMAGE: Final = (
+    "grafana/grafana:12.2.0@sha256:74144189b38447facf737dfd0f3906e42e0776212bf575dc3334c3609183adf7"
+)
 COORDINATOR_IMAGE: Final = "parvyom/bpci-server:latest"
 POSTGRES_IMAGE: Final = "postgres:15"
 REDIS_IMAGE: Final = "redis:7"
@@ -443,7 +447,7 @@ def _parvyom(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
 def _build(plan: DeploymentPlan) -> list[str]:
     return [
         "  build:",
-        "    context: .",
+        f"    context: {'.' if plan.output == plan.compose_folder else quoted(str(plan.output))}",
         "    dockerfile: Dockerfile",
         "    args:",
         f"      BASE: {_variable('BASE_IMAGE', plan.config.base_image)}",
@@ -458,7 +462,7 @@ def _secrets(plan: DeploymentPlan) -> dict[str, Path]:
     }
     if plan.has(FAUCET):
         found[f"{FAUCET}-password"] = plan.secrets / f"{FAUCET}.password"
-    if plan.has(EXPLORER) or plan.is_parvyom:
+    if plan.has_pages:
         found[WEBHOOKS_SECRET] = plan.webhooks_file
     if plan.has("monitoring"):
         found["grafana-password"] = plan.secrets / "grafana.password"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -33,9 +33,11 @@ from sdk.testnet.genesis.generator import (
     CONFIGURATION_FILE,
     SPECIFICATION_FILE,
     GenesisGenerator,
+    name_of_another_network,
 )
 from sdk.testnet.keys import take_key, take_password
 from sdk.testnet.monitoring.alerts.webhooks_file import format_webhooks
+from sdk.testnet.writing import write_whole
 
 if TYPE_CHECKING:
     import os
@@ -86,6 +88,7 @@ class TestnetDeployer:
     ) -> None:
         self.config = config or DeploymentConfig()
         self._progress = progress or (lambda _: None)
+        self._made_wheel: tuple[str, bytes] | None = None
 
     def plan(self) -> DeploymentPlan:
         """Decide everything, and write nothing; raises InvalidInput with a line for each field that is wrong."""
@@ -110,14 +113,20 @@ class TestnetDeployer:
     def generate_docker_compose(
         self, output_path: str | os.PathLike[str] | None = None, *, confirm_changes: bool = False
     ) -> Path:
-        """Write the Compose file, by default `docker-compose.testnet.yml` in `output_dir`, and return its path."""
+        """Write the Compose file, by default `docker-compose.testnet.yml` in `output_dir`, and return its path.
+
+        What it mounts and builds from goes into `output_dir` where it is not there yet; a file elsewhere names it by absolute paths.
+        """
         plan = self.plan()
+        path = plan.output / COMPOSE_FILE if output_path is None else Path(output_path).resolve()
         identities = self._identities(plan)
         block = self._block(plan, identities, confirm_changes=confirm_changes)
-        text = render_compose_of(plan, identities, block)
-        return self._write_one(
-            plan.output / COMPOSE_FILE if output_path is None else Path(output_path), text, confirm_changes
-        )
+        for name, content in self._render(plan, identities, block).items():
+            if name not in (COMPOSE_FILE, GUIDE_FILE) and not (plan.output / name).exists():
+                write_whole(plan.output / name, content)
+        self._write_environment(plan)
+        text = render_compose_of(replace(plan, compose_folder=path.parent), identities, block)
+        return self._write_one(path, text, confirm_changes)
 
     def generate_documentation(
         self, output_path: str | os.PathLike[str] | None = None, *, confirm_changes: bool = False
@@ -151,22 +160,20 @@ class TestnetDeployer:
             deployed.check(plan)
         if apply == "compose":
             compose_engine.find_compose()
-        name, wheel = self._wheel()
+        self._wheel()  # What is wrong with one that was given is told before anything is written.
         self._progress("keys of the validators")
         identities = self._identities(plan)
         self._progress("genesis")
         block = self._block(plan, identities, confirm_changes=confirm_changes)
         self._progress("files of the deployment")
         self._write_webhooks(plan, confirm_changes=confirm_changes)
-        files = render_files(
-            plan, identities, block, wheel_name=name, wheel=wheel, requirements=requirements()
-        )
+        files = self._render(plan, identities, block)
         comparison = changes.compare(plan.output, files, record)
         if comparison.sentences and not confirm_changes:
             raise changes.DeploymentChange(plan.output, comparison.sentences)
         changes.write(plan.output, files, comparison, changes.parameters_of(self.config))
         self._write_environment(plan)
-        status = self._start(plan, identities, block, apply)
+        status = self._start(plan, identities, block, apply, confirm_changes=confirm_changes)
         return DeploymentResult(
             output_dir=plan.output,
             compose_file=plan.output / COMPOSE_FILE,
@@ -185,13 +192,17 @@ class TestnetDeployer:
         identities: Mapping[str, Identity],
         block: GenesisBlock,
         apply: Apply | None,
+        *,
+        confirm_changes: bool,
     ) -> NetworkStatus | None:
         if apply == "compose":
             self._progress("containers: building the image and waiting until all are healthy")
             compose_engine.start(plan.output)
         if apply == "local":
             self._progress("processes: waiting until the validators agree on a block")
-            return deployed.start(plan, identities, genesis_hash="0x" + block.hash.hex())
+            return deployed.start(
+                plan, identities, genesis_hash="0x" + block.hash.hex(), confirm_changes=confirm_changes
+            )
         return None
 
     def _check_parameters(
@@ -214,7 +225,7 @@ class TestnetDeployer:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (folder / ".gitignore").exists():
                 # Keys of a deployment inside a repository are nobody's to commit.
-                changes.write_bytes(folder / ".gitignore", b"*\n")
+                write_whole(folder / ".gitignore", b"*\n")
         found = {
             node.name: keys.take_validator(plan.data / node.name, plan.secrets / f"{node.name}.password")
             for node in plan.network.validators
@@ -253,6 +264,11 @@ class TestnetDeployer:
             _check_not_begun(plan, what)
             if not confirm_changes:
                 raise changes.DeploymentChange(plan.output, what)
+            if (name := name_of_another_network(wanted, path)) is not None:
+                raise InvalidInput(
+                    f"{path}: is the genesis of another network, {name!r:.80}, which has none of these validators and would never start "
+                    "again: deploy to another folder, or move these files away"
+                )
             # A new network starts now.
             generator = GenesisGenerator(self._genesis_config(plan, identities, genesis_time=now))
         elif existing is not None and (plan.genesis / SPECIFICATION_FILE).exists():
@@ -301,7 +317,21 @@ class TestnetDeployer:
             block_reward_gwei=config.block_reward_gwei,
         )
 
+    def _render(
+        self, plan: DeploymentPlan, identities: Mapping[str, Identity], block: GenesisBlock
+    ) -> dict[str, bytes]:
+        name, wheel = self._wheel()
+        return render_files(
+            plan, identities, block, wheel_name=name, wheel=wheel, requirements=requirements()
+        )
+
     def _wheel(self) -> tuple[str, bytes]:
+        """The file name and the content of the image's wheel, made once."""
+        if self._made_wheel is None:
+            self._made_wheel = self._find_wheel()
+        return self._made_wheel
+
+    def _find_wheel(self) -> tuple[str, bytes]:
         if self.config.wheel is None:
             return wheel_name(), make_wheel()
         path = Path(self.config.wheel)
@@ -324,7 +354,7 @@ class TestnetDeployer:
             raise changes.DeploymentChange(
                 plan.output, ["webhooks: others than those in secrets/webhooks.txt"]
             )
-        changes.write_bytes(path, wanted, mode=0o600)
+        write_whole(path, wanted, mode=0o600)
         keys.give(path, plan.owner)
 
     def _write_environment(self, plan: DeploymentPlan) -> None:
@@ -335,7 +365,7 @@ class TestnetDeployer:
         text = render_environment(plan, existing)
         if text != existing:
             # A key may stand in it.
-            changes.write_bytes(path, text.encode(), mode=0o600)
+            write_whole(path, text.encode(), mode=0o600)
 
     def _write_one(self, path: Path, text: str, confirm_changes: bool) -> Path:  # noqa: FBT001 - handed on
         """Write one file of the deployment by itself, unless another text stands there."""
@@ -343,7 +373,7 @@ class TestnetDeployer:
         if path.exists() and path.read_bytes() != content and not confirm_changes:
             raise changes.DeploymentChange(path.parent, [f"{path.name}: would be written anew"])
         if not path.exists() or path.read_bytes() != content:
-            changes.write_bytes(path, content)
+            write_whole(path, content)
         return path
 
 

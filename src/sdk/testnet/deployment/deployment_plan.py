@@ -83,6 +83,8 @@ class DeploymentPlan:
     owner: Owner
     """Whom containers run as."""
     output: Path
+    compose_folder: Path
+    """Where the Compose file stands: `output`, unless it was asked for elsewhere."""
     genesis: Path
     data: Path
     image: str
@@ -162,9 +164,16 @@ class DeploymentPlan:
         """Whether the deployment has this service."""
         return service in self.services
 
+    @property
+    def has_pages(self) -> bool:
+        """Whether it has explorer, dashboard and community API; bpci-server of the plan for a public testnet always has."""
+        return self.has("explorer") or self.is_parvyom
+
     def mounted(self, path: Path) -> str:
         """A path as the Compose file says it: relative to the file where it can be moved along with it."""
-        return f"./{path.relative_to(self.output)}" if path.is_relative_to(self.output) else str(path)
+        if not path.is_relative_to(self.compose_folder):
+            return str(path)
+        return f"./{path.relative_to(self.compose_folder)}" if path != self.compose_folder else "."
 
 
 def plan_deployment(config: DeploymentConfig, *, owner: Owner) -> DeploymentPlan:
@@ -192,6 +201,7 @@ def plan_deployment(config: DeploymentConfig, *, owner: Owner) -> DeploymentPlan
         network=network,
         owner=owner,
         output=config.output_path,
+        compose_folder=config.output_path,
         genesis=config.genesis_path,
         data=config.data_path,
         image=config.image or ("parvyom/metanode-validator:latest" if is_parvyom else IMAGE),

@@ -69,7 +69,10 @@ def _variables(plan: DeploymentPlan) -> list[tuple[str, str]]:
     if plan.is_parvyom:
         found += [
             (f"# COORDINATOR_IMAGE={COORDINATOR_IMAGE}", "The same image under the name of its plan."),
-            (f"# POSTGRES_IMAGE={POSTGRES_IMAGE}", "The database of the services."),
+            (
+                f"# POSTGRES_IMAGE={POSTGRES_IMAGE}",
+                "The database of the services. NAME@sha256:DIGEST is an image that never becomes another.",
+            ),
             (f"# REDIS_IMAGE={REDIS_IMAGE}", "Their cache."),
         ]
         found += [

@@ -18,6 +18,7 @@ from sdk.testnet.deployment.deployment_plan import (
     RPC_PORT,
     WS_PORT,
 )
+from sdk.testnet.deployment.plan import CHAIN_FILES
 from sdk.testnet.genesis.generator import SPECIFICATION_FILE
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def _watch(plan: DeploymentPlan) -> str:
     pages = (
         f"Whom the monitor behind the dashboard tells of alerts stands in `{plan.mounted(plan.webhooks_file)}`, an address a line; "
         f"`{COMPOSE} restart {COORDINATOR if plan.is_parvyom else EXPLORER}` reads it anew.\n\n"
-        if plan.has(EXPLORER) or plan.is_parvyom
+        if plan.has_pages
         else ""
     )
     return f"""## Watch
@@ -312,13 +313,13 @@ metanode node . --genesis {SPECIFICATION_FILE}
 
 def _reset(plan: DeploymentPlan) -> str:
     nodes = [node.name for node in plan.network.validators] + ([COORDINATOR] if plan.is_parvyom else [])
-    kept_by_services = {
-        BOOTSTRAP: f"{BOOTSTRAP}/peers.json",
-        FAUCET: f"{FAUCET}/faucet.db*",
-        EXPLORER: f"{EXPLORER}/index.db*",
-    }
     paths = [f"{name}/data" for name in nodes]
-    paths += [path for name, path in kept_by_services.items() if plan.has(name)]
+    paths += [
+        f"{name}/{pattern}"
+        for name in CHAIN_FILES
+        if plan.has(name) or (name == EXPLORER and plan.has_pages)
+        for pattern in CHAIN_FILES[name]
+    ]
     # Stars outside of the quotes, for the shell.
     homes = " ".join(
         f'"{plan.mounted(plan.data / path.rstrip("*"))}"{"*" if path.endswith("*") else ""}' for path in paths

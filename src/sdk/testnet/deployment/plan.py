@@ -35,6 +35,8 @@ SERVICE_PORTS = {
     "grafana": 3001,
 }
 """Of what stands beside the nodes. `registry` is what the bootstrap node says over HTTP; Grafana's own 3000 is the explorer's here."""
+CHAIN_FILES = {"bootstrap": ("peers.json",), "faucet": ("faucet.db*",), "explorer": ("index.db*",)}
+"""By the folder of a service of a deployment, the files that are of its chain: deleted where that is."""
 NETWORK_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What `network.network_id` of a node's configuration takes."""
 

@@ -19,6 +19,7 @@ def render_node_config(
     coinbase: str | None,
     advertised_address: str | None = None,
     password_file: str | None = None,
+    written_by: str = "metanode up",
 ) -> str:
     """The TOML file of one node. `bootstrap_nodes` are enode addresses of the others; with an `advertised_address` it looks for no more.
 
@@ -26,7 +27,7 @@ def render_node_config(
     """
     spec = plan.spec
     lines = [
-        f"# {node.name} of {spec.network_name}; written by `metanode up`.",
+        f"# {node.name} of {spec.network_name}; written by `{written_by}`.",
         "[network]",
         'network = "local"',
         f"chain_id = {spec.chain_id}",

@@ -123,8 +123,7 @@ def render_services(
     plan: DeploymentPlan, places: Places, identities: Mapping[str, Identity], *, genesis_hash: str
 ) -> str:
     """The file, with a table for each service of the plan."""
-    has_pages = plan.has(EXPLORER) or plan.is_parvyom
-    sites = [*([EXPLORER, "api"] if has_pages else []), *([FAUCET] if plan.has(FAUCET) else [])]
+    sites = [*([EXPLORER, "api"] if plan.has_pages else []), *([FAUCET] if plan.has(FAUCET) else [])]
     host = plan.public_host
     return render_services_file(
         ServicesFile(
@@ -147,7 +146,7 @@ def render_services(
             },
             bootstrap=_bootstrap(plan, places, genesis_hash) if plan.has(BOOTSTRAP) else {},
             metrics_port=places.metrics_port,
-            webhooks_file=places.webhooks_file if has_pages else "",
+            webhooks_file=places.webhooks_file if plan.has_pages else "",
             names=account_names(identities),
         )
     )

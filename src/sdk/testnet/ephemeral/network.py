@@ -19,9 +19,10 @@ from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.accounts import funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
+from sdk.testnet.deployment.apply.local import apart
 from sdk.testnet.deployment.plan import NetworkPlan, NetworkSpec, plan_network
 from sdk.testnet.ephemeral.links import NOBODY_LISTENS, RelayedLinks, between, every_way
-from sdk.testnet.ephemeral.node import POLL_INTERVAL_S, TestnetNode, apart
+from sdk.testnet.ephemeral.node import POLL_INTERVAL_S, TestnetNode
 from sdk.testnet.ephemeral.ports import take_offset
 
 if TYPE_CHECKING:

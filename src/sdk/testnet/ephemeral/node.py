@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from metanode.errors import MetanodeError, Unavailable
 from metanode.rpc.client import open_client
 from metanode.rpc.errors import JSONRPCError, NodeFault
 from sdk.testnet.deployment.apply import local
+from sdk.testnet.deployment.apply.local import apart
 from sdk.testnet.deployment.apply.supervisor import running_node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from sdk.testnet.deployment.plan import NodePlan
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 START_TIMEOUT_S: Final = 60.0
 """A node answers within two seconds; one that does not after this has a fault, and its log says which."""
 POLL_INTERVAL_S: Final = 0.05
-
-_Answer = TypeVar("_Answer")
 
 
 class TestnetNode:
@@ -126,12 +123,6 @@ class TestnetNode:
         """Stop it cleanly, start it again, and return when it answers."""
         self.stop()
         self.start()
-
-
-def apart(ask: Callable[[], _Answer]) -> _Answer:
-    """Call it on a thread of its own: it runs an event loop, and the caller may be inside one."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(ask).result()
 
 
 async def _call(url: str, method: str, params: tuple[Any, ...]) -> Any:

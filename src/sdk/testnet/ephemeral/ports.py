@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from sdk.testnet.deployment.plan import NetworkSpec
 
 OFFSETS: Final = range(130, 2_365, 65)
-"""All ports stay below those that the system gives to outgoing connections, and no two networks of up to 65 nodes have one in common."""
+"""All ports stay below those that the system gives to outgoing connections, and no two networks of up to `NODES_APART` nodes have one in common."""
+NODES_APART: Final = 30
+"""From 31 on the metrics of one may be the JSON-RPC of another: the second then takes another offset, unless both begin at once."""
 
 
 def take_offset(spec: NetworkSpec) -> tuple[int, int]:

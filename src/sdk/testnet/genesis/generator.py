@@ -13,7 +13,7 @@ from metanode.chain.validators import VALIDATORS_MAX
 from metanode.crypto.addresses import format_address
 from metanode.errors import InvalidGenesis, InvalidInput
 from sdk.testnet.deployment.apply.layout import write_atomic
-from sdk.testnet.deployment.plan import FAUCET_BALANCE_GWEI
+from sdk.testnet.deployment.plan import FAUCET_BALANCE_GWEI, NETWORK_NAME
 from sdk.testnet.genesis.block import GenesisBlock
 from sdk.testnet.genesis.checks import examine, find_problems
 from sdk.testnet.genesis.configuration import (
@@ -149,21 +149,27 @@ class GenesisGenerator:
 
     def export_config(
         self, output_dir: str | PathLike[str], *, keys_dir: str | PathLike[str] | None = None
-    ) -> None:
+    ) -> Path:
         """Write `genesis.json`, `validators.json`, `genesis_block.json` and `chain_specification.json`.
 
         Nodes start from the last one. With problems the last two are left out, older ones are removed, and a GenesisWarning lists the
         problems. Keys that `create_testnet_config` made are written to `keys_dir` (by default `keys` below `output_dir`), encrypted,
         each with its password beside it, readable by their owner only; a key that is there already is never replaced.
 
+        Where `output_dir` holds the genesis of another network, that stays as it is: its nodes would never start again. The files then go into a
+        folder below, which has this network's name, and a GenesisWarning says so.
+
+        Returns:
+            The folder with the files.
+
         Raises:
-            InvalidInput: before anything is written, when there is no configuration, `output_dir` holds the genesis of another network,
-                or `keys_dir` holds other keys.
+            InvalidInput: before anything is written, when there is no configuration, `output_dir` holds the genesis of another network
+                of the same name, or `keys_dir` holds other keys.
         """
-        config, folder = self._made(), Path(output_dir)
+        config = self._made()
+        folder = _folder_for(config, Path(output_dir))
         keys_folder = folder / KEYS_FOLDER if keys_dir is None else Path(keys_dir)
         new_keys = [made for made in self._keys if not _is_saved(keys_folder / made.file, made.key)]
-        _check_is_of(config, folder / CONFIGURATION_FILE)
         outcome = examine(config)
         text = config.to_json()
         validators = {"validators": [validator.to_dict() for validator in config.initial_validators]}
@@ -186,9 +192,10 @@ class GenesisGenerator:
                 GenesisWarning,
                 stacklevel=2,
             )
-            return
+            return folder
         write_atomic(folder / BLOCK_FILE, json.dumps(outcome.to_dict(), indent=2) + "\n")
         write_atomic(folder / SPECIFICATION_FILE, outcome.specification.decode())
+        return folder
 
     def _made(self) -> GenesisConfig:
         if self.config is None:
@@ -196,12 +203,36 @@ class GenesisGenerator:
         return self.config
 
 
-def _check_is_of(config: GenesisConfig, path: Path) -> None:
-    """Refuse a folder that the nodes of another network start from: one that has none of this one's validators."""
+def _folder_for(config: GenesisConfig, folder: Path) -> Path:
+    """Where a configuration goes: the folder that was asked for, or one below it where another network's nodes start from that.
+
+    Another network is one that has none of these validators.
+    """
+    path = folder / CONFIGURATION_FILE
+    name = name_of_another_network(config, path)
+    if name is None:
+        return folder
+    told = f"{path}: is the genesis of another network, {shown(name)}, which has none of these validators and would never start again"
+    is_name = NETWORK_NAME.fullmatch(str(config.network_name)) is not None
+    own = folder / str(config.network_name)
+    if (
+        not is_name
+        or name == config.network_name
+        or name_of_another_network(config, own / CONFIGURATION_FILE) is not None
+    ):
+        raise InvalidInput(f"{told}: export to another directory, or move these files away")
+    warnings.warn(
+        f"{told}; it stays as it is, and this one is exported to {own}", GenesisWarning, stacklevel=3
+    )
+    return own
+
+
+def name_of_another_network(config: GenesisConfig, path: Path) -> object:
+    """The name in a `genesis.json` of a network that has none of these validators; None where there is none. Raises InvalidInput."""
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
-        return
+        return None
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{path}: expected a genesis or nothing: {error}") from None
     listed = found.get("initial_validators") if isinstance(found, dict) else None
@@ -209,11 +240,9 @@ def _check_is_of(config: GenesisConfig, path: Path) -> None:
         str(each["address"]).lower() for each in listed or [] if isinstance(each, dict) and "address" in each
     }
     wanted = {str(validator.address).lower() for validator in config.initial_validators}
-    if known and wanted.isdisjoint(known):
-        raise InvalidInput(
-            f"{path}: is the genesis of another network, {shown(found.get('network_name'))}, which has none of these validators and would "
-            "never start again: export to another directory, or move these files away"
-        )
+    if not known or not wanted.isdisjoint(known):
+        return None
+    return found.get("network_name", "")
 
 
 def _is_saved(path: Path, key: PrivateKey) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sdk.testnet.monitoring.growth import Counters, Growth
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sdk.testnet.monitoring.observation import Block, Observation
     from sdk.testnet.monitoring.page import MetricsPage
 
@@ -22,10 +25,6 @@ MARKS_MAX: Final = 190
 """Half an hour of marks."""
 RESTARTS_MAX: Final = 20
 """Of one node; a node that restarts more often in ten minutes is told by the first three."""
-
-
-Counters = dict[tuple[str, str], float]
-"""By node, and what it counts: a validator, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,8 @@ class Memory:
     genesis_hash: str | None = None
     _up_s: dict[str, tuple[float, float]] = field(default_factory=dict)
     """By node how long it had been up, and when."""
+    _growths: dict[tuple[str, float], Growth] = field(default_factory=dict)
+    """By the kind of counters and the window: as many as this program asks for."""
 
     def remember(self, observation: Observation, head: int, genesis_hash: str) -> None:
         """Take in what was seen."""
@@ -61,6 +62,7 @@ class Memory:
             self.genesis_hash = genesis_hash
             self.blocks.clear()
             self.marks.clear()
+            self._growths.clear()
             self.head = -1
         if head != self.head:
             self.head, self.head_at_s = head, observation.at_s
@@ -89,19 +91,12 @@ class Memory:
         """Blocks whose timestamps are in the window before a moment of the chain's own time."""
         return [block for block in self.blocks if block.timestamp > now_timestamp - window_s]
 
-    def increase(self, name: str, window_s: float) -> Counters:
+    def increase(self, name: str, window_s: float) -> Mapping[tuple[str, str], float]:
         """How much counters have grown in the window, each on its own node; one that has fallen began anew."""
-        grown: Counters = {}
-        for before, after in itertools.pairwise(self.marks):
-            if after.at_s < self.marks[-1].at_s - window_s:
-                continue
-            old, new = getattr(before, name), getattr(after, name)
-            for key, value in new.items():
-                if key[0] in before.nodes:
-                    # A counter with a label begins when there is something to count.
-                    was = old.get(key, 0.0)
-                    grown[key] = grown.get(key, 0.0) + (value - was if value >= was else value)
-        return grown
+        growth = self._growths.get((name, window_s))
+        if growth is None:
+            growth = self._growths[name, window_s] = Growth(name, window_s)
+        return growth.follow(self.marks)
 
     def most_increased(self, name: str, window_s: float) -> dict[str, float]:
         """The same by what is counted, as the node says that has counted most: all count the same things."""

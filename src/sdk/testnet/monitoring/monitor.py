@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -67,7 +66,7 @@ class TestnetMonitor:
         runbook: Where the guide of alerts is served.
         poll_interval_s: From one look to the next.
         stale_after_s: Without an answer for longer the verdict is UNKNOWN.
-        totals: Asked for counts of the whole chain at each look, if somebody indexes it.
+        totals: Asked for counts of the whole chain now and then, if somebody indexes it.
 
     Raises:
         InvalidInput: when an argument is out of its range; the sentence names it.
@@ -143,9 +142,16 @@ class TestnetMonitor:
         self._looked.clear()
         self._task = asyncio.get_running_loop().create_task(self.run(), name="monitor")
         if self.endpoints:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FIRST_LOOK_S):
-                    await self._looked.wait()
+            looked = asyncio.ensure_future(self._looked.wait())  # noqa: TID251 - raced with the task, cancelled below
+            try:
+                await asyncio.wait(
+                    {looked, self._task}, timeout=FIRST_LOOK_S, return_when=asyncio.FIRST_COMPLETED
+                )
+            finally:
+                looked.cancel()
+            if self._task.done():
+                # It ends by cancellation only: what it says is why.
+                self._task.result()
 
     async def stop(self) -> None:
         """Look no more; what was seen stays, and grows old."""
@@ -170,6 +176,8 @@ class TestnetMonitor:
         async with asyncio.TaskGroup() as tasks:
             for receiver in self.receivers:
                 tasks.create_task(receiver.run(), name=f"webhook {receiver.webhook.host}")
+            if self._totals is not None:
+                tasks.create_task(self._count(), name="monitor counts")
             tasks.create_task(self._watch(), name="monitor looks")
 
     async def _watch(self) -> None:
@@ -188,18 +196,21 @@ class TestnetMonitor:
 
     async def look(self) -> None:
         """Look once at every node."""
-        observation = await self._watcher.look()
-        await self._ask_totals()
-        self._take_in(observation)
+        self._take_in(await self._watcher.look())
 
-    async def _ask_totals(self) -> None:
-        if self._totals is None:
-            return
-        try:
-            async with asyncio.timeout(TOTALS_TIMEOUT_S):
-                self._counts = await self._totals()
-        except (TimeoutError, Unavailable) as error:
-            log.warning("monitor_totals_unknown", reason=str(error) or type(error).__name__)
+    async def _count(self) -> None:
+        """Ask for the counts of the whole chain now and then: beside the looks, which a slow index would make old."""
+        assert self._totals is not None
+        while True:
+            try:
+                async with asyncio.timeout(TOTALS_TIMEOUT_S):
+                    self._counts = await self._totals()
+            except (TimeoutError, Unavailable) as error:
+                log.warning("monitor_totals_unknown", reason=str(error) or type(error).__name__)
+            except Exception:
+                # A fault of ours costs these counts, and not the watch.
+                log.exception("monitor_totals_failed")
+            await asyncio.sleep(self.poll_interval_s)
 
     # -- what is seen --------------------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from sdk.testnet.monitoring.thresholds import BEHIND_WARNING
 from sdk.testnet.monitoring.view import consensus_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sdk.testnet.diagnosis.facts import NodeFacts, ValidatorView
     from sdk.testnet.monitoring.alerts.events import Totals
@@ -176,7 +177,7 @@ def details(picture: Picture) -> dict[str, Any]:
             "head_age_s": round(picture.view.head_age_s, 1),
             "interval_p95_s": picture.view.interval_p95_s,
         },
-        "validators": [_validator(picture, member) for member in scene.members],
+        "validators": _validators(picture),
         "blocks": [
             {
                 "number": block.number, "hash": block.hash, "timestamp": block.timestamp, "transactions": block.transactions,
@@ -190,10 +191,7 @@ def details(picture: Picture) -> dict[str, Any]:
             "websocket_connections": sum(
                 page.value("metanode_rpc_websocket_connections") or 0 for page in pages.values()
             ),
-            "rpc_calls": {
-                method: sum(page.by("metanode_rpc_requests_total", "method").get(method, 0) for page in pages.values())
-                for method in sorted({m for page in pages.values() for m in page.by("metanode_rpc_requests_total", "method")})
-            },
+            "rpc_calls": dict(sorted(_sums(picture, "metanode_rpc_requests_total", "method").items())),
         },
         "diagnosis": {
             "headline": _named(diagnosis.headline, urls),
@@ -224,7 +222,45 @@ def _most(picture: Picture, name: str, **labels: str) -> int:
     )
 
 
-def _validator(picture: Picture, member: ValidatorView) -> dict[str, Any]:
+def _sums(picture: Picture, name: str, label: str) -> dict[str, float]:
+    """The sum over all pages for each value of a label."""
+    found: dict[str, float] = {}
+    for page in picture.observation.pages.values():
+        for text, value in page.by(name, label).items():
+            found[text] = found.get(text, 0.0) + value
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What is counted for all validators at once, by their addresses."""
+
+    turns: Mapping[str, float]
+    missed: Mapping[str, float]
+    round_trip_s: Mapping[str, float]
+    """The shortest that any node has measured."""
+    sealed: tuple[frozenset[str], ...]
+    """Of each block with a certificate, who has sealed it."""
+    taking_part: frozenset[str]
+
+
+def _validators(picture: Picture) -> list[dict[str, Any]]:
+    round_trips: dict[str, float] = {}
+    for page in picture.observation.pages.values():
+        for text, value in page.by("metanode_p2p_validator_rtt_seconds", "validator").items():
+            address = text.lower()
+            round_trips[address] = min(value, round_trips.get(address, value))
+    counted = _Counted(
+        turns=picture.memory.most_increased("proposed", TURNS_WINDOW_S),
+        missed=picture.memory.most_increased("missed", TURNS_WINDOW_S),
+        round_trip_s=round_trips,
+        sealed=tuple(frozenset(block.sealed_by) for block in picture.memory.blocks if block.sealed_by),
+        taking_part=frozenset(one.address for one in picture.scene.counted),
+    )
+    return [_validator(picture, member, counted) for member in picture.scene.members]
+
+
+def _validator(picture: Picture, member: ValidatorView, counted: _Counted) -> dict[str, Any]:
     """One validator: what the others have heard of it, and what its own node says where that is asked."""
     scene = picture.scene
     holder = scene.holders.get(member.address)
@@ -235,17 +271,10 @@ def _validator(picture: Picture, member: ValidatorView) -> dict[str, Any]:
         if consensus_of(viewer).validator != member.address
         and (seconds := scene.heard_s(viewer, member.address)) is not None
     ]
-    takes_part = member.address in {one.address for one in scene.counted}
-    blocks = [block for block in picture.memory.blocks if block.sealed_by]
-    turns = picture.memory.most_increased("proposed", TURNS_WINDOW_S).get(member.address, 0.0)
-    missed = picture.memory.most_increased("missed", TURNS_WINDOW_S).get(member.address, 0.0)
+    takes_part = member.address in counted.taking_part
     page = None if holder is None else picture.observation.pages.get(holder.name)
-    round_trips = [
-        value
-        for one in picture.observation.pages.values()
-        for address, value in one.by("metanode_p2p_validator_rtt_seconds", "validator").items()
-        if address.lower() == member.address
-    ]
+    round_trip_s = counted.round_trip_s.get(member.address)
+    sealed = counted.sealed
     return {
         "name": scene.name(member.address),
         "address": member.address,
@@ -258,12 +287,12 @@ def _validator(picture: Picture, member: ValidatorView) -> dict[str, Any]:
         "round_ends_ms": None if own is None else own.round_ms,
         "phase": None if own is None else own.phase,
         "last_message_s": min(heard) if heard else None,
-        "proposed_30m": int(turns),
-        "missed_30m": int(missed),
-        "seal_share": round(sum(member.address in block.sealed_by for block in blocks) / len(blocks), 3)
-        if blocks
+        "proposed_30m": int(counted.turns.get(member.address, 0.0)),
+        "missed_30m": int(counted.missed.get(member.address, 0.0)),
+        "seal_share": round(sum(member.address in sealers for sealers in sealed) / len(sealed), 3)
+        if sealed
         else None,
-        "round_trip_ms": round(1000 * min(round_trips)) if round_trips else None,
+        "round_trip_ms": None if round_trip_s is None else round(1000 * round_trip_s),
         "clock_offset_ms": None if own is None else own.clock_offset_ms,
         "disk_free_bytes": None if page is None else page.value("metanode_disk_free_bytes", volume="data"),
         "version": None if page is None else page.label("metanode_build_info", "version"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PAGE_TIMEOUT_S: Final = 3.0
 BLOCKS_TIMEOUT_S: Final = 3.0
-"""With the doctor's four seconds a look takes less than the eight after which data is old."""
+"""With the doctor's four seconds a look takes less than the eight after which data is old: nothing else is waited for in between."""
 BLOCKS_MAX: Final = 32
 """Blocks of one look: two calls for each are one batch that every node takes. Who looks every two seconds misses none."""
 ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024

@@ -13,9 +13,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from metanode.errors import InvalidInput, Unavailable
-from sdk.testnet.deployment import keys
+from sdk.testnet.deployment import changes, keys
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
+from sdk.testnet.deployment.apply.supervisor import running_node
 from sdk.testnet.deployment.container_config import BOOTSTRAP, EXPLORER, FAUCET, enode
 from sdk.testnet.deployment.plan import ProgramPlan, reachable_host
 from sdk.testnet.deployment.render import render_node_config
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sdk.testnet.deployment.plan import NetworkPlan
 
 FOLDER: Final = "local"
+NODES: Final = "nodes"
 SERVICES: Final = "services"
 """The process beside the nodes that runs pages and API, and its folder."""
 CONFIGURATION: Final = "services.toml"
@@ -54,24 +56,32 @@ def check(plan: DeploymentPlan) -> None:
     directory = directory_of(plan.output)
     wanted = _network(plan)
     if not local.is_running(directory):
-        local.check_ports(wanted.processes)
+        # What a killed supervisor left behind is ended when the network is started.
+        local.check_ports(part for part in wanted.processes if running_node(directory, part.name) is None)
     elif directory.load_plan() != wanted:
         raise InvalidInput(
             f"{directory.path}: a network of other parameters runs; stop it with `metanode down --directory {directory.path}`"
         )
 
 
-def start(plan: DeploymentPlan, identities: Mapping[str, Identity], *, genesis_hash: str) -> NetworkStatus:
+def start(
+    plan: DeploymentPlan,
+    identities: Mapping[str, Identity],
+    *,
+    genesis_hash: str,
+    confirm_changes: bool = False,
+) -> NetworkStatus:
     """Start everything, and return when the validators agree on a block and the services are ready; what runs is left alone.
 
     Raises:
+        DeploymentChange: when a configuration that a person edited would be replaced, and that was not confirmed.
         InvalidInput: as `check` does.
         Unavailable: when that does not come within a minute; the message shows the ends of the logs.
     """
     check(plan)
     directory = directory_of(plan.output)
     if not local.is_running(directory):
-        _write(plan, identities, directory, genesis_hash)
+        _write(plan, identities, directory, genesis_hash, confirm_changes=confirm_changes)
         local.start_network(directory)
     status = local.wait_network_ready(directory)
     for program in _network(plan).programs:
@@ -85,8 +95,10 @@ def stop(output: Path) -> bool:
 
 
 def _network(plan: DeploymentPlan) -> NetworkPlan:
-    """The nodes, and the programs beside them: the bootstrap node, and the services in one."""
+    """The nodes, those that were added later too, and the programs beside them: the bootstrap node, and the services in one."""
     directory = directory_of(plan.output)
+    added = directory.load_plan().nodes if directory.exists() else ()
+    nodes = (*plan.network.nodes, *(node for node in added if node.role != "validator"))
     programs = []
     if plan.has(BOOTSTRAP):
         configuration = str(directory.node(BOOTSTRAP) / CONFIGURATION)
@@ -100,7 +112,7 @@ def _network(plan: DeploymentPlan) -> NetworkPlan:
         )
     names = [
         *([FAUCET] if plan.has(FAUCET) else []),
-        *([EXPLORER, "indexer", "api"] if plan.has(EXPLORER) else []),
+        *([EXPLORER, "indexer", "api"] if plan.has_pages else []),
     ]
     if names:
         configuration = str(directory.node(SERVICES) / CONFIGURATION)
@@ -112,47 +124,71 @@ def _network(plan: DeploymentPlan) -> NetworkPlan:
                 ports={site: plan.published(site) for site in names if site != "indexer"},
             )
         )
-    return replace(plan.network, programs=tuple(programs))
+    return replace(plan.network, nodes=nodes, programs=tuple(programs))
 
 
 def _write(
-    plan: DeploymentPlan, identities: Mapping[str, Identity], directory: NetworkDirectory, genesis_hash: str
+    plan: DeploymentPlan,
+    identities: Mapping[str, Identity],
+    directory: NetworkDirectory,
+    genesis_hash: str,
+    *,
+    confirm_changes: bool,
 ) -> None:
     """Write what the supervisor and its nodes read, beside the keys and the data that are there."""
     directory.path.mkdir(parents=True, exist_ok=True)
-    nodes = directory.path / "nodes"
+    nodes = directory.path / NODES
     if not nodes.is_symlink():
         nodes.symlink_to(os.path.relpath(plan.data, directory.path))
+    network = _network(plan)
     genesis = (plan.genesis / SPECIFICATION_FILE).read_text(encoding="utf-8")
+    files = _files(plan, identities, network, genesis, genesis_hash)
+    record = changes.load_record(directory.path)
+    comparison = changes.compare(directory.path, files, record)
+    # Without a record they are what an earlier version wrote, and nobody can say whether a person did.
+    said = comparison.edited if record is not None else ()
+    if said and not confirm_changes:
+        raise changes.DeploymentChange(directory.path, comparison.sentences)
+    changes.write(directory.path, files, comparison, {})
+    for part in network.processes:
+        keys.give(directory.node(part.name), plan.owner)
+    write_atomic(directory.genesis_file, genesis)
+    write_atomic(directory.path / ".gitignore", "*\n")
+    directory.save_plan(network)
+
+
+def _files(
+    plan: DeploymentPlan,
+    identities: Mapping[str, Identity],
+    network: NetworkPlan,
+    genesis: str,
+    genesis_hash: str,
+) -> dict[str, bytes]:
+    """What nodes and services are told, by the path below the network's directory; a node that was added has its own."""
     host = reachable_host(plan.config.bind_address)
     bootstrap = (
         [enode(host, identities[BOOTSTRAP], port=plan.published(BOOTSTRAP))] if plan.has(BOOTSTRAP) else []
     )
+    texts: dict[str, str] = {}
     for node in plan.network.nodes:
         others = [
             enode(host, identities[other.name], port=other.p2p_port)
             for other in plan.network.validators
             if other.name != node.name
         ]
-        home = directory.node(node.name)
-        text = render_node_config(
+        texts[f"{NODES}/{node.name}/config.toml"] = render_node_config(
             plan.network,
             node,
             bootstrap_nodes=[*bootstrap, *others],
             coinbase=None,
             password_file=str(plan.secrets / f"{node.name}.password"),
+            written_by="deploy_testnet",
         )
-        write_atomic(home / "config.toml", text)
-        write_atomic(home / "genesis.json", genesis)
-        keys.give(home, plan.owner)
-    network = _network(plan)
+        texts[f"{NODES}/{node.name}/genesis.json"] = genesis
     services = render_services(plan, on_this_machine(plan), identities, genesis_hash=genesis_hash)
     for program in network.programs:
-        write_atomic(directory.node(program.name) / CONFIGURATION, services)
-        keys.give(directory.node(program.name), plan.owner)
-    write_atomic(directory.genesis_file, genesis)
-    write_atomic(directory.path / ".gitignore", "*\n")
-    directory.save_plan(network)
+        texts[f"{NODES}/{program.name}/{CONFIGURATION}"] = services
+    return {name: text.encode() for name, text in texts.items()}
 
 
 def _wait_services(directory: NetworkDirectory, plan: DeploymentPlan, program: ProgramPlan) -> None:

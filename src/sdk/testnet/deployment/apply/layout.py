@@ -14,7 +14,6 @@ DIR/run/NAME.held           there while the node is not to be started again
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from metanode.errors import InvalidInput
 from sdk.testnet.deployment.plan import NetworkPlan, NetworkSpec, NodePlan, ProgramPlan
 from sdk.testnet.keys import read_account
+from sdk.testnet.writing import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,12 +137,5 @@ def _checked(kind: type[NodePlan | NetworkSpec | ProgramPlan], found: Any, where
 
 
 def write_atomic(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write a file so that a reader or a crash sees the old text or the new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """Write a text so that a reader or a crash sees the old one or the new one, never half."""
+    write_whole(path, text.encode(), mode=mode)

@@ -15,8 +15,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import psutil
 
@@ -31,8 +32,20 @@ from metanode.rpc.client import open_client
 from sdk.testnet.deployment.apply import services
 from sdk.testnet.deployment.apply.accounts import BALANCE_WEI, funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
-from sdk.testnet.deployment.apply.supervisor import STOP_TIMEOUT_S, running_node, running_supervisor
-from sdk.testnet.deployment.plan import FAUCET_BALANCE_GWEI, NetworkPlan, NodePlan, plan_network, url_host
+from sdk.testnet.deployment.apply.supervisor import (
+    STOP_TIMEOUT_S,
+    running_node,
+    running_supervisor,
+    take_lock,
+)
+from sdk.testnet.deployment.plan import (
+    CHAIN_FILES,
+    FAUCET_BALANCE_GWEI,
+    NetworkPlan,
+    NodePlan,
+    plan_network,
+    url_host,
+)
 from sdk.testnet.deployment.render import render_node_config
 from sdk.testnet.keys import take_key
 
@@ -44,6 +57,8 @@ if TYPE_CHECKING:
     from metanode.primitives.types import Address
     from sdk.testnet.deployment.apply.services import ServiceStatus
     from sdk.testnet.deployment.plan import NetworkSpec, ProgramPlan
+
+_Answer = TypeVar("_Answer")
 
 READY_TIMEOUT_S = 60.0
 """A network that is not up after this has a fault; the message shows the logs' ends."""
@@ -195,13 +210,33 @@ def start_network(directory: NetworkDirectory) -> bool:
     plan = directory.load_plan()
     if running_supervisor(directory) is not None:
         return False
+    try:
+        lock = take_lock(directory)
+    except InvalidInput:
+        # Somebody else starts it at this moment.
+        return False
+    try:
+        _start_supervisor(directory, plan, lock)
+    finally:
+        # The supervisor has it now, or nobody.
+        os.close(lock)
+    return True
+
+
+def _start_supervisor(directory: NetworkDirectory, plan: NetworkPlan, lock: int) -> None:
     for held in directory.pid_file.parent.glob("*.held"):
         held.unlink()
     # Nodes that a killed supervisor left behind: they would answer now and be started again a moment later.
     _end([process for part in plan.processes if (process := running_node(directory, part.name))])
     check_ports(plan.processes)
     directory.supervisor_log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "sdk.testnet.deployment.apply.supervisor", str(directory.path)]
+    command = [
+        sys.executable,
+        "-m",
+        "sdk.testnet.deployment.apply.supervisor",
+        str(directory.path),
+        str(lock),
+    ]
     with directory.supervisor_log.open("ab") as log:
         # The shell puts it into the background and ends: the supervisor is nobody's child, and no zombie when it ends.
         subprocess.run(
@@ -210,9 +245,9 @@ def start_network(directory: NetworkDirectory) -> bool:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            pass_fds=(lock,),
             check=True,
         )
-    return True
 
 
 def kill_node(directory: NetworkDirectory, name: str) -> None:
@@ -301,6 +336,10 @@ def reset_network(directory: NetworkDirectory) -> None:
     """Delete chain data, plan, genesis and logs of a stopped network; keys stay, and a new network takes them up."""
     for node_directory in sorted((directory.path / "nodes").glob("*")):
         shutil.rmtree(node_directory / "data", ignore_errors=True)
+        # What services of a deployment keep of the chain, beside their keys.
+        for pattern in CHAIN_FILES.get(node_directory.name, ()):
+            for path in node_directory.glob(pattern):
+                path.unlink()
     shutil.rmtree(directory.path / "logs", ignore_errors=True)
     shutil.rmtree(directory.path / "run", ignore_errors=True)
     directory.genesis_file.unlink(missing_ok=True)
@@ -320,7 +359,7 @@ def network_status(directory: NetworkDirectory) -> NetworkStatus:
         network_name=plan.spec.network_name,
         chain_id=plan.spec.chain_id,
         running=is_running(directory),
-        nodes=asyncio.run(_node_statuses(directory, plan)),
+        nodes=apart(lambda: asyncio.run(_node_statuses(directory, plan))),
         services=services.statuses(plan, is_running=is_running(directory)),
     )
 
@@ -428,6 +467,16 @@ def _write_config(
     write_atomic(home / "genesis.json", directory.genesis_file.read_text(encoding="utf-8"))
 
 
+def apart(ask: Callable[[], _Answer]) -> _Answer:
+    """Call what runs an event loop of its own: on another thread, if the caller is inside one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return ask()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(ask).result()
+
+
 async def _node_statuses(directory: NetworkDirectory, plan: NetworkPlan) -> tuple[NodeStatus, ...]:
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(_node_status(directory, node)) for node in plan.nodes]
@@ -436,30 +485,34 @@ async def _node_statuses(directory: NetworkDirectory, plan: NetworkPlan) -> tupl
 
 async def _node_status(directory: NetworkDirectory, node: NodePlan) -> NodeStatus:
     process = running_node(directory, node.name)
-    height = block_hash = peers = validators = None
-    if process is not None:
-        # Not up yet, or not any more: the table says so.
-        with contextlib.suppress(MetanodeError, TypeError, KeyError):
-            async with open_client(node.rpc_url, timeout_s=STATUS_TIMEOUT_S) as client:
-                block, count, members = await client.batch(
-                    [
-                        ("eth_getBlockByNumber", ["finalized", False]),
-                        ("net_peerCount", []),
-                        ("ibft_getValidatorsByBlockNumber", ["pending"]),
-                    ]
-                )
-            height, block_hash, peers = (
-                decode_quantity(block["number"]),
-                block["hash"],
-                decode_quantity(count),
-            )
-            # A listener may be configured without ibft_.
-            validators = len(members) if isinstance(members, list) else None
-    return NodeStatus(
+    found = NodeStatus(
         name=node.name, role=node.role, pid=process.pid if process else None, restarts=_restarts(directory, node.name),
-        rpc_url=node.rpc_url, metrics_url=node.metrics_url,
-        height=height, block_hash=block_hash, peers=peers, validators=validators,
+        rpc_url=node.rpc_url, metrics_url=node.metrics_url, height=None, block_hash=None, peers=None, validators=None,
     )  # fmt: skip
+    return found if process is None else await ask_node(found)
+
+
+async def ask_node(status: NodeStatus) -> NodeStatus:
+    """The same with what the node answers at its JSON-RPC; as it is when it does not answer."""
+    # Not up yet, or not any more: the table says so.
+    with contextlib.suppress(MetanodeError, TypeError, KeyError):
+        async with open_client(status.rpc_url, timeout_s=STATUS_TIMEOUT_S) as client:
+            block, count, members = await client.batch(
+                [
+                    ("eth_getBlockByNumber", ["finalized", False]),
+                    ("net_peerCount", []),
+                    ("ibft_getValidatorsByBlockNumber", ["pending"]),
+                ]
+            )
+        return replace(
+            status,
+            height=decode_quantity(block["number"]),
+            block_hash=block["hash"],
+            peers=decode_quantity(count),
+            # A listener may be configured without ibft_.
+            validators=len(members) if isinstance(members, list) else None,
+        )
+    return status
 
 
 def _agree(status: NetworkStatus) -> bool:
@@ -468,7 +521,7 @@ def _agree(status: NetworkStatus) -> bool:
     if len({(node.height, node.block_hash) for node in validators}) == 1:
         return True
     try:
-        return len(asyncio.run(_hashes(validators, status.height or 0))) == 1
+        return len(apart(lambda: asyncio.run(_hashes(validators, status.height or 0)))) == 1
     except (ExceptionGroup, TypeError, KeyError):
         return False
 

@@ -1,8 +1,9 @@
-"""Keeps the nodes of a local network running: `python -m sdk.testnet.deployment.apply.supervisor DIR`.
+"""Keeps the nodes of a local network running: `python -m sdk.testnet.deployment.apply.supervisor DIR [DESCRIPTOR]`.
 
 One process a network. It starts every node of the plan, starts a node again when it ends unasked (after 0.2 s, then
 twice as long each time up to 10 s) unless it is held, keeps their output in bounded log files, reads plan and held nodes again on SIGHUP, and on
-SIGTERM, or when the network's owner has ended, stops all nodes and ends. A lock on its pid file keeps it single.
+SIGTERM, or when the network's owner has ended, stops all nodes and ends. A lock on its pid file keeps it single; who starts it takes the lock and hands
+it over, so that a network that is being started is never taken for one that is not there.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ STABLE_AFTER_S = 30.0
 """A node that ran this long starts over with the shortest delay."""
 STOP_TIMEOUT_S = 10.0
 """A node stops within 5 s of SIGTERM; one that has not after this is killed."""
+START_TIMEOUT_S = 10.0
+"""Between its lock and its process id a supervisor imports what it needs: a second on a busy machine."""
+LOCK_TIMEOUT_S = 1.0
+"""Who only asks whether a supervisor runs holds the lock for microseconds."""
+LOCK_POLL_S = 0.02
 LOG_BYTES_MAX = 32 * 1024 * 1024
 """A log file over this is copied to NAME.log.1 and begun anew; one old file is kept."""
 LOG_CHECK_INTERVAL_S = 60.0
@@ -243,39 +249,64 @@ def running_node(directory: NetworkDirectory, name: str) -> psutil.Process | Non
 
 
 def running_supervisor(directory: NetworkDirectory) -> int | None:
-    """The process id of the network's supervisor, when one holds the lock."""
-    try:
-        with directory.pid_file.open("r+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(file.read() or 0) or None
-    except (FileNotFoundError, ValueError):
-        return None
-    return None
+    """The process id of the network's supervisor, when one holds the lock; one that begins is waited for until it has written it."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            with directory.pid_file.open(encoding="utf-8") as file:
+                # Shared, so that who asks keeps nobody else from asking.
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return None
+        except FileNotFoundError:
+            return None
+        except BlockingIOError:
+            with contextlib.suppress(FileNotFoundError):
+                text = directory.pid_file.read_text(encoding="utf-8")
+                if text.isdecimal():
+                    return int(text)
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(LOCK_POLL_S)
 
 
-@contextlib.contextmanager
-def single(directory: NetworkDirectory) -> Iterator[None]:
-    """Hold the lock that makes this the network's only supervisor.
+def take_lock(directory: NetworkDirectory) -> int:
+    """Take the lock that makes this the network's only supervisor, or the one that starts it; its descriptor.
 
     Raises:
         InvalidInput: when another one runs.
     """
     directory.pid_file.parent.mkdir(parents=True, exist_ok=True)
-    with directory.pid_file.open("a+", encoding="utf-8") as file:
+    descriptor = os.open(directory.pid_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            raise InvalidInput(
-                f"{directory.path} has a supervisor already, process {file.read().strip()}"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+            # Somebody who only asks has it for a moment.
+            if time.monotonic() > deadline:
+                running = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+                os.close(descriptor)
+                raise InvalidInput(f"{directory.path} has a supervisor already, process {running}") from None
+            time.sleep(LOCK_POLL_S)
+        else:
+            os.ftruncate(descriptor, 0)
+            return descriptor
+
+
+@contextlib.contextmanager
+def single(directory: NetworkDirectory, descriptor: int | None = None) -> Iterator[None]:
+    """Be the network's only supervisor, by the lock that `descriptor` holds already, or by one of our own.
+
+    Raises:
+        InvalidInput: when another one runs.
+    """
+    held = take_lock(directory) if descriptor is None else descriptor
+    try:
+        os.pwrite(held, str(os.getpid()).encode(), 0)
         yield
-        file.truncate(0)
+        os.ftruncate(held, 0)
+    finally:
+        os.close(held)
 
 
 def bound_log(log: Path, *, bytes_max: int = LOG_BYTES_MAX) -> None:
@@ -301,10 +332,10 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Supervise the network in the directory named on the command line."""
+    """Supervise the network in the directory named on the command line; the descriptor of its lock may stand behind it."""
     directory = NetworkDirectory(Path(sys.argv[1]).resolve())
     try:
-        with single(directory):
+        with single(directory, int(sys.argv[2]) if len(sys.argv) > 2 else None):
             asyncio.run(Supervisor(directory).run())
     except InvalidInput as error:
         say(str(error))

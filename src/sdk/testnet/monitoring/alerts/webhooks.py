@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import re
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ WEBHOOKS_MAX: Final = 20
 NEVER: Final = "0001-01-01T00:00:00Z"
 """Alertmanager's time of what has not ended."""
 
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,8190}[\x21-\x7e])?")
 Form = Literal["alertmanager", "slack"]
 
 
@@ -65,6 +68,15 @@ class Webhook:
             raise InvalidInput("webhook: expected an http or https URL (it is not repeated here)") from None
         if self.form not in ("alertmanager", "slack"):
             raise InvalidInput(f"form: found {self.form!r:.40}; expected 'alertmanager' or 'slack'")
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(str(name)):
+                raise InvalidInput(
+                    f"headers: expected names of letters, digits and dashes, found {name!r:.60}"
+                )
+            if not _HEADER_VALUE.fullmatch(str(value)):
+                raise InvalidInput(
+                    f"headers: expected printable ASCII as the value of {name} (it is not repeated here)"
+                )
 
     @property
     def host(self) -> str:
@@ -112,7 +124,18 @@ class Receiver:
                 self._wake.clear()
                 while self._waiting:
                     batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
-                    if await self._deliver(http, batch):
+                    try:
+                        is_delivered = await self._deliver(http, batch)
+                    except Exception as error:  # noqa: BLE001 - a fault with one receiver must end neither it nor the watch
+                        # Its text may repeat the address.
+                        log.warning(
+                            "webhook_failed",
+                            host=self.webhook.host,
+                            alerts=len(batch),
+                            reason=type(error).__name__,
+                        )
+                        is_delivered = False
+                    if is_delivered:
                         self.delivered += len(batch)
                     else:
                         self.dropped += len(batch)

@@ -1,0 +1,141 @@
+"""What the check has seen, and how it asks: claims in their order, HTTP, JSON-RPC, waiting with a bound."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+OTHERS = (
+    "PostgreSQL 15, Redis and Prometheus are Debian's programs behind the variables of the official images. Grafana is in no archive that this machine reaches, "
+    "so its container was not started; Compose has read its part of the file, and every expression of its dashboards is asked of a live Prometheus by "
+    "`tests/integration/test_monitoring_prometheus.py`"
+)
+START_TIMEOUT_S = 180.0
+"""A machine that does much else beside this is slow."""
+
+
+class CheckFailedError(Exception):
+    """A claim is not true; the text says which."""
+
+
+@dataclass
+class Report:
+    """What was seen, in the order in which it was."""
+
+    facts: dict[str, str] = field(default_factory=dict)
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+    """Case, claim, what was seen."""
+    done: list[str] = field(default_factory=list)
+    """Cases of which every claim held."""
+
+    @classmethod
+    def load(cls, file: Path) -> Report:
+        """What earlier runs in the same folder have seen of cases that were done."""
+        if not file.exists():
+            return cls()
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return cls(rows=[(case, claim, seen) for case, claim, seen in found["rows"]], done=found["done"])
+
+    def finish(self, name: str, file: Path) -> None:
+        """Keep a case that is done."""
+        self.done.append(name)
+        file.write_text(json.dumps({"rows": self.rows, "done": self.done}), encoding="utf-8")
+
+    def claim(self, case: str, claim: str, seen: str, *, holds: bool) -> None:
+        """Keep a claim; ends the run when it is not true."""
+        say(f"{'ok' if holds else 'FAILED'}: {case}: {claim} ({seen})")
+        if not holds:
+            raise CheckFailedError(f"{case}: {claim}: {seen}")
+        self.rows.append((case, claim, seen))
+
+
+def container(
+    run: Callable[..., subprocess.CompletedProcess[str]], service: str, *, stopped: bool = False
+) -> str:
+    """The id of a service's container."""
+    return run("ps", "--quiet", *(["--all"] if stopped else []), service).stdout.strip()
+
+
+def check_agreement(report: Report, case: str, urls: list[str], claim: str) -> int:
+    """Wait for a block that is new, and compare its hash; the height."""
+    target = max(height_of(url) for url in urls) + 2
+    wait_until(lambda: is_above(urls, target - 1), f"block {target}")
+    hashes = {call(url, "eth_getBlockByNumber", hex(target), False)["hash"] for url in urls}
+    report.claim(case, claim, f"block {target}, {min(hashes)[:12]}…", holds=len(hashes) == 1)
+    return target
+
+
+def is_above(urls: list[str], height: int) -> bool:
+    """Whether all nodes have finalized more than this."""
+    return all(height_of(url) > height for url in urls)
+
+
+def height_of(url: str) -> int:
+    """The newest finalized block of a node; -1 when it does not answer."""
+    try:
+        return int(call(url, "eth_getBlockByNumber", "finalized", False)["number"], 16)
+    except (OSError, TypeError, KeyError, ValueError):
+        return -1
+
+
+def call(url: str, method: str, *params: object) -> Any:
+    """One JSON-RPC call."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+    return json.loads(fetch(url, body)).get("result")
+
+
+def fetch(url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> bytes:
+    """One HTTP answer."""
+    told = {"content-type": "application/json"} | dict(headers or {})
+    request = urllib.request.Request(url, body, told)  # noqa: S310 - http only
+    with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310 - the same
+        content: bytes = response.read()
+        return content
+
+
+def wait_until(holds: Callable[[], bool], what: str, *, timeout_s: float = START_TIMEOUT_S) -> None:
+    """Ask until it holds."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        reason = ""
+        try:
+            if holds():
+                return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            # Who is starting does not answer yet.
+            reason = f": {error}"
+        if time.monotonic() > deadline:
+            raise CheckFailedError(f"{what}: not within {timeout_s:.0f} s{reason}")
+        time.sleep(0.5)
+
+
+def page(report: Report) -> str:
+    """The page of evidence."""
+    facts = "\n".join(f"- {name}: {value}." for name, value in report.facts.items())
+    rows = "\n".join(f"| {case} | {claim} | {seen} |" for case, claim, seen in report.rows)
+    return f"""# Containers on a real Docker engine
+
+Written by `make check-compose` ([deploy/check_compose.py](../../deploy/check_compose.py)) on {datetime.now(UTC):%Y-%m-%d}. A claim that does not hold ends the run, so
+every line here was seen.
+
+{facts}
+- Images of others: {OTHERS}.
+
+| deployed by | claim | seen |
+|---|---|---|
+{rows}
+"""
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    print(f"{datetime.now(UTC):%H:%M:%S} {text}", flush=True)
