@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
+from tests.testnet.accessibility import grave_faults
 from tests.testnet.faucet_service import Served, served
 from tests.testnet.test_testnet import rpc
 
@@ -116,6 +118,8 @@ def visit(request: pytest.FixtureRequest, browser: Browser, service: Served) -> 
 def screenshot(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"faucet-{name}.png", full_page=True)
+    if "narrow" not in name:
+        assert grave_faults(page) == []
 
 
 def fits(page: Page) -> bool:
@@ -184,6 +188,39 @@ def test_cancelling_ends_the_work_and_another_claim_can_begin(visit: Visit, serv
     page.get_by_role("button", name="Get 100 ETH").click()
     page.wait_for_url(re.compile("/claims/"), timeout=120_000)
     visit.check()
+
+
+def test_a_busy_faucet_and_a_lost_answer_cost_no_second_puzzle(
+    visit: Visit, service: Served, net: Testnet
+) -> None:
+    address, page = format_address(os.urandom(20)), visit.page
+    sent: list[str] = []
+
+    def disturb(route: Route) -> None:
+        sent.append(route.request.headers["idempotency-key"])
+        if len(sent) == 1:
+            busy = {"code": "busy", "title": "Busy", "detail": "try again", "status": 503, "retry_after": 1}
+            route.fulfill(status=503, content_type="application/problem+json", body=json.dumps(busy))
+        elif len(sent) == 2:
+            route.fulfill(status=502, content_type="text/html", body="<h1>Bad gateway</h1>")
+        elif len(sent) == 3:
+            # It arrives, and nobody hears of it.
+            assert route.fetch().status == 202
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/faucet/claims", disturb)
+    page.goto(f"{service.url}/?address={address}")
+    page.get_by_role("button", name="Get 100 ETH").click()
+    page.wait_for_url(re.compile("/claims/[0-9a-f]{32}$"), timeout=120_000)
+    expect(page.locator("#verdict")).to_contain_text("Final: the coins are there", timeout=30_000)
+    assert page.locator("#verdict svg").count() == 1, "with the icon that the server's page has"
+
+    assert len(sent) == 4
+    assert len(set(sent)) == 1
+    assert sum(url.endswith("/challenges") for url in visit.requests) == 1
+    assert balance(net, address) == DRIP_WEI
 
 
 def test_a_wallet_fills_in_its_address_and_learns_the_network(visit: Visit, service: Served) -> None:

@@ -90,6 +90,7 @@ class Served:
     forwarded: str
     created: str
     validator: str
+    operator_password: str
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return httpx.get(self.url + path, timeout=20, **options)
@@ -200,6 +201,7 @@ def served_network(tmp_path: Path) -> Iterator[Served]:
                 net=net, url=url, process=process, sender=sender, token=token, transfer=transfer,
                 token_transfer=moved, reverted=reverted, forwarded=forwarded, created=created,
                 validator=f"0x{net.directory.validator_address('validator-1').hex()}",
+                operator_password=(tmp_path / "operator.password").read_text().strip(),
             )  # fmt: skip
             served.wait_indexed(forwarded)
             served.wait_indexed(reverted)

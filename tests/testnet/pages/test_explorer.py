@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.acceptance.processes import wait_until
+from tests.testnet.accessibility import axe_source, grave_faults
 from tests.testnet.pages.served import SYMBOL, Served
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
@@ -35,6 +36,7 @@ NAMED = {
     "transfer": "/tx/{transfer}",
     "token-transfer": "/tx/{token_transfer}",
     "events": "/tx/{token_transfer}/logs",
+    "moves": "/tx/{token_transfer}/transfers",
     "input": "/tx/{token_transfer}/input",
     "reverted": "/tx/{reverted}",
     "internal": "/tx/{forwarded}/internal",
@@ -127,7 +129,15 @@ def test_a_page_fits_asks_nobody_else_and_complains_of_nothing(
             page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
         )
         assert page.locator("h1").count() == 1
+        if view != "narrow":
+            # Light on a desk, dark on a telephone.
+            assert grave_faults(page) == []
         assert len(page.content().encode()) <= HTML_BYTES_MAX
+
+
+def test_pages_are_judged_by_axe() -> None:
+    if axe_source() is None:
+        pytest.skip("needs node and npm, and its registry: apt-get install nodejs npm")
 
 
 @pytest.mark.parametrize(
@@ -216,6 +226,41 @@ def test_the_first_page_shows_a_new_block_without_being_loaded_again(
         assert visit.complaints == []
 
 
+def test_a_stream_that_was_refused_is_tried_again_and_asking_ends(served: Served, browser: Browser) -> None:
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        refused: list[str] = []
+
+        def refuse_once(route: Route) -> None:
+            if refused:
+                route.continue_()
+            else:
+                refused.append(route.request.url)
+                route.fulfill(status=502, content_type="text/html", body="<h1>Bad gateway</h1>")
+
+        page.route("**/live?*", refuse_once)
+        page.clock.install()
+        page.goto(served.url)
+        # By questions of ours: the page's own timers are held.
+        wait_until(lambda: page.evaluate("true") and refused, what="the stream is refused", within_s=20)
+
+        def fetched() -> int:
+            return sum(urlsplit(url).path == "/" for url in visit.asked)
+
+        page.clock.run_for(6_000)
+        wait_until(lambda: page.evaluate("true") and fetched() > 1, what="the page is asked for", within_s=20)
+        with page.expect_response(
+            lambda answer: "/live?" in answer.url and answer.status == 200, timeout=30_000
+        ):
+            page.clock.fast_forward(61_000)
+        newest = "Number(document.querySelector('[data-part=blocks] tbody tr').dataset.key)"
+        before = page.evaluate(newest)
+        wait_until(lambda: page.evaluate(newest) > before, what="a block comes by the stream", within_s=30)
+        asked = fetched()
+        page.clock.run_for(20_000)
+        assert fetched() == asked, "once the stream is open nothing asks any more"
+
+
 def test_two_tabs_share_one_stream(served: Served, browser: Browser) -> None:
     with Visit(browser, "desktop") as visit:
         second = visit.context.new_page()
@@ -234,19 +279,53 @@ def test_two_tabs_share_one_stream(served: Served, browser: Browser) -> None:
         assert len(streams) == 1, streams
 
 
-def test_the_dashboard_says_how_the_network_is_and_its_summary_is_copied(
-    served: Served, browser: Browser
-) -> None:
+def test_an_operator_logs_in_and_copies_the_incident_summary(served: Served, browser: Browser) -> None:
     with Visit(browser, "desktop") as visit:
         page = visit.page
         visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.goto(f"{served.url}/dashboard")
         # On a busy machine blocks are late, and the page says so.
         page.locator(".verdict .word", has_text=re.compile("HEALTHY|SLOW|DEGRADED")).wait_for(timeout=30_000)
+        assert page.get_by_text("Disk free").count() == 0
+        page.get_by_role("link", name="Operator view").click()
+        assert grave_faults(page) == []
+        page.get_by_label("Password").fill(served.operator_password)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("columnheader", name="Disk free").wait_for()
+        page.locator(".verdict .word", has_text=re.compile("HEALTHY|SLOW|DEGRADED")).wait_for(timeout=30_000)
+        page.screenshot(path=SCREENSHOTS / "operator-desktop.png", full_page=True)
+        assert grave_faults(page) == []
         page.get_by_role("button", name="Copy incident summary").click()
         copied = page.evaluate("navigator.clipboard.readText()")
         assert re.match(r"\*\*(HEALTHY|SLOW|DEGRADED)\*\* at ", copied)
         assert "4 of 4 validators take part" in copied
+        page.get_by_role("button", name="Log out").click()
+        page.wait_for_url("**/dashboard/login")
+        page.goto(f"{served.url}/dashboard/operator")
+        page.wait_for_url("**/dashboard/login")
+        assert visit.complaints == []
+
+
+def test_charts_of_the_dashboard_share_a_cursor_and_say_24_hours(served: Served, browser: Browser) -> None:
+    wait_until(
+        lambda: len(served.get("/dashboard/history.json?window=900").json()["items"]) > 2,
+        what="the monitor has looked three times",
+        within_s=60,
+    )
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        page.goto(f"{served.url}/dashboard?window=900")
+        page.wait_for_function("() => document.querySelectorAll('.uplot').length === 9")
+        plot = page.locator(".uplot .u-over").first
+        plot.scroll_into_view_if_needed()
+        plot.hover()
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.uplot .u-legend tr:first-child .u-value')].every((cell) => /\\d\\d:\\d\\d:\\d\\d/.test(cell.textContent))"
+        )
+        times = page.locator(".uplot .u-legend tr:first-child .u-value").all_inner_texts()
+        assert len(set(times)) == 1, "one moment on all of them"
+        assert not re.search("[AP]M", times[0], re.IGNORECASE)
+        assert visit.complaints == []
 
 
 def test_a_slash_goes_to_the_search_and_an_exact_meaning_is_gone_to(served: Served, browser: Browser) -> None:
@@ -360,7 +439,8 @@ def test_scripts_stay_small(served: Served, browser: Browser) -> None:
         ("/tokens?kind=' OR 1=1--", 400), ("/block/-1", 404), ("/block/0x12", 404), ("/block/9999999999999999999", 404),
         ("/tx/0x12", 404), ("/tx/0x" + "0" * 64, 404), ("/address/0x12", 404), ("/address/..%2f..%2fetc", 404),
         ("/address/%00", 404), ("/token/0x" + "0" * 40, 404), ("/validator/0x" + "0" * 40, 404), ("/live", 400),
-        ("/live?topics=x", 400), ("/nothing", 404), ("/search?q=" + "%27" * 300, 200), ("/search?q=%25_%25", 200),
+        ("/live?topics=x", 400), ("/live?topics=operator", 401), ("/dashboard/operator.json", 401), ("/dashboard?window=1", 400),
+        ("//evil.example/x", 404), ("/nothing", 404), ("/search?q=" + "%27" * 300, 200), ("/search?q=%25_%25", 200),
         ("/search?q=" + "9" * 5000, 200), ("/address/0x" + "0" * 40 + "/nothing", 404),
     ],
 )  # fmt: skip

@@ -17,16 +17,16 @@ from sdk.testnet.services.web.site import Site
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from contextlib import AsyncExitStack
+    from pathlib import Path
 
     from sdk.testnet.monitoring import TestnetMonitor
     from sdk.testnet.monitoring.service_metrics import ServiceMetrics
     from sdk.testnet.services.api import ApiConfig
-    from sdk.testnet.services.configuration import ServicesConfig, SiteSection
+    from sdk.testnet.services.configuration import ExplorerSection, ServicesConfig, SiteSection
     from sdk.testnet.services.faucet.settings import FaucetSettings
     from sdk.testnet.services.heads import Heads
     from sdk.testnet.services.node_pool import NodePool
     from sdk.testnet.services.store import Store
-    from sdk.testnet.services.verification import Verifier
 
 API_SETTINGS: Final = (
     "keys",
@@ -48,7 +48,6 @@ class Composition:
         self._store: Store | None = None
         self._nodes: NodePool | None = None
         self._heads: Heads | None = None
-        self._verifier: Verifier | None = None
         self._monitor: TestnetMonitor | None = None
         self._runs: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
         self.sites: list[SiteServer] = []
@@ -87,6 +86,14 @@ class Composition:
 
         return CountRequests(app, metrics=self._metrics, site=name)
 
+    @staticmethod
+    def _named(app: Any, bind_address: str, public_url: str) -> Any:
+        """A site that answers to its own names only, where it can know them."""
+        from sdk.testnet.services.web.hosts import HostMiddleware, allowed_hosts  # noqa: PLC0415 - see the module
+
+        hosts = allowed_hosts(bind_address, public_url)
+        return app if hosts is None else HostMiddleware(app, hosts=hosts)
+
     async def _add_indexer(self) -> None:
         from sdk.testnet.services.indexer import Indexer, IndexerConfig  # noqa: PLC0415 - see the module
 
@@ -102,7 +109,8 @@ class Composition:
         self._runs.append(("indexer", indexer.run))
 
     async def _add_explorer(self) -> None:
-        from sdk.testnet.services.explorer.app import make_app  # noqa: PLC0415 - see the module
+        from sdk.testnet.services.docs import find_docs  # noqa: PLC0415 - see the module
+        from sdk.testnet.services.explorer.app import make_app  # noqa: PLC0415 - the same
         from sdk.testnet.services.explorer.parts import ExplorerParts  # noqa: PLC0415 - the same
 
         section = self._config.explorer
@@ -112,14 +120,17 @@ class Composition:
             store=await self._open_store(),
             nodes=await self._open_nodes(),
             monitor=self._open_monitor(await self._open_store()),
-            verifier=await self._open_verifier(),
             trusted_proxies=networks(section),
         )
-        docs = self._config.directory / section.docs_directory if section.docs_directory else None
-        explorer = make_app(parts, docs_directory=docs)
+        explorer = make_app(
+            parts,
+            docs_directory=find_docs(section.docs_directory, self._config.directory),
+            operator_password_file=self._operator_password_file(section),
+            public_url=section.public_url,
+        )
         if self._metrics is not None:
             self._metrics.streams["explorer"] = lambda: explorer.hub.client_count
-        app = self._counted("explorer", explorer.app)
+        app = self._named(self._counted("explorer", explorer.app), section.bind_address, section.public_url)
         self.sites.append(
             SiteServer(
                 name="explorer",
@@ -147,12 +158,18 @@ class Composition:
         )
         if self._metrics is not None:
             self._metrics.faucet = faucet
-        app = self._counted("faucet", make_public_app(service))
+        app = self._named(
+            self._counted("faucet", make_public_app(service)), section.bind_address, section.public_url
+        )
         proxies = networks(section)
         self.sites.append(SiteServer(name="faucet", app=app, listener=listener, trusted_proxies=proxies))
         if settings.operator_port:
             listener = bind("faucet.operator", settings.operator_bind_address, settings.operator_port)
-            operator = make_admin_app(service, password_file=settings.operator_password_file)
+            operator = self._named(
+                make_admin_app(service, password_file=settings.operator_password_file),
+                settings.operator_bind_address,
+                "",
+            )
             self.sites.append(SiteServer(name="faucet operator", app=operator, listener=listener))
 
     async def _add_api(self) -> None:
@@ -167,10 +184,9 @@ class Composition:
             config=self._api_config(section),
             heads=self._open_heads(),
             monitor=self._open_monitor(await self._open_store()),
-            verifier=await self._open_verifier(),
         )
         close = app.state.parts.hub.close
-        site = self._counted("api", app)
+        site = self._named(self._counted("api", app), section.bind_address, section.public_url)
         self.sites.append(
             SiteServer(
                 name="api",
@@ -241,6 +257,17 @@ class Composition:
             database_url=config.database.postgres_url or f"sqlite:///{data / 'faucet.db'}",
         )
 
+    def _operator_password_file(self, section: ExplorerSection) -> Path | None:
+        """Where the password of the dashboard's operators is; None where there is no view for them."""
+        if not section.operator_view:
+            return None
+        if section.operator_password_file:
+            return self._config.directory / section.operator_password_file
+        database = self._config.database
+        if database.postgres_url:
+            return None
+        return (self._config.directory / database.sqlite_path).parent / "operator.password"
+
     def _site(self, *, is_explorer: bool = False) -> Site:
         """The network as pages speak of it."""
         config = self._config
@@ -249,7 +276,6 @@ class Composition:
             network_name=network.network_id,
             chain_id=network.chain_id,
             currency_symbol=network.currency_symbol,
-            own_url=config.explorer.url if is_explorer else "",
             explorer_url="" if is_explorer or not config.explorer.enabled else config.explorer.url,
             faucet_url=_url(config.faucet),
             api_url=_url(config.api),
@@ -289,23 +315,6 @@ class Composition:
 
             self._nodes = await self._stack.enter_async_context(open_node_pool(self._config.network.rpc_urls))
         return self._nodes
-
-    async def _open_verifier(self) -> Verifier | None:
-        """What verifies contracts, running; None where the operator wants none."""
-        section = self._config.verification
-        if self._verifier is None and section.enabled:
-            from sdk.testnet.services.verification import Verifier, find_compilers  # noqa: PLC0415 - see the module
-            from sdk.testnet.services.verification.compilers import default_folder  # noqa: PLC0415 - the same
-
-            folders = [self._config.directory / each for each in section.compilers] or [default_folder()]
-            compilers = await asyncio.to_thread(find_compilers, folders, node=section.node)
-            self._verifier = Verifier(
-                store=await self._open_store(), node=await self._open_nodes(), compilers=compilers
-            )
-            if self._metrics is not None:
-                self._metrics.verifications = self._verifier.results
-            self._runs.append(("verifier", self._verifier.run))
-        return self._verifier
 
     def _open_monitor(self, store: Store) -> TestnetMonitor:
         """The monitor of the network's nodes, running; what it says of the whole chain is from the index."""

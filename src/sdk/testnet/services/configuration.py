@@ -59,7 +59,6 @@ _SECTIONS: Final = (
     "bootstrap",
     "metrics",
     "alerts",
-    "verification",
     "names",
 )
 
@@ -123,8 +122,12 @@ class SiteSection:
 class ExplorerSection(SiteSection):
     """Where the explorer listens, and what it shows beside the chain."""
 
-    docs_directory: str = ""
-    """The documentation as `make docs-site` builds it, shown at /docs; empty shows none."""
+    docs_directory: str = "auto"
+    """The documentation as `make docs-site` builds it, shown at /docs; "auto" takes what was built in this checkout, empty shows none."""
+    operator_view: bool = True
+    """Whether the dashboard has a view for operators, behind a login."""
+    operator_password_file: str = ""
+    """Its password, made where the file is missing; empty: operator.password beside the index, or none with PostgreSQL, which has no folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,18 +136,6 @@ class AlertsSection:
 
     webhooks_file: str = ""
     """A file with one address a line, `slack ADDRESS` for those of Slack; empty tells nobody."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerificationSection:
-    """With what sources of contracts are compiled."""
-
-    enabled: bool = True
-    """False takes no sources: neither by the API nor on the explorer's pages."""
-    compilers: tuple[str, ...] = ()
-    """Folders with npm packages of solc in them; where `testnet compilers --install` puts them, if nobody says."""
-    node: str = "node"
-    """The program that runs solc, Node 20 or newer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +155,6 @@ class ServicesConfig:
     """What else stands in `[faucet]`: settings of `FaucetConfig` and of its page."""
     bootstrap_settings: Mapping[str, Any] | None = None
     """The table `[bootstrap]`; None where there is none."""
-    verification: VerificationSection = field(default_factory=VerificationSection)
     metrics: SiteSection | None = None
     """Where Prometheus finds `/metrics` of this process; None keeps it from being served."""
     alerts: AlertsSection = field(default_factory=AlertsSection)
@@ -227,9 +217,6 @@ class ServicesConfig:
             faucet=None if faucet is None else _site("faucet", faucet, FAUCET_PORT, problems),
             faucet_settings=faucet_settings,
             bootstrap_settings=tables.get("bootstrap"),
-            verification=_section(
-                VerificationSection, "verification", tables.get("verification", {}), problems
-            ),
             metrics=_site("metrics", tables["metrics"], METRICS_PORT, problems)
             if "metrics" in tables
             else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -12,14 +13,23 @@ from starlette.staticfiles import StaticFiles
 from metanode.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
     from starlette.types import Scope
 
 PREFIX: Final = "/docs"
+AUTO: Final = "auto"
+_CHECKOUT: Final = Path(__file__).parents[4]
+"""Where this package's sources lie, if it runs from them."""
+
+
+def find_docs(said: str, directory: Path) -> Path | None:
+    """Return where the documentation is, by the configuration's word: what `make docs-site` built in this checkout for "auto"; None shows none."""
+    if said == AUTO:
+        built = _CHECKOUT / "build" / "docs-site"
+        return built if (built / "index.html").is_file() else None
+    return directory / said if said else None
 
 
 def docs_routes(directory: Path) -> list[BaseRoute]:

@@ -38,7 +38,7 @@ class Reading:
         return SimpleNamespace(number=self.number)
 
 
-async def _model(_: Any) -> Any:
+async def _model(_: Any, **__: Any) -> Any:
     return SimpleNamespace(as_of=SimpleNamespace(block=1))
 
 

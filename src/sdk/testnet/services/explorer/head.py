@@ -67,7 +67,7 @@ class HeadFollower:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DashboardTeller:
-    """The one producer of the topic `dashboard`: renders what the monitor says every two seconds, while somebody looks."""
+    """The one producer of the topics `dashboard` and `operator`: renders what the monitor says every two seconds, while somebody looks."""
 
     parts: ExplorerParts
     pages: Pages
@@ -80,16 +80,20 @@ class DashboardTeller:
             await asyncio.sleep(DASHBOARD_S)
 
     async def _tell(self) -> None:
-        if not self.hub.watched(dashboard.TOPIC):
-            return
-        model = await dashboard.read_dashboard(self.parts)
-        rendered = {
-            part: self.pages.fragment(
-                f"dashboard/{part}.html", model=model, events_shown=dashboard.EVENTS_SHOWN
-            )
-            for part in dashboard.PARTS
-        }
-        self.hub.publish(dashboard.TOPIC, {"parts": rendered})
+        for topic, shown in (
+            (dashboard.TOPIC, dashboard.PARTS),
+            (dashboard.OPERATOR_TOPIC, dashboard.OPERATOR_PARTS),
+        ):
+            if self.hub.watched(topic):
+                is_operator = topic == dashboard.OPERATOR_TOPIC
+                model = await dashboard.read_dashboard(self.parts, is_operator=is_operator)
+                rendered = {
+                    part: self.pages.fragment(
+                        f"dashboard/{part}.html", model=model, events_shown=dashboard.EVENTS_SHOWN
+                    )
+                    for part in shown
+                }
+                self.hub.publish(topic, {"parts": rendered})
 
 
 async def _guarded(topic: str, tell: Callable[[], Awaitable[None]]) -> None:

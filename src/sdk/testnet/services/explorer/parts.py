@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sdk.testnet.faucet.client_address import IPNetwork
     from sdk.testnet.services.node_pool import NodePool
     from sdk.testnet.services.store import Store
-    from sdk.testnet.services.verification import Verifier
     from sdk.testnet.services.web.site import Site
 
 COSTLY_MAX: Final = 30
@@ -47,9 +46,8 @@ class ExplorerParts:
     """Who asks, and how much of what costs much."""
     monitor: Any = None
     """A `sdk.testnet.monitoring.TestnetMonitor`, or None: then the dashboard says what it can from the chain alone."""
-
-    verifier: Verifier | None = None
-    """None where contracts are not verified."""
+    has_operator: bool = False
+    """Whether the dashboard has a view behind a login."""
 
     @classmethod
     def of(
@@ -59,7 +57,6 @@ class ExplorerParts:
         store: Store,
         nodes: NodePool,
         monitor: Any = None,
-        verifier: Verifier | None = None,
         trusted_proxies: Sequence[IPNetwork] = LOOPBACK,
     ) -> ExplorerParts:
         """Put the parts together; `trusted_proxies` are the networks whose `X-Forwarded-For` is believed."""
@@ -73,5 +70,4 @@ class ExplorerParts:
             pool=PoolWatch(nodes),
             clients=Clients(trusted=trusted_proxies, maximum=COSTLY_MAX),
             monitor=monitor,
-            verifier=verifier,
         )

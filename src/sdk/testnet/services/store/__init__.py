@@ -7,17 +7,7 @@ from sdk.testnet.services.store.meanings import (
     SignatureKind,
     TokenKind,
     Traces,
-    VerificationState,
 )
 from sdk.testnet.services.store.store import Store
 
-__all__ = [
-    "CallKind",
-    "Counter",
-    "Direction",
-    "SignatureKind",
-    "Store",
-    "TokenKind",
-    "Traces",
-    "VerificationState",
-]
+__all__ = ["CallKind", "Counter", "Direction", "SignatureKind", "Store", "TokenKind", "Traces"]

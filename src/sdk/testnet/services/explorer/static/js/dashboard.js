@@ -5,7 +5,8 @@ import { say } from "./said.js";
 const word = () => document.querySelector(".verdict .word")?.textContent.trim() ?? "";
 let before = word();
 
-listen("dashboard", () => {
+// Everybody's view and that of operators have topics of their own.
+listen(document.querySelector("[data-live]")?.dataset.live ?? "dashboard", () => {
   const now = word();
   if (now === before) return;
   before = now;

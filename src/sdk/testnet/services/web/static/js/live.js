@@ -24,6 +24,10 @@ export function listen(topic, action) {
   listeners.get(topic).push(action);
 }
 
+export function isPaused() {
+  return paused;
+}
+
 export function startLive() {
   const topics = new Set([...document.querySelectorAll("[data-live]")].map((element) => element.dataset.live));
   const connection = new Connection([...topics]);

@@ -11,7 +11,6 @@ export function startTimes() {
     showTimes(document);
     if (!button) return;
     button.setAttribute("aria-pressed", String(absolute));
-    button.title = absolute ? "Times: UTC" : "Times: how long ago";
   };
   document.addEventListener("click", (event) => { if (event.target.closest("time[data-time]")) turn(); });
   if (button && document.querySelector("time[data-time], [data-live]")) {

@@ -1,0 +1,200 @@
+"""The dashboard: everybody reads how the network fares, and only operators what the inside of its nodes is."""
+
+from __future__ import annotations
+
+import json
+import re
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from metanode.errors import StorageFailed
+from metanode.rpc.errors import NodeUnreachable
+from sdk.testnet.monitoring.history import NAMES, History
+from sdk.testnet.services.explorer.app import make_app
+from sdk.testnet.services.explorer.parts import ExplorerParts
+from sdk.testnet.services.explorer.views.dashboard import public, read_moments
+from sdk.testnet.services.web.site import Site
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CANARY = "canary"
+"""In everything that is for operators."""
+VALIDATOR = "0x" + "11" * 20
+
+
+def alert(name: str, text: str) -> dict[str, Any]:
+    return {
+        "name": name, "subject": "", "severity": "warning", "text": text, "impact": text, "since": 100.0,
+        "resolved_at": None, "runbook_url": f"http://localhost:3000/docs/guide/alerts/#{name.lower()}",
+    }  # fmt: skip
+
+
+DATA: dict[str, Any] = {
+    "generated_at": 1_000.0,
+    "data_age_s": 0.5,
+    "verdict": {"state": "DEGRADED", "sentence": "no more may stop"},
+    "metrics": {
+        "total_nodes": 4, "healthy_nodes": 3, "total_validators": 4, "active_validators": 3, "current_height": 9,
+        "avg_block_time": 2.0, "total_transactions": 5, "tps": 0.5,
+    },
+    "nodes": [{"node_id": "node-1", "status": "healthy", "version": CANARY, "cpu_usage": CANARY}],
+    "alerts": [alert("ChainLate", "the head is late"), alert("DiskLow", CANARY), alert("ClockSkew", CANARY)],
+    "events": [alert("ValidatorLeft", "it left"), alert("NodeRestarted", CANARY)],
+    "validators": [
+        {
+            "name": "validator-1", "address": VALIDATOR, "power": 1, "state": "silent", "why": CANARY, "height": 9, "behind": 0,
+            "round": 0, "round_ends_ms": None, "phase": "awaiting", "last_message_s": 1.0, "proposed_30m": 3, "missed_30m": 0,
+            "seal_share": 1.0, "round_trip_ms": 4242, "clock_offset_ms": 4343, "disk_free_bytes": 44 * 1024**3, "version": CANARY,
+            "up_s": 4545,
+        }
+    ],
+    "blocks": [
+        {"number": number, "hash": "0x00", "timestamp": 2 * number, "transactions": 1, "gas_used": 1, "gas_limit": 10, "round": 0, "seals": 3}
+        for number in (8, 9)
+    ],
+    "consensus": {
+        "network": "n", "genesis_hash": "0x00", "block_time_s": 2, "height": 10, "round": 0, "phase": "awaiting", "proposer": "v",
+        "round_ends_ms": 1_000, "slot_in_ms": 0, "weight": 3, "quorum_weight": 3, "total_weight": 4, "spare_validators": 0,
+        "head_age_s": 1.0, "interval_p95_s": 2.0,
+    },
+    "traffic": {"pool_pending": 1, "pool_queued": 0, "websocket_connections": 7, "rpc_calls": {"eth_call": 12}},
+    "diagnosis": {"headline": CANARY, "findings": [{"code": "x", "severity": "warning", "text": CANARY, "action": CANARY}]},
+    "incident_summary": f"**DEGRADED** {CANARY}",
+}  # fmt: skip
+INSIDE = (CANARY, "4242", "4343", "4545", "44.0")
+
+
+class Monitor:
+    """A monitor that has seen the same for an hour."""
+
+    def get_dashboard_data(self) -> dict[str, Any]:
+        return json.loads(json.dumps(DATA))
+
+    def get_history(self, window_s: float, *, points_max: int) -> dict[str, list[float | None]]:
+        assert window_s in {900, 3_600}
+        history = History()
+        for number in range(10):
+            history.append(1_000.0 + 2 * number, {"height": number, "rpc_calls": 10 * number})
+        return history.read(since=0.0, points_max=points_max)
+
+
+class Nodes:
+    """Nobody answers."""
+
+    def within(self, _: int) -> Nodes:
+        return self
+
+    async def call(self, *_: Any) -> Any:
+        raise NodeUnreachable("away")
+
+
+def no_index() -> Any:
+    raise StorageFailed("away")
+
+
+class Caller:
+    """A browser of the explorer, with its cookies."""
+
+    def __init__(self, folder: Path) -> None:
+        store: Any = SimpleNamespace(look=no_index)
+        nodes: Any = Nodes()
+        site = Site(network_name="n", chain_id=1)
+        parts = ExplorerParts.of(site=site, store=store, nodes=nodes, monitor=Monitor())
+        password = folder / "operator.password"
+        self.explorer = make_app(parts, operator_password_file=password)
+        self.password = password.read_text().strip()
+        transport = httpx.ASGITransport(self.explorer.app)
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://explorer")
+
+    async def login(self) -> httpx.Response:
+        return await self.http.post("/dashboard/login", data={"password": self.password})
+
+
+@pytest.fixture
+def caller(tmp_path: Path) -> Caller:
+    return Caller(tmp_path)
+
+
+async def test_everybody_reads_how_the_network_fares_and_nothing_of_the_inside(caller: Caller) -> None:
+    page = (await caller.http.get("/dashboard")).text
+    twin = (await caller.http.get("/dashboard.json")).text
+
+    for shown in (page, twin):
+        assert "DEGRADED" in shown
+        assert "the head is late" in shown
+        assert "DiskLow" in shown, "that something is wrong is no secret"
+        assert [word for word in INSIDE if word in shown] == []
+    assert "validator-1" in page
+    assert 'href="/dashboard/operator"' in page
+
+
+async def test_an_operator_sees_the_inside_behind_a_login(caller: Caller) -> None:
+    assert (await caller.http.get("/dashboard/operator")).headers["location"] == "/dashboard/login"
+    assert (await caller.http.get("/dashboard/operator.json")).status_code == 401
+    assert (await caller.http.get("/live?topics=operator")).status_code == 401
+    wrong = await caller.http.post("/dashboard/login", data={"password": "a guess of somebody"})
+    assert wrong.status_code == 401
+    assert (await caller.login()).headers["location"] == "/dashboard/operator"
+
+    page = await caller.http.get("/dashboard/operator")
+    assert page.headers["cache-control"] == "no-store"
+    assert [word for word in INSIDE if word not in page.text] == ["4545"], "how long it runs is in its JSON"
+    assert 'data-copy="**DEGRADED** canary"' in page.text
+    twin = await caller.http.get("/dashboard/operator.json")
+    assert CANARY in twin.text
+    assert "access-control-allow-origin" not in twin.headers
+
+    (token,) = re.findall(r'name="token" value="([^"]+)"', page.text)
+    forged = await caller.http.post("/dashboard/logout", data={"token": "x"})
+    assert forged.status_code == 403
+    left = await caller.http.post("/dashboard/logout", data={"token": token})
+    assert left.headers["location"] == "/dashboard/login"
+    assert (await caller.http.get("/dashboard/operator")).status_code == 303
+
+
+async def test_alerts_lead_to_their_runbook_where_the_documentation_is(caller: Caller) -> None:
+    assert "Runbook" not in (await caller.http.get("/dashboard")).text
+
+
+async def test_without_a_password_file_there_is_no_operator() -> None:
+    parts = ExplorerParts.of(
+        site=Site(network_name="n", chain_id=1),
+        store=SimpleNamespace(look=no_index),  # type: ignore[arg-type]
+        nodes=Nodes(),  # type: ignore[arg-type]
+        monitor=Monitor(),
+    )
+    transport = httpx.ASGITransport(make_app(parts).app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://explorer") as http:
+        assert "/dashboard/operator" not in (await http.get("/dashboard")).text
+        assert (await http.get("/dashboard/operator")).status_code == 404
+        assert (await http.get("/live?topics=operator")).status_code == 401
+
+
+async def test_charts_have_the_numbers_of_a_window(caller: Caller) -> None:
+    found = (await caller.http.get("/dashboard/history.json?window=900")).json()
+
+    assert (found["window_s"], found["step_s"]) == (900, 2.0)
+    assert [item["rpc_calls_per_s"] for item in found["items"]] == [None] + [5.0] * 9
+    assert found["items"][0]["start"] == 1_000.0
+    assert (await caller.http.get("/dashboard/history.json?window=7")).status_code == 400
+    assert (await caller.http.get("/dashboard?window=7")).status_code == 400
+
+
+def test_a_counter_that_begins_anew_is_no_negative_rate() -> None:
+    columns: dict[str, list[float | None]] = {name: [None] * 4 for name in NAMES}
+    columns |= {"at": [0.0, 2.0, 4.0, 6.0], "rpc_calls": [100.0, 104.0, 3.0, None]}
+
+    assert [item.rpc_calls_per_s for item in read_moments(columns, 900).items] == [None, 2.0, None, None]
+    assert read_moments({name: [] for name in ("at", *NAMES)}, 900).items == ()
+
+
+def test_what_is_public_keeps_the_shape_of_the_data() -> None:
+    shown = public(DATA)
+
+    assert set(DATA) - set(shown) == {"diagnosis", "incident_summary"}
+    assert CANARY not in json.dumps(shown)
+    assert DATA["validators"][0]["version"] == CANARY, "the original stays whole"
