@@ -103,3 +103,14 @@ def test_the_page_is_a_route() -> None:
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
     assert b"process_cpu_seconds_total" in answer.content
+
+
+def test_judged_sources_are_counted_by_how_it_ended() -> None:
+    metrics = ServiceMetrics()
+    assert not any(name.startswith("metanode_explorer_verifications") for name, *_ in samples(metrics))
+
+    metrics.verifications = {"exact_match": 3, "no_match": 1}
+
+    found = samples(metrics)
+    assert found["metanode_explorer_verifications_total", "exact_match"] == 3
+    assert found["metanode_explorer_verifications_total", "no_match"] == 1

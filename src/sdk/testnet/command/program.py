@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from metanode import __version__
-from sdk.testnet.command import bootstrap, deployment, faucet, genesis, monitor, network, service
+from sdk.testnet.command import (
+    bootstrap,
+    compilers,
+    deployment,
+    faucet,
+    genesis,
+    monitor,
+    network,
+    service,
+)
 from sdk.testnet.command.output import run_program
 
 app = typer.Typer(
@@ -43,6 +52,7 @@ app.add_typer(faucet.app, name="faucet")
 app.add_typer(bootstrap.app, name="bootstrap")
 monitor.register(app)
 service.register(app)
+compilers.register(app)
 
 
 def main() -> int:

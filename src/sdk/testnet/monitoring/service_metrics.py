@@ -22,7 +22,7 @@ from metanode.errors import MetanodeError
 from sdk.testnet.monitoring.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, MutableMapping
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping
 
     from prometheus_client.metrics_core import Metric
     from starlette.requests import Request
@@ -52,6 +52,7 @@ CATALOGUE: Final = {
     "metanode_faucet_balance_ether": ("gauge", (), "Tokens of the account that pays."),
     "metanode_explorer_indexed_block_number": ("gauge", (), "Newest block in the index."),
     "metanode_explorer_lag_blocks": ("gauge", (), "Blocks that the node has and the index has not."),
+    "metanode_explorer_verifications": ("counter", ("result",), "Contracts' sources judged: match, exact_match, or why not."),
     "metanode_sse_clients": ("gauge", ("site",), "Open streams of live updates."),
     "metanode_services_part_up": ("gauge", ("part",), "1 for a part that could be asked for this page."),
     "metanode_http_requests": ("counter", ("site", "route", "method", "status_class"), "Requests of people and programs."),
@@ -97,6 +98,8 @@ class ServiceMetrics:
         self.monitor: TestnetMonitor | None = None
         self.faucet: FaucetStatistics | None = None
         self.index: Callable[[], IndexStatus] | None = None
+        self.verifications: Mapping[str, int] | None = None
+        """By result how many sources were judged; it changes while they are."""
         self.streams: dict[str, Callable[[], int]] = {}
         """By site how many streams are open."""
         labels = CATALOGUE["metanode_http_requests"][1]
@@ -202,6 +205,11 @@ class _Parts(Collector):
                 log.warning("metrics_part_failed", part=part, reason=f"{type(error).__name__} {error}"[:200])
                 up.add_metric([part], 0)
         yield up
+        if metrics.verifications is not None:
+            judged = _counter("metanode_explorer_verifications")
+            for result, number in list(metrics.verifications.items()):
+                judged.add_metric([result], number)
+            yield judged
         streams = _gauge("metanode_sse_clients")
         for site, count in metrics.streams.items():
             streams.add_metric([site], count())

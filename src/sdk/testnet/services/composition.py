@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sdk.testnet.services.heads import Heads
     from sdk.testnet.services.node_pool import NodePool
     from sdk.testnet.services.store import Store
+    from sdk.testnet.services.verification import Verifier
 
 API_SETTINGS: Final = (
     "keys",
@@ -48,6 +49,7 @@ class Composition:
         self._store: Store | None = None
         self._nodes: NodePool | None = None
         self._heads: Heads | None = None
+        self._verifier: Verifier | None = None
         self._monitor: TestnetMonitor | None = None
         self._runs: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
         self.sites: list[SiteServer] = []
@@ -120,6 +122,7 @@ class Composition:
             store=await self._open_store(),
             nodes=await self._open_nodes(),
             monitor=self._open_monitor(await self._open_store()),
+            verifier=await self._open_verifier(),
             trusted_proxies=networks(section),
         )
         explorer = make_app(
@@ -184,6 +187,7 @@ class Composition:
             config=self._api_config(section),
             heads=self._open_heads(),
             monitor=self._open_monitor(await self._open_store()),
+            verifier=await self._open_verifier(),
         )
         close = app.state.parts.hub.close
         site = self._named(self._counted("api", app), section.bind_address, section.public_url)
@@ -276,6 +280,7 @@ class Composition:
             network_name=network.network_id,
             chain_id=network.chain_id,
             currency_symbol=network.currency_symbol,
+            own_url=config.explorer.url if is_explorer else "",
             explorer_url="" if is_explorer or not config.explorer.enabled else config.explorer.url,
             faucet_url=_url(config.faucet),
             api_url=_url(config.api),
@@ -315,6 +320,23 @@ class Composition:
 
             self._nodes = await self._stack.enter_async_context(open_node_pool(self._config.network.rpc_urls))
         return self._nodes
+
+    async def _open_verifier(self) -> Verifier | None:
+        """What verifies contracts, running; None where the operator wants none."""
+        section = self._config.verification
+        if self._verifier is None and section.enabled:
+            from sdk.testnet.services.verification import Verifier, find_compilers  # noqa: PLC0415 - see the module
+            from sdk.testnet.services.verification.compilers import default_folder  # noqa: PLC0415 - the same
+
+            folders = [self._config.directory / each for each in section.compilers] or [default_folder()]
+            compilers = await asyncio.to_thread(find_compilers, folders, node=section.node)
+            self._verifier = Verifier(
+                store=await self._open_store(), node=await self._open_nodes(), compilers=compilers
+            )
+            if self._metrics is not None:
+                self._metrics.verifications = self._verifier.results
+            self._runs.append(("verifier", self._verifier.run))
+        return self._verifier
 
     def _open_monitor(self, store: Store) -> TestnetMonitor:
         """The monitor of the network's nodes, running; what it says of the whole chain is from the index."""

@@ -59,6 +59,7 @@ _SECTIONS: Final = (
     "bootstrap",
     "metrics",
     "alerts",
+    "verification",
     "names",
 )
 
@@ -139,6 +140,18 @@ class AlertsSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationSection:
+    """With what sources of contracts are compiled."""
+
+    enabled: bool = True
+    """False takes no sources: neither by the API nor on the explorer's pages."""
+    compilers: tuple[str, ...] = ()
+    """Folders with npm packages of solc in them; where `testnet compilers --install` puts them, if nobody says."""
+    node: str = "node"
+    """The program that runs solc, Node 20 or newer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServicesConfig:
     """Everything that the services of one network are told. Raises InvalidInput by `load` and `from_dict`, never later."""
 
@@ -155,6 +168,7 @@ class ServicesConfig:
     """What else stands in `[faucet]`: settings of `FaucetConfig` and of its page."""
     bootstrap_settings: Mapping[str, Any] | None = None
     """The table `[bootstrap]`; None where there is none."""
+    verification: VerificationSection = field(default_factory=VerificationSection)
     metrics: SiteSection | None = None
     """Where Prometheus finds `/metrics` of this process; None keeps it from being served."""
     alerts: AlertsSection = field(default_factory=AlertsSection)
@@ -217,6 +231,9 @@ class ServicesConfig:
             faucet=None if faucet is None else _site("faucet", faucet, FAUCET_PORT, problems),
             faucet_settings=faucet_settings,
             bootstrap_settings=tables.get("bootstrap"),
+            verification=_section(
+                VerificationSection, "verification", tables.get("verification", {}), problems
+            ),
             metrics=_site("metrics", tables["metrics"], METRICS_PORT, problems)
             if "metrics" in tables
             else None,

@@ -1,4 +1,4 @@
-"""The community API as an ASGI app: `/api/v1`, Etherscan's dialect at `/api`, its reference at `/docs`."""
+"""The community API as an ASGI app: `/api/v1`, Etherscan's dialect at `/api`, Sourcify's at `/v2`, its reference at `/docs`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from sdk.testnet.services.api.parts import Parts
 from sdk.testnet.services.api.readiness import Readiness
 from sdk.testnet.services.api.reference import STYLE, reference_page
 from sdk.testnet.services.api.shared import InMemory, open_shared
+from sdk.testnet.services.api.sourcify import sourcify_routes
 from sdk.testnet.services.web.application import FaultMiddleware
 from sdk.testnet.services.web.clients import Clients
 from sdk.testnet.services.web.live import LiveHub
@@ -48,15 +49,20 @@ if TYPE_CHECKING:
     from sdk.testnet.services.api.parts import Monitor, Node
     from sdk.testnet.services.heads import Heads
     from sdk.testnet.services.store import Store
+    from sdk.testnet.services.verification import Verifier
 
 VERSION: Final = "1.0.0"
 PREFIX: Final = "/api/v1"
 POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+SOURCES_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Ten megabytes of sources, as forms and JSON write them."""
+LARGER_BODIES: Final = {"/api": SOURCES_BYTES_MAX, "/v2/verify/": SOURCES_BYTES_MAX}
+"""Where sources of contracts come in."""
 ERRORS_MAX: Final = 20
 """Wrong parts of a request that are told."""
 DESCRIPTION: Final = (
     "Read a Metanode test network: blocks and how they were decided, transactions, accounts, tokens, statistics. Lists have items, next and "
-    "as_of; errors are problem+json (RFC 9457). What changes is told in /api/v1/events. Etherscan's dialect is at /api."
+    "as_of; errors are problem+json (RFC 9457). What changes is told in /api/v1/events. Etherscan's dialect is at /api, Sourcify's at /v2."
 )
 
 
@@ -67,8 +73,12 @@ def make_app(
     config: ApiConfig,
     heads: Heads | None = None,
     monitor: Monitor | None = None,
+    verifier: Verifier | None = None,
 ) -> FastAPI:
-    """Return the app. It owns none of its parts; what it opens itself (Redis, a watch on the index) lives as long as it serves."""
+    """Return the app. It owns none of its parts; what it opens itself (Redis, a watch on the index) lives as long as it serves.
+
+    With a verifier, which somebody runs, contracts can be verified.
+    """
     hub = LiveHub(TOPICS, visitors=Clients(trusted=config.trusted_proxies))
 
     @asynccontextmanager
@@ -102,11 +112,13 @@ def make_app(
         heads=heads,
         block_time_s=config.block_time_s,
         monitor=monitor,
+        verifier=verifier,
     )
     app.state.problem_types = f"{config.public_url}/docs#problem-"
     for routes in (routes_network, routes_chain, routes_accounts, routes_watching, routes_exports):
         app.include_router(routes.router, prefix=PREFIX)
     app.add_route("/api", etherscan.answer_etherscan, methods=["GET", "POST"], include_in_schema=False)
+    app.router.routes += sourcify_routes()
     _add_pages(app)
     _add_errors(app)
     # The first is the innermost.
@@ -116,7 +128,7 @@ def make_app(
     # What goes wrong in one of those two is answered as well.
     app.add_middleware(FaultMiddleware, on_error=_on_fault)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
-    app.add_middleware(SecurityMiddleware, policy=POLICY)
+    app.add_middleware(SecurityMiddleware, policy=POLICY, larger_bodies=LARGER_BODIES)
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
 
 import orjson
 from starlette.concurrency import run_in_threadpool
@@ -11,12 +12,20 @@ from starlette.responses import JSONResponse, Response
 from metanode.crypto.addresses import parse_address
 from metanode.errors import InvalidInput, Unavailable
 from metanode.rpc.errors import JSONRPCError
+from sdk.testnet.services.api.etherscan_verification import (
+    NOT_VERIFIED,
+    Refused,
+    check_verify_status,
+    known_source,
+    source_code_document,
+    verify_source_code,
+)
 from sdk.testnet.services.api.parts import Parts, read_hash
+from sdk.testnet.services.api.sourcify import requester_of
 from sdk.testnet.services.queries import (
     Slice,
     addresses,
     blocks,
-    contracts,
     moves,
     statistics,
     tokens,
@@ -24,6 +33,7 @@ from sdk.testnet.services.queries import (
 )
 from sdk.testnet.services.queries.paging import INTEGER_MAX
 from sdk.testnet.services.store.meanings import CallKind, TokenKind
+from sdk.testnet.services.verification.submissions import INPUT_BYTES_MAX
 from sdk.testnet.services.web.problems import reason_of
 
 if TYPE_CHECKING:
@@ -40,17 +50,10 @@ ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
 """Of one answer; what is longer has to be asked for in parts."""
 RANGE_BLOCKS_MAX: Final = 5_000
 """Whose logs are looked through when no address is given."""
+FIELDS_MAX: Final = 100
+"""Of a form: a verification has some thirty."""
 
 Parameters = "Mapping[str, str]"
-
-
-class Refused(Exception):  # noqa: N818 - it is an answer
-    """What is answered with status 0: the message, and a result that says why."""
-
-    def __init__(self, result: Any, message: str = "NOTOK") -> None:
-        super().__init__(message)
-        self.result = result
-        self.message = message
 
 
 def limit_answer(headers: dict[str, str]) -> ASGIApp:
@@ -64,11 +67,10 @@ async def answer_etherscan(request: Request) -> Response:
     """Answer GET and POST `/api`."""
     parts: Parts = request.app.state.parts
     given = dict(request.query_params)
-    if request.method == "POST":
-        form = await request.form(max_files=0, max_fields=100)
-        given |= {name: value for name, value in form.items() if isinstance(value, str)}
     try:
-        result = await _result(parts, given)
+        if request.method == "POST":
+            given |= await _form(request)
+        result = await _result(parts, given, requester=requester_of(request))
     except Refused as refusal:
         return _document("0", refusal.message, refusal.result)
     except InvalidInput as error:
@@ -80,7 +82,23 @@ async def answer_etherscan(request: Request) -> Response:
     return _document("1", "OK", result)
 
 
-async def _result(parts: Parts, given: Mapping[str, str]) -> Any:
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a form; megabytes of sources are read on a thread. Raises Refused."""
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        form = await request.form(max_files=0, max_fields=FIELDS_MAX, max_part_size=INPUT_BYTES_MAX)
+        return {name: value for name, value in form.items() if isinstance(value, str)}
+    body = await request.body()
+    try:
+        return dict(
+            await run_in_threadpool(
+                parse_qsl, body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX
+            )
+        )
+    except ValueError:
+        raise Refused(f"Error! expected a form in UTF-8 with at most {FIELDS_MAX} fields") from None
+
+
+async def _result(parts: Parts, given: Mapping[str, str], *, requester: str) -> Any:
     chain_id = given.get("chainid")
     if chain_id is not None and chain_id != str(parts.config.chain_id):
         raise Refused(f"Error! chainid: this is chain {parts.config.chain_id}")
@@ -92,6 +110,8 @@ async def _result(parts: Parts, given: Mapping[str, str]) -> Any:
         if len(wanted) > 20:
             raise Refused("Error! at most 20 addresses")
         return [{"account": one, "balance": await _balance(parts, one, given)} for one in wanted]
+    if name == ("contract", "verifysourcecode"):
+        return await verify_source_code(parts, given, requester=requester)
     action = _ACTIONS.get(name)
     if action is None:
         raise Refused("Error! Missing Or invalid Action name")
@@ -310,34 +330,15 @@ def _getminedblocks(connection: Connection, given: Mapping[str, str]) -> Any:
 
 
 def _getabi(connection: Connection, given: Mapping[str, str]) -> Any:
-    row = contracts.get_contract(connection, _account(given))
-    if row is None or row.abi is None:
-        raise Refused("Contract source code not verified")
-    return row.abi
+    row, twin = known_source(connection, _account(given))
+    known = twin or row
+    if known is None or known.abi is None:
+        raise Refused(NOT_VERIFIED)
+    return known.abi
 
 
 def _getsourcecode(connection: Connection, given: Mapping[str, str]) -> Any:
-    row = contracts.get_contract(connection, _account(given))
-    known = row is not None and row.abi is not None
-    return [
-        {
-            "SourceCode": (row.standard_json or "") if row and known else "",
-            "ABI": row.abi if row and known else "Contract source code not verified",
-            "ContractName": (row.verified_name or "") if row and known else "",
-            "CompilerVersion": (row.compiler_version or "") if row and known else "",
-            "OptimizationUsed": "",
-            "Runs": "",
-            "ConstructorArguments": row.constructor_arguments.hex()
-            if row and row.constructor_arguments
-            else "",
-            "EVMVersion": "Default",
-            "Library": "",
-            "LicenseType": "",
-            "Proxy": "0",
-            "Implementation": "",
-            "SwarmSource": "",
-        }
-    ]
+    return [source_code_document(*known_source(connection, _account(given)))]
 
 
 def _getcontractcreation(connection: Connection, given: Mapping[str, str]) -> Any:
@@ -472,6 +473,7 @@ _ACTIONS: Final[dict[tuple[str, str], Callable[[Any, Any], Any]]] = {
     ("account", "getminedblocks"): _getminedblocks,
     ("contract", "getabi"): _getabi,
     ("contract", "getsourcecode"): _getsourcecode,
+    ("contract", "checkverifystatus"): check_verify_status,
     ("contract", "getcontractcreation"): _getcontractcreation,
     ("transaction", "gettxreceiptstatus"): _gettxreceiptstatus,
     ("transaction", "getstatus"): _getstatus,

@@ -40,7 +40,7 @@ LISTS: Final = frozenset(
 """Its actions whose cost is in their rows."""
 COSTS: Final = (
     (re.compile(r"/exports/\w+$"), 20),
-    (re.compile(r"/(trace|state-diff|balance-history)$"), 10),
+    (re.compile(r"/(trace|state-diff|balance-history)$|^/v2/verify/[^/]+/[^/]+$"), 10),
     (re.compile(r"/logs$|^/api$"), 5),
     (re.compile(r"/search$|/consensus/state$|/events$|/performance$"), 3),
     (

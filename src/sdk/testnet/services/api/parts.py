@@ -20,6 +20,7 @@ from sdk.testnet.services.api.shared import Shared
 from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.queries import Page, Slice, statistics
 from sdk.testnet.services.store import Store
+from sdk.testnet.services.verification import Verifier
 from sdk.testnet.services.web.live import LiveHub
 from sdk.testnet.services.web.problems import NotFound
 
@@ -78,6 +79,8 @@ class Parts:
     """Seconds between blocks; 0 until a node has said."""
     monitor: Monitor | None = None
     """Of this network's nodes; None where nobody watches them."""
+    verifier: Verifier | None = None
+    """None where contracts are not verified."""
 
 
 def parts_of(request: Request) -> Parts:

@@ -217,6 +217,11 @@ def _entry(item: Any) -> Entry:
     )
 
 
+def parameters_of(items: Any) -> tuple[Parameter, ...]:
+    """Return the parameters of an ABI's `inputs` or `outputs`; raises InvalidInput."""
+    return _items(items, 0)
+
+
 def _items(items: Any, depth: int) -> tuple[Parameter, ...]:
     if not isinstance(items, list) or len(items) > 256 or depth > _DEPTH_MAX:
         raise InvalidInput("abi: expected a list of parameters")

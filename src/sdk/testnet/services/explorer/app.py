@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
 from sdk.testnet.services.docs import PREFIX as DOCS_PREFIX
 from sdk.testnet.services.docs import docs_routes
 from sdk.testnet.services.explorer.exporting import export_routes
@@ -22,6 +25,12 @@ from sdk.testnet.services.explorer.views.searching import search_routes
 from sdk.testnet.services.explorer.views.tokens import token_handlers
 from sdk.testnet.services.explorer.views.transactions import transaction_handlers
 from sdk.testnet.services.explorer.views.validators import validator_handlers
+from sdk.testnet.services.explorer.views.verifying import (
+    BODY_BYTES_MAX,
+    verification_handlers,
+    verifying_routes,
+)
+from sdk.testnet.services.explorer.views.writing_contracts import writing_handlers
 from sdk.testnet.services.web.application import make_site_app
 from sdk.testnet.services.web.assets import Assets
 from sdk.testnet.services.web.health import health_routes
@@ -33,8 +42,10 @@ from sdk.testnet.services.web.site import NavigationEntry
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.requests import Request
 
     from sdk.testnet.services.explorer.parts import ExplorerParts
+    from sdk.testnet.services.web.site import Site
 
 FOLDER: Final = Path(__file__).parent
 COOKIE: Final = "explorer_operator"
@@ -109,6 +120,8 @@ def make_app(
         | chart_handlers(parts)
         | address_handlers(parts)
         | reading_handlers(parts)
+        | writing_handlers(parts)
+        | verification_handlers(parts)
         | dashboard.dashboard_handlers(parts)
     )
     routes: list[Any] = [
@@ -118,18 +131,27 @@ def make_app(
         *([] if login is None else operator_routes(parts, pages, login)),
         *search_routes(pages, parts),
         *export_routes(parts),
+        *verifying_routes(pages, parts),
+        Route("/network.json", _network(site)),
         *documents,
     ]
     for path, handler in handlers.items():
         routes += twin_routes(pages, path, handler)
     return ExplorerApp(
-        app=make_site_app(pages, assets, routes),
+        app=make_site_app(pages, assets, routes, larger_bodies={"/verify": BODY_BYTES_MAX}),
         hub=hub,
         tellers=tuple(
             kind(parts=parts, pages=pages, hub=hub)
             for kind in ((HeadFollower,) if parts.monitor is None else (HeadFollower, DashboardTeller))
         ),
     )
+
+
+def _network(site: Site) -> Any:
+    async def network(_: Request) -> JSONResponse:
+        return JSONResponse(site.network_document(), headers={"cache-control": "max-age=60"})
+
+    return network
 
 
 def _navigation(parts: ExplorerParts, *, has_docs: bool) -> tuple[NavigationEntry, ...]:

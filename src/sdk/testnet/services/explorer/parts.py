@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sdk.testnet.faucet.client_address import IPNetwork
     from sdk.testnet.services.node_pool import NodePool
     from sdk.testnet.services.store import Store
+    from sdk.testnet.services.verification import Verifier
     from sdk.testnet.services.web.site import Site
 
 COSTLY_MAX: Final = 30
@@ -49,6 +50,9 @@ class ExplorerParts:
     has_operator: bool = False
     """Whether the dashboard has a view behind a login."""
 
+    verifier: Verifier | None = None
+    """None where contracts are not verified."""
+
     @classmethod
     def of(
         cls,
@@ -57,6 +61,7 @@ class ExplorerParts:
         store: Store,
         nodes: NodePool,
         monitor: Any = None,
+        verifier: Verifier | None = None,
         trusted_proxies: Sequence[IPNetwork] = LOOPBACK,
     ) -> ExplorerParts:
         """Put the parts together; `trusted_proxies` are the networks whose `X-Forwarded-For` is believed."""
@@ -70,4 +75,5 @@ class ExplorerParts:
             pool=PoolWatch(nodes),
             clients=Clients(trusted=trusted_proxies, maximum=COSTLY_MAX),
             monitor=monitor,
+            verifier=verifier,
         )

@@ -252,22 +252,7 @@ class _Views:
 
     async def network(self, _: Request) -> Response:
         """The network as wallets take it (EIP-3085)."""
-        view = await self._desk.view()
-        explorer = [self._site.explorer_url] if self._site.explorer_url else []
-        return JSONResponse(
-            {
-                "chainId": hex(view.chain_id),
-                "chainName": self._site.network_name,
-                "nativeCurrency": {
-                    "name": self._site.currency_symbol,
-                    "symbol": self._site.currency_symbol,
-                    "decimals": 18,
-                },
-                "rpcUrls": [self._site.rpc_url] if self._site.rpc_url else [],
-                "blockExplorerUrls": explorer,
-            },
-            headers={"cache-control": "max-age=60"},
-        )
+        return JSONResponse(self._site.network_document(), headers={"cache-control": "max-age=60"})
 
     async def alive(self, _: Request) -> Response:
         """The process answers."""

@@ -202,7 +202,7 @@ def _write_contracts(connection: Connection, created: dict[int, int]) -> int:
             connection, table, ("account_id",), ("account_id",), [(one,) for one in created]
         )
     }
-    nothing = (None,) * 9
+    nothing = (None,) * (len(table.c) - 4)
     rows = [(one, None, None, number, *nothing) for one, number in created.items() if one not in there]
     writing.insert(connection, table, rows)
     writing.update(

@@ -7,7 +7,17 @@ from sdk.testnet.services.store.meanings import (
     SignatureKind,
     TokenKind,
     Traces,
+    VerificationState,
 )
 from sdk.testnet.services.store.store import Store
 
-__all__ = ["CallKind", "Counter", "Direction", "SignatureKind", "Store", "TokenKind", "Traces"]
+__all__ = [
+    "CallKind",
+    "Counter",
+    "Direction",
+    "SignatureKind",
+    "Store",
+    "TokenKind",
+    "Traces",
+    "VerificationState",
+]

@@ -60,6 +60,15 @@ class SignatureKind(IntEnum):
     ERROR = 2
 
 
+class VerificationState(StrEnum):
+    """How far the verification of a contract is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    VERIFIED = "verified"
+    FAILED = "failed"
+
+
 class Counter(StrEnum):
     """Totals of the chain, rows of `counters`."""
 

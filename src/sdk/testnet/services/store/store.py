@@ -26,7 +26,9 @@ VERSION_TABLE: Final = "index_schema"
 
 
 class Store(Database):
-    """The index's database. Indexers change it, everybody else looks; nothing in it that the chain does not say again.
+    """The index's database. Indexers change it, everybody else looks.
+
+    The chain says all of it again, but for the sources of contracts and the queue of their verification, which `services.verification` writes.
 
     Opening it makes or upgrades its tables. Everything here blocks: on the event loop it is called by a thread.
 

@@ -383,11 +383,43 @@ contracts = Table(
     Column("standard_json", Text),
     Column("metadata", Text),
     Column("constructor_arguments", LargeBinary),
+    Column("runtime_match", String(16)),
+    Column("creation_match", String(16)),
+    Column("source_path", Text),
+    Column("details", Text),
     Index("contracts_by_code", "code_hash", "account_id"),
     Index("contracts_by_age", "created_at_number", "account_id"),
     Index("contracts_by_verification", "verified_at", "account_id"),
 )
-"""Contracts that transactions created, and what is known of their sources: `match` is null, "match" or "exact_match"."""
+"""Contracts that transactions created, and what is known of their sources: `match` is null, "match" or "exact_match", the better of
+`runtime_match` and `creation_match`. `source_path` is the file that has the contract, `details` JSON: what differed between the chain's code
+and the compiler's and was allowed to, such as immutables."""
+
+verifications = Table(
+    "verifications",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    _required("address", LargeBinary(20)),
+    _required("requester", String(64)),
+    _required("state", String(16)),
+    _required("submitted_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Column("lease_until", BigInteger),
+    _required("attempts", SmallInteger),
+    _required("language", String(32)),
+    _required("compiler_version", String(128)),
+    _required("contract_name", Text),
+    Column("standard_json", Text),
+    Column("creation_transaction", _HASH),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("result", Text),
+    Index("verifications_by_state", "state", "submitted_at"),
+    Index("verifications_by_address", "address", "submitted_at"),
+)
+"""Sources that were sent in: a queue, and what came of it. `state` is a `VerificationState`; a running one belongs to a process until
+`lease_until` (seconds since 1970), which renews it, so that another takes over what a killed one left. `standard_json` is forgotten when it is
+finished; `result` is JSON."""
 
 signatures = Table(
     "signatures", metadata, _key("selector", LargeBinary(32)), _key("text", String(512)), _required("kind", SmallInteger),

@@ -43,6 +43,7 @@ def make_site_app(
     form_targets: Sequence[str] = (),
     connect_targets: Sequence[str] = (),
     body_bytes_max: int = BODY_BYTES_MAX,
+    larger_bodies: Mapping[str, int] | None = None,
 ) -> Starlette:
     """Return the app of one site.
 
@@ -74,6 +75,7 @@ def make_site_app(
                 SecurityMiddleware,
                 policy=content_security_policy(form_targets=form_targets, connect_targets=connect_targets),
                 body_bytes_max=body_bytes_max,
+                larger_bodies=larger_bodies,
             ),
             Middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=5),
             Middleware(FaultMiddleware, on_error=on_error),

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -49,7 +49,16 @@ def content_security_policy(*, form_targets: Sequence[str] = (), connect_targets
 class SecurityMiddleware:
     """Gives every request an id (`scope["state"]["request_id"]`), every answer the headers, and no body more room than it may have."""
 
-    def __init__(self, app: ASGIApp, *, policy: str, body_bytes_max: int = BODY_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        policy: str,
+        body_bytes_max: int = BODY_BYTES_MAX,
+        larger_bodies: Mapping[str, int] | None = None,
+    ) -> None:
+        """Bound bodies; `larger_bodies` has other bounds, by path: a whole one, or how one begins that ends with a slash."""
+        self._larger_bodies = dict(larger_bodies or {})
         self._app = app
         self._policy = policy
         self._body_bytes_max = body_bytes_max
@@ -74,25 +83,31 @@ class SecurityMiddleware:
                 answer.setdefault("content-security-policy", self._policy)
             await send(message)
 
-        await self._app(scope, self._bounded(headers, receive), send_with_headers)
+        body_bytes_max = self._bytes_max(scope["path"])
+        await self._app(scope, self._bounded(headers, receive, body_bytes_max), send_with_headers)
 
-    def _bounded(self, headers: Headers, receive: Receive) -> Receive:
+    def _bytes_max(self, path: str) -> int:
+        for where, bytes_max in self._larger_bodies.items():
+            if path == where or (where.endswith("/") and path.startswith(where)):
+                return bytes_max
+        return self._body_bytes_max
+
+    @staticmethod
+    def _bounded(headers: Headers, receive: Receive, body_bytes_max: int) -> Receive:
         """Return `receive`, which raises HTTPException 413 (when first read) for a body that says or proves to be too long."""
         said = headers.get("content-length", "")
-        is_too_long = said.isascii() and said.isdigit() and int(said[:20]) > self._body_bytes_max
+        is_too_long = said.isascii() and said.isdigit() and int(said[:20]) > body_bytes_max
         received = 0
 
         async def receive_bounded() -> Message:
             nonlocal received
             if is_too_long:
-                raise HTTPException(
-                    413, f"the body has {said} bytes; at most {self._body_bytes_max} are read"
-                )
+                raise HTTPException(413, f"the body has {said} bytes; at most {body_bytes_max} are read")
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
-                if received > self._body_bytes_max:
-                    raise HTTPException(413, f"the body has over {self._body_bytes_max} bytes")
+                if received > body_bytes_max:
+                    raise HTTPException(413, f"the body has over {body_bytes_max} bytes")
             return message
 
         return receive_bounded

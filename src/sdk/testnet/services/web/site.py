@@ -31,6 +31,8 @@ class Site:
     chain_id: int
     currency_symbol: str = "ETH"
     """As wallets show the coin; 18 decimals."""
+    own_url: str = ""
+    """Of the explorer, inside the explorer itself: what is told to wallets."""
     explorer_url: str = ""
     """Where addresses, blocks and transactions have their pages; empty inside the explorer itself."""
     faucet_url: str = ""
@@ -48,7 +50,7 @@ class Site:
     """Known accounts: address in lower case to name, e.g. of validators, faucet and predeploys."""
 
     def __post_init__(self) -> None:
-        for name in ("explorer_url", "faucet_url", "api_url", "rpc_url"):
+        for name in ("own_url", "explorer_url", "faucet_url", "api_url", "rpc_url"):
             url: str = getattr(self, name)
             if url and not is_url(url):
                 raise InvalidInput(f"{name}: expected a URL with http:// or https://, found {url!r:.100}")
@@ -57,6 +59,21 @@ class Site:
     def hue(self) -> int:
         """Which of the banner's colours is this network's, from 0."""
         return zlib.crc32(self.network_name.encode()) % HUES
+
+    def network_document(self) -> dict[str, object]:
+        """The network as wallets take it (EIP-3085)."""
+        explorer = self.explorer_url or self.own_url
+        return {
+            "chainId": hex(self.chain_id),
+            "chainName": self.network_name,
+            "nativeCurrency": {
+                "name": self.currency_symbol,
+                "symbol": self.currency_symbol,
+                "decimals": 18,
+            },
+            "rpcUrls": [self.rpc_url] if self.rpc_url else [],
+            "blockExplorerUrls": [explorer] if explorer else [],
+        }
 
     def link(self, kind: str, name: object) -> str:
         """Return where the explorer shows a thing: kind is `block`, `tx`, `address`, `token` or `validator`."""

@@ -12,6 +12,7 @@ from metanode.errors import MetanodeError
 from metanode.primitives.hexadecimal import decode_data, decode_quantity
 from sdk.testnet.services.explorer.abi import common
 from sdk.testnet.services.explorer.decoding import decode_event
+from sdk.testnet.services.explorer.proxies import find_implementation, implementation_in
 from sdk.testnet.services.explorer.reading import (
     LIVE_TIMEOUT_S,
     AsOf,
@@ -20,6 +21,7 @@ from sdk.testnet.services.explorer.reading import (
     next_url,
     slice_of,
 )
+from sdk.testnet.services.explorer.sources import sources_of
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.explorer.views.home import extras
 from sdk.testnet.services.explorer.views.transactions import Event, interfaces_of
@@ -57,8 +59,6 @@ TABS: tuple[Tab, ...] = (
 )
 CODE_SHOWN = 8 * 1024
 """Bytes of code on the page; `eth_getCode` has all."""
-DELEGATION = bytes.fromhex("ef0100")
-"""How the code of an account begins that has delegated to a contract (EIP-7702)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +72,8 @@ class Live:
     @property
     def delegate(self) -> bytes | None:
         """The contract whose code an account runs by EIP-7702."""
-        is_delegation = len(self.code) == 23 and self.code.startswith(DELEGATION)
-        return self.code[3:] if is_delegation else None
+        found = implementation_in(self.code)
+        return found.address if found is not None and found.standard == "EIP-7702" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ def address_handlers(parts: ExplorerParts) -> dict[str, Handler]:
                     get_address(connection, wanted),
                     get_token(connection, wanted),
                     get_validator(connection, wanted),
-                    get_contract(connection, wanted),
+                    get_contract(connection, wanted, with_sources=tab == "contract"),
                     _items(connection, wanted, tab, which),
                 )
 
@@ -128,8 +128,18 @@ def address_handlers(parts: ExplorerParts) -> dict[str, Handler]:
                 items=page.items,
                 next=page.next_cursor,
             )
+            shown = None
+            if tab == "contract" and contract is not None:
+                # Megabytes of JSON are read.
+                wanted_file = request.query_params.get("file", "")
+                shown = await asyncio.to_thread(sources_of, contract, wanted_file)
             extra = {
                 "tab": tab,
+                "sources": shown,
+                "implementation": await find_implementation(parts.nodes, wanted)
+                if tab == "contract"
+                else None,
+                "can_verify": parts.verifier is not None,
                 "tabs": _tabs(model),
                 "next_url": next_url(request, page.next_cursor),
                 "first_url": first_url(request),

@@ -9,20 +9,19 @@ from metanode.crypto.addresses import format_address
 from metanode.errors import InvalidInput, MetanodeError, Unavailable
 from metanode.primitives.hexadecimal import decode_data
 from metanode.rpc.errors import ExecutionReverted
-from sdk.testnet.services.explorer.abi import Entry, Interface, common
-from sdk.testnet.services.explorer.calling import decode_answer, encode_call, standard_interface
+from sdk.testnet.services.explorer.abi import Entry, common
+from sdk.testnet.services.explorer.calling import decode_answer, encode_call
 from sdk.testnet.services.explorer.decoding import Decoded, decode_revert
+from sdk.testnet.services.explorer.functions import functions_of
 from sdk.testnet.services.explorer.reading import AsOf, address_in
 from sdk.testnet.services.explorer.twins import View
-from sdk.testnet.services.explorer.views.transactions import interfaces_of
-from sdk.testnet.services.queries.tokens import get_token
-from sdk.testnet.services.web.problems import NotFound, reason_of
+from sdk.testnet.services.web.problems import reason_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
     from starlette.requests import Request
 
     from sdk.testnet.services.explorer.parts import ExplorerParts, Handler
+    from sdk.testnet.services.explorer.proxies import Implementation
 
 FUNCTIONS_MAX: Final = 100
 """On the page of one contract."""
@@ -51,6 +50,8 @@ class ContractReading:
     address: bytes
     source: str
     """Where the functions are known from."""
+    implementation: Implementation | None
+    """The contract whose code it runs."""
     functions: tuple[Entry, ...]
     answer: Answer | None
 
@@ -60,31 +61,19 @@ def reading_handlers(parts: ExplorerParts) -> dict[str, Handler]:
 
     async def read(request: Request) -> View:
         wanted = address_in(request.path_params["address"])
-        interface = await parts.reading.look(lambda connection: _interface(connection, wanted))
-        if interface is None:
-            raise NotFound(
-                f"The functions of {format_address(wanted)} are not known.",
-                "They are once its source is verified, or when it is a token of a known standard.",
-            )
-        functions = tuple(entry for entry in interface.entries if entry.is_reading)[:FUNCTIONS_MAX]
+        known = await functions_of(parts, wanted)
+        functions = tuple(entry for entry in known.entries if entry.is_reading)[:FUNCTIONS_MAX]
         model = ContractReading(
             as_of=await parts.reading.now(),
             address=wanted,
-            source=interface.source,
+            source=known.source,
+            implementation=known.implementation,
             functions=functions,
             answer=await _answer(parts, request, wanted, functions),
         )
         return View(template="reading.html", model=model)
 
     return {"/address/{address}/read": read}
-
-
-def _interface(connection: Connection, address: bytes) -> Interface | None:
-    known = interfaces_of(connection, address)
-    if known:
-        return known[0]
-    token = get_token(connection, address)
-    return None if token is None else standard_interface(token.kind)
 
 
 async def _answer(

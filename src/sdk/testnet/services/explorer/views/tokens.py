@@ -133,6 +133,7 @@ def token_handlers(parts: ExplorerParts) -> dict[str, Handler]:
             "next_url": next_url(request, page.next_cursor),
             "first_url": first_url(request),
             "verified": verified,
+            "can_verify": parts.verifier is not None,
         }
         return View(template="contracts.html", model=model, section="contracts", extra=extra)
 

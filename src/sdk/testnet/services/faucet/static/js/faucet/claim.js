@@ -1,7 +1,7 @@
 // The claim form: takes an address from a wallet, solves the proof of work, claims, and goes to the claim's page. Without this script the form posts.
 import { say } from "../said.js";
 import { Solver, bytesOf } from "./solver.js";
-import { addNetwork, requestAddress, watchWallets } from "./wallet.js";
+import { addNetwork, requestAddress, watchWallets } from "../wallet.js";
 
 const API = "/api/v1/faucet";
 const LONG_S = 60;

@@ -1,0 +1,137 @@
+"""What the page of a verified contract shows of its sources: files, settings, arguments of the constructor, immutables. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from metanode.errors import InvalidInput
+from sdk.testnet.services.explorer.abi import Entry, Parameter, parameters_of
+from sdk.testnet.services.explorer.decoding import Decoded, decode_values
+
+if TYPE_CHECKING:
+    from sdk.testnet.services.queries.contracts import ContractRow
+
+LINES_SHOWN: Final = 600
+"""Of a file on the page; a contract of more is better read elsewhere, and the API has all of it."""
+LINE_CHARACTERS: Final = 200
+BYTES_SHOWN: Final = 32 * 1024
+"""Of a file on the page, whose whole HTML is to stay below 60 kB."""
+FILES_LISTED: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """One of the sources."""
+
+    path: str
+    content: str
+    """As far as it is shown."""
+    lines: int
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What is known of how a contract was made."""
+
+    files: tuple[str, ...]
+    """Paths, the contract's own first."""
+    more_files: int
+    """That are not listed."""
+    shown: SourceFile | None
+    settings: tuple[tuple[str, str], ...]
+    """Of the compiler, in words."""
+    arguments: Decoded | None
+    """Of the constructor; None where it took none, or they are not known."""
+    immutables: tuple[tuple[str, str], ...]
+    """By the compiler's number, what the constructor wrote into the code."""
+    libraries: tuple[tuple[str, str], ...]
+
+
+def sources_of(contract: ContractRow, wanted: str = "") -> Sources | None:
+    """Return what the page shows of a contract's sources, with the file `wanted`, or its own; None of one that is not verified."""
+    if contract.standard_json is None:
+        return None
+    given = _object(contract.standard_json)
+    sources = given.get("sources") or {}
+    own = contract.source_path or ""
+    paths = sorted(sources, key=lambda path: (path != own, path))
+    shown = wanted if wanted in sources else (paths[0] if paths else "")
+    settings = given.get("settings") or {}
+    details = _object(contract.details or "{}").get("runtime") or {}
+    return Sources(
+        files=tuple(paths[:FILES_LISTED]),
+        more_files=max(0, len(paths) - FILES_LISTED),
+        shown=_file(shown, str((sources.get(shown) or {}).get("content", ""))) if shown else None,
+        settings=_settings(settings, str(contract.language)),
+        arguments=_arguments(contract),
+        immutables=tuple(sorted((details.get("immutable") or {}).items()))[:50],
+        libraries=tuple(sorted((details.get("library") or _libraries(settings)).items()))[:50],
+    )
+
+
+def _file(path: str, content: str) -> SourceFile:
+    lines = content.expandtabs(4).splitlines()
+    shown, used = [], 0
+    for line in lines[:LINES_SHOWN]:
+        used += len(line) + 1
+        if used > BYTES_SHOWN:
+            break
+        shown.append(line)
+    return SourceFile(
+        path=path, content="\n".join(shown), lines=len(lines), is_whole=len(shown) == len(lines)
+    )
+
+
+def _settings(settings: dict[str, Any], language: str) -> tuple[tuple[str, str], ...]:
+    found = [("EVM version", str(settings.get("evmVersion") or "the compiler's default"))]
+    if language == "Vyper":
+        found.append(("Optimization", str(settings.get("optimize", "the compiler's default"))))
+        return tuple(found)
+    optimizer = settings.get("optimizer")
+    optimizer = optimizer if isinstance(optimizer, dict) else {}
+    runs = f"yes, for {optimizer.get('runs', 200)} runs" if optimizer.get("enabled") else "no"
+    found += [("Optimizer", runs), ("Via IR", "yes" if settings.get("viaIR") else "no")]
+    metadata = settings.get("metadata")
+    if isinstance(metadata, dict) and metadata:
+        found.append(("Metadata", ", ".join(f"{name} {value}" for name, value in metadata.items())))
+    remappings = settings.get("remappings")
+    if isinstance(remappings, list) and remappings:
+        found.append(("Remappings", ", ".join(str(each) for each in remappings[:20])))
+    return tuple(found)
+
+
+def _arguments(contract: ContractRow) -> Decoded | None:
+    if not contract.constructor_arguments:
+        return None
+    try:
+        abi = orjson.loads(contract.abi or "[]")
+        constructor = next(each for each in abi if each.get("type") == "constructor")
+        inputs: tuple[Parameter, ...] = parameters_of(constructor.get("inputs", []))
+    except (ValueError, StopIteration, AttributeError, InvalidInput):
+        return None
+    entry = Entry(kind="function", name="constructor", inputs=(), outputs=inputs)
+    return decode_values(entry, contract.constructor_arguments)
+
+
+def _libraries(settings: dict[str, Any]) -> dict[str, str]:
+    found = settings.get("libraries")
+    if not isinstance(found, dict):
+        return {}
+    return {
+        f"{path}:{name}": str(address)
+        for path, libraries in found.items()
+        if isinstance(libraries, dict)
+        for name, address in libraries.items()
+    }
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = orjson.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,116 @@
+"""Write to a contract: its other functions as forms. The page makes the call's data; a wallet in the browser signs and sends it, and nobody's key is here.
+
+Without JavaScript a form answers with the data of its call, to be sent by whatever the reader has.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from metanode.crypto.addresses import format_address
+from metanode.errors import InvalidInput
+from sdk.testnet.services.explorer.calling import encode_call
+from sdk.testnet.services.explorer.functions import functions_of
+from sdk.testnet.services.explorer.reading import AsOf, address_in
+from sdk.testnet.services.explorer.twins import View
+from sdk.testnet.services.explorer.views.reading_contracts import FUNCTIONS_MAX
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from sdk.testnet.services.explorer.abi import Entry
+    from sdk.testnet.services.explorer.parts import ExplorerParts, Handler
+    from sdk.testnet.services.explorer.proxies import Implementation
+
+_COINS: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,18}))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedCall:
+    """A call that can be sent."""
+
+    signature: str
+    selector: str
+    arguments: tuple[str, ...]
+    to: str
+    """The contract, with its checksum."""
+    data: bytes
+    value_wei: int
+    error: str
+    """Why there is none; empty when there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractWriting:
+    """The functions of a contract that change something, and the call of the one that was filled in."""
+
+    as_of: AsOf
+    address: bytes
+    source: str
+    implementation: Implementation | None
+    functions: tuple[Entry, ...]
+    call: PreparedCall | None
+
+
+def writing_handlers(parts: ExplorerParts) -> dict[str, Handler]:
+    """Return the handlers by path."""
+
+    async def write(request: Request) -> View:
+        wanted = address_in(request.path_params["address"])
+        known = await functions_of(parts, wanted)
+        functions = tuple(entry for entry in known.entries if not entry.is_reading)[:FUNCTIONS_MAX]
+        model = ContractWriting(
+            as_of=await parts.reading.now(),
+            address=wanted,
+            source=known.source,
+            implementation=known.implementation,
+            functions=functions,
+            call=_prepared(request, wanted, functions),
+        )
+        return View(template="writing.html", model=model)
+
+    return {"/address/{address}/write": write}
+
+
+def _prepared(request: Request, to: bytes, functions: tuple[Entry, ...]) -> PreparedCall | None:
+    selector = request.query_params.get("f", "")
+    if not selector:
+        return None
+    entry = next((each for each in functions if f"0x{each.selector.hex()}" == selector.lower()), None)
+    if entry is None:
+        raise InvalidInput(f"f: expected the selector of a writing function, found {selector!r:.40}")
+    texts = tuple(request.query_params.getlist("a"))
+    data, value_wei, error = b"", 0, ""
+    try:
+        data = encode_call(entry, texts)
+        value_wei = _coins_for(entry, request.query_params.get("value", ""))
+    except InvalidInput as wrong:
+        error = str(wrong)[:300]
+    return PreparedCall(
+        signature=entry.signature,
+        selector=selector.lower(),
+        arguments=texts,
+        to=format_address(to),
+        data=data,
+        value_wei=value_wei,
+        error=error,
+    )
+
+
+def _coins_for(entry: Entry, text: str) -> int:
+    found = parse_coins(text)
+    if found and entry.mutability != "payable":
+        raise InvalidInput(f"value: {entry.signature} takes no coins")
+    return found
+
+
+def parse_coins(text: str) -> int:
+    """Return wei for coins as people type them, e.g. `0.5`; nothing is 0. Raises InvalidInput."""
+    if not text.strip():
+        return 0
+    found = _COINS.fullmatch(text.strip())
+    if found is None:
+        raise InvalidInput(f"value: expected coins such as 0.5, found {text[:40]!r}")
+    return int(found[1]) * 10**18 + int((found[2] or "").ljust(18, "0"))
