@@ -12,6 +12,7 @@ mod encoding;
 mod engine;
 mod errors;
 mod events;
+mod gateway;
 mod outside;
 mod reader;
 mod restoration;
@@ -34,6 +35,7 @@ mod _engine {
         },
         engine::{Built, Engine, Head},
         events::{Events, Transactions},
+        gateway::RpcGateway,
         reader::RlpReader,
         restoration::Restoration,
         server::RpcServer,

@@ -96,6 +96,7 @@ impl Outside for ToPython {
             listener,
             peer,
             reply,
+            ..
         } = request;
         let asked = Asked {
             listener: listener.name(),

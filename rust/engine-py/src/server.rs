@@ -200,7 +200,7 @@ impl Drop for RpcServer {
     }
 }
 
-fn to_python(error: StartError) -> PyErr {
+pub(crate) fn to_python(error: StartError) -> PyErr {
     match error {
         StartError::Configuration(_) => PyValueError::new_err(error.to_string()),
         StartError::Listen { .. } | StartError::Threads(_) => PyOSError::new_err(error.to_string()),

@@ -1,8 +1,9 @@
 //! The JSON in which Python hands over the configuration of the RPC server. Every key is known or refused.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use rpc::{Limits, ListenerConfig, ListenerKind, Network, ServerConfig, StartError};
+use rpc::{Allowance, Limits, ListenerConfig, ListenerKind, Network, ServerConfig, StartError};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -40,6 +41,30 @@ struct LimitSettings {
     body_bytes_max: usize,
     response_bytes_max: usize,
     batch_items_max: usize,
+    #[serde(default)]
+    forwarded_for: bool,
+    #[serde(default)]
+    allowance: Option<AllowanceSettings>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AllowanceSettings {
+    units_per_second: u32,
+    burst_units: u32,
+    weights: BTreeMap<String, u32>,
+    calls_per_second: BTreeMap<String, u32>,
+}
+
+impl AllowanceSettings {
+    fn into_config(self) -> Allowance {
+        Allowance {
+            units_per_second: self.units_per_second,
+            burst_units: self.burst_units,
+            weights: self.weights,
+            calls_per_second: self.calls_per_second,
+        }
+    }
 }
 
 impl Settings {
@@ -49,7 +74,7 @@ impl Settings {
         settings.into_config()
     }
 
-    fn into_config(self) -> Result<ServerConfig, StartError> {
+    pub(crate) fn into_config(self) -> Result<ServerConfig, StartError> {
         let limits = self.limits;
         let trusted_proxies: Result<Vec<Network>, StartError> = limits
             .trusted_proxies
@@ -70,12 +95,16 @@ impl Settings {
                 body_bytes_max: limits.body_bytes_max,
                 response_bytes_max: limits.response_bytes_max,
                 batch_items_max: limits.batch_items_max,
+                forwarded_for: limits.forwarded_for,
+                allowance: limits.allowance.map(AllowanceSettings::into_config),
                 ..Limits::default()
             },
             client_version: self.client_version,
             network_id: self.network_id,
             worker_threads: self.worker_threads,
             heavy_threads: self.heavy_threads,
+            methods: None,
+            is_gateway: false,
         })
     }
 }

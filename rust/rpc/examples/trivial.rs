@@ -69,6 +69,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         network_id: 1,
         worker_threads,
         heavy_threads: 2,
+        methods: None,
+        is_gateway: false,
     };
     let _server = Server::start(config, Arc::new(methods), Arc::new(NoOutside))?;
     loop {

@@ -2,18 +2,20 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 use alloy_primitives::map::HashMap;
 use parking_lot::Mutex;
 
 use crate::budget::Budget;
-use crate::config::Limits;
+use crate::config::{Allowance, Limits};
 use crate::error::RpcError;
 
 /// Addresses remembered before the idle ones are forgotten.
 const REMEMBERED_MAX: usize = 4_096;
+/// Over so many, also those are forgotten whose allowance is not full again: some 20 MB.
+const RECENT_MAX: usize = 65_536;
 
 /// The use of one address, or of one IPv6 /64, which is what one subscriber of a provider gets.
 #[derive(Debug)]
@@ -23,7 +25,16 @@ pub(crate) struct Address {
     pub(crate) connections: AtomicU32,
     pub(crate) filters: Arc<AtomicU32>,
     share: Share,
-    bucket: Mutex<Bucket>,
+    allowed: Mutex<Allowed>,
+}
+
+/// Who calls: the address of a connection, or that of the user behind a proxy.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) ip: IpAddr,
+    pub(crate) address: Arc<Address>,
+    /// What it may take up.
+    pub(crate) share: Share,
 }
 
 /// What a caller gets of what all callers share.
@@ -47,31 +58,132 @@ impl Share {
     }
 }
 
+/// What an address has used of its allowance.
+#[derive(Debug, Default)]
+struct Allowed {
+    units: Option<Bucket>,
+    /// Of the few methods that have a limit of their own.
+    methods: Vec<(String, Bucket)>,
+}
+
+/// Tokens that come back steadily.
 #[derive(Debug)]
 struct Bucket {
     tokens: f64,
     filled: Instant,
 }
 
+impl Bucket {
+    fn full(burst: f64, now: Instant) -> Self {
+        Self {
+            tokens: burst,
+            filled: now,
+        }
+    }
+
+    fn fill(&mut self, per_second: f64, burst: f64, now: Instant) {
+        let gained = now.saturating_duration_since(self.filled).as_secs_f64() * per_second;
+        self.tokens = (self.tokens + gained).min(burst);
+        self.filled = self.filled.max(now);
+    }
+
+    /// Seconds until so many tokens are there.
+    fn wait_s(&self, tokens: f64, per_second: f64) -> f64 {
+        ((tokens - self.tokens) / per_second.max(f64::MIN_POSITIVE)).max(0.0)
+    }
+}
+
+/// How an address stands with its allowance, as headers tell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) burst_units: u32,
+    /// In which an empty bucket is full again.
+    pub(crate) window_s: u64,
+    pub(crate) left_units: u64,
+    /// Until it is full again.
+    pub(crate) full_after_s: u64,
+    /// Until a call of one unit is answered again; 0 when one is answered now.
+    pub(crate) retry_after_s: u64,
+}
+
 impl Address {
-    /// Takes one request from the address's allowance.
-    pub(crate) fn may_request(&self, per_second: Option<u32>, now: Instant) -> bool {
-        let Some(per_second) = per_second.map(f64::from) else {
-            return true;
+    /// Takes a call of `method` from the address's allowance; the error is in how many seconds it may be tried again.
+    pub(crate) fn take(
+        &self,
+        allowance: Option<&Allowance>,
+        method: &str,
+        now: Instant,
+    ) -> Result<(), u64> {
+        let Some(allowance) = allowance else {
+            return Ok(());
         };
         if self.exempt {
-            return true;
+            return Ok(());
         }
-        let mut bucket = self.bucket.lock();
-        let gained = now.saturating_duration_since(bucket.filled).as_secs_f64() * per_second;
-        bucket.tokens = (bucket.tokens + gained).min(2.0 * per_second);
-        bucket.filled = now;
-        let allowed = bucket.tokens >= 1.0;
-        if allowed {
-            bucket.tokens -= 1.0;
+        let (rate, burst) = rate_of(allowance);
+        // More than the bucket holds would never be answered.
+        let weight = f64::from(allowance.weights.get(method).copied().unwrap_or(1)).min(burst);
+        let mut allowed = self.allowed.lock();
+        let Allowed { units, methods } = &mut *allowed;
+        let units = units.get_or_insert_with(|| Bucket::full(burst, now));
+        units.fill(rate, burst, now);
+        let mut wait_s = units.wait_s(weight, rate);
+        let own = allowance.calls_per_second.get(method).map(|calls| {
+            let calls = f64::from(*calls);
+            let known = methods.iter().position(|(name, _)| name == method);
+            let place = known.unwrap_or_else(|| {
+                methods.push((method.to_owned(), Bucket::full(2.0 * calls, now)));
+                methods.len() - 1
+            });
+            let own = &mut methods[place].1;
+            own.fill(calls, 2.0 * calls, now);
+            wait_s = wait_s.max(own.wait_s(1.0, calls));
+            own
+        });
+        if wait_s > 0.0 {
+            return Err(whole_seconds(wait_s).max(1));
         }
-        allowed
+        units.tokens -= weight;
+        if let Some(own) = own {
+            own.tokens -= 1.0;
+        }
+        Ok(())
     }
+
+    /// How it stands; `None` for those that have no limit.
+    pub(crate) fn standing(&self, allowance: Option<&Allowance>, now: Instant) -> Option<Standing> {
+        let allowance = allowance.filter(|_| !self.exempt)?;
+        let (rate, burst) = rate_of(allowance);
+        let mut allowed = self.allowed.lock();
+        let units = allowed
+            .units
+            .get_or_insert_with(|| Bucket::full(burst, now));
+        units.fill(rate, burst, now);
+        Some(Standing {
+            burst_units: allowance.burst_units,
+            window_s: whole_seconds(burst / rate.max(f64::MIN_POSITIVE)),
+            left_units: units.tokens.max(0.0) as u64,
+            full_after_s: whole_seconds(units.wait_s(burst, rate)),
+            retry_after_s: whole_seconds(units.wait_s(1.0, rate)),
+        })
+    }
+
+    /// Whether forgetting it would give it back what it has used lately.
+    fn is_in_debt(&self, allowance: Option<&Allowance>, now: Instant) -> bool {
+        self.standing(allowance, now)
+            .is_some_and(|standing| standing.full_after_s > 0)
+    }
+}
+
+fn rate_of(allowance: &Allowance) -> (f64, f64) {
+    (
+        f64::from(allowance.units_per_second),
+        f64::from(allowance.burst_units),
+    )
+}
+
+fn whole_seconds(seconds: f64) -> u64 {
+    seconds.ceil() as u64
 }
 
 /// The addresses that are connected or were lately.
@@ -79,6 +191,8 @@ impl Address {
 pub(crate) struct Addresses {
     known: Mutex<HashMap<IpAddr, Arc<Address>>>,
     callers: AtomicU64,
+    /// So many are remembered before somebody is forgotten.
+    forget_at: AtomicUsize,
     /// Room for the large answers of all.
     answers: Arc<Budget>,
 }
@@ -88,7 +202,18 @@ impl Addresses {
         Self {
             known: Mutex::default(),
             callers: AtomicU64::new(0),
+            forget_at: AtomicUsize::new(REMEMBERED_MAX),
             answers,
+        }
+    }
+
+    /// Somebody who has no connection of its own: a user behind a proxy.
+    pub(crate) fn user(&self, ip: IpAddr, limits: &Limits) -> Client {
+        let address = self.remembered(ip, limits);
+        Client {
+            ip,
+            share: self.share_of(&address),
+            address,
         }
     }
 
@@ -125,37 +250,44 @@ impl Addresses {
         }
     }
 
-    /// Counts a new connection; `None` if the address has too many.
-    pub(crate) fn connect(&self, peer: IpAddr, limits: &Limits) -> Option<Arc<Address>> {
+    fn remembered(&self, peer: IpAddr, limits: &Limits) -> Arc<Address> {
         let mut known = self.known.lock();
-        if known.len() >= REMEMBERED_MAX {
+        let key = group(peer);
+        if known.len() >= self.forget_at.load(Relaxed) && !known.contains_key(&key) {
+            let now = Instant::now();
+            let is_crowded = known.len() >= RECENT_MAX;
             known.retain(|_, address| {
-                Arc::strong_count(address) > 1 || address.filters.load(Relaxed) > 0
+                Arc::strong_count(address) > 1
+                    || address.filters.load(Relaxed) > 0
+                    || !is_crowded && address.is_in_debt(limits.allowance.as_ref(), now)
             });
+            // Looking through all of them again for each newcomer would be slow.
+            let next = (2 * known.len()).clamp(REMEMBERED_MAX, RECENT_MAX);
+            self.forget_at.store(next, Relaxed);
         }
-        let address = known.entry(group(peer)).or_insert_with(|| {
-            let tokens = limits
-                .requests_per_address_per_second
-                .map_or(0.0, |rate| 2.0 * f64::from(rate));
+        let address = known.entry(key).or_insert_with(|| {
             let exempt = is_exempt(peer, limits);
             Arc::new(Address {
                 exempt,
                 share: self.new_share(exempt, limits),
                 connections: AtomicU32::new(0),
                 filters: Arc::default(),
-                bucket: Mutex::new(Bucket {
-                    tokens,
-                    filled: Instant::now(),
-                }),
+                allowed: Mutex::default(),
             })
         });
+        Arc::clone(address)
+    }
+
+    /// Counts a new connection; `None` if the address has too many.
+    pub(crate) fn connect(&self, peer: IpAddr, limits: &Limits) -> Option<Arc<Address>> {
+        let address = self.remembered(peer, limits);
         if !address.exempt
             && address.connections.load(Relaxed) >= limits.connections_per_address_max
         {
             return None;
         }
         address.connections.fetch_add(1, Relaxed);
-        Some(Arc::clone(address))
+        Some(address)
     }
 }
 
@@ -169,7 +301,7 @@ fn is_exempt(peer: IpAddr, limits: &Limits) -> bool {
 }
 
 /// The key of an address.
-fn group(peer: IpAddr) -> IpAddr {
+pub(crate) fn group(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
             address.to_bits() & !u128::from(u64::MAX),
@@ -218,22 +350,91 @@ mod tests {
 
     #[test]
     fn the_allowance_has_a_burst_of_two_seconds_and_fills_again() {
-        let limits = Limits {
-            requests_per_address_per_second: Some(5),
-            ..Limits::default()
-        };
         let address = Addresses::new(Budget::new(0))
-            .connect("192.0.2.1".parse().unwrap(), &limits)
+            .connect("192.0.2.1".parse().unwrap(), &Limits::default())
             .unwrap();
+        let allowance = Allowance::of_calls(5);
         let now = Instant::now();
         let allowed = |at: Instant, tries: u32| {
             (0..tries)
-                .filter(|_| address.may_request(Some(5), at))
+                .filter(|_| address.take(Some(&allowance), "m", at).is_ok())
                 .count()
         };
         assert_eq!(allowed(now, 20), 10);
         assert_eq!(allowed(now + Duration::from_secs(1), 20), 5);
         assert_eq!(allowed(now + Duration::from_secs(100), 20), 10);
+    }
+
+    #[test]
+    fn calls_have_weights_and_single_methods_a_limit_of_their_own() {
+        let allowance = Allowance {
+            units_per_second: 10,
+            burst_units: 30,
+            weights: [("logs".to_owned(), 20), ("huge".to_owned(), 1_000)].into(),
+            calls_per_second: [("rare".to_owned(), 1)].into(),
+        };
+        let addresses = Addresses::new(Budget::new(0));
+        let user = |ip: &str| addresses.user(ip.parse().unwrap(), &Limits::default());
+        let (one, other) = (user("192.0.2.1"), user("192.0.2.2"));
+        let now = Instant::now();
+        let take = |client: &Client, method: &str, after_s: u64| {
+            let at = now + Duration::from_secs(after_s);
+            client.address.take(Some(&allowance), method, at)
+        };
+        assert_eq!(take(&one, "logs", 0), Ok(()));
+        assert_eq!(take(&one, "logs", 0), Err(1), "ten of thirty are left");
+        assert_eq!(take(&one, "read", 0), Ok(()));
+        assert_eq!(take(&other, "logs", 0), Ok(()), "others have their own");
+        assert_eq!(take(&one, "huge", 0), Err(3), "a full bucket answers it");
+        assert_eq!(take(&one, "huge", 3), Ok(()));
+        for expected in [Ok(()), Ok(()), Err(1)] {
+            assert_eq!(take(&one, "rare", 6), expected);
+        }
+        let standing = one
+            .address
+            .standing(Some(&allowance), now + Duration::from_secs(6))
+            .unwrap();
+        assert_eq!(
+            (
+                standing.left_units,
+                standing.window_s,
+                standing.full_after_s
+            ),
+            (28, 3, 1)
+        );
+        assert_eq!(standing.retry_after_s, 0);
+        let local = user("127.0.0.1");
+        assert!((0..100).all(|_| take(&local, "logs", 0).is_ok()));
+        assert_eq!(local.address.standing(Some(&allowance), now), None);
+    }
+
+    #[test]
+    fn who_has_used_its_allowance_is_not_forgotten_with_the_idle() {
+        let limits = Limits {
+            allowance: Some(Allowance {
+                units_per_second: 1,
+                burst_units: 1_000,
+                ..Allowance::of_calls(1)
+            }),
+            ..Limits::default()
+        };
+        let addresses = Addresses::new(Budget::new(0));
+        let now = Instant::now();
+        let user = |ip: u32| addresses.user(IpAddr::V4(ip.into()), &limits);
+        let busy = user(0x0a00_0001).address;
+        for _ in 0..900 {
+            busy.take(limits.allowance.as_ref(), "m", now).unwrap();
+        }
+        drop(busy);
+        for ip in 0..3 * REMEMBERED_MAX as u32 {
+            user(0x0b00_0000 + ip);
+        }
+        let left = user(0x0a00_0001)
+            .address
+            .standing(limits.allowance.as_ref(), now)
+            .unwrap();
+        assert!(left.left_units < 200, "{left:?}");
+        assert!(addresses.known.lock().len() <= 2 * REMEMBERED_MAX);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the server is told when it starts: where it listens, what it serves there, and its limits.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
@@ -21,6 +22,36 @@ pub struct ServerConfig {
     pub worker_threads: usize,
     /// Threads for heavy calls, which is also how many run at once.
     pub heavy_threads: usize,
+    /// The only methods that are served; `None` serves all of the namespaces.
+    pub methods: Option<BTreeSet<String>>,
+    /// Stands before other nodes: says by status 429 and 503 that nothing of a body was answered, as balancers and
+    /// libraries expect, and answers GET /healthz and /readyz.
+    pub is_gateway: bool,
+}
+
+/// What one client may ask in a time, as a bucket that fills steadily.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// Units a second.
+    pub units_per_second: u32,
+    /// Units that a client who was quiet may use at once.
+    pub burst_units: u32,
+    /// Units of a call; one where nothing is said.
+    pub weights: BTreeMap<String, u32>,
+    /// Calls a second of single methods, with a burst of two seconds, beside the units.
+    pub calls_per_second: BTreeMap<String, u32>,
+}
+
+impl Allowance {
+    /// So many calls a second, whatever they are, with a burst of two seconds.
+    pub fn of_calls(per_second: u32) -> Self {
+        Self {
+            units_per_second: per_second,
+            burst_units: per_second.saturating_mul(2),
+            weights: BTreeMap::new(),
+            calls_per_second: BTreeMap::new(),
+        }
+    }
 }
 
 /// One address and what is served on it.
@@ -102,8 +133,12 @@ pub struct Limits {
     pub connections_per_address_max: u32,
     /// Requests a second of one address, batch items counted, with a burst of two seconds. `None`: no limit.
     pub requests_per_address_per_second: Option<u32>,
+    /// The same with weights; goes before `requests_per_address_per_second`.
+    pub allowance: Option<Allowance>,
     /// Addresses in front of many users, exempt from the limits of one address.
     pub trusted_proxies: Vec<Network>,
+    /// Whether the user behind a trusted proxy, as X-Forwarded-For names it, has the limits of an address.
+    pub forwarded_for: bool,
     /// A request body or WebSocket message. Room for a 128 KB transaction in hex, or a batch of small ones.
     pub body_bytes_max: usize,
     /// One response, or the sum of a batch. geth allows 25 MB a batch.
@@ -166,7 +201,9 @@ impl Default for Limits {
             private_connections_max: 16,
             connections_per_address_max: 20,
             requests_per_address_per_second: None,
+            allowance: None,
             trusted_proxies: Vec::new(),
+            forwarded_for: false,
             body_bytes_max: 1 << 20,
             response_bytes_max: 10 << 20,
             responses_held_bytes_max: 24 << 20,

@@ -1,7 +1,7 @@
 //! Listeners, and the life of one connection: accepted or refused, served, watched, counted.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::access::{AllowList, namespace, namespaces};
 use crate::activity::{Activity, Watched};
-use crate::address::{Address, Addresses, Share};
+use crate::address::{Addresses, Client};
 use crate::config::{Limits, ListenerConfig, ListenerKind};
 use crate::error::StartError;
 use crate::ids::Identifiers;
@@ -65,10 +65,11 @@ pub(crate) struct Listener {
 impl Listener {
     pub(crate) fn new(
         config: &ListenerConfig,
+        only: Option<&BTreeSet<String>>,
         router: &Router,
         places: Arc<Semaphore>,
     ) -> Result<Self, StartError> {
-        let methods = router.offered(config.kind, &namespaces(config));
+        let methods = router.offered(config.kind, &namespaces(config), only);
         let modules = methods
             .iter()
             .map(|name| (namespace(name).to_owned(), "1.0"))
@@ -105,16 +106,15 @@ impl Listener {
 pub(crate) struct Connection {
     pub(crate) shared: Arc<Shared>,
     pub(crate) listener: Arc<Listener>,
-    pub(crate) peer: IpAddr,
-    pub(crate) address: Arc<Address>,
-    pub(crate) share: Share,
+    /// Its other end.
+    pub(crate) client: Client,
     pub(crate) activity: Arc<Activity>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.address.connections.fetch_sub(1, Relaxed);
+        self.client.address.connections.fetch_sub(1, Relaxed);
     }
 }
 
@@ -148,9 +148,11 @@ fn admit(
     Some(Arc::new(Connection {
         shared: Arc::clone(shared),
         listener: Arc::clone(listener),
-        peer,
-        share: shared.addresses.share_of(&address),
-        address,
+        client: Client {
+            ip: peer,
+            share: shared.addresses.share_of(&address),
+            address,
+        },
         activity: Activity::new(),
         _place: place,
     }))

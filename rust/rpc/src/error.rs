@@ -18,6 +18,8 @@ pub const INTERNAL_ERROR: i32 = -32603;
 pub const SERVER_ERROR: i32 = -32000;
 /// The answer did not come in time (the code geth uses).
 pub const TIMED_OUT: i32 = -32002;
+/// Nobody is there who could answer; the code that EIP-1474 gives it, which is also that of a timeout.
+pub const UNAVAILABLE: i32 = TIMED_OUT;
 /// The answer is over the response limit (the code geth uses).
 pub const RESPONSE_TOO_LARGE: i32 = -32003;
 /// A limit of the server is reached, the request may be repeated later (EIP-1474).
@@ -71,7 +73,8 @@ impl RpcError {
         Self::new(INTERNAL_ERROR, "internal error")
     }
 
-    pub(crate) fn timed_out() -> Self {
+    /// The answer did not come in time.
+    pub fn timed_out() -> Self {
         Self::new(TIMED_OUT, "request timed out")
     }
 

@@ -6,23 +6,29 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, CONNECTION, CONTENT_ENCODING,
-    CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
+use crate::address::{Client, Standing};
 use crate::connection::Connection;
-use crate::router::Caller;
+use crate::forwarding::user_behind;
+use crate::response::{Outcome, Response as Answered};
+use crate::router::{Caller, Facts};
 use crate::websocket;
 
 const WELCOME: &str = "This is the JSON-RPC interface of a Metanode node.\n\
+    Send requests with POST and content-type application/json, or open a WebSocket.\n";
+const GATEWAY_WELCOME: &str = "This is the JSON-RPC interface of a Metanode network.\n\
     Send requests with POST and content-type application/json, or open a WebSocket.\n";
 /// Browsers ask again after this many seconds whether an origin is allowed.
 const PREFLIGHT_SECONDS: &str = "600";
@@ -30,6 +36,9 @@ const REQUEST_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-allow-private-network");
+
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 pub(crate) type Reply = Response<Full<Bytes>>;
 
@@ -76,7 +85,8 @@ async fn route(connection: &Arc<Connection>, request: Request<Incoming>) -> Repl
                 "This origin may not open a WebSocket here.\n",
             ),
             Origin::Unmarked | Origin::Allowed(_) if listener.websocket => {
-                websocket::upgrade(connection, request)
+                let user = user_of(connection, request.headers());
+                websocket::upgrade(connection, user, request)
             }
             Origin::Unmarked | Origin::Allowed(_) => {
                 text(StatusCode::BAD_REQUEST, "No WebSocket on this port.\n")
@@ -99,7 +109,7 @@ async fn route(connection: &Arc<Connection>, request: Request<Incoming>) -> Repl
     let mut reply = match *request.method() {
         Method::POST => post(connection, request).await,
         Method::OPTIONS => preflight(request.headers(), allowed.is_some()),
-        Method::GET | Method::HEAD => text(StatusCode::OK, WELCOME),
+        Method::GET | Method::HEAD => read(&connection.shared.router.facts, request.uri().path()),
         _ => {
             let mut reply = text(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -112,6 +122,12 @@ async fn route(connection: &Arc<Connection>, request: Request<Incoming>) -> Repl
         }
     };
     if let Some(value) = allowed {
+        if connection.shared.router.facts.is_gateway {
+            reply.headers_mut().insert(
+                ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static("ratelimit, ratelimit-policy, retry-after"),
+            );
+        }
         reply
             .headers_mut()
             .insert(ACCESS_CONTROL_ALLOW_ORIGIN, value);
@@ -192,6 +208,27 @@ fn preflight(headers: &HeaderMap, is_allowed: bool) -> Reply {
     reply
 }
 
+/// What a person, or a balancer, reads.
+fn read(facts: &Facts, path: &str) -> Reply {
+    match path {
+        _ if !facts.is_gateway => text(StatusCode::OK, WELCOME),
+        "/healthz" => text(StatusCode::OK, "ok\n"),
+        "/readyz" if facts.ready.load(Relaxed) => text(StatusCode::OK, "ok\n"),
+        "/readyz" => text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "No node can answer, or this gateway stops.\n",
+        ),
+        _ => text(StatusCode::OK, GATEWAY_WELCOME),
+    }
+}
+
+/// The user behind a trusted proxy; `None` when the connection is the user's.
+fn user_of(connection: &Connection, headers: &HeaderMap) -> Option<Client> {
+    let (shared, peer) = (&connection.shared, connection.client.ip);
+    let ip = user_behind(peer, headers, &shared.limits)?;
+    Some(shared.addresses.user(ip, &shared.limits))
+}
+
 async fn post(connection: &Arc<Connection>, request: Request<Incoming>) -> Reply {
     if !is_json(request.headers()) {
         return closing(text(
@@ -200,6 +237,8 @@ async fn post(connection: &Arc<Connection>, request: Request<Incoming>) -> Reply
         ));
     }
     let limits = &connection.shared.limits;
+    let user = user_of(connection, request.headers());
+    let client = user.as_ref().unwrap_or(&connection.client);
     let body = match timeout(
         limits.body_timeout,
         read_body(request, limits.body_bytes_max),
@@ -217,10 +256,13 @@ async fn post(connection: &Arc<Connection>, request: Request<Incoming>) -> Reply
     };
     let caller = Caller {
         connection,
+        client,
         session: None,
-        share: &connection.share,
+        share: &client.share,
     };
-    let answer = connection.shared.router.answer(&caller, &body).await;
+    let router = &connection.shared.router;
+    let answer = router.answer(&caller, &body).await;
+    let outcome = answer.as_ref().map_or(Outcome::Tried, Answered::outcome);
     let body = match answer {
         None => Bytes::new(),
         // Keeps its place in the budget until the last byte is written.
@@ -231,7 +273,42 @@ async fn post(connection: &Arc<Connection>, request: Request<Incoming>) -> Reply
     reply
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if router.facts.is_gateway {
+        let standing = client.address.standing(router.allowance(), Instant::now());
+        say_standing(&mut reply, standing, outcome);
+    }
     reply
+}
+
+/// What is left of the caller's allowance, and when to come back if nothing of the body was answered.
+fn say_standing(reply: &mut Reply, standing: Option<Standing>, outcome: Outcome) {
+    let number = |name, text: String, reply: &mut Reply| {
+        // Digits and a name of ours.
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            reply.headers_mut().insert(name, value);
+        }
+    };
+    if let Some(standing) = standing {
+        let policy = format!("\"rpc\";q={};w={}", standing.burst_units, standing.window_s);
+        number(RATELIMIT_POLICY, policy, reply);
+        let left = format!(
+            "\"rpc\";r={};t={}",
+            standing.left_units, standing.full_after_s
+        );
+        number(RATELIMIT, left, reply);
+    }
+    let retry_after_s = match outcome {
+        Outcome::Tried => return,
+        Outcome::Limited => {
+            *reply.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+            standing.map_or(1, |standing| standing.retry_after_s.max(1))
+        }
+        Outcome::Unavailable => {
+            *reply.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            1
+        }
+    };
+    number(RETRY_AFTER, retry_after_s.to_string(), reply);
 }
 
 /// Forms can send other types without asking first; JSON they cannot.

@@ -1,5 +1,7 @@
 //! The JSON-RPC server of a node: HTTP and WebSocket, limits, filters and subscriptions.
 //!
+//! `gateway` puts the same server before several nodes.
+//!
 //! It knows nothing of the engine. What it cannot answer itself goes to one of two sides: `Methods`, which
 //! answers in this process, and `Outside`, a bounded queue to handlers elsewhere. News comes in through
 //! `Server::publish`. Everything a caller can make grow has a limit in `config`.
@@ -20,6 +22,8 @@ mod envelope;
 pub mod error;
 mod event;
 mod filters;
+mod forwarding;
+pub mod gateway;
 mod http;
 mod ids;
 mod lanes;
@@ -37,7 +41,7 @@ mod syncing;
 mod turns;
 mod websocket;
 
-pub use config::{Limits, ListenerConfig, ListenerKind, Network, ServerConfig};
+pub use config::{Allowance, Limits, ListenerConfig, ListenerKind, Network, ServerConfig};
 pub use error::{RpcError, StartError};
 pub use event::{Event, Head, Interest, Pending};
 pub use methods::{
@@ -47,6 +51,6 @@ pub use openrpc::Declaration;
 pub use own::own_declarations;
 pub use server::Server;
 pub use statistics::{
-    BATCH_BOUNDS, BatchStatistics, DURATION_BOUNDS_US, ERROR_CODES, MethodStatistics,
-    SUBSCRIPTION_TYPES, Statistics, TransportStatistics,
+    BATCH_BOUNDS, BatchStatistics, DURATION_BOUNDS_US, ERROR_CODES, FINE_BOUNDS_US,
+    MethodStatistics, SUBSCRIPTION_TYPES, Statistics, TransportStatistics,
 };

@@ -64,7 +64,7 @@ pub trait Methods: Send + Sync + 'static {
 
 /// Methods whose handlers live outside the server, behind a bounded queue.
 pub trait Outside: Send + Sync + 'static {
-    /// Every method this side answers; one that `Methods` has too is answered here.
+    /// Every method this side answers; one that others have too is answered here.
     fn declarations(&self) -> Vec<Declaration>;
 
     /// Takes a request without waiting; gives it back when the queue is full.
@@ -80,8 +80,10 @@ pub struct Forwarded {
     pub params: Option<Box<RawValue>>,
     /// The kind of listener it came through.
     pub listener: ListenerKind,
-    /// The address of the connection.
+    /// The address of the connection, or of the user behind a trusted proxy.
     pub peer: IpAddr,
+    /// Whether the limits of one address hold for it: not for loopback and trusted proxies.
+    pub is_limited: bool,
     /// Where the answer goes. Dropping it answers "internal error".
     pub reply: Reply,
 }
@@ -94,6 +96,11 @@ impl Reply {
     /// Hands the answer over; nobody may be waiting any more.
     pub fn send(self, answer: Answer) {
         let _ = self.0.send(answer);
+    }
+
+    /// Waits until the caller has gone or given up.
+    pub async fn abandoned(&mut self) {
+        self.0.closed().await;
     }
 
     /// Whether the caller has gone or given up.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use crate::budget::{Budget, Permit};
 use crate::envelope::encode_answer;
-use crate::error::RpcError;
+use crate::error::{RpcError, UNAVAILABLE};
 use crate::methods::Answer;
+use crate::statistics::Failure;
 
 /// Answers below this cost no place in the budget: the usual ones.
 const SMALL_BYTES: usize = 64 << 10;
@@ -58,9 +59,42 @@ pub(crate) fn length(answer: &Answer) -> usize {
 pub(crate) struct Response {
     pub(crate) bytes: Vec<u8>,
     permits: Vec<Permit>,
+    answered: usize,
+    limited: usize,
+    unavailable: usize,
+}
+
+/// How a body was answered as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// At least one call was tried.
+    Tried,
+    /// Every call was refused: its caller has used up its allowance, or the server is full.
+    Limited,
+    /// For every call there was nobody who could answer.
+    Unavailable,
 }
 
 impl Response {
+    /// Counts a call, and how it failed.
+    pub(crate) fn record(&mut self, failed: Option<(Failure, i32)>) {
+        self.answered += 1;
+        match failed {
+            Some((Failure::Limited, _)) => self.limited += 1,
+            Some((_, UNAVAILABLE)) => self.unavailable += 1,
+            _ => {}
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self.answered {
+            0 => Outcome::Tried,
+            all if all == self.limited => Outcome::Limited,
+            all if all == self.unavailable => Outcome::Unavailable,
+            _ => Outcome::Tried,
+        }
+    }
+
     /// Appends an answer. The error is that there is no room for it: nothing was appended.
     pub(crate) fn append(
         &mut self,

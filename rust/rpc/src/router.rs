@@ -1,5 +1,6 @@
 //! From a request's bytes to its response's bytes: who may call what, and who answers it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -12,8 +13,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::access::is_offered;
-use crate::address::Share;
-use crate::config::ListenerKind;
+use crate::address::{Client, Share};
+use crate::config::{Allowance, ListenerKind};
 use crate::connection::Connection;
 use crate::criteria::{CriteriaLimits, Topic, parse_criteria};
 use crate::envelope::{Call, Message, Refusal, encode_answer};
@@ -59,6 +60,9 @@ pub(crate) struct Facts {
     pub(crate) peers: AtomicU64,
     /// Heavy calls are refused while this is set.
     pub(crate) shedding: AtomicBool,
+    pub(crate) is_gateway: bool,
+    /// The answer of /readyz.
+    pub(crate) ready: AtomicBool,
 }
 
 /// The limits the router applies.
@@ -66,7 +70,7 @@ pub(crate) struct Facts {
 pub(crate) struct RouterLimits {
     pub(crate) response_bytes_max: usize,
     pub(crate) batch_items_max: usize,
-    pub(crate) requests_per_address_per_second: Option<u32>,
+    pub(crate) allowance: Option<Allowance>,
     pub(crate) criteria: CriteriaLimits,
     pub(crate) heavy_timeout: Duration,
     pub(crate) outside_timeout: Duration,
@@ -89,6 +93,7 @@ pub(crate) struct Router {
 /// Who is calling.
 pub(crate) struct Caller<'a> {
     pub(crate) connection: &'a Connection,
+    pub(crate) client: &'a Client,
     /// Only a WebSocket connection can be told anything later.
     pub(crate) session: Option<&'a Session>,
     /// What it may take up.
@@ -113,6 +118,13 @@ impl Started {
     fn is_waiting(&self) -> bool {
         matches!(self, Self::Waiting(..) | Self::Forwarded(..))
     }
+}
+
+/// The data of an error that time heals.
+#[derive(serde::Serialize)]
+struct RetryAfter {
+    #[serde(rename = "retryAfterSeconds")]
+    seconds: u64,
 }
 
 impl Caller<'_> {
@@ -150,11 +162,11 @@ impl Router {
             let cost = methods.cost(&declaration.name);
             add(declaration, Answerer::Methods(cost));
         }
-        for declaration in outside.declarations() {
-            add(declaration, Answerer::Outside);
-        }
         for (own, declaration) in OWN_METHODS {
             add(declaration, Answerer::Own(own));
+        }
+        for declaration in outside.declarations() {
+            add(declaration, Answerer::Outside);
         }
         let (unknown, counters) = (MethodCounters::default(), Counters::default());
         Self {
@@ -181,11 +193,21 @@ impl Router {
         self.methods.head()
     }
 
+    pub(crate) fn allowance(&self) -> Option<&Allowance> {
+        self.limits.allowance.as_ref()
+    }
+
     /// The methods that a listener of this kind with these namespaces offers.
-    pub(crate) fn offered(&self, kind: ListenerKind, namespaces: &[String]) -> HashSet<Arc<str>> {
+    pub(crate) fn offered(
+        &self,
+        kind: ListenerKind,
+        namespaces: &[String],
+        methods: Option<&BTreeSet<String>>,
+    ) -> HashSet<Arc<str>> {
+        let is_listed = |name: &str| methods.is_none_or(|listed| listed.contains(name));
         self.routes
             .keys()
-            .filter(|name| is_offered(name, kind, namespaces))
+            .filter(|name| is_offered(name, kind, namespaces) && is_listed(name))
             .cloned()
             .collect()
     }
@@ -249,7 +271,7 @@ impl Router {
     ) {
         let call = match item {
             Ok(call) => call,
-            Err(refusal) => return self.refuse(caller, &refusal, &mut out.bytes),
+            Err(refusal) => return self.refuse(caller, &refusal, out),
         };
         let begun = Instant::now();
         let (counters, started) = self.start(caller, &call, begun);
@@ -284,7 +306,7 @@ impl Router {
             match item {
                 Err(refusal) => {
                     separate(&mut out.bytes);
-                    self.refuse(caller, refusal, &mut out.bytes);
+                    self.refuse(caller, refusal, out);
                 }
                 Ok(call) => {
                     let begun = Instant::now();
@@ -317,11 +339,12 @@ impl Router {
         }
     }
 
-    fn refuse(&self, caller: &Caller<'_>, refusal: &Refusal<'_>, out: &mut Vec<u8>) {
+    fn refuse(&self, caller: &Caller<'_>, refusal: &Refusal<'_>, out: &mut Response) {
         let failed = Some((Failure::Error, refusal.error.code));
         self.unknown
             .record(caller.transport(), Duration::ZERO, failed);
-        encode_answer(out, refusal.id, &Err(refusal.error.clone()));
+        encode_answer(&mut out.bytes, refusal.id, &Err(refusal.error.clone()));
+        out.record(failed);
     }
 
     /// Counts an answer and writes it, or an error in its place when the response would become too large.
@@ -351,6 +374,7 @@ impl Router {
             .as_ref()
             .err()
             .map(|error| (failure.unwrap_or(Failure::Error), error.code));
+        out.record(failed);
         counters.record(caller.transport(), begun.elapsed(), failed);
     }
 
@@ -360,13 +384,15 @@ impl Router {
         call: &Call<'_>,
         now: Instant,
     ) -> (&MethodCounters, Started) {
-        if !caller
-            .connection
-            .address
-            .may_request(self.limits.requests_per_address_per_second, now)
-        {
-            let error = RpcError::new(LIMIT_EXCEEDED, "request rate limit exceeded");
-            return (&self.unknown, Started::Refused(error, Failure::Limited));
+        let allowance = self.limits.allowance.as_ref();
+        if let Err(wait_s) = caller.client.address.take(allowance, &call.method, now) {
+            let error = RpcError {
+                data: to_raw_value(&RetryAfter { seconds: wait_s }).ok(),
+                ..RpcError::new(LIMIT_EXCEEDED, "request rate limit exceeded")
+            };
+            let counters = self.routes.get(&*call.method).map(|route| &route.counters);
+            let refused = Started::Refused(error, Failure::Limited);
+            return (counters.unwrap_or(&self.unknown), refused);
         }
         let not_found = || RpcError::method_not_found(&call.method);
         let route = match self.routes.get(&*call.method) {
@@ -405,7 +431,8 @@ impl Router {
                     method: route.name.to_string(),
                     params: params.map(ToOwned::to_owned),
                     listener: caller.connection.listener.kind,
-                    peer: caller.connection.peer,
+                    peer: caller.client.ip,
+                    is_limited: !caller.client.address.exempt,
                     reply: Reply(reply),
                 };
                 match self.outside.forward(request) {
@@ -497,7 +524,7 @@ impl Router {
         caller: &Caller<'_>,
         now: Instant,
     ) -> Answer {
-        let address = &caller.connection.address;
+        let address = &caller.client.address;
         self.filters
             .add(
                 topic,

@@ -112,15 +112,20 @@ async fn receipt(
         }
         // The server keeps the sender for as long as anybody can wait.
         if !matches!(timeout_at(deadline, blocks.changed()).await, Ok(Ok(()))) {
-            return Err(RpcError {
-                code: NOT_INCLUDED_IN_TIME,
-                message: format!(
-                    "the transaction was added to the pool, and no block had it within {} s",
-                    wait.as_secs_f64()
-                ),
-                data: Some(hash),
-            });
+            return Err(not_included_in_time(hash, wait));
         }
+    }
+}
+
+/// What its sender is told of a transaction that is in the pool, and in no block yet.
+pub(crate) fn not_included_in_time(hash: Box<RawValue>, wait: Duration) -> RpcError {
+    RpcError {
+        code: NOT_INCLUDED_IN_TIME,
+        message: format!(
+            "the transaction was added to the pool, and no block had it within {} s",
+            wait.as_secs_f64()
+        ),
+        data: Some(hash),
     }
 }
 

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
 
 use crate::access::validate_listener;
 use crate::address::Addresses;
 use crate::budget::Budget;
-use crate::config::{ListenerKind, ServerConfig};
+use crate::config::{Allowance, ListenerKind, ServerConfig};
 use crate::connection::{Listener, Shared, accept};
 use crate::criteria::{CriteriaLimits, Topic};
 use crate::error::StartError;
@@ -98,7 +98,8 @@ impl Server {
                 address: listener.address,
                 source,
             })?);
-            let listener = Listener::new(listener, &shared.router, Arc::clone(places))?;
+            let methods = config.methods.as_ref();
+            let listener = Listener::new(listener, methods, &shared.router, Arc::clone(places))?;
             bound.push((sockets, Arc::new(listener)));
         }
         let (events, incoming) = bounded(config.limits.events_queued_max);
@@ -166,6 +167,17 @@ impl Server {
         self.shared.router.facts.shedding.store(shedding, Relaxed);
     }
 
+    /// Sets the answer of /readyz.
+    pub fn set_ready(&self, ready: bool) {
+        self.shared.router.facts.ready.store(ready, Relaxed);
+    }
+
+    /// The threads of this server, for work that belongs to its answers; `None` once it has stopped.
+    pub fn handle(&self) -> Option<Handle> {
+        let runtime = self.runtime.lock();
+        runtime.as_ref().map(|runtime| runtime.handle().clone())
+    }
+
     /// The counters at this moment.
     pub fn statistics(&self) -> Statistics {
         let router = &self.shared.router;
@@ -198,6 +210,7 @@ impl Server {
         let Some(runtime) = self.runtime.lock().take() else {
             return;
         };
+        self.set_ready(false);
         self.stop.send_replace(true);
         let deadline = Instant::now() + STOP_TIMEOUT;
         let counters = &self.shared.router.counters;
@@ -239,6 +252,8 @@ fn share(
         listening: AtomicBool::new(true),
         peers: AtomicU64::new(0),
         shedding: AtomicBool::new(false),
+        is_gateway: config.is_gateway,
+        ready: AtomicBool::new(true),
     };
     let filters = Filters::new(
         limits.filters_max,
@@ -249,7 +264,11 @@ fn share(
     let router_limits = RouterLimits {
         response_bytes_max: limits.response_bytes_max,
         batch_items_max: limits.batch_items_max,
-        requests_per_address_per_second: limits.requests_per_address_per_second,
+        allowance: limits.allowance.clone().or_else(|| {
+            limits
+                .requests_per_address_per_second
+                .map(Allowance::of_calls)
+        }),
         criteria: CriteriaLimits {
             alternatives_max: limits.filter_criteria_max,
             memory: Budget::new(limits.filter_criteria_bytes_max),

@@ -12,6 +12,12 @@ pub const DURATION_BOUNDS_US: [u64; 11] = [
     100, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000,
 ];
 
+/// The same with what a gateway's targets are about in between; the last bucket has none.
+pub const FINE_BOUNDS_US: [u64; 13] = [
+    100, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    5_000_000,
+];
+
 /// Upper bounds of the buckets of batch sizes; the last bucket has none.
 pub const BATCH_BOUNDS: [u64; 7] = [1, 2, 5, 10, 20, 50, 100];
 /// Error codes that are counted by themselves; every other one is counted as "other".
@@ -50,7 +56,8 @@ pub(crate) struct MethodCounters {
 #[derive(Debug, Default)]
 struct TransportCounters {
     total_us: AtomicU64,
-    buckets: [AtomicU64; DURATION_BOUNDS_US.len() + 1],
+    /// Of `FINE_BOUNDS_US`.
+    buckets: [AtomicU64; FINE_BOUNDS_US.len() + 1],
     failures: [AtomicU64; 3],
 }
 
@@ -89,10 +96,10 @@ impl MethodCounters {
             Transport::WebSocket => &self.websocket,
         };
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let bucket = DURATION_BOUNDS_US
+        let bucket = FINE_BOUNDS_US
             .iter()
             .position(|bound| took_us <= *bound)
-            .unwrap_or(DURATION_BOUNDS_US.len());
+            .unwrap_or(FINE_BOUNDS_US.len());
         counters.buckets[bucket].fetch_add(1, Relaxed);
         counters.total_us.fetch_add(took_us, Relaxed);
         if let Some((failure, code)) = failed {
@@ -106,7 +113,7 @@ impl MethodCounters {
     }
 
     pub(crate) fn snapshot(&self, method: &str) -> MethodStatistics {
-        let buckets: Vec<u64> = self
+        let fine_buckets: Vec<u64> = self
             .http
             .buckets()
             .into_iter()
@@ -120,9 +127,10 @@ impl MethodCounters {
         let counts = self.codes.iter().map(|count| count.load(Relaxed));
         MethodStatistics {
             method: method.to_owned(),
-            requests: buckets.iter().sum(),
+            requests: fine_buckets.iter().sum(),
             total_us: self.http.total_us.load(Relaxed) + self.websocket.total_us.load(Relaxed),
-            buckets,
+            buckets: merge(&fine_buckets),
+            fine_buckets,
             transports: [
                 self.http.snapshot("http"),
                 self.websocket.snapshot("websocket"),
@@ -130,6 +138,20 @@ impl MethodCounters {
             codes: names.zip(counts).filter(|(_, count)| *count > 0).collect(),
         }
     }
+}
+
+/// The counts of `FINE_BOUNDS_US` as those of `DURATION_BOUNDS_US`, which have some of the bounds.
+fn merge(fine: &[u64]) -> Vec<u64> {
+    let mut merged = Vec::with_capacity(DURATION_BOUNDS_US.len() + 1);
+    let mut gathered = 0;
+    for (place, count) in fine.iter().enumerate() {
+        gathered += count;
+        let bound = FINE_BOUNDS_US.get(place);
+        if bound.is_none_or(|bound| DURATION_BOUNDS_US.contains(bound)) {
+            merged.push(std::mem::take(&mut gathered));
+        }
+    }
+    merged
 }
 
 /// Counters of the whole server.
@@ -246,6 +268,8 @@ pub struct MethodStatistics {
     pub total_us: u64,
     /// Calls by duration: one bucket for each of `DURATION_BOUNDS_US`, one for longer ones. Not cumulative.
     pub buckets: Vec<u64>,
+    /// The same for `FINE_BOUNDS_US`.
+    pub fine_buckets: Vec<u64>,
     /// How they ended, by how they came: HTTP, WebSocket.
     pub transports: [TransportStatistics; 2],
     /// Error objects by code, without those that never occurred: each of `ERROR_CODES`, "other".
@@ -265,4 +289,31 @@ pub struct TransportStatistics {
     pub denied: u64,
     /// Refused because of a limit of rate or load.
     pub limited: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_in_the_buckets_of_its_duration() {
+        let counters = MethodCounters::default();
+        for took_us in [
+            100, 101, 9_000, 20_000, 30_000, 240_000, 400_000, 60_000_000,
+        ] {
+            counters.record(Transport::Http, Duration::from_micros(took_us), None);
+        }
+        let taken = counters.snapshot("eth_call");
+        assert_eq!(taken.requests, 8);
+        assert_eq!(
+            taken.fine_buckets,
+            [1, 1, 0, 0, 0, 1, 1, 1, 0, 1, 1, 0, 0, 1]
+        );
+        assert_eq!(taken.buckets, [1, 1, 0, 0, 0, 1, 2, 0, 2, 0, 0, 1]);
+        assert!(
+            DURATION_BOUNDS_US
+                .iter()
+                .all(|bound| FINE_BOUNDS_US.contains(bound))
+        );
+    }
 }

@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
+use crate::address::Client;
 use crate::connection::{Connection, stopped};
 use crate::envelope::encode_notification;
 use crate::http::{Reply, text};
@@ -60,7 +61,11 @@ pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// Agrees to a handshake and serves the connection that comes of it.
-pub(crate) fn upgrade(connection: &Arc<Connection>, mut request: Request<Incoming>) -> Reply {
+pub(crate) fn upgrade(
+    connection: &Arc<Connection>,
+    user: Option<Client>,
+    mut request: Request<Incoming>,
+) -> Reply {
     if request
         .headers()
         .get(SEC_WEBSOCKET_VERSION)
@@ -86,7 +91,7 @@ pub(crate) fn upgrade(connection: &Arc<Connection>, mut request: Request<Incomin
     let connection = Arc::clone(connection);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgraded.await {
-            serve(TokioIo::new(upgraded), connection).await;
+            serve(TokioIo::new(upgraded), connection, user).await;
         }
     });
     let mut reply = Response::new(Full::default());
@@ -101,7 +106,8 @@ pub(crate) fn upgrade(connection: &Arc<Connection>, mut request: Request<Incomin
     reply
 }
 
-async fn serve(stream: TokioIo<Upgraded>, connection: Arc<Connection>) {
+async fn serve(stream: TokioIo<Upgraded>, connection: Arc<Connection>, user: Option<Client>) {
+    let client = user.as_ref().unwrap_or(&connection.client);
     let shared = &connection.shared;
     let _held = Held::new(&shared.router.counters.websocket_connections);
     let limits = &shared.limits;
@@ -122,7 +128,7 @@ async fn serve(stream: TokioIo<Upgraded>, connection: Arc<Connection>) {
     ));
     let ending = talk(
         &mut socket,
-        &connection,
+        (&connection, client),
         &subscribed,
         notifications,
         &overflow,
@@ -154,7 +160,7 @@ async fn serve(stream: TokioIo<Upgraded>, connection: Arc<Connection>) {
 /// Serves a connection until there is a reason to end it.
 async fn talk(
     socket: &mut Socket,
-    connection: &Connection,
+    (connection, client): (&Connection, &Client),
     subscribed: &Arc<Subscribed>,
     mut notifications: mpsc::Receiver<Notification>,
     overflow: &Overflow,
@@ -197,8 +203,8 @@ async fn talk(
             received = socket.next(), if answers.len() < limits.websocket_requests_in_flight_max => {
                 heard = Instant::now();
                 match received {
-                    Some(Ok(Message::Text(body))) => answers.push(answer(connection, subscribed, body.into())),
-                    Some(Ok(Message::Binary(body))) => answers.push(answer(connection, subscribed, body)),
+                    Some(Ok(Message::Text(body))) => answers.push(answer(connection, client, subscribed, body.into())),
+                    Some(Ok(Message::Binary(body))) => answers.push(answer(connection, client, subscribed, body)),
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
                         control_frames += 1;
                         if control_frames > CONTROL_FRAMES_MAX {
@@ -228,14 +234,16 @@ const TOO_SLOW: Ending = Some((CloseCode::Again, "notifications are not read fas
 
 async fn answer(
     connection: &Connection,
+    client: &Client,
     subscribed: &Arc<Subscribed>,
     body: Bytes,
 ) -> (Option<Answered>, Session) {
     let session = Session::new(Arc::clone(subscribed));
     let caller = Caller {
         connection,
+        client,
         session: Some(&session),
-        share: &connection.share,
+        share: &client.share,
     };
     let answer = connection.shared.router.answer(&caller, &body).await;
     (answer, session)

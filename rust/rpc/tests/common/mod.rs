@@ -173,6 +173,8 @@ pub fn config(listeners: Vec<ListenerConfig>, limits: Limits) -> ServerConfig {
         network_id: 1337,
         worker_threads: 1,
         heavy_threads: 1,
+        methods: None,
+        is_gateway: false,
     }
 }
 

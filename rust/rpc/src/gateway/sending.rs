@@ -1,0 +1,174 @@
+//! Transactions on their way to nodes: to one that answers, and copies to others, so that no single node can lose them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::error::RpcError;
+use crate::methods::Answer;
+use crate::sending::{not_included_in_time, parse as parse_send_sync};
+use alloy_primitives::{Bytes, keccak256};
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::{Instant, timeout_at};
+
+use super::routing::{Asked, Attempt, Network};
+
+pub(crate) const SEND: &str = "eth_sendRawTransaction";
+pub(crate) const SEND_AND_WAIT: &str = "eth_sendRawTransactionSync";
+const RECEIPT: &str = "eth_getTransactionReceipt";
+const TRANSACTION: &str = "eth_getTransactionByHash";
+/// Callers that wait for their transaction's block at once.
+pub(crate) const WAITING_MAX: usize = 1_024;
+/// What nodes say of a transaction that they have: Metanode, geth, reth and Besu.
+const KNOWN: [&str; 3] = ["already known", "already imported", "known transaction"];
+
+/// Hands a transaction to a node, to another one if that does not answer, and copies of what was taken to more.
+///
+/// That a node has it already is what its sender wanted.
+pub(crate) async fn send(
+    network: &Arc<Network>,
+    params: Option<&RawValue>,
+    client: IpAddr,
+    copies: usize,
+) -> Answer {
+    let asked = Asked {
+        method: SEND,
+        params,
+        at_least: 0,
+        is_heavy: false,
+        of: None,
+    };
+    let begun = Instant::now();
+    let deadline = begun + network.timing.call;
+    let nodes = network.for_writes(client);
+    if nodes.is_empty() {
+        return Err(network.unavailable());
+    }
+    let mut is_again = false;
+    for (tried, (node, links)) in nodes.iter().take(2).enumerate() {
+        let until = if tried == 0 {
+            deadline.min(begun + network.timing.first_attempt)
+        } else {
+            network.counters.retries.fetch_add(1, Relaxed);
+            deadline
+        };
+        match network.ask_node(node, links, asked, until).await {
+            Attempt::Answered(taken_by, answer) => {
+                let answer = settle(network, params, answer, is_again).await;
+                if answer.is_ok() {
+                    let others = nodes.iter().map(|(node, _)| node.index);
+                    let others: Vec<usize> = others
+                        .filter(|index| *index != taken_by)
+                        .take(copies.saturating_sub(1))
+                        .collect();
+                    copy(network, params, others);
+                }
+                return answer;
+            }
+            Attempt::Failed(_) | Attempt::NoNode => is_again = true,
+        }
+    }
+    network.counters.timed_out.fetch_add(1, Relaxed);
+    Err(RpcError::timed_out())
+}
+
+/// What a node's refusal means for who sends.
+async fn settle(
+    network: &Network,
+    params: Option<&RawValue>,
+    answer: Answer,
+    is_again: bool,
+) -> Answer {
+    let Err(error) = &answer else { return answer };
+    let Some(hash) = hash_of(params) else {
+        return answer;
+    };
+    let text = error.message.to_ascii_lowercase();
+    if KNOWN.iter().any(|known| text.contains(known)) {
+        return Ok(hash);
+    }
+    // The node that went away may have taken it, and a block may have it by now.
+    if is_again && text.contains("nonce too low") {
+        let params = RawValue::from_string(format!("[{}]", hash.get())).ok();
+        let found = network
+            .ask(Asked {
+                method: TRANSACTION,
+                params: params.as_deref(),
+                at_least: network.chain.visible(),
+                is_heavy: false,
+                of: None,
+            })
+            .await;
+        if found.is_ok_and(|found| found.get() != "null") {
+            return Ok(hash);
+        }
+    }
+    answer
+}
+
+/// Nobody waits for these: they are for the case that the first node is lost with what it took.
+fn copy(network: &Arc<Network>, params: Option<&RawValue>, nodes: Vec<usize>) {
+    for index in nodes {
+        let network = Arc::clone(network);
+        let params = params.map(ToOwned::to_owned);
+        tokio::spawn(async move {
+            let node = &network.nodes[index];
+            let Some(links) = node.links() else { return };
+            let asked = Asked {
+                method: SEND,
+                params: params.as_deref(),
+                at_least: 0,
+                is_heavy: false,
+                of: None,
+            };
+            let deadline = Instant::now() + network.timing.first_attempt;
+            network.ask_node(node, &links, asked, deadline).await;
+        });
+    }
+}
+
+/// Sends, and waits until a block has it (EIP-7966).
+pub(crate) async fn send_and_wait(
+    network: &Arc<Network>,
+    params: Option<&RawValue>,
+    client: IpAddr,
+    copies: usize,
+) -> Answer {
+    let (transaction, wait) = parse_send_sync(params)?;
+    let deadline = Instant::now() + wait;
+    let mut changes = network.changes();
+    let hash = send(network, Some(&transaction), client, copies).await?;
+    let asked = RawValue::from_string(format!("[{}]", hash.get())).ok();
+    let mut looked_at = None;
+    loop {
+        changes.mark_unchanged();
+        let visible = network.chain.visible();
+        if looked_at != Some(visible) {
+            looked_at = Some(visible);
+            let found = network
+                .ask(Asked {
+                    method: RECEIPT,
+                    params: asked.as_deref(),
+                    at_least: visible,
+                    is_heavy: false,
+                    of: None,
+                })
+                .await;
+            // A node that fails now is no answer to whether the transaction got in.
+            if let Ok(found) = found
+                && found.get() != "null"
+            {
+                return Ok(found);
+            }
+        }
+        if !matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
+            return Err(not_included_in_time(hash, wait));
+        }
+    }
+}
+
+/// The hash of the transaction, as JSON.
+fn hash_of(params: Option<&RawValue>) -> Option<Box<RawValue>> {
+    let (raw,): (Bytes,) = serde_json::from_str(params?.get()).ok()?;
+    to_raw_value(&keccak256(raw)).ok()
+}
