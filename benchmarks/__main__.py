@@ -1,4 +1,4 @@
-"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|logs|indexer|simulation|testnet|faucet`."""
+"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|logs|indexer|simulation|testnet|faucet|gateway`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from benchmarks import (
     comparison,
     disk,
     faucet,
+    gateway,
     indexer,
     logs,
     network,
@@ -34,6 +35,7 @@ PARTS = (
     "simulation",
     "testnet",
     "faucet",
+    "gateway",
 )
 RESULTS = Path(__file__).parent / "results"
 ENGINE = ("cargo", "bench", "--locked", "-p", "engine")
@@ -82,6 +84,8 @@ def main() -> int:
                 figures = list(indexer.measure(arguments.rounds))
             case "faucet":
                 figures = list(faucet.measure(arguments.rounds))
+            case "gateway":
+                figures = list(gateway.measure(arguments.rounds))
             case "simulation":
                 figures = list(simulation.measure(arguments.rounds))
             case "testnet":

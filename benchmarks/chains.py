@@ -53,6 +53,8 @@ class Chain:
     processes: tuple[psutil.Process, ...]
     metrics_urls: tuple[str, ...] = ()
     """Of ours only."""
+    rpc_urls: tuple[str, ...] = ()
+    """Of all nodes; of ours only."""
 
     def call(self, method: str, *params: Any) -> Any:
         """One JSON-RPC call's result."""
@@ -208,7 +210,8 @@ def metanode(validators: int = 1, *, gas_limit: int = 60_000_000, block_time_s: 
             processes = tuple(psutil.Process(node.pid) for node in status.nodes if node.pid)
             rich = PrivateKey(bytes.fromhex(funded_accounts()[0].private_key[2:]))
             metrics_urls = tuple(f"http://127.0.0.1:{node.metrics_port}/metrics" for node in plan.nodes)
-            yield Chain("metanode", plan.nodes[0].rpc_url, rich, processes, metrics_urls)
+            urls = tuple(node.rpc_url for node in plan.nodes)
+            yield Chain("metanode", urls[0], rich, processes, metrics_urls, urls)
         finally:
             local.stop_network(directory)
 

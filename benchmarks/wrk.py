@@ -34,6 +34,7 @@ class Load:
     duration_s: float
     requests: int
     p50_ms: float
+    p95_ms: float
     p99_ms: float
     errors: int
 

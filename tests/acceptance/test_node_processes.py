@@ -162,7 +162,7 @@ def test_a_second_up_resumes_the_chain_and_node_add_follows_it(tmp_path: Path) -
         pid = first["nodes"][0]["pid"]
         rpc_port = 8545 + offset
         assert f"port {rpc_port} (rpc_port of validator-1) is in use by process {pid} (" in other.stderr
-        assert "Stop it, or start this network with --port-offset 100 in another --directory" in other.stderr
+        assert "Stop it, or start this network with --port-offset 200 in another --directory" in other.stderr
 
         assert metanode("down", "--directory", "net", cwd=tmp_path).stdout.startswith("stopped")
         assert not any(psutil.pid_exists(entry["pid"]) for entry in again["nodes"])

@@ -135,6 +135,19 @@ def test_what_is_the_services_own_is_handed_on(tmp_path: Path) -> None:
     assert choose(config, ("faucet",)) == ("faucet",)
 
 
+def test_a_gateway_is_told_its_limits_by_its_table(tmp_path: Path) -> None:
+    config = load(
+        tmp_path, LEAST + "[gateway]\nunits_per_second = 5\n[gateway.calls_per_second]\neth_getLogs = 2"
+    )
+
+    assert config.gateway is not None
+    assert config.gateway.port == 8645
+    assert config.gateway_settings == {"units_per_second": 5, "calls_per_second": {"eth_getLogs": 2}}
+    assert choose(config, ("all",)) == ("indexer", "explorer", "gateway")
+    with pytest.raises(InvalidInput, match=r"gateway.port: 3000 is the explorer's already"):
+        load(tmp_path, LEAST + "[gateway]\nport = 3000")
+
+
 def test_a_service_that_is_not_there_is_refused(tmp_path: Path) -> None:
     config = load(tmp_path, LEAST + "[explorer]\nenabled = false")
 

@@ -15,7 +15,8 @@ def register(app: typer.Typer) -> None:
 
 def service(
     name: Annotated[
-        list[str], typer.Argument(help="Services to run: explorer, faucet, api, indexer, bootstrap; or all.")
+        list[str],
+        typer.Argument(help="Services to run: explorer, faucet, api, gateway, indexer, bootstrap; or all."),
     ],
     config: Annotated[
         Path, typer.Option("--config", "-c", help="Configuration of the services, a TOML file.")

@@ -29,6 +29,7 @@ SERVICE_PORTS = {
     "faucet": 8080,
     "explorer": 3000,
     "api": 9545,
+    "gateway": 8645,
     "bootstrap": 30303,
     "registry": 9099,
     "prometheus": 9090,

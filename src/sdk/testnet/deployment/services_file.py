@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-SITES: Final = ("explorer", "api", "faucet")
+SITES: Final = ("explorer", "api", "gateway", "faucet")
 """In the order of the file."""
 
 TomlValue = str | int | tuple[str, ...]

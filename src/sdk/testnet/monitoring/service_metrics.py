@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from metanode.errors import MetanodeError
+from sdk.testnet.monitoring.gateway_metrics import gateway_metrics
 from sdk.testnet.monitoring.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ CATALOGUE: Final = {
     "metanode_http_requests": ("counter", ("site", "route", "method", "status_class"), "Requests of people and programs."),
     "metanode_http_request_duration_seconds": ("histogram", ("site", "route"), "From reading a request to the end of its answer."),
 }  # fmt: skip
-"""Type, labels, meaning; counters without `_total`."""
+"""Type, labels, meaning; counters without `_total`. Those of the RPC gateway are in `gateway_metrics`."""
 
 
 class FaucetStatistics(Protocol):
@@ -100,6 +101,8 @@ class ServiceMetrics:
         self.index: Callable[[], IndexStatus] | None = None
         self.verifications: Mapping[str, int] | None = None
         """By result how many sources were judged; it changes while they are."""
+        self.gateway: Callable[[], dict[str, Any]] | None = None
+        """What the RPC gateway has counted."""
         self.streams: dict[str, Callable[[], int]] = {}
         """By site how many streams are open."""
         labels = CATALOGUE["metanode_http_requests"][1]
@@ -195,6 +198,7 @@ class _Parts(Collector):
             ("monitor", metrics.monitor is not None, self._monitor),
             ("faucet", metrics.faucet is not None, self._faucet),
             ("index", metrics.index is not None, self._index),
+            ("gateway", metrics.gateway is not None, self._gateway),
         ):
             if not is_there:
                 continue
@@ -269,6 +273,10 @@ class _Parts(Collector):
             yield _plain("metanode_explorer_indexed_block_number", status.indexed)
         if status.lag_blocks is not None:
             yield _plain("metanode_explorer_lag_blocks", status.lag_blocks)
+
+    def _gateway(self) -> Iterator[Metric]:
+        assert self._metrics.gateway is not None
+        yield from gateway_metrics(self._metrics.gateway())
 
 
 def _balance(url: str, address: str) -> float:

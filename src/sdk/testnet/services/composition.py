@@ -9,8 +9,10 @@ import asyncio
 import ipaddress
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
+
 from metanode.crypto.addresses import parse_address
-from metanode.errors import InvalidInput
+from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.services.serving import SiteServer, bind
 from sdk.testnet.services.web.site import Site
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from sdk.testnet.services.node_pool import NodePool
     from sdk.testnet.services.store import Store
     from sdk.testnet.services.verification import Verifier
+
+log = structlog.get_logger(__name__)
 
 API_SETTINGS: Final = (
     "keys",
@@ -53,6 +57,8 @@ class Composition:
         self._monitor: TestnetMonitor | None = None
         self._runs: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
         self.sites: list[SiteServer] = []
+        self.servers: list[tuple[str, Callable[[asyncio.Event], Coroutine[Any, Any, None]]]] = []
+        """What listens by itself, each until the event is set and it has drained."""
         self._metrics: ServiceMetrics | None = None
         if config.metrics is not None and config.metrics.enabled:
             from sdk.testnet.monitoring.service_metrics import ServiceMetrics  # noqa: PLC0415 - see the module
@@ -200,6 +206,39 @@ class Composition:
                 trusted_proxies=networks(section),
             )
         )
+
+    async def _add_gateway(self) -> None:
+        from sdk.testnet.services.gateway import make_gateway, read_settings, serve_gateway  # noqa: PLC0415 - see the module
+        from sdk.testnet.services.gateway.service import Place  # noqa: PLC0415 - the same
+
+        section, network = self._config.gateway, self._config.network
+        assert section is not None
+        place = Place(
+            bind_address=section.bind_address,
+            port=section.port,
+            public_url=section.public_url,
+            trusted_proxies=section.trusted_proxies,
+            nodes=network.rpc_urls,
+            chain_id=network.chain_id,
+        )
+        try:
+            settings = read_settings(self._config.gateway_settings)
+            gateway = await asyncio.to_thread(make_gateway, place, settings)
+        except InvalidInput as error:
+            raise InvalidInput("\n".join(f"gateway.{line}" for line in str(error).splitlines())) from None
+        except Unavailable as error:
+            raise Unavailable(f"gateway: {error}; stop what listens there, or set gateway.port") from None
+        # Also when another part can't be made.
+        self._stack.push_async_callback(asyncio.to_thread, gateway.stop)
+        if self._metrics is not None:
+            self._metrics.gateway = gateway.statistics
+        host, port = gateway.addresses[0]
+        log.info(
+            "service_listening",
+            name="gateway",
+            address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        )
+        self.servers.append(("gateway", lambda stop: serve_gateway(gateway, stop)))
 
     async def _add_bootstrap(self) -> None:
         from sdk.testnet.bootstrap.configuration import BootstrapConfig  # noqa: PLC0415 - see the module

@@ -4,6 +4,7 @@
     [database]           the index: SQLite beside this file, or PostgreSQL by `postgres_url`; Redis by `redis_url`
     [explorer]           where pages listen, and their address for people
     [api] [faucet]       the same, and what is theirs; the faucet's limits by the names of `FaucetConfig`
+    [gateway]            the same; its limits by the names of `GatewaySettings`
     [bootstrap]          as `BootstrapConfig` has it
     [alerts]             who is told of alerts
     [names]              known accounts: address = "name"
@@ -36,6 +37,7 @@ FAUCET_PORT: Final = 8080
 METRICS_PORT: Final = 9099
 """Below that of the first validator."""
 API_PORT: Final = 9545
+GATEWAY_PORT: Final = 8645
 CHAIN_ID_MAX: Final = 2**53 - 1
 """What every wallet can read."""
 _RPC_URLS_MAX: Final = 100
@@ -56,6 +58,7 @@ _SECTIONS: Final = (
     "explorer",
     "api",
     "faucet",
+    "gateway",
     "bootstrap",
     "metrics",
     "alerts",
@@ -166,6 +169,9 @@ class ServicesConfig:
     faucet: SiteSection | None
     faucet_settings: Mapping[str, Any] = field(default_factory=dict)
     """What else stands in `[faucet]`: settings of `FaucetConfig` and of its page."""
+    gateway: SiteSection | None = None
+    gateway_settings: Mapping[str, Any] = field(default_factory=dict)
+    """What else stands in `[gateway]`: settings of `GatewaySettings`."""
     bootstrap_settings: Mapping[str, Any] | None = None
     """The table `[bootstrap]`; None where there is none."""
     verification: VerificationSection = field(default_factory=VerificationSection)
@@ -215,9 +221,12 @@ class ServicesConfig:
                 problems.append(f"{name}: expected a table, found {tables[name]!r:.80}")
                 tables[name] = {}
         site_fields = {each.name for each in fields(SiteSection)}
-        split = {name: _split(tables[name], site_fields) for name in ("api", "faucet") if name in tables}
+        split = {
+            name: _split(tables[name], site_fields) for name in ("api", "faucet", "gateway") if name in tables
+        }
         api, api_settings = split.get("api", (None, {}))
         faucet, faucet_settings = split.get("faucet", (None, {}))
+        gateway, gateway_settings = split.get("gateway", (None, {}))
         network = _section(NetworkSection, "network", tables.get("network", {}), problems)
         config = cls(
             directory=directory,
@@ -230,6 +239,8 @@ class ServicesConfig:
             api_settings=api_settings,
             faucet=None if faucet is None else _site("faucet", faucet, FAUCET_PORT, problems),
             faucet_settings=faucet_settings,
+            gateway=None if gateway is None else _site("gateway", gateway, GATEWAY_PORT, problems),
+            gateway_settings=gateway_settings,
             bootstrap_settings=tables.get("bootstrap"),
             verification=_section(
                 VerificationSection, "verification", tables.get("verification", {}), problems
@@ -381,7 +392,7 @@ def _problems_of_network(network: NetworkSection) -> list[str]:
 def _shared_ports(config: ServicesConfig) -> list[str]:
     problems = []
     taken: dict[int, str] = {}
-    for name in ("explorer", "api", "faucet", "metrics"):
+    for name in ("explorer", "api", "faucet", "gateway", "metrics"):
         site: SiteSection | None = getattr(config, name)
         if site is None or not site.enabled or site.port == 0:
             continue

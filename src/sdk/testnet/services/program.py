@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-SERVICES: Final = ("indexer", "explorer", "faucet", "api", "bootstrap")
+SERVICES: Final = ("indexer", "explorer", "faucet", "api", "gateway", "bootstrap")
 """What can run, each alone too. The dashboard is a page of the explorer."""
 ALL: Final = "all"
 
@@ -66,6 +66,7 @@ def choose(config: ServicesConfig, names: Sequence[str]) -> tuple[str, ...]:
         "explorer": config.explorer.enabled,
         "faucet": config.faucet is not None and config.faucet.enabled,
         "api": config.api is not None and config.api.enabled,
+        "gateway": config.gateway is not None and config.gateway.enabled,
         "bootstrap": config.bootstrap_settings is not None,
     }
     if not names or ALL in names:
@@ -97,6 +98,9 @@ async def serve_services(
             serving = [
                 tasks.create_task(serve_site(site, stop), name=f"site {site.name}")
                 for site in composition.sites
+            ]
+            serving += [
+                tasks.create_task(serve(stop), name=f"serve {name}") for name, serve in composition.servers
             ]
             await stop.wait()
             # Answers under way may still need what runs beside them.

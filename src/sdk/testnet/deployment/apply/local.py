@@ -413,7 +413,7 @@ def check_ports(nodes: Iterable[NodePlan | ProgramPlan]) -> None:
         lines = [*problems[:PORTS_NAMED_MAX], *([f"and {more} more ports"] if more > 0 else [])]
         raise InvalidInput(
             "\n  ".join(lines)
-            + "\nStop it, or start this network with --port-offset 100 in another --directory; --no-services needs fewer ports"
+            + "\nStop it, or start this network with --port-offset 200 in another --directory; --no-services needs fewer ports"
         )
 
 

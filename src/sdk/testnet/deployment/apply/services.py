@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "services"
 """What the process is called in logs and states."""
-PORTS: Final = {name: SERVICE_PORTS[name] for name in ("explorer", "faucet", "api")}
+PORTS: Final = {name: SERVICE_PORTS[name] for name in ("explorer", "faucet", "api", "gateway")}
 """Before the network's offset. The dashboard is a page of the explorer."""
 CONNECT_TIMEOUT_S: Final = 0.3
 ANSWER_TIMEOUT_S: Final = 2.0
@@ -86,8 +86,8 @@ def render_config(directory: NetworkDirectory, plan: NetworkPlan) -> str:
     return render_services_file(
         ServicesFile(
             head=(
-                "What explorer, dashboard, faucet and community API of this network are told. Change it as you like; `metanode down`",
-                "and `metanode up` take it up. Described in docs/reference/services.md.",
+                "What explorer, dashboard, faucet, community API and RPC gateway of this network are told. Change it as you like;",
+                "`metanode down` and `metanode up` take it up. Described in docs/reference/services.md.",
             ),
             network_id=spec.network_name,
             chain_id=spec.chain_id,
