@@ -17,6 +17,7 @@ from metanode.crypto.hashing import keccak256
 from sdk.testnet.services.indexer import writing
 from sdk.testnet.services.indexer.events import TRANSFER
 from sdk.testnet.services.store import Counter, Direction, Store, TokenKind, Traces, tables
+from sdk.testnet.services.store.meanings import search_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,7 +183,7 @@ class Generator:
             [
                 (
                     token, int(TokenKind.ERC20), f"Token {token}", f"T{token}", 18, self._first[token], count,
-                    holders[token], _word(supply[token]), True, 0,
+                    holders[token], _word(supply[token]), True, 0, search_key(f"Token {token}"), search_key(f"T{token}"),
                 )
                 for token, count in sorted(self._token_transfers.items())
             ],

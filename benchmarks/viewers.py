@@ -85,7 +85,7 @@ async def _watch(port: int, services: psutil.Process, viewers: int, blocks: int)
         nonlocal open_count
         async with places:
             reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
-            writer.write(b"GET /live?topics=home HTTP/1.1\r\nHost: x\r\n\r\n")
+            writer.write(b"GET /live?topics=home HTTP/1.1\r\nHost: localhost\r\n\r\n")
             head = await reader.readuntil(b"\r\n\r\n")
         assert b" 200 " in head.splitlines()[0], head
         open_count += 1
