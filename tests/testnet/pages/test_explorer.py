@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import expect
 from tests.acceptance.processes import wait_until
 from tests.testnet.accessibility import axe_source, grave_faults
-from tests.testnet.pages.served import SYMBOL, Served
+from tests.testnet.pages.served import SYMBOL, Served, call, selector
+from tests.testnet.pages.wallet import SOURCE, deploy_counter, give_wallet
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 SCREENSHOTS = Path(__file__).resolve().parents[3] / "build" / "screenshots" / "explorer"
+COMPILER_WAITS_MS = 120_000
+"""On a machine with other work; it takes two seconds."""
 HTML_BYTES_MAX = 60 * 1024
 SCRIPT_BYTES_MAX = 30 * 1024
 VIEWS = {"desktop": (1280, 900, "light"), "phone": (390, 844, "dark"), "narrow": (320, 640, "light")}
@@ -471,3 +475,66 @@ def test_another_block_comes_and_all_pages_of_blocks_are_without_gap(served: Ser
         cursor = f"&cursor={page['next']}"
 
     assert numbers == list(range(numbers[0], -1, -1))
+
+
+def shoot(visit: Visit, name: str) -> None:
+    """Keep what the page looks like, wide and narrow."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    for view in ("desktop", "phone"):
+        width, height, _ = VIEWS[view]
+        visit.page.set_viewport_size({"width": width, "height": height})
+        visit.page.screenshot(path=SCREENSHOTS / f"{name}-{view}.png", full_page=True)
+        assert (
+            visit.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            <= 0
+        ), f"{name} is wider than a {view}"
+
+
+def test_a_source_is_shown_and_its_contract_written_to_by_a_wallet(
+    served: Served, browser: Browser, tmp_path: Path
+) -> None:
+    address = deploy_counter(served)
+    document = {
+        "language": "Vyper",
+        "sources": {"src/Counter.vy": {"content": SOURCE.read_text()}},
+        "settings": {},
+    }
+    file = tmp_path / "input.json"
+    file.write_text(json.dumps(document))
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        give_wallet(page, served.sender)
+
+        page.goto(f"{served.url}/address/{address}/contract")
+        page.get_by_role("link", name="Verify its source").click()
+        page.get_by_label("Contract, as path:Name").fill("src/Counter.vy:Counter")
+        page.get_by_label("Standard JSON input").set_input_files(file)
+        shoot(visit, "verify-filled")
+        page.get_by_role("button", name="Verify", exact=True).click()
+        expect(page.locator("#state")).to_contain_text("Verified", timeout=COMPILER_WAITS_MS)
+        shoot(visit, "verification")
+        page.get_by_role("link", name="The contract with its sources").click()
+        expect(page.locator("pre.source")).to_contain_text("def add(amount: uint256)")
+        shoot(visit, "contract-verified")
+
+        page.get_by_role("link", name="Write contract").click()
+        expect(page.locator("#wallet-said")).to_contain_text("Test wallet")
+        page.get_by_label("amount (uint256)").fill("many")
+        page.get_by_role("button", name="Write").click()
+        expect(page.locator("#outcome")).to_contain_text("whole number")
+        page.get_by_label("amount (uint256)").fill("7")
+        page.evaluate("window.declines = true")
+        page.get_by_role("button", name="Write").click()
+        expect(page.locator("#outcome-title")).to_have_text("Nothing was sent.")
+        page.evaluate("window.declines = false")
+        page.get_by_role("button", name="Write").click()
+        expect(page.locator("#outcome-title")).to_have_text("Done.", timeout=COMPILER_WAITS_MS)
+        shoot(visit, "written")
+        methods = [method for method, _ in page.evaluate("window.asked")]
+        # The node that a page asks may hear of a transaction after the one that took it.
+        assert [told for told in visit.complaints if "404" not in told] == []
+        assert {url.split("/")[2] for url in visit.asked} == {served.url.split("/")[2]}
+
+    assert "wallet_addEthereumChain" in methods
+    read = {"to": address, "data": selector("value()")}
+    assert int(call(served.net.rpc_url, "eth_call", read, "latest"), 16) == 7
