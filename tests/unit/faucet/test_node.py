@@ -46,6 +46,27 @@ async def test_only_a_recipient_s_own_refusal_takes_its_coins_back() -> None:
     assert await node(hex(21_000)).gas_of_transfer(PAYER, RECIPIENT, 1) == 21_000
 
 
+class Script:
+    """A node that refuses what goes to the recipient so often, in these words, and estimates everything else."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+
+    async def call(self, _: str, call: dict[str, str]) -> str:
+        if call["to"] == "0x" + RECIPIENT.hex() and self.refusals:
+            self.refusals -= 1
+            raise JSONRPCError("precompile error")
+        return hex(21_000)
+
+
+async def test_code_that_fails_without_a_revert_refuses_where_the_node_estimates_others() -> None:
+    failing: Any = Script(refusals=2)
+    with pytest.raises(RecipientRefuses, match="does not take coins: precompile error"):
+        await PayingNode(failing).gas_of_transfer(PAYER, RECIPIENT, 1)
+    unwell: Any = Script(refusals=1)
+    assert await PayingNode(unwell).gas_of_transfer(PAYER, RECIPIENT, 1) == 21_000
+
+
 @pytest.mark.parametrize("error", [JSONRPCError("header not found"), MethodNotFound("eth_estimateGas")])
 async def test_a_node_that_does_not_estimate_is_away(error: Exception) -> None:
     with pytest.raises(Unavailable):

@@ -135,19 +135,31 @@ class PayingNode:
             RecipientRefuses: when the recipient refuses coins, or wants more gas than any wallet.
             Unavailable: when the node refuses to say: it catches up, or stands behind a proxy that does not let this through.
         """
-        call = {"from": encode_data(payer), "to": encode_data(to), "value": encode_quantity(value_wei)}
         try:
-            with _readable():
-                estimate = decode_quantity(await self._rpc.call("eth_estimateGas", call))
+            estimate = await self._estimate(payer, to, value_wei)
         except ExecutionReverted as error:
             raise RecipientRefuses(f"the recipient does not take coins: {error.message}") from None
         except JSONRPCError as error:
-            raise Unavailable(f"the node does not estimate a transfer: {error.message}") from None
+            # Code may end without a revert: out of gas, an invalid opcode, a precompile. A node that is not well says as little of a
+            # payment to the payer; one that is well refuses this one again.
+            try:
+                await self._estimate(payer, payer, value_wei)
+            except JSONRPCError:
+                raise Unavailable(f"the node does not estimate a transfer: {error.message}") from None
+            try:
+                estimate = await self._estimate(payer, to, value_wei)
+            except JSONRPCError as again:
+                raise RecipientRefuses(f"the recipient does not take coins: {again.message}") from None
         if estimate > GAS_MAX:
             raise RecipientRefuses(
                 f"the recipient wants {estimate:,} gas for its coins; {GAS_MAX:,} at most are paid"
             )
         return min(estimate if estimate == TRANSFER_GAS else estimate * 5 // 4, GAS_MAX)
+
+    async def _estimate(self, payer: Address, to: Address, value_wei: int) -> int:
+        call = {"from": encode_data(payer), "to": encode_data(to), "value": encode_quantity(value_wei)}
+        with _readable():
+            return decode_quantity(await self._rpc.call("eth_estimateGas", call))
 
     async def send(self, raw: bytes) -> str | None:
         """Give the nodes a transaction; None when the asked one has it now, else why it refused it. Raises Unavailable."""
