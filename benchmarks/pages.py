@@ -205,9 +205,9 @@ def _subjects(url: str) -> Subjects:
         chain_id=status.chain_id,
         head=status.number,
         hashes=hashes,
-        rare=[format_address(bytes(one)) for one in rare],  # type: ignore[arg-type]
-        busy=format_address(bytes(busy)),  # type: ignore[arg-type]
-        tokens=[format_address(bytes(one)) for one in token_rows],  # type: ignore[arg-type]
+        rare=[format_address(bytes(one)) for one in rare],
+        busy=format_address(bytes(busy)),
+        tokens=[format_address(bytes(one)) for one in token_rows],
     )
 
 
