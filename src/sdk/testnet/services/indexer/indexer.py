@@ -107,6 +107,8 @@ class Indexer:
         self._moved = asyncio.Event()
         self._turn = 0
         """Which of the nodes is followed."""
+        self._database_trouble: str | None = None
+        """Why contracts can't be looked at, where it is the database: it is asked for that also while no block comes."""
 
     @property
     def status(self) -> IndexerStatus:
@@ -183,6 +185,8 @@ class Indexer:
                     useful_at = time.monotonic()
                 if head < indexed:
                     self._tell("node behind", f"{url} has blocks up to {head}, and the index up to {indexed}")
+                elif self._database_trouble is not None:
+                    self._tell("database unavailable", self._database_trouble)
                 else:
                     self._tell("live", None)
                 with contextlib.suppress(TimeoutError):
@@ -238,10 +242,15 @@ class Indexer:
         while True:
             try:
                 count, in_time = await probe(node, self._store, self._probing)
+            except StorageFailed as failure:
+                self._database_trouble = str(failure)
+                await asyncio.sleep(RETRY_LAST_S)
+                continue
             except MetanodeError as error:
                 log.warning("contracts_not_asked", reason=str(error)[:200], retry_s=PROBE_PATIENCE_S)
                 await asyncio.sleep(PROBE_PATIENCE_S)
                 continue
+            self._database_trouble = None
             if not in_time:
                 await asyncio.sleep(PROBE_PATIENCE_S)
             elif not count:
