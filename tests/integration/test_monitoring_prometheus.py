@@ -110,6 +110,7 @@ def services(plan: NetworkPlan) -> Iterator[str]:
             max(0, monitor.calculate_network_metrics().current_height - (explorer.height or 0)),
         )
         metrics.streams["explorer"] = lambda: 0
+        metrics.verifications = {}
         site = Starlette(routes=[Route("/page/{name}", page), metrics.route()])
         config = uvicorn.Config(
             CountRequests(site, metrics=metrics, site="explorer"),
