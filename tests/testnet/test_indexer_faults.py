@@ -20,6 +20,7 @@ from tests.testnet.postgresql import PostgreSQLAbsent, running_postgresql
 
 from metanode.errors import InvalidInput
 from sdk.testnet import Testnet
+from sdk.testnet.services.indexer import Indexer, IndexerConfig
 from sdk.testnet.services.store import Store
 from sdk.testnet.services.store.tables import blocks, transactions
 
@@ -145,8 +146,12 @@ def test_an_index_of_another_chain_is_refused_with_what_to_do(
     before = contents(store)
 
     async def meet(other: str) -> None:
-        async with running(store, other) as indexer:
-            await wait_until(lambda: indexer.status.state == "refused", lambda: indexer.status)
+        indexer = Indexer(store, IndexerConfig(rpc_urls=(other,)))
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await indexer.run()
+        finally:
+            assert indexer.status.state == "refused"
 
     with (
         Testnet(validators=1, block_time_s=1, in_memory=True) as net,
