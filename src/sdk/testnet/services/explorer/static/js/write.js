@@ -1,5 +1,5 @@
 // Writing to a contract: a form's call is encoded by this site, shown to a wallet of this browser, which asks, signs and sends; then it is followed.
-import { watchWallets, requestAddress, useNetwork } from "./wallet.js";
+import { watchWallets, requestAddress, useNetwork, walletEntry } from "./wallet.js";
 
 const FOLLOW_MS = 1000;
 const FOLLOW_TRIES = 90;
@@ -25,22 +25,7 @@ for (const form of document.querySelectorAll("form[data-write]")) {
 }
 
 function showWallet({ name, icon, provider }) {
-  const entry = document.createElement("li");
-  const choose = document.createElement("button");
-  choose.type = "button";
-  choose.className = "plain";
-  if (icon) {
-    const picture = document.createElement("img");
-    picture.src = icon;
-    picture.alt = "";
-    choose.append(picture);
-  }
-  const text = document.createElement("bdi");
-  text.textContent = name;
-  choose.append(text);
-  choose.addEventListener("click", () => take({ name, provider }));
-  entry.append(choose);
-  byId("wallets").querySelector("ul").append(entry);
+  byId("wallets").querySelector("ul").append(walletEntry({ name, icon }, () => take({ name, provider })));
   byId("wallets").hidden = false;
   if (!chosen) take({ name, provider });
 }

@@ -50,3 +50,23 @@ export async function useNetwork(provider, chainId) {
 function safeIcon(icon) {
   return typeof icon === "string" && /^data:image\/(png|svg\+xml|webp|jpeg|gif)[;,]/.test(icon) ? icon : "";
 }
+
+// A place in a list of wallets, with a button that is pressed to choose it. A wallet names itself: its name is text, and never markup.
+export function walletEntry({ name, icon }, chosen) {
+  const entry = document.createElement("li");
+  const choose = document.createElement("button");
+  choose.type = "button";
+  choose.className = "plain";
+  if (icon) {
+    const picture = document.createElement("img");
+    picture.src = icon;
+    picture.alt = "";
+    choose.append(picture);
+  }
+  const text = document.createElement("bdi");
+  text.textContent = name;
+  choose.append(text);
+  choose.addEventListener("click", chosen);
+  entry.append(choose);
+  return entry;
+}

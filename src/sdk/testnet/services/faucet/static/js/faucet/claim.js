@@ -1,7 +1,7 @@
 // The claim form: takes an address from a wallet, solves the proof of work, claims, and goes to the claim's page. Without this script the form posts.
 import { say } from "../said.js";
 import { Solver, bytesOf } from "./solver.js";
-import { addNetwork, requestAddress, watchWallets } from "../wallet.js";
+import { addNetwork, requestAddress, walletEntry, watchWallets } from "../wallet.js";
 
 const API = "/api/v1/faucet";
 const LONG_S = 60;
@@ -180,20 +180,7 @@ function showProgress({ solved, busy: working, hashes, seconds }, before) {
 }
 
 function showWallet({ name, icon, provider }) {
-  const entry = document.createElement("li");
-  const choose = document.createElement("button");
-  choose.type = "button";
-  choose.className = "plain";
-  if (icon) {
-    const picture = document.createElement("img");
-    picture.src = icon;
-    picture.alt = "";
-    choose.append(picture);
-  }
-  const text = document.createElement("bdi");
-  text.textContent = name;
-  choose.append(text);
-  choose.addEventListener("click", async () => {
+  const entry = walletEntry({ name, icon }, async () => {
     chosen = provider;
     try {
       field.value = await requestAddress(provider);
@@ -204,7 +191,6 @@ function showWallet({ name, icon, provider }) {
       showProblem({ title: "The wallet gave no address.", detail: error?.code === 4001 ? "You declined, or it is locked." : String(error?.message ?? "").slice(0, 200) });
     }
   });
-  entry.append(choose);
   byId("wallets").querySelector("ul").append(entry);
   byId("wallets").hidden = false;
   offerNetwork(provider);
