@@ -63,7 +63,7 @@ types: setup-dev ## mypy strict; the stub of the Rust engine against the binary
 test: setup-dev rust-test ## every test: Rust, unit, simulation, fuzzing, integration, toolkit, acceptance
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ORDER) tests/unit tests/model tests/simulation tests/arch tests/conformance tests/fuzz
 	$(MAKE) --no-print-directory fuzz-decode
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ORDER) tests/integration tests/interop tests/testnet tests/acceptance
+	$(BIN)/python -m tests.second_look $(ORDER) tests/integration tests/interop tests/testnet tests/acceptance
 
 rust-test: ## tests of the Rust crates
 	cargo test --locked --workspace --quiet

@@ -68,12 +68,14 @@ class Watched:
         )
 
     def wait_well(self) -> None:
-        """Wait until all four move, and nothing is found but what stays for ever."""
+        """Wait until all four move and sign, and nothing is found but what stays for ever."""
 
         def is_well() -> bool:
             document = ask_doctor(*self.urls())[1]
             serious = {found["code"] for found in document["findings"] if found["severity"] != "note"}
-            return document["moving"] and serious <= self.lasting
+            # Who was started a moment ago and does not sign yet is excused by the doctor; a test that hurts the others needs it.
+            silent = [node for node in self.cluster.nodes if node.consensus()["silence"] is not None]
+            return document["moving"] and serious <= self.lasting and not silent
 
         wait_until(
             is_well,
@@ -90,6 +92,13 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         found = Watched(cluster)
         found.wait_well()
         yield found
+
+
+@pytest.fixture(autouse=True)
+def _links_whole_again(watched: Watched) -> Iterator[None]:
+    """A test that fails leaves no cut links to the next one."""
+    yield
+    watched.cluster.links.heal()
 
 
 def test_a_partition_is_shown_with_its_sides_and_their_rounds(watched: Watched) -> None:

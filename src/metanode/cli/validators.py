@@ -68,6 +68,21 @@ def remove(address: ValidatorAddress, directory: Directory = DEFAULT_DIRECTORY, 
 
 
 @app.command()
+def discard(
+    address: ValidatorAddress, directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False
+) -> None:
+    """Let no local validator vote on ADDRESS any longer; votes in blocks of before stay counted until the epoch ends."""
+    text = format_address(parse_address(address))
+    plan = NetworkDirectory(directory.resolve()).load_plan()
+    for node in plan.with_keys:
+        call(node.private_url, "ibft_discardValidatorVote", text)
+        if not json:
+            typer.echo(f"{node.name} votes on {text} no longer")
+    if json:
+        print_json({"address": text, "discarded_by": [node.name for node in plan.with_keys]})
+
+
+@app.command()
 def votes(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
     """Show each local validator's own wishes, and which of them the validator set meets already."""
     plan = NetworkDirectory(directory.resolve()).load_plan()
