@@ -66,7 +66,7 @@ class Monitor:
 
     def get_dashboard_data(self) -> dict[str, Any]:
         return {
-            "verdict": {"state": "HEALTHY", "sentence": ""},
+            "verdict": {"state": "HEALTHY", "sentence": "", "public_sentence": ""},
             "nodes": [],
             "traffic": {"rpc_calls": {}, "websocket_connections": 0},
         }

@@ -153,6 +153,15 @@ def test_the_limits_stretch_with_the_time_between_blocks() -> None:
             Thresholds(block_time_s=wrong)
 
 
+def test_strangers_are_told_who_is_missing_and_operators_why_too() -> None:
+    found = judged(*network(down=(2, 3)))
+
+    assert found.sentence.count("(") == 2
+    assert found.public_sentence.endswith(f"missing: 0x3{'0' * 39} and 0x4{'0' * 39}")
+    assert found.sentence.startswith(found.public_sentence.partition("missing: ")[0])
+    assert judged(*network()).public_sentence == judged(*network()).sentence
+
+
 @given(st.lists(st.integers(1, 10**9), min_size=1, max_size=20), st.data())
 def test_whoever_is_lost_of_the_spare_ones_a_quorum_stays(powers: list[int], data: st.DataObject) -> None:
     quorum = -(-2 * sum(powers) // 3)

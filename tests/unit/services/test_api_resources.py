@@ -70,7 +70,7 @@ class Told:
 
     def __init__(self, name: str, resolved_at: float | None = None) -> None:
         self._found = {
-            "name": name, "subject": "validator-2", "severity": "warning", "text": "silent", "impact": "none yet",
+            "name": name, "subject": "validator-2", "severity": "warning", "text": "its process 4711 is suspended, canary", "impact": "none yet",
             "runbook_url": "http://any/docs", "since": 1_700_000_000.4, "resolved_at": resolved_at, "is_event": False,
         }  # fmt: skip
 
@@ -86,11 +86,11 @@ class Monitor:
 
     def get_dashboard_data(self) -> dict[str, Any]:
         return {
-            "verdict": {"state": "HEALTHY", "sentence": "All is well."},
+            "verdict": {"state": "HEALTHY", "sentence": "All is well. canary", "public_sentence": "All is well."},
             "nodes": [
                 {
                     "node_id": "validator-1", "status": "healthy", "last_block_height": 6, "last_block_time": 1.0, "peer_count": 3,
-                    "sync_status": "synced", "cpu_usage": None, "memory_usage": None, "role": "validator", "version": "metanode/1",
+                    "sync_status": "synced", "cpu_usage": None, "memory_usage": None, "role": "validator", "version": "canary",
                 }
             ],
             "traffic": {"rpc_calls": {"eth_call": 5.0, "eth_chainId": 2.0}, "websocket_connections": 1},
@@ -232,7 +232,7 @@ async def test_a_validator_s_last_blocks_are_counted(app: FastAPI, store: Store)
     assert nobody.status_code == 404
 
 
-async def test_the_monitor_s_words_are_told_without_addresses_of_nodes(app: FastAPI) -> None:
+async def test_the_monitor_s_words_are_told_without_the_inside_of_nodes(app: FastAPI) -> None:
     async with asking(app) as http:
         nodes, alerts, incidents, calls = [
             (await http.get(f"/api/v1/{path}")).json()
@@ -240,7 +240,11 @@ async def test_the_monitor_s_words_are_told_without_addresses_of_nodes(app: Fast
         ]
 
     assert (nodes["verdict"], [one["name"] for one in nodes["items"]]) == ("HEALTHY", ["validator-1"])
-    assert [one["name"] for one in alerts["items"]] == ["ValidatorSilent"]
+    assert nodes["sentence"] == "All is well."
+    assert [(one["name"], one["subject"], one["text"], one["impact"]) for one in alerts["items"]] == [
+        ("ValidatorSilent", "validator-2", "", "none yet")
+    ]
+    assert "canary" not in str([nodes, alerts, incidents, calls])
     assert alerts["items"][0]["since"] == "2023-11-14T22:13:20Z"
     assert len(incidents["items"]) == 100
     assert calls == {"total": 7, "by_method": {"eth_call": 5, "eth_chainId": 2}, "websocket_connections": 1}

@@ -41,9 +41,8 @@ def view_of(healths: Sequence[NodeHealth], now: float) -> NetworkView | None:
         spare=spare_validators([1] * len(active), quorum),
         online=len(active),
         validators=len(validators),
-        missing=tuple(
-            f"{health.node_id} ({health.status})" for health in validators if not health.is_healthy
-        ),
+        missing=tuple(health.node_id for health in validators if not health.is_healthy),
+        reasons=tuple(health.status for health in validators if not health.is_healthy),
     )
 
 

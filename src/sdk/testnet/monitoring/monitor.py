@@ -341,7 +341,11 @@ class TestnetMonitor:
         data: dict[str, Any] = {
             "generated_at": self._now_s(),
             "data_age_s": None if age_s is None else round(age_s, 1),
-            "verdict": {"state": judgement.verdict.value, "sentence": judgement.sentence},
+            "verdict": {
+                "state": judgement.verdict.value,
+                "sentence": judgement.sentence,
+                "public_sentence": judgement.public_sentence,
+            },
             "metrics": self.calculate_network_metrics().to_dict(),
             "nodes": [health.to_dict() for health in self.nodes.values()],
             "alerts": [alert.to_dict() for alert in self.alerts],

@@ -43,6 +43,7 @@ def picture(observation: Observation, memory: Memory) -> Picture | None:
     reference = scene.reference if scene.reference is not None else consensus_of(scene.chain[0])
     counted = scene.counted
     here = {member.address for member in counted}
+    absent = [member.address for member in scene.members if member.address not in here]
     weight = sum(member.power for member in counted)
     blocks = memory.lately(memory.blocks[-1].timestamp) if memory.blocks else []
     intervals = [
@@ -73,11 +74,8 @@ def picture(observation: Observation, memory: Memory) -> Picture | None:
         spare=spare_validators([member.power for member in counted], reference.quorum_weight),
         online=len(counted),
         validators=len(scene.members),
-        missing=tuple(
-            f"{scene.name(member.address)} ({scene.why_missing(member.address)})"
-            for member in scene.members
-            if member.address not in here
-        ),
+        missing=tuple(scene.name(address) for address in absent),
+        reasons=tuple(scene.why_missing(address) for address in absent),
         is_starting=youngest and not is_quorum,
         disagreement=disagreement(scene, observation),
         interval_p95_s=percentile(intervals, 0.95),

@@ -13,9 +13,10 @@ import pytest
 from metanode.errors import StorageFailed
 from metanode.rpc.errors import NodeUnreachable
 from sdk.testnet.monitoring.history import NAMES, History
+from sdk.testnet.monitoring.public import public_data
 from sdk.testnet.services.explorer.app import make_app
 from sdk.testnet.services.explorer.parts import ExplorerParts
-from sdk.testnet.services.explorer.views.dashboard import public, read_moments
+from sdk.testnet.services.explorer.views.dashboard import read_moments
 from sdk.testnet.services.web.site import Site
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ VALIDATOR = "0x" + "11" * 20
 
 def alert(name: str, text: str) -> dict[str, Any]:
     return {
-        "name": name, "subject": "", "severity": "warning", "text": text, "impact": text, "since": 100.0,
+        "name": name, "subject": f"of-{name}", "severity": "warning", "text": text, "impact": f"hurt by {name}", "since": 100.0,
         "resolved_at": None, "runbook_url": f"http://localhost:3000/docs/guide/alerts/#{name.lower()}",
     }  # fmt: skip
 
@@ -36,13 +37,13 @@ def alert(name: str, text: str) -> dict[str, Any]:
 DATA: dict[str, Any] = {
     "generated_at": 1_000.0,
     "data_age_s": 0.5,
-    "verdict": {"state": "DEGRADED", "sentence": "no more may stop"},
+    "verdict": {"state": "DEGRADED", "sentence": f"no more may stop ({CANARY})", "public_sentence": "no more may stop"},
     "metrics": {
         "total_nodes": 4, "healthy_nodes": 3, "total_validators": 4, "active_validators": 3, "current_height": 9,
         "avg_block_time": 2.0, "total_transactions": 5, "tps": 0.5,
     },
     "nodes": [{"node_id": "node-1", "status": "healthy", "version": CANARY, "cpu_usage": CANARY}],
-    "alerts": [alert("ChainLate", "the head is late"), alert("DiskLow", CANARY), alert("ClockSkew", CANARY)],
+    "alerts": [alert("ChainLate", "the head is late"), alert("DiskLow", CANARY), alert("VersionMix", CANARY), alert("OfTomorrow", CANARY)],
     "events": [alert("ValidatorLeft", "it left"), alert("NodeRestarted", CANARY)],
     "validators": [
         {
@@ -126,7 +127,10 @@ async def test_everybody_reads_how_the_network_fares_and_nothing_of_the_inside(c
     for shown in (page, twin):
         assert "DEGRADED" in shown
         assert "the head is late" in shown
+        assert "no more may stop" in shown
         assert "DiskLow" in shown, "that something is wrong is no secret"
+        assert "of-DiskLow" in shown, "nor of whom"
+        assert "hurt by OfTomorrow" in shown, "nor who is hurt"
         assert [word for word in INSIDE if word in shown] == []
     assert "validator-1" in page
     assert 'href="/dashboard/operator"' in page
@@ -193,7 +197,7 @@ def test_a_counter_that_begins_anew_is_no_negative_rate() -> None:
 
 
 def test_what_is_public_keeps_the_shape_of_the_data() -> None:
-    shown = public(DATA)
+    shown = public_data(DATA)
 
     assert set(DATA) - set(shown) == {"diagnosis", "incident_summary"}
     assert CANARY not in json.dumps(shown)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from metanode.errors import InvalidEncoding
 from sdk.testnet.services.explorer.standing import read_standing
 from sdk.testnet.services.explorer.traces import CALLS_MAX, read_tree
+from sdk.testnet.services.explorer.twins import plain
 
 A, B = "0x" + "11" * 20, "0x" + "22" * 20
 
@@ -63,7 +66,7 @@ def test_a_validator_is_judged_by_its_messages(seconds: float | None, own: bool,
         "connected": True,
         "lastMessage": heard,
         "roundWanted": None,
-        "peer": None,
+        "peer": {"height": "0x5", "roundTripMs": 4242.0, "clockSkewMs": 4343},
     }
     found = read_standing(
         {
@@ -72,4 +75,8 @@ def test_a_validator_is_judged_by_its_messages(seconds: float | None, own: bool,
         }
     )  # fmt: skip
 
-    assert found.members[bytes.fromhex("11" * 20)].state == state
+    shown = plain(found)
+    assert [member["state"] for member in shown["members"].values()] == [state]
+    assert all(word not in json.dumps(shown) for word in ("4242", "4343", "connected")), (
+        "its connections are the operator's"
+    )

@@ -68,7 +68,7 @@ def _chain(picture: Picture, limits: Thresholds) -> Iterator[Condition]:
     if view.head_age_s > limits.halted_s:
         text = f"no block for {lasting(view.head_age_s)}: {view.online} of {view.validators} validators take part"
         if view.missing:
-            text += f"; missing: {listed(view.missing)}"
+            text += f"; missing: {listed(view.absent)}"
         yield _whole(picture, "ChainHalted", CRITICAL, text)
     elif view.head_age_s > limits.late_s:
         yield _whole(
@@ -83,14 +83,14 @@ def _chain(picture: Picture, limits: Thresholds) -> Iterator[Condition]:
             "QuorumLost",
             CRITICAL,
             f"a weight of {view.weight} of {view.total_weight} takes part, and {view.quorum_weight} is needed; missing: "
-            f"{listed(view.missing)}",
+            f"{listed(view.absent)}",
         )
     elif view.missing and view.spare == 0:
         yield _whole(
             picture,
             "QuorumMarginZero",
             WARNING,
-            f"{view.online} of {view.validators} validators take part, and none of them can be spared; missing: {listed(view.missing)}",
+            f"{view.online} of {view.validators} validators take part, and none of them can be spared; missing: {listed(view.absent)}",
         )
 
 

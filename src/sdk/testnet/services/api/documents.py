@@ -462,7 +462,6 @@ class NodeState(Document):
     name: str
     status: str
     role: str | None
-    version: str | None
     block: int
     sync_status: str
     peers: int
@@ -482,7 +481,7 @@ class AlertState(Document):
     name: str
     subject: str
     severity: str = Field(description="critical, warning or info.")
-    text: str
+    text: str = Field(description="Empty where it is about the inside of a node, which is for operators.")
     impact: str
     runbook_url: str
     since: Time

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from metanode.errors import Unavailable
+from sdk.testnet.monitoring.public import public_alert
 from sdk.testnet.services.api import answers, parts
 from sdk.testnet.services.api import documents as d
 from sdk.testnet.services.api.parts import Given
@@ -36,13 +37,12 @@ async def list_nodes(api: Given) -> d.Nodes:
     data = _monitor(api).get_dashboard_data()
     return d.Nodes(
         verdict=data["verdict"]["state"],
-        sentence=data["verdict"]["sentence"],
+        sentence=data["verdict"]["public_sentence"],
         items=[
             d.NodeState(
                 name=one["node_id"],
                 status=one["status"],
                 role=one["role"],
-                version=one["version"],
                 block=one["last_block_height"],
                 sync_status=one["sync_status"],
                 peers=one["peer_count"],
@@ -54,18 +54,18 @@ async def list_nodes(api: Given) -> d.Nodes:
 
 @router.get("/alerts", tags=["network"])
 async def list_alerts(api: Given) -> d.Alerts:
-    """What fires now, the gravest first."""
+    """What fires now, the gravest first; of what is about the inside of a node, the name without its words."""
     return d.Alerts(items=[_alert(one) for one in _monitor(api).alerts])
 
 
 @router.get("/incidents", tags=["network"])
 async def list_incidents(api: Given) -> d.Alerts:
-    """What has fired and what has happened, the newest first; at most 100."""
+    """What has fired and what has happened, the newest first; at most 100, with words as alerts have them."""
     return d.Alerts(items=[_alert(one) for one in list(_monitor(api).events)[:EVENTS_MAX]])
 
 
 def _alert(alert: parts.Alert) -> d.AlertState:
-    found = alert.to_dict()
+    found = public_alert(alert.to_dict())
     resolved_at = found["resolved_at"]
     return d.AlertState(
         name=found["name"],

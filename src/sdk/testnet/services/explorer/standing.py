@@ -1,4 +1,7 @@
-"""Who is there now, as one node hears it: each validator's last message, round and timer. Says nothing when the node does not answer."""
+"""Who is there now, as one node hears it: each validator's last message, round and timer. Says nothing when the node does not answer.
+
+It is for everybody, so it keeps nothing of what a node says about its connections: who is connected, how far away, with which clock.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +44,6 @@ class Member:
     """The round that it asked for in the open height, when that is not 0."""
     is_own: bool
     """It is the node that was asked."""
-    is_connected: bool
-    round_trip_ms: float | None
-    clock_skew_ms: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,6 @@ def read_standing(state: Mapping[str, Any]) -> Standing:
 
 def _member(found: Mapping[str, Any], period_s: int) -> Member:
     heard = found.get("lastMessage")
-    peer = found.get("peer") or {}
     seconds = None if heard is None else float(heard["secondsAgo"])
     wanted = found.get("roundWanted")
     return Member(
@@ -122,9 +121,6 @@ def _member(found: Mapping[str, Any], period_s: int) -> Member:
         last_message="" if heard is None else str(heard["type"])[:20],
         round_wanted=None if wanted is None else decode_quantity(wanted),
         is_own=found["own"],
-        is_connected=found["connected"],
-        round_trip_ms=peer.get("roundTripMs"),
-        clock_skew_ms=peer.get("clockSkewMs"),
     )
 
 

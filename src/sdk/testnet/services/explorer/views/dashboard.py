@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from metanode.errors import InvalidInput, Unavailable
+from sdk.testnet.monitoring.public import public_data
 from sdk.testnet.services.explorer.reading import AsOf
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.queries.statistics import StatisticsRow, Totals, series, totals
@@ -41,12 +42,6 @@ OPERATOR_PARTS: Final = (*PARTS, "doctor", "summary")
 TOPIC: Final = "dashboard"
 OPERATOR_TOPIC: Final = "operator"
 """The live parts of who is logged in."""
-INSIDE: Final = ("version", "disk_free_bytes", "clock_offset_ms", "round_trip_ms", "up_s", "why")
-"""Of a validator: for operators."""
-INSIDE_OF_NODES: Final = ("version", "cpu_usage", "memory_usage", "disk_usage")
-INSIDE_ALERTS: Final = frozenset({"ClockSkew", "DiskLow", "CrashLoop", "NodeRestarted", "NodeHalted", "TxStuck", "TxPoolFull", "PeersLow", "NoPeers"})  # fmt: skip
-"""Of these everybody reads the name; the words are for operators."""
-SUMMARIES: Final = ("diagnosis", "incident_summary")
 WINDOWS: Final = {"15 min": 900, "1 h": 3_600, "6 h": 21_600, "24 h": 86_400}
 """What the charts show, in seconds."""
 POINTS: Final = 400
@@ -187,18 +182,8 @@ async def read_dashboard(parts: ExplorerParts, *, is_operator: bool = False) -> 
         as_of = AsOf(block=-1, indexed_at=0, chain_head=await parts.reading.chain_head())
     data = parts.monitor.get_dashboard_data()
     return Dashboard(
-        as_of=as_of, data=data if is_operator else public(data), use=use, is_operator=is_operator
+        as_of=as_of, data=data if is_operator else public_data(data), use=use, is_operator=is_operator
     )
-
-
-def public(data: dict[str, Any]) -> dict[str, Any]:
-    """Return what everybody may read of the monitor's data."""
-    return {name: part for name, part in data.items() if name not in SUMMARIES} | {
-        "validators": [_without(each, INSIDE) for each in data["validators"]],
-        "nodes": [_without(each, INSIDE_OF_NODES) for each in data["nodes"]],
-        "alerts": [_public_alert(each) for each in data["alerts"]],
-        "events": [_public_alert(each) for each in data["events"]],
-    }
 
 
 def window_of(request: Request) -> int:
@@ -245,14 +230,6 @@ def read_moments(history: dict[str, list[float | None]], window_s: int) -> Momen
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
-
-
-def _without(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in names}
-
-
-def _public_alert(alert: dict[str, Any]) -> dict[str, Any]:
-    return alert | {"text": "", "impact": ""} if alert["name"] in INSIDE_ALERTS else alert
 
 
 def _read_use(connection: Connection, today: int) -> Use:
