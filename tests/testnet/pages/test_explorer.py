@@ -230,6 +230,59 @@ def test_the_first_page_shows_a_new_block_without_being_loaded_again(
         assert visit.complaints == []
 
 
+@pytest.mark.parametrize("view", ["desktop", "narrow"])
+@pytest.mark.parametrize("name", ["blocks", "transactions", "pending"])
+def test_a_list_is_live_may_be_paused_and_moves_nothing_else(
+    served: Served, browser: Browser, name: str, view: str
+) -> None:
+    with Visit(browser, view) as visit:
+        page = visit.page
+        page.goto(f"{served.url}/{name}")
+        page.evaluate(
+            "() => { window.shifts = []; new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.shifts.push(entry.value); })"
+            ".observe({ type: 'layout-shift', buffered: false }); }"
+        )
+        rows = page.locator("[data-part=list] tbody tr")
+        if name == "blocks":
+            before = int(rows.first.get_attribute("data-key") or 0)
+            page.wait_for_function(
+                "before => Number(document.querySelector('[data-part=list] tbody tr').dataset.key) > before + 1",
+                arg=before,
+            )
+            assert page.locator("[data-part=list] tr.fresh").count() >= 1
+            older = page.get_by_role("link", name="Older")
+            shown = int(rows.last.get_attribute("data-key") or 0)
+            assert (older.get_attribute("href") or "").endswith(f"cursor={shown}"), (
+                "no block is between the pages"
+            )
+        else:
+            # One that has to wait for another stays in the pool until that is sent.
+            served.sender.nonce += 1
+            late = served.sender.send(to=served.sender.address, value=1, gas=21_000)
+            served.sender.nonce -= 2
+            if name == "pending":
+                page.locator(f"[data-key='{late}']").wait_for()
+                expect(page.locator("[data-part=tiles]")).to_contain_text("1")
+            served.sender.send(to=served.sender.address, value=1, gas=21_000)
+            served.sender.nonce += 1
+            key = late if name == "pending" else late.removeprefix("0x")
+            page.locator(f"[data-key='{key}']").wait_for(
+                state="detached" if name == "pending" else "attached"
+            )
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator("[data-live-control]")).to_have_attribute("data-state", "paused")
+        # A list that is not full yet grows, and the footer with it; a good page has 0.1 at most.
+        assert sum(page.evaluate("window.shifts")) < 0.01
+        assert sum(urlsplit(url).path == f"/{name}" for url in visit.asked) == 1
+        assert visit.complaints == []
+
+
+def test_a_list_with_a_filter_or_of_the_past_stands_still(served: Served) -> None:
+    for path in ("/blocks?late=1", "/blocks?cursor=3", "/transactions?limit=5"):
+        assert "data-live" not in served.get(path).text
+    assert 'data-live="blocks"' in served.get("/blocks").text
+
+
 def test_a_stream_that_was_refused_is_tried_again_and_asking_ends(served: Served, browser: Browser) -> None:
     with Visit(browser, "desktop") as visit:
         page = visit.page
@@ -412,6 +465,10 @@ def test_reading_needs_no_javascript(served: Served, browser: Browser) -> None:
         assert "cursor=" in page.url
         page.get_by_role("link", name="Newest").click()
         assert "cursor=" not in page.url
+        for path in ("/blocks", "/transactions"):
+            page.goto(served.url + path)
+            assert page.locator("[data-part=list] tbody tr").count() >= 3
+            assert page.locator("[data-live-control]:visible").count() == 0
 
 
 def test_an_address_is_copied_and_its_other_places_are_marked(served: Served, browser: Browser) -> None:
@@ -425,12 +482,13 @@ def test_an_address_is_copied_and_its_other_places_are_marked(served: Served, br
         assert page.locator(".address.same").count() >= 2
 
 
-def test_scripts_stay_small(served: Served, browser: Browser) -> None:
+@pytest.mark.parametrize("path", ["/", "/blocks", "/transactions", "/pending"])
+def test_scripts_stay_small(served: Served, browser: Browser, path: str) -> None:
     with Visit(browser, "desktop") as visit:
         page = visit.page
         bodies: list[bytes] = []
         page.on("response", lambda answer: answer.url.endswith(".js") and bodies.append(answer.body()))
-        page.goto(served.url)
+        page.goto(served.url + path)
         page.wait_for_function("document.querySelector('[data-live-control]').dataset.state === 'live'")
         size = sum(len(gzip.compress(body)) for body in bodies)
         assert 0 < size <= SCRIPT_BYTES_MAX

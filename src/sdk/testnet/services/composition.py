@@ -130,6 +130,7 @@ class Composition:
             monitor=self._open_monitor(await self._open_store()),
             verifier=await self._open_verifier(),
             trusted_proxies=networks(section),
+            heads=self._open_heads(),
         )
         explorer = make_app(
             parts,

@@ -1,72 +1,171 @@
-"""What tells browsers of news outlives whatever goes wrong with one picture of it."""
+"""What tells browsers of news: one render for all who look, when a block is told; and it outlives whatever goes wrong with one picture."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.requests import Request
 from structlog.testing import capture_logs
 
 from sdk.testnet.services.explorer import head
+from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.web.live import LiveHub
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+TOPICS = ("home", "blocks", "transactions", "pending", "dashboard")
+VIEWERS = 200
 
 
 class Pages:
-    """Makes fragments; the first fails as a template does that divides by what a node said."""
+    """Makes fragments; the first of a number fail, as a template does that divides by what a node said."""
 
-    def __init__(self) -> None:
-        self.failures = 0
+    def __init__(self, failures: int = 0) -> None:
+        self.failures = failures
+        self.rendered: list[str] = []
 
     def fragment(self, template: str, **_: Any) -> str:
-        if not self.failures:
-            self.failures += 1
+        if self.failures:
+            self.failures -= 1
             raise ZeroDivisionError(template)
+        self.rendered.append(template)
         return template
 
 
-class Reading:
-    """An index with a new block at each look."""
+class Index:
+    """An index of a chain, and how often it was looked at."""
 
     def __init__(self) -> None:
-        self.number = 0
+        self.number = 1
+        self.looks = 0
 
     async def look(self, _: Any) -> Any:
-        self.number += 1
+        self.looks += 1
         return SimpleNamespace(number=self.number)
 
 
-async def _model(_: Any, **__: Any) -> Any:
-    return SimpleNamespace(as_of=SimpleNamespace(block=1))
+def shown(index: Index, *parts: str, folder: str = "") -> head.Shown:
+    async def read(_: Any) -> dict[str, Any]:
+        return {"model": SimpleNamespace(as_of=SimpleNamespace(block=index.number))}
+
+    return head.Shown(parts=parts, read=read, folder=folder)
 
 
-@pytest.mark.parametrize(
-    ("teller", "topic"), [(head.HeadFollower, "home"), (head.DashboardTeller, "dashboard")]
-)
-async def test_a_fragment_that_fails_is_logged_and_the_next_one_is_published(
-    monkeypatch: pytest.MonkeyPatch, teller: Any, topic: str
-) -> None:
-    for name in ("POLL_S", "RETRY_S", "DASHBOARD_S"):
-        monkeypatch.setattr(head, name, 0)
-    monkeypatch.setattr(head, "read_home", _model)
-    monkeypatch.setattr(head.dashboard, "read_dashboard", _model)
-    hub, pages = LiveHub(["home", "dashboard"]), Pages()
+async def event_of(events: AsyncIterator[tuple[str, dict[str, Any]]]) -> tuple[str, dict[str, Any]]:
+    """Return the next one."""
+    return await anext(events)
+
+
+async def viewer(hub: LiveHub, topic: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """Give the events of a stream."""
     scope = {
-        "type": "http", "method": "GET", "path": "/live", "headers": [],
-        "query_string": f"topics={topic}".encode(),
+        "type": "http", "method": "GET", "path": "/live", "headers": [], "query_string": f"topics={topic}".encode(),
     }  # fmt: skip
     answer: Any = await hub.serve(Request(scope))
-    with capture_logs() as entries:
-        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-            told = teller(parts=SimpleNamespace(reading=Reading()), pages=pages, hub=hub)
-            running = tasks.create_task(told.run(), name=topic)
-            async for piece in answer.body_iterator:
-                if piece.startswith(f"event: {topic}".encode()):
-                    break
-            running.cancel()
+    async for piece in answer.body_iterator:
+        lines = piece.decode().splitlines()
+        if lines[0].startswith("event: "):
+            yield lines[0].removeprefix("event: "), json.loads(lines[2].removeprefix("data: "))
 
-    assert pages.failures == 1
+
+@asynccontextmanager
+async def running(teller: Any) -> AsyncIterator[asyncio.TaskGroup]:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(teller.run(), name="teller")
+        yield tasks
+        task.cancel()
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PACE_S", "RETRY_S", "ROUND_S"):
+        monkeypatch.setattr(head, name, 0)
+
+
+@pytest.mark.parametrize("topic", ["home", "dashboard"])
+async def test_a_fragment_that_fails_is_logged_and_the_next_one_is_published(
+    monkeypatch: pytest.MonkeyPatch, topic: str
+) -> None:
+    index, hub, pages, heads = Index(), LiveHub(TOPICS), Pages(failures=1), Heads()
+    topics = {topic: shown(index, "tiles")}
+    monkeypatch.setattr(head, "OF_BLOCKS", topics)
+    parts: Any = SimpleNamespace(reading=index, heads=heads)
+    given: dict[str, Any] = {"parts": parts, "pages": pages, "hub": hub}
+    teller = head.HeadFollower(**given) if topic == "home" else head.RoundTeller(**given, topics=topics)
+    events = viewer(hub, topic)
+    with capture_logs() as entries:
+        async with running(teller) as tasks:
+            first = tasks.create_task(event_of(events))
+            while not hub.client_count:
+                await asyncio.sleep(0)
+            heads.tell(index.number)
+            while pages.failures:
+                index.number += 1
+                heads.tell(index.number)
+                await asyncio.sleep(0)
+            index.number += 1
+            heads.tell(index.number)
+            name, data = await first
+    assert (name, data["parts"]) == (topic, {"tiles": f"{topic}/tiles.html"})
+
     failed = [entry for entry in entries if entry["event"] == "explorer_live_failed"]
     assert [(entry["topic"], entry["log_level"]) for entry in failed] == [(topic, "error")]
+
+
+async def test_a_block_that_is_told_is_rendered_once_for_all_who_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index, hub, pages, heads = Index(), LiveHub(TOPICS), Pages(), Heads()
+    # The indexer is in this process: nobody has to look by himself.
+    heads.is_local = True
+    monkeypatch.setattr(
+        head,
+        "OF_BLOCKS",
+        {topic: shown(index, "list", "lag") for topic in ("home", "blocks", "transactions")},
+    )
+    parts: Any = SimpleNamespace(reading=index, heads=heads)
+    viewers = [viewer(hub, "blocks") for _ in range(VIEWERS)]
+    async with running(head.HeadFollower(parts=parts, pages=pages, hub=hub)) as tasks:
+        for number in (2, 3, 4):
+            waiting = [tasks.create_task(event_of(one)) for one in viewers]
+            while hub.client_count < VIEWERS:
+                await asyncio.sleep(0)
+            index.number = number
+            heads.tell(number)
+            told = [await one for one in waiting]
+            # The first look may have found the second block before it was told.
+            assert [event for _, event in told] == [told[0][1]] * VIEWERS
+            assert told[0][1]["number"] == number
+
+    assert pages.rendered == ["blocks/list.html", "blocks/lag.html"] * 3, (
+        "and what nobody sees is not rendered"
+    )
+    assert index.looks <= 1 + 3, "nothing asks the index again and again"
+
+
+async def test_a_pool_and_a_monitor_are_shown_again_and_again_while_somebody_looks() -> None:
+    index, hub, pages = Index(), LiveHub(TOPICS), Pages()
+    parts: Any = SimpleNamespace(reading=index, heads=Heads())
+    topics = {"pending": shown(index, "list"), "dashboard": shown(index, "tiles", folder="elsewhere")}
+    events = viewer(hub, "dashboard")
+    async with running(head.RoundTeller(parts=parts, pages=pages, hub=hub, topics=topics)) as tasks:
+        waiting = tasks.create_task(event_of(events))
+        assert (await waiting)[1]["parts"] == {"tiles": "elsewhere/tiles.html"}
+        assert (await anext(events))[0] == "dashboard"
+
+    assert set(pages.rendered) == {"elsewhere/tiles.html"}, "nobody looks at the pool"
+
+
+def test_what_is_live_has_a_template_for_each_part() -> None:
+    templates = Path(head.__file__).with_name("templates")
+    for topics in (head.OF_BLOCKS, head.OF_POOL, head.OF_MONITOR):
+        for topic, page in topics.items():
+            for part in page.parts:
+                assert (templates / (page.folder or topic) / f"{part}.html").is_file(), (topic, part)

@@ -1,20 +1,22 @@
-"""Follows the index, and tells browsers: each new block is rendered once, for all who look."""
+"""Follows the index and the pool, and tells browsers: what is live on a page is rendered once, for all who look."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
 
 from metanode.errors import MetanodeError
 from sdk.testnet.services.explorer.views import dashboard
+from sdk.testnet.services.explorer.views.blocks import read_blocks
 from sdk.testnet.services.explorer.views.home import extras, read_home
+from sdk.testnet.services.explorer.views.transactions import read_pending, read_transactions
 from sdk.testnet.services.queries.statistics import index_status
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from sdk.testnet.services.explorer.parts import ExplorerParts
     from sdk.testnet.services.web.live import LiveHub
@@ -23,19 +25,73 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 POLL_S: Final = 0.25
-"""From one look at the index to the next: one row by its key, some 100 us."""
+"""From one look at the index to the next, where nobody tells of blocks: one row by its key, some 100 us."""
+PACE_S: Final = 0.25
+"""From one render to the next: an index that catches up has many blocks a second, and nobody reads them all."""
 RETRY_S: Final = 2.0
 """After a database that did not answer, or a part that could not be made."""
-DASHBOARD_S: Final = 2.0
-"""From one picture of the dashboard to the next, as often as the monitor looks."""
-TOPIC: Final = "home"
-HOME_PARTS: Final = ("tiles", "strip", "blocks", "transactions", "lag")
-"""Live parts of the first page; each has a template of its own."""
+ROUND_S: Final = 2.0
+"""From one picture of what no block tells of to the next: the dashboard, as often as the monitor looks, and the pool."""
+
+Context = dict[str, Any]
+"""What the templates of parts are given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What is live on one page."""
+
+    parts: tuple[str, ...]
+    """Each has a template of its own."""
+    read: Callable[[ExplorerParts], Awaitable[Context]]
+    folder: str = ""
+    """Of the templates; the topic's name where none is said."""
+
+
+async def _home(parts: ExplorerParts) -> Context:
+    return {"model": await read_home(parts)} | extras()
+
+
+async def _blocks(parts: ExplorerParts) -> Context:
+    model = await read_blocks(parts)
+    return {"model": model, "first_url": "", "next_url": _older("/blocks", model.next)}
+
+
+async def _transactions(parts: ExplorerParts) -> Context:
+    model = await read_transactions(parts)
+    return {"model": model, "first_url": "", "next_url": _older("/transactions", model.next)} | extras()
+
+
+async def _pending(parts: ExplorerParts) -> Context:
+    return {"model": await read_pending(parts)}
+
+
+async def _dashboard(parts: ExplorerParts, *, is_operator: bool = False) -> Context:
+    model = await dashboard.read_dashboard(parts, is_operator=is_operator)
+    return {"model": model, "events_shown": dashboard.EVENTS_SHOWN}
+
+
+async def _operator(parts: ExplorerParts) -> Context:
+    return await _dashboard(parts, is_operator=True)
+
+
+OF_BLOCKS: Final[Mapping[str, Shown]] = {
+    "home": Shown(parts=("tiles", "strip", "blocks", "transactions", "lag"), read=_home),
+    "blocks": Shown(parts=("list", "lag"), read=_blocks),
+    "transactions": Shown(parts=("list", "lag"), read=_transactions),
+}
+"""New with each block, by topic."""
+OF_POOL: Final[Mapping[str, Shown]] = {"pending": Shown(parts=("tiles", "list"), read=_pending)}
+"""New all the time."""
+OF_MONITOR: Final[Mapping[str, Shown]] = {
+    dashboard.TOPIC: Shown(parts=dashboard.PARTS, read=_dashboard, folder="dashboard"),
+    dashboard.OPERATOR_TOPIC: Shown(parts=dashboard.OPERATOR_PARTS, read=_operator, folder="dashboard"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadFollower:
-    """The one producer of the topic `home`."""
+    """The one producer of the topics that change with blocks: looks at the index when it is told of a block."""
 
     parts: ExplorerParts
     pages: Pages
@@ -44,66 +100,70 @@ class HeadFollower:
     async def run(self) -> None:
         """Follow until cancelled; a database that fails is waited for, and so is a part that can't be made."""
         shown = -1
-
-        async def tell() -> None:
-            nonlocal shown
-            status = await self.parts.reading.look(index_status)
-            if status is not None and status.number != shown:
-                shown = status.number
-                if self.hub.watched(TOPIC):
-                    await self._publish()
-
         while True:
-            await _guarded(TOPIC, tell)
-            await asyncio.sleep(POLL_S)
-
-    async def _publish(self) -> None:
-        model = await read_home(self.parts)
-        rendered = {
-            part: self.pages.fragment(f"home/{part}.html", model=model, **extras()) for part in HOME_PARTS
-        }
-        self.hub.publish(TOPIC, {"number": model.as_of.block, "parts": rendered})
+            since = self.parts.heads.told
+            async with _Guard("index") as guard:
+                status = await self.parts.reading.look(index_status)
+            if guard.is_well and status is not None and status.number != shown:
+                shown = status.number
+                await _tell(self, OF_BLOCKS)
+                await asyncio.sleep(PACE_S)
+            elif not guard.is_well:
+                await asyncio.sleep(RETRY_S)
+            await self.parts.heads.wait(POLL_S, since=since)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DashboardTeller:
-    """The one producer of the topics `dashboard` and `operator`: renders what the monitor says every two seconds, while somebody looks."""
+class RoundTeller:
+    """The one producer of topics that no block tells of: renders them every two seconds, while somebody looks."""
 
     parts: ExplorerParts
     pages: Pages
     hub: LiveHub
+    topics: Mapping[str, Shown]
 
     async def run(self) -> None:
         """Tell until cancelled; a part that can't be made is tried again."""
         while True:
-            await _guarded(dashboard.TOPIC, self._tell)
-            await asyncio.sleep(DASHBOARD_S)
+            await _tell(self, self.topics)
+            await asyncio.sleep(ROUND_S)
 
-    async def _tell(self) -> None:
-        for topic, shown in (
-            (dashboard.TOPIC, dashboard.PARTS),
-            (dashboard.OPERATOR_TOPIC, dashboard.OPERATOR_PARTS),
-        ):
-            if self.hub.watched(topic):
-                is_operator = topic == dashboard.OPERATOR_TOPIC
-                model = await dashboard.read_dashboard(self.parts, is_operator=is_operator)
+
+async def _tell(teller: HeadFollower | RoundTeller, topics: Mapping[str, Shown]) -> None:
+    """Publish what is watched; what goes wrong with one topic is no matter of the others."""
+    for topic, shown in topics.items():
+        if teller.hub.watched(topic):
+            async with _Guard(topic):
+                context = await shown.read(teller.parts)
                 rendered = {
-                    part: self.pages.fragment(
-                        f"dashboard/{part}.html", model=model, events_shown=dashboard.EVENTS_SHOWN
-                    )
-                    for part in shown
+                    part: teller.pages.fragment(f"{shown.folder or topic}/{part}.html", **context)
+                    for part in shown.parts
                 }
-                self.hub.publish(topic, {"parts": rendered})
+                teller.hub.publish(topic, {"number": context["model"].as_of.block, "parts": rendered})
 
 
-async def _guarded(topic: str, tell: Callable[[], Awaitable[None]]) -> None:
-    """Tell once. What goes wrong is logged and waited for: nothing that a node says may end the services of this process."""
-    try:
-        await tell()
-    except MetanodeError as error:
-        log.warning("explorer_head_unknown", topic=topic, reason=str(error))
-    except Exception:
-        log.exception("explorer_live_failed", topic=topic)
-    else:
-        return
-    await asyncio.sleep(RETRY_S)
+class _Guard:
+    """A block in which what goes wrong is logged: nothing that a node or a database says may end the services of this process."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self.is_well = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if error is None:
+            return False
+        self.is_well = False
+        if isinstance(error, MetanodeError):
+            log.warning("explorer_head_unknown", topic=self._topic, reason=str(error))
+        elif isinstance(error, Exception):
+            log.error("explorer_live_failed", topic=self._topic, exc_info=error)
+        else:
+            return False
+        return True
+
+
+def _older(path: str, cursor: str | None) -> str:
+    return "" if cursor is None else f"{path}?cursor={cursor}"

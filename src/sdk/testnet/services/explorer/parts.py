@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from sdk.testnet.services.explorer.reading import Reading
 from sdk.testnet.services.explorer.standing import StandingWatch
 from sdk.testnet.services.explorer.traces import CallTrees
 from sdk.testnet.services.explorer.twins import View
+from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.web.clients import Clients
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class ExplorerParts:
 
     verifier: Verifier | None = None
     """None where contracts are not verified."""
+    heads: Heads = field(default_factory=Heads)
+    """Who says when the index has a new block; nobody, where none is given."""
 
     @classmethod
     def of(
@@ -63,6 +66,7 @@ class ExplorerParts:
         monitor: Any = None,
         verifier: Verifier | None = None,
         trusted_proxies: Sequence[IPNetwork] = LOOPBACK,
+        heads: Heads | None = None,
     ) -> ExplorerParts:
         """Put the parts together; `trusted_proxies` are the networks whose `X-Forwarded-For` is believed."""
         return cls(
@@ -76,4 +80,5 @@ class ExplorerParts:
             clients=Clients(trusted=trusted_proxies, maximum=COSTLY_MAX),
             monitor=monitor,
             verifier=verifier,
+            heads=heads or Heads(),
         )

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sdk.testnet.services.web.site import Site
 
 PAGE_ROWS: Final = 25
+NEWEST: Final = Slice(limit=PAGE_ROWS)
+"""What a list shows first."""
 PAGE_ROWS_MAX: Final = 100
 """What `?limit=` may ask for."""
 HEAD_AGE_S: Final = 1.0
@@ -148,6 +150,11 @@ def limit_of(request: Request, default: int = PAGE_ROWS, maximum: int = PAGE_ROW
     if not text.isascii() or not text.isdecimal() or len(text) > 6 or not 1 <= int(text) <= maximum:
         raise InvalidInput(f"limit: expected 1 to {maximum}, found {text!r:.40}")
     return int(text)
+
+
+def is_newest(request: Request) -> bool:
+    """Return whether a list is the one that everybody sees first: without filter and cursor it is live."""
+    return not request.query_params
 
 
 def next_url(request: Request, cursor: str | None) -> str:

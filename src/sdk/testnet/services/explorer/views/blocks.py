@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from sdk.testnet.services.explorer.certificates import CertificateView, view_certificate
 from sdk.testnet.services.explorer.reading import (
+    NEWEST,
     AsOf,
     first_url,
     flag_in,
     hash_in,
+    is_newest,
     next_url,
     number_in,
     slice_of,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from sdk.testnet.services.explorer.parts import ExplorerParts, Handler
-    from sdk.testnet.services.queries import Page
+    from sdk.testnet.services.queries import Page, Slice
     from sdk.testnet.services.queries.parties import Party
 
 
@@ -75,19 +77,13 @@ def block_handlers(parts: ExplorerParts) -> dict[str, Handler]:
 
     async def blocks(request: Request) -> View:
         late, full = flag_in(request, "late"), flag_in(request, "with_transactions")
-        which = slice_of(request)
-        status, page = await reading.look(
-            lambda connection: (
-                index_status(connection),
-                list_blocks(connection, which, late_only=late, with_transactions=full),
-            )
-        )
-        model = Blocks(as_of=await reading.as_of(status), items=page.items, next=page.next_cursor)
+        model = await read_blocks(parts, slice_of(request), late=late, full=full)
         extra = {
-            "next_url": next_url(request, page.next_cursor),
+            "next_url": next_url(request, model.next),
             "first_url": first_url(request),
             "late": late,
             "with_transactions": full,
+            "is_live": is_newest(request),
         }
         return View(template="blocks.html", model=model, section="blocks", extra=extra)
 
@@ -151,6 +147,19 @@ def block_handlers(parts: ExplorerParts) -> dict[str, Handler]:
         return View(template="block.html", model=model, section="blocks", extra=extra)
 
     return {"/blocks": blocks, "/block/{key}": block}
+
+
+async def read_blocks(
+    parts: ExplorerParts, which: Slice = NEWEST, *, late: bool = False, full: bool = False
+) -> Blocks:
+    """Return a page of the list; without arguments the one that everybody sees first."""
+    status, page = await parts.reading.look(
+        lambda connection: (
+            index_status(connection),
+            list_blocks(connection, which, late_only=late, with_transactions=full),
+        )
+    )
+    return Blocks(as_of=await parts.reading.as_of(status), items=page.items, next=page.next_cursor)
 
 
 def _absent(key: str, number: int | None, as_of: AsOf) -> NotFound:

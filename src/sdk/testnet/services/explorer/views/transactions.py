@@ -17,7 +17,15 @@ from sdk.testnet.services.explorer.decoding import (
     method_name,
 )
 from sdk.testnet.services.explorer.pending import Waiting, waiting_of
-from sdk.testnet.services.explorer.reading import AsOf, first_url, hash_in, next_url, slice_of
+from sdk.testnet.services.explorer.reading import (
+    NEWEST,
+    AsOf,
+    first_url,
+    hash_in,
+    is_newest,
+    next_url,
+    slice_of,
+)
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.explorer.views.home import extras
 from sdk.testnet.services.queries import Slice
@@ -108,12 +116,12 @@ def transaction_handlers(parts: ExplorerParts) -> dict[str, Handler]:
     reading = parts.reading
 
     async def transactions(request: Request) -> View:
-        which = slice_of(request)
-        status, page = await reading.look(
-            lambda connection: (index_status(connection), list_transactions(connection, which))
-        )
-        model = Transactions(as_of=await reading.as_of(status), items=page.items, next=page.next_cursor)
-        extra = {"next_url": next_url(request, page.next_cursor), "first_url": first_url(request)} | extras()
+        model = await read_transactions(parts, slice_of(request))
+        extra = {
+            "next_url": next_url(request, model.next),
+            "first_url": first_url(request),
+            "is_live": is_newest(request),
+        } | extras()
         return View(template="transactions.html", model=model, section="transactions", extra=extra)
 
     def tabbed(tab: Tab) -> Handler:
@@ -263,6 +271,14 @@ async def _unindexed(parts: ExplorerParts, wanted: bytes, as_of: AsOf) -> View:
         section="pending",
         extra=extra | extras() | {"as_of": as_of},
     )
+
+
+async def read_transactions(parts: ExplorerParts, which: Slice = NEWEST) -> Transactions:
+    """Return a page of the list; without arguments the one that everybody sees first."""
+    status, page = await parts.reading.look(
+        lambda connection: (index_status(connection), list_transactions(connection, which))
+    )
+    return Transactions(as_of=await parts.reading.as_of(status), items=page.items, next=page.next_cursor)
 
 
 async def read_pending(parts: ExplorerParts) -> Pending:

@@ -193,9 +193,11 @@ async function refresh() {
   }
 }
 
-// Puts a fragment in. Who is in it with the keyboard is not thrown out: it waits for the next one.
+// Puts a fragment in. Who is in it with the keyboard, presses something or marks text there is not disturbed: it waits for the next one.
 function put(element, html) {
   if (element.contains(document.activeElement) && document.activeElement !== element) return;
+  const marked = getSelection();
+  if (element.matches(":active") || (marked && !marked.isCollapsed && element.contains(marked.anchorNode))) return;
   const before = new Set([...element.querySelectorAll("[data-key]")].map((row) => row.dataset.key));
   const filled = before.size > 0;
   element.innerHTML = html;
