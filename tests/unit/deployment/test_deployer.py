@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import hashlib
 import json
 import os
 import re
@@ -321,6 +322,52 @@ def test_another_wheel_can_be_given(tmp_path: Path) -> None:
     deploy(tmp_path / "out", wheel=wheel)
 
     assert [path.name for path in (tmp_path / "out" / "image").glob("*.whl")] == [wheel.name]
+
+
+def test_an_upgrade_leaves_no_other_wheel_for_the_image(tmp_path: Path) -> None:
+    """The image installs every wheel that stands there, and two versions of one package are none."""
+    wheels = [tmp_path / f"metanode-{version}-py3-none-any.whl" for version in (1, 2)]
+    for wheel in wheels:
+        wheel.write_bytes(wheel.name.encode())
+    out = tmp_path / "out"
+    deploy(out, wheel=wheels[0])
+
+    with pytest.raises(
+        DeploymentChange, match=r"image/metanode-1-\S+: is no longer of this deployment; would be deleted"
+    ):
+        deploy(out, wheel=wheels[1])
+    assert (out / "image" / wheels[0].name).exists()
+    upgraded = deploy(out, wheel=wheels[1], confirm_changes=True)
+
+    assert upgraded.deleted == (f"image/{wheels[0].name}",)
+    assert [path.name for path in (out / "image").glob("*.whl")] == [wheels[1].name]
+    assert deploy(out, wheel=wheels[1]).deleted == ()
+
+
+def test_what_a_person_has_edited_is_not_deleted(tmp_path: Path) -> None:
+    deploy(tmp_path, services=("faucet", "monitoring"))
+    mine = tmp_path / "rules" / "alerts.yml"
+    mine.write_text("# mine\n")
+
+    result = deploy(tmp_path, services=("faucet",), confirm_changes=True)
+
+    assert mine.read_text() == "# mine\n"
+    assert "prometheus.yml" in result.deleted
+    assert not (tmp_path / "prometheus.yml").exists()
+
+
+def test_a_record_names_nothing_outside_of_its_deployment(tmp_path: Path) -> None:
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    deploy(out)
+    outside.write_text("another's\n")
+    record = json.loads((out / "deployment.json").read_text())
+    record["files"] |= dict.fromkeys(
+        ("../outside", str(outside)), hashlib.sha256(outside.read_bytes()).hexdigest()
+    )
+    (out / "deployment.json").write_text(json.dumps(record))
+
+    assert deploy(out).deleted == ()
+    assert outside.exists()
 
 
 def test_containers_run_as_who_deploys_and_never_as_root(tmp_path: Path) -> None:

@@ -57,14 +57,20 @@ class Comparison:
     """As they were written, and to be written otherwise."""
     edited: tuple[str, ...]
     """Written by a person: edited since, or never of a deployment."""
+    gone: tuple[str, ...]
+    """Of the deployment before and not of this one, such as the wheel of another version: the image is built from all that stand there."""
 
     @property
     def sentences(self) -> list[str]:
         """What must be confirmed."""
-        return [f"{name}: would be written anew" for name in self.changed] + [
-            f"{name}: is not as it was written; would be replaced, and kept as {name}{KEPT_SUFFIX}"
-            for name in self.edited
-        ]
+        return (
+            [f"{name}: would be written anew" for name in self.changed]
+            + [
+                f"{name}: is not as it was written; would be replaced, and kept as {name}{KEPT_SUFFIX}"
+                for name in self.edited
+            ]
+            + [f"{name}: is no longer of this deployment; would be deleted" for name in self.gone]
+        )
 
 
 def parameters_of(config: DeploymentConfig) -> dict[str, Any]:
@@ -102,7 +108,7 @@ def load_record(output: Path) -> Record | None:
 
 def compare(output: Path, files: Mapping[str, bytes], record: Record | None) -> Comparison:
     """Compare what would be written with what stands there."""
-    kinds: dict[str, list[str]] = {"new": [], "unchanged": [], "changed": [], "edited": []}
+    kinds: dict[str, list[str]] = {"new": [], "unchanged": [], "changed": [], "edited": [], "gone": []}
     digests = record.digests if record else {}
     for name, content in files.items():
         try:
@@ -114,6 +120,10 @@ def compare(output: Path, files: Mapping[str, bytes], record: Record | None) -> 
             kinds["unchanged"].append(name)
         else:
             kinds["changed" if digests.get(name) == digest(found) else "edited"].append(name)
+    # What a person has edited since is theirs, and stays.
+    kinds["gone"] = [
+        name for name, written in digests.items() if name not in files and _digest_of(output, name) == written
+    ]
     return Comparison(**{kind: tuple(names) for kind, names in kinds.items()})
 
 
@@ -125,6 +135,8 @@ def write(
         (output / name).replace(_kept_beside(output / name))
     for name in (*comparison.new, *comparison.changed, *comparison.edited):
         write_whole(output / name, files[name])
+    for name in comparison.gone:
+        (output / name).unlink(missing_ok=True)
     document = {
         "version": RECORD_VERSION,
         "parameters": dict(parameters),
@@ -134,6 +146,17 @@ def write(
     path = output / RECORD_FILE
     if not path.exists() or path.read_bytes() != text:
         write_whole(path, text)
+
+
+def _digest_of(output: Path, name: str) -> str | None:
+    """Of a file that a record names; None where there is none, or where it would be outside of the deployment."""
+    path = output / name
+    if ".." in path.parts or not path.is_relative_to(output):
+        return None
+    try:
+        return digest(path.read_bytes())
+    except OSError:
+        return None
 
 
 def _kept_beside(path: Path) -> Path:

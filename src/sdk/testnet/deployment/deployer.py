@@ -70,6 +70,8 @@ class DeploymentResult:
     """Files that were not there, by their path below `output_dir`."""
     changed: tuple[str, ...]
     unchanged: tuple[str, ...]
+    deleted: tuple[str, ...]
+    """Files of an earlier call that this one has none of."""
     plan: DeploymentPlan
     status: NetworkStatus | None = None
     """Of a network that was started with apply="local"."""
@@ -182,6 +184,7 @@ class TestnetDeployer:
             created=comparison.new,
             changed=(*comparison.changed, *comparison.edited),
             unchanged=comparison.unchanged,
+            deleted=comparison.gone,
             plan=plan,
             status=status,
         )
