@@ -163,14 +163,8 @@ def prepare_images(engine: Engine, work: Path, report: Report) -> Path:
         report.facts["Base image"] = (
             "Debian bookworm with Python 3.11 by mmdebstrap and docker import: no registry was reachable"
         )
-    import_debian(engine, OTHERS, "postgresql,redis-server,prometheus,ca-certificates")
-    folder = work / "others"
-    folder.mkdir(exist_ok=True)
-    (folder / "Dockerfile").write_text(OTHERS_DOCKERFILE, encoding="utf-8")
-    (folder / "entry").write_text(POSTGRES_ENTRY, encoding="utf-8")
-    engine.run("docker", "build", "-q", "--tag", OTHERS, ".", folder=folder)
-    (folder / "Dockerfile").write_text(f'FROM {OTHERS}\nENTRYPOINT ["prometheus"]\n', encoding="utf-8")
-    engine.run("docker", "build", "-q", "--tag", PROMETHEUS, ".", folder=folder)
+    if engine.run("docker", "image", "inspect", PROMETHEUS, check=False).returncode != 0:
+        make_others(engine, work / "others")
     wheels = work / "wheels"
     if not wheels.exists():
         deploy_testnet("wheels", 9999, 1, output_dir=work / "requirements")
@@ -183,6 +177,19 @@ def prepare_images(engine: Engine, work: Path, report: Report) -> Path:
             check=True,
         )  # fmt: skip
     return wheels
+
+
+def make_others(engine: Engine, folder: Path) -> None:
+    """PostgreSQL, Redis and Prometheus of Debian, as images."""
+    import_debian(engine, OTHERS, "postgresql,redis-server,prometheus,ca-certificates")
+    folder.mkdir(exist_ok=True)
+    (folder / "entry").write_text(POSTGRES_ENTRY, encoding="utf-8")
+    for tag, text in (
+        (OTHERS, OTHERS_DOCKERFILE),
+        (PROMETHEUS, f'FROM {OTHERS}\nENTRYPOINT ["prometheus"]\n'),
+    ):
+        (folder / "Dockerfile").write_text(text, encoding="utf-8")
+        engine.run("docker", "build", "-q", "--tag", tag, ".", folder=folder)
 
 
 def debian_mirror() -> str:

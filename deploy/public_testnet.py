@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from engine import BASE, OTHERS, give_wheels
-from seeing import call, fetch, height_of, is_above, say, wait_until
+from seeing import call, fetch, height_of, is_above, new_heads, say, wait_until
 
 from sdk.testnet.deployment import deploy_testnet
 from sdk.testnet.deployment.compose import COMPOSE_FILE
@@ -87,11 +87,12 @@ def _check_published(report: Report, url: str) -> None:
     api = f"http://127.0.0.1:{9545 + PORT_OFFSET}/api/v1"
     wait_until(lambda: len(json.loads(fetch(f"{api}/blocks?limit=2"))["items"]) == 2, "blocks in the API")
     block = json.loads(fetch(f"{api}/blocks?limit=1"))["items"][0]
+    told = new_heads(f"ws://127.0.0.1:{8546 + PORT_OFFSET}", 2)
     report.claim(
         CASE,
-        "JSON-RPC on 8545 and WebSocket on 8546 answer, the community API on 9545 lists finalized blocks",
-        f"block {block['number']}",
-        holds=call(url, "eth_chainId") == "0x539" and int(block["number"]) > 0,
+        "JSON-RPC answers on 8545, WebSocket on 8546 tells a subscriber of new blocks, the community API on 9545 lists finalized ones",
+        f"blocks {told[0]} and {told[1]}; {block['number']}",
+        holds=call(url, "eth_chainId") == "0x539" and told[1] == told[0] + 1 and int(block["number"]) > 0,
     )
     pages = {
         path: fetch(f"http://127.0.0.1:{3000 + PORT_OFFSET}{path}")

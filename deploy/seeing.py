@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import websockets.sync.client
+
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 OTHERS = (
@@ -93,6 +95,20 @@ def call(url: str, method: str, *params: object) -> Any:
     return json.loads(fetch(url, body)).get("result")
 
 
+def new_heads(url: str, count: int) -> list[int]:
+    """The numbers of the next blocks that a subscriber is told of, over WebSocket."""
+    with websockets.sync.client.connect(url, open_timeout=START_TIMEOUT_S) as socket:
+        socket.send(
+            json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]})
+        )
+        found: list[int] = []
+        while len(found) < count:
+            message = json.loads(socket.recv(timeout=START_TIMEOUT_S))
+            if message.get("method") == "eth_subscription":
+                found.append(int(message["params"]["result"]["number"], 16))
+    return found
+
+
 def fetch(url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> bytes:
     """One HTTP answer."""
     told = {"content-type": "application/json"} | dict(headers or {})
@@ -118,8 +134,10 @@ def wait_until(holds: Callable[[], bool], what: str, *, timeout_s: float = START
         time.sleep(0.5)
 
 
-def page(report: Report) -> str:
-    """The page of evidence."""
+def page(report: Report, cases: Sequence[str]) -> str:
+    """The page of evidence, which also says what of `cases` was not seen."""
+    left = [name for name in cases if name not in report.done]
+    missing = f"\nNot seen: the cases {', '.join(left)}.\n" if left else ""
     facts = "\n".join(f"- {name}: {value}." for name, value in report.facts.items())
     rows = "\n".join(f"| {case} | {claim} | {seen} |" for case, claim, seen in report.rows)
     return f"""# Containers on a real Docker engine
@@ -133,7 +151,7 @@ every line here was seen.
 | deployed by | claim | seen |
 |---|---|---|
 {rows}
-"""
+{missing}"""
 
 
 def say(text: str) -> None:
