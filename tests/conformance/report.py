@@ -10,14 +10,6 @@ from tests.conformance.running import Results, Tally
 from tests.conformance.verdicts import Status
 
 EVIDENCE: Final = ROOT / "docs" / "evidence" / "conformance.md"
-EXPLANATIONS: Final = {
-    "JSON-RPC (execution-apis)": """\
-The JSON-RPC case is `eth_sendRawTransaction/send-blob-tx`: it sends a blob transaction with its blobs, and expects the hash. Blocks of these networks
-have no blobs, and peers exchange none, so such a transaction could be taken and would never be in a block. The pool refuses it by a text that a wallet can
-show. To answer with the hash would satisfy the case and mislead every caller; blob transactions in blocks of imported chains are executed as everywhere.
-""",
-}
-"""Of suites that have a failure which will stay."""
 REASONS_MAX: Final = 12
 """Of one suite on the page; the JSON has all."""
 REASON_CHARACTERS_MAX: Final = 160
@@ -27,7 +19,8 @@ HEAD: Final = """# Conformance
 The official cases of `vectors.tar.xz` against this code, each through what a node runs: blocks through the engine's `validate` and `finalize`,
 transactions on a given state through what runs them in blocks, calls through `eth_call`, requests through the JSON-RPC server, keys, RLP and
 tries through the modules that nodes use. A case is one entry of the archive's `MANIFEST.json`, and their number is checked file by file. Checks
-are beyond that: a chain of another client, and the examples in the texts of standards. Written by `make conformance REPORT=1`; `make conformance CASES='ethereum-tests/*'` runs a part.
+are beyond that: a chain of another client, and the examples in the texts of standards. The JSON-RPC suite asks about an imported chain of another network:
+its pool takes blob transactions, checks their blobs and keeps none, while pools of our own networks, whose blocks have no blobs, refuse them. Written by `make conformance REPORT=1`; `make conformance CASES='ethereum-tests/*'` runs a part.
 """
 
 
@@ -119,11 +112,6 @@ def page(results: Results) -> str:
     lines += section(
         "What fails, and why", {name: tally.reasons for name, tally in results.tallies().items()}
     )
-    lines += [
-        f"\n{text.rstrip()}"
-        for name, text in EXPLANATIONS.items()
-        if results.tallies().get(name, Tally()).reasons
-    ]
     lines += section(
         "What is not applicable, and why",
         {name: tally.not_applicable for name, tally in results.tallies().items()},

@@ -1,4 +1,4 @@
-"""The whole archive, suite by suite: what passes goes on passing, and what does not is listed here with its number."""
+"""The whole archive, suite by suite."""
 
 import pytest
 from tests.conformance import report
@@ -7,12 +7,6 @@ from tests.conformance.catalogue import SUITES, Suite, plan
 from tests.conformance.running import Judged, Results, judge_work
 from tests.conformance.verdicts import Status
 
-GAPS = {
-    # A blob transaction, which this network's pool refuses.
-    "JSON-RPC (execution-apis)": 1,
-}
-"""Cases that fail today, by suite. A number here may only go down, and must when cases begin to pass."""
-
 
 def suite_id(suite: Suite) -> str:
     return suite.name
@@ -20,12 +14,12 @@ def suite_id(suite: Suite) -> str:
 
 @pytest.mark.parametrize("suite", [suite for suite in SUITES if not suite.is_material], ids=suite_id)
 @pytest.mark.timeout(300)
-def test_a_suite_passes_but_for_its_known_gaps(archive: Archive, suite: Suite) -> None:
+def test_a_suite_passes(archive: Archive, suite: Suite) -> None:
     work = [one for one in plan(archive) if one.suite is suite]
     judged: tuple[Judged, ...] = tuple(found for one in work for found in judge_work(archive, one))
     failed = [one for one in judged if one.verdict.status is Status.FAILED]
     told = "\n".join(f"{one.id}: {one.verdict.reason}" for one in failed[:20])
-    assert len(failed) == GAPS.get(suite.name, 0), told
+    assert not failed, told
     # The page says the same; `make conformance REPORT=1` writes it.
     tally = Results(judged, 0).tallies().get(suite.name)
     if tally:

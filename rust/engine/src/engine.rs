@@ -111,7 +111,10 @@ impl Engine {
         let spec = Arc::new(genesis.spec);
         let tip = Tip::load(&store)?;
         let pool = Arc::new(TransactionPool::new(
-            config.pool.clone(),
+            PoolConfig {
+                takes_blobs: config.chain_import,
+                ..config.pool.clone()
+            },
             spec.chain_id,
             intake,
             pool_head(&spec, &tip),

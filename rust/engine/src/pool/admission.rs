@@ -8,8 +8,8 @@ use std::{
 };
 
 use alloy_consensus::{
-    SignableTransaction, Signed, Transaction, TxEip1559, TxEip2930, TxEip7702, TxEnvelope,
-    TxLegacy,
+    SignableTransaction, Signed, Transaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702,
+    TxEnvelope, TxLegacy,
     transaction::{Recovered, RlpEcdsaDecodableTx, SignerRecoverable},
 };
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
@@ -21,6 +21,7 @@ use revm::{
 use super::{
     HeadState, Origin, PoolConfig, PoolError, PooledTransaction,
     account::{Account, AccountCode},
+    blobs::{self, BLOB_TYPE},
     error::InvalidSender,
     transaction::Price,
 };
@@ -39,6 +40,7 @@ pub(super) struct Admission {
     chain_id: u64,
     transaction_bytes_max: usize,
     tip_min: u128,
+    takes_blobs: bool,
     gas: GasParams,
     sequence: AtomicU64,
 }
@@ -49,16 +51,25 @@ impl Admission {
             chain_id,
             transaction_bytes_max: config.transaction_bytes_max,
             tip_min: config.tip_min,
+            takes_blobs: config.takes_blobs,
             gas: GasParams::new_spec(SpecId::OSAKA),
             sequence: AtomicU64::new(0),
+        }
+    }
+
+    /// The transaction as it stands in a block, of what was sent.
+    pub(super) fn unwrap(&self, sent: Bytes) -> Result<Bytes, PoolError> {
+        match sent.first() {
+            Some(&BLOB_TYPE) if self.takes_blobs => blobs::check_and_drop(&sent),
+            _ => Ok(sent),
         }
     }
 
     pub(super) fn hash(&self, raw: &[u8]) -> Result<B256, PoolError> {
         if raw.len() > self.transaction_bytes_max {
             // Blobs travel with their transaction: its size is not what is wrong with it.
-            if raw.first() == Some(&3) {
-                return Err(PoolError::UnsupportedType(3));
+            if raw.first() == Some(&BLOB_TYPE) {
+                return Err(PoolError::UnsupportedType(BLOB_TYPE));
             }
             return Err(PoolError::Oversized {
                 size: raw.len(),
@@ -76,7 +87,12 @@ impl Admission {
         origin: Origin,
         gas_limit: u64,
     ) -> Result<PooledTransaction, PoolError> {
-        let envelope = decode(&raw, hash)?;
+        let envelope = match raw.split_first() {
+            Some((&BLOB_TYPE, fields)) if self.takes_blobs => {
+                decode_fields::<TxEip4844>(fields, hash).map(TxEnvelope::from)
+            }
+            _ => decode(&raw, hash),
+        }?;
         self.check_form(&envelope, gas_limit)?;
         let chain_id = envelope.chain_id().ok_or(PoolError::Unprotected)?;
         if chain_id != self.chain_id {
@@ -93,7 +109,9 @@ impl Admission {
         let price = Price::of(&envelope);
         let gas_cost = U256::from(price.fee).saturating_mul(U256::from(envelope.gas_limit()));
         Ok(PooledTransaction {
-            cost: gas_cost.saturating_add(envelope.value()),
+            cost: gas_cost
+                .saturating_add(blob_cost(&envelope))
+                .saturating_add(envelope.value()),
             transaction: Recovered::new_unchecked(envelope, sender),
             raw,
             hash,
@@ -183,6 +201,14 @@ impl Admission {
     }
 }
 
+/// The most that the blobs can cost.
+fn blob_cost(transaction: &TxEnvelope) -> U256 {
+    let gas = U256::from(transaction.blob_gas_used().unwrap_or_default());
+    gas.saturating_mul(U256::from(
+        transaction.max_fee_per_blob_gas().unwrap_or_default(),
+    ))
+}
+
 /// What the sender's account alone says. Checked before an EIP-7702 list is recovered, which may cost 20 ms.
 pub(super) fn check_account(
     transaction: &PooledTransaction,
@@ -246,7 +272,7 @@ pub(crate) fn decode(raw: &[u8], hash: B256) -> Result<TxEnvelope, PoolError> {
         )),
         1 => decode_fields::<TxEip2930>(rest, hash).map(TxEnvelope::Eip2930),
         2 => decode_fields::<TxEip1559>(rest, hash).map(TxEnvelope::Eip1559),
-        3 => Err(PoolError::UnsupportedType(3)),
+        BLOB_TYPE => Err(PoolError::UnsupportedType(BLOB_TYPE)),
         4 => decode_fields::<TxEip7702>(rest, hash).map(TxEnvelope::Eip7702),
         0x80.. => Err(PoolError::Malformed("rlp: expected input list".to_owned())),
         _ => Err(PoolError::UnknownType),
@@ -267,7 +293,7 @@ where
 }
 
 /// geth's words for what the decoder found.
-fn describe(error: alloy_rlp::Error) -> PoolError {
+pub(super) fn describe(error: alloy_rlp::Error) -> PoolError {
     use alloy_rlp::Error;
     let text = match error {
         // A `v` that is no parity: 0 or 1 in typed transactions, 27, 28 or from 35 in the others.

@@ -29,6 +29,9 @@ pub struct PoolConfig {
     /// What this node forwards and no block took for so long is sent again, in turn: a peer that was away, or whose
     /// queue was full, may lack it. Fifteen blocks.
     pub forward_again_after: Duration,
+    /// Whether blob transactions are taken, when their blobs are sent with them: on the network of an imported chain only, as
+    /// blocks of our own have none.
+    pub takes_blobs: bool,
 }
 
 impl Default for PoolConfig {
@@ -44,6 +47,7 @@ impl Default for PoolConfig {
             price_bump_percent: 10,
             queued_lifetime: Duration::from_secs(3 * 60 * 60),
             forward_again_after: Duration::from_secs(30),
+            takes_blobs: false,
         }
     }
 }

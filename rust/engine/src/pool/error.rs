@@ -15,6 +15,9 @@ pub enum PoolError {
     UnknownType,
     #[error("transaction type not supported: tx type {0} not supported by this pool")]
     UnsupportedType(u8),
+    /// What a blob transaction brings with it is not what it says.
+    #[error("{0}")]
+    Blobs(String),
     #[error("only replay-protected (EIP-155) transactions allowed over RPC")]
     Unprotected,
     #[error("oversized data: transaction size {size}, limit {limit}")]
@@ -96,7 +99,7 @@ impl PoolError {
         match self {
             Self::AlreadyKnown => 0,
             Self::Malformed(_) | Self::UnknownType => 1,
-            Self::UnsupportedType(_) => 2,
+            Self::UnsupportedType(_) | Self::Blobs(_) => 2,
             Self::Unprotected => 3,
             Self::Oversized { .. } | Self::InitCodeOversized { .. } => 4,
             Self::GasLimitTooHigh { .. }

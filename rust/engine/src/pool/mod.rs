@@ -11,6 +11,7 @@
 mod account;
 mod admission;
 mod best;
+mod blobs;
 mod config;
 mod counters;
 mod error;
@@ -315,6 +316,7 @@ impl TransactionPool {
         raw: Bytes,
         origin: Origin,
     ) -> std::result::Result<Candidate, PoolError> {
+        let raw = self.admission.unwrap(raw)?;
         let hash = self.admission.hash(&raw)?;
         if self.index.contains(&hash) {
             return Err(PoolError::AlreadyKnown);

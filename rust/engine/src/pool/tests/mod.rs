@@ -1,5 +1,6 @@
 //! Tests of the pool, on an account map in memory.
 
+mod blobs;
 mod concurrency;
 mod gossip;
 mod heads;

@@ -1,0 +1,62 @@
+//! Blob transactions as clients send them: with blobs, commitments and proofs (EIP-4844, and EIP-7594 from Osaka on).
+//!
+//! Networks of our own have none. The network of an imported chain has: there they are taken like others, and what came with
+//! them is checked and dropped, since nothing here serves it or builds blocks with it.
+
+use alloy_consensus::{Transaction, TxEip4844Variant, TxEnvelope};
+use alloy_eips::{
+    eip2718::{Decodable2718, Eip2718Error, Encodable2718},
+    eip4844::{BlobTransactionValidationError, env_settings::EnvKzgSettings},
+};
+use alloy_primitives::Bytes;
+
+use super::{PoolError, admission::describe};
+
+/// The type of transactions that have blobs (EIP-4844).
+pub(super) const BLOB_TYPE: u8 = 3;
+
+/// Of a transaction with what comes with it, as geth's pool has it: six blobs of 128 KiB, and their proofs.
+pub(super) const SENT_BYTES_MAX: usize = 1 << 20;
+
+/// EIP-7594.
+const BLOBS_MAX: usize = 6;
+
+/// Check what came with a transaction, and return the transaction alone as it stands in a block.
+pub(super) fn check_and_drop(sent: &[u8]) -> Result<Bytes, PoolError> {
+    if sent.len() > SENT_BYTES_MAX {
+        return Err(PoolError::Oversized {
+            size: sent.len(),
+            limit: SENT_BYTES_MAX,
+        });
+    }
+    let TxEnvelope::Eip4844(signed) =
+        TxEnvelope::decode_2718_exact(sent).map_err(|error| match error {
+            Eip2718Error::RlpError(error) => describe(error),
+            _ => PoolError::UnknownType,
+        })?
+    else {
+        return Err(PoolError::UnknownType);
+    };
+    let blobs = signed.blob_versioned_hashes().map_or(0, <[_]>::len);
+    if blobs == 0 {
+        return Err(PoolError::Blobs("blobless blob transaction".to_owned()));
+    }
+    if blobs > BLOBS_MAX {
+        return Err(PoolError::Blobs(format!(
+            "too many blobs in transaction: have {blobs}, permitted {BLOBS_MAX}"
+        )));
+    }
+    signed
+        .tx()
+        .validate(EnvKzgSettings::Default.get())
+        .map_err(|error| {
+            PoolError::Blobs(match error {
+                BlobTransactionValidationError::MissingSidecar => {
+                    "missing sidecar in blob transaction".to_owned()
+                }
+                other => format!("invalid blobs: {other}"),
+            })
+        })?;
+    let alone = TxEnvelope::Eip4844(signed).map_eip4844(TxEip4844Variant::drop_sidecar);
+    Ok(alone.encoded_2718().into())
+}
