@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from metanode.crypto.addresses import format_address
+from sdk.testnet.services.web.conditional import FIXED, SHORT, conditional
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -41,6 +42,10 @@ class View:
     section: str = ""
     """Entry of the navigation."""
     status: int = 200
+    is_fixed: bool = False
+    """Whether what it shows is final, so that it may be kept, and asked about by its tag."""
+    is_kept: bool = True
+    """Whether others may keep it for a moment: False of what somebody waits for to change."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """What only the template needs, e.g. addresses of other pages."""
 
@@ -50,23 +55,31 @@ def twin_routes(pages: Pages, path: str, handler: Callable[[Request], Awaitable[
 
     async def html(request: Request) -> Response:
         view = await handler(request)
-        return pages.render(
+        page = pages.render(
             view.template,
             request,
             status=view.status,
             section=view.section,
+            headers={"cache-control": _cache_control(view)},
             model=view.model,
             twin=f"{request.url.path.rstrip('/') or '/index'}.json"
             + (f"?{request.url.query}" if request.url.query else ""),
             **view.extra,
         )
+        return conditional(request, page)
 
     async def json(request: Request) -> Response:
         view = await handler(request)
-        return json_response(plain(view.model), status=view.status)
+        answer = json_response(plain(view.model), status=view.status)
+        answer.headers["cache-control"] = _cache_control(view)
+        return conditional(request, answer)
 
     twin = f"{path.rstrip('/') or '/index'}.json"
     return [Route(twin, json), Route(path, html)]
+
+
+def _cache_control(view: View) -> str:
+    return SHORT if view.is_kept and not view.is_fixed else FIXED
 
 
 def json_response(document: Any, *, status: int = 200) -> Response:

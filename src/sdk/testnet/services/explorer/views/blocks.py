@@ -144,7 +144,14 @@ def block_handlers(parts: ExplorerParts) -> dict[str, Handler]:
             "next_url": next_url(request, page.next_cursor),
             "first_url": first_url(request),
         } | extras()
-        return View(template="block.html", model=model, section="blocks", extra=extra)
+        return View(
+            template="block.html",
+            model=model,
+            section="blocks",
+            # The seals of the newest are fixed by the one after it.
+            is_fixed=row.is_canonical and key != "latest",
+            extra=extra,
+        )
 
     return {"/blocks": blocks, "/block/{key}": block}
 

@@ -146,7 +146,14 @@ def transaction_handlers(parts: ExplorerParts) -> dict[str, Handler]:
                 "input_shown": INPUT_SHOWN,
                 "call_name": lambda data: method_name(data[:4] if len(data) >= 4 else None, (common(),)),
             } | extras()
-            return View(template="transaction.html", model=model, section="transactions", extra=extra)
+            # Every indexed block is final; a call tree is what a node still knows.
+            return View(
+                template="transaction.html",
+                model=model,
+                section="transactions",
+                is_fixed=tab != "calls",
+                extra=extra,
+            )
 
         return transaction
 
@@ -269,6 +276,7 @@ async def _unindexed(parts: ExplorerParts, wanted: bytes, as_of: AsOf) -> View:
         template="waiting.html",
         model=waiting_of(found, is_executable=True),
         section="pending",
+        is_kept=False,
         extra=extra | extras() | {"as_of": as_of},
     )
 

@@ -96,7 +96,7 @@ def verification_handlers(parts: ExplorerParts) -> dict[str, Handler]:
             error_code=job.error_code,
             error_message=job.error_message,
         )
-        return View(template="verification.html", model=model, section="contracts")
+        return View(template="verification.html", model=model, section="contracts", is_kept=False)
 
     return {"/verification/{id}": follow}
 

@@ -177,7 +177,7 @@ function take(topic, data) {
 // Asks for this page again and takes its live parts, as they are now.
 async function refresh() {
   try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    const answer = await fetch(location.href, { cache: "no-cache", headers: { accept: "text/html" } });
     if (!answer.ok) return;
     lastHeard = Date.now();
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
