@@ -1,0 +1,141 @@
+//! From a call to the start of its answer, here or with those who answer it, and to the answer's end.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::{Answerer, Caller, Route, Router};
+use crate::envelope::Call;
+use crate::error::{LIMIT_EXCEEDED, RpcError};
+use crate::lanes::call_guarded;
+use crate::methods::{Answer, Cost, Forwarded, Reply};
+use crate::response::Made;
+use crate::statistics::{Failure, MethodCounters};
+
+/// The start of an answer.
+pub(super) enum Started {
+    Ready(Answer),
+    /// In a lane of ours.
+    Waiting(oneshot::Receiver<Made>, Duration),
+    /// Outside.
+    Forwarded(oneshot::Receiver<Answer>, Duration),
+    /// Not tried.
+    Refused(RpcError, Failure),
+}
+
+/// The end of an answer, and how it failed if it did.
+pub(super) type Finished = (Made, Option<Failure>);
+
+impl Started {
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting(..) | Self::Forwarded(..))
+    }
+
+    pub(super) async fn finish(self) -> Finished {
+        // Whoever had the call and dropped it gave it up without a word.
+        let made = match self {
+            Self::Ready(answer) => Made::free(answer),
+            Self::Waiting(made, limit) => match timeout(limit, made).await {
+                Ok(Ok(made)) => made,
+                Ok(Err(_)) => Made::free(Err(RpcError::internal())),
+                Err(_) => Made::free(Err(RpcError::timed_out())),
+            },
+            Self::Forwarded(answer, limit) => Made::free(match timeout(limit, answer).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Err(RpcError::internal()),
+                Err(_) => Err(RpcError::timed_out()),
+            }),
+            Self::Refused(error, failure) => return (Made::free(Err(error)), Some(failure)),
+        };
+        (made, None)
+    }
+}
+
+/// The data of an error that time heals.
+#[derive(serde::Serialize)]
+struct RetryAfter {
+    #[serde(rename = "retryAfterSeconds")]
+    seconds: u64,
+}
+
+impl Router {
+    pub(super) fn start(
+        &self,
+        caller: &Caller<'_>,
+        call: &Call<'_>,
+        now: Instant,
+    ) -> (&MethodCounters, Started) {
+        let allowance = self.limits.allowance.as_ref();
+        if let Err(wait_s) = caller.client.address.take(allowance, &call.method, now) {
+            let error = RpcError {
+                data: to_raw_value(&RetryAfter { seconds: wait_s }).ok(),
+                ..RpcError::new(LIMIT_EXCEEDED, "request rate limit exceeded")
+            };
+            let counters = self.routes.get(&*call.method).map(|route| &route.counters);
+            let refused = Started::Refused(error, Failure::Limited);
+            return (counters.unwrap_or(&self.unknown), refused);
+        }
+        let not_found = || RpcError::method_not_found(&call.method);
+        let route = match self.routes.get(&*call.method) {
+            Some(route) if caller.connection.listener.offers(&route.name) => route,
+            // The caller cannot tell this from the next, the operator can.
+            Some(route) => {
+                let started = Started::Refused(not_found(), Failure::Denied);
+                return (&route.counters, started);
+            }
+            None => {
+                let started = Started::Refused(not_found(), Failure::Error);
+                return (&self.unknown, started);
+            }
+        };
+        let started = match route.answerer {
+            Answerer::Own(own) => self.answer_own(own, caller, call, now),
+            _ => self.pass_on(route, caller, call.params),
+        };
+        (&route.counters, started)
+    }
+
+    /// A call for one of the two sides.
+    pub(super) fn pass_on(
+        &self,
+        route: &Route,
+        caller: &Caller<'_>,
+        params: Option<&RawValue>,
+    ) -> Started {
+        let queued = match route.answerer {
+            Answerer::Methods(Cost::Read) | Answerer::Own(_) => {
+                return Started::Ready(call_guarded(&*self.methods, &route.name, params));
+            }
+            Answerer::Methods(Cost::Heavy) if self.facts.shedding.load(Relaxed) => {
+                Err(RpcError::busy())
+            }
+            Answerer::Methods(Cost::Heavy) => self.lanes.heavy(&route.name, params, caller.share),
+            Answerer::Methods(Cost::Write) => self.lanes.write(&route.name, params),
+            Answerer::Outside => {
+                let (reply, answer) = oneshot::channel();
+                let request = Forwarded {
+                    method: route.name.to_string(),
+                    params: params.map(ToOwned::to_owned),
+                    listener: caller.connection.listener.kind,
+                    peer: caller.client.ip,
+                    is_limited: !caller.client.address.exempt,
+                    reply: Reply(reply),
+                };
+                match self.outside.forward(request) {
+                    Ok(()) => return Started::Forwarded(answer, self.limits.outside_timeout),
+                    Err(_) => Err(RpcError::busy()),
+                }
+            }
+        };
+        match queued {
+            Ok(answer) => Started::Waiting(answer, self.limits.heavy_timeout),
+            Err(error) => {
+                self.counters.shed.fetch_add(1, Relaxed);
+                Started::Refused(error, Failure::Limited)
+            }
+        }
+    }
+}
