@@ -207,6 +207,7 @@ pub(crate) fn encode_notification(subscription: &str, result: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::growth::assert_grows_with_size;
 
     fn describe(body: &str) -> String {
         let one = |item: Result<Call<'_>, Refusal<'_>>| match item {
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_costs_no_stack_and_little_time() {
+    fn deep_nesting_costs_no_stack() {
         let deep = "[".repeat(100_000);
         let balanced = format!("{deep}{}", "]".repeat(100_000));
         let inside = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{balanced}}}"#);
@@ -341,6 +342,33 @@ mod tests {
         assert_eq!(describe(&balanced), "[-32600 null]");
         assert!(describe(&inside).starts_with("m Some"));
         assert_eq!(describe(&"{\"a\":".repeat(100_000)), "-32700 null");
+    }
+
+    #[test]
+    fn a_hostile_body_takes_work_in_proportion_to_its_size() {
+        type Shape = (&'static str, fn(usize) -> String);
+        const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"m","params":"#;
+        let shapes: [Shape; 6] = [
+            ("open arrays", |count| "[".repeat(count)),
+            ("open objects", |count| "{\"a\":".repeat(count)),
+            ("deep parameters", |count| {
+                format!("{CALL}{}{}}}", "[".repeat(count), "]".repeat(count))
+            }),
+            ("a long number", |count| {
+                format!("{CALL}[{}]}}", "9".repeat(count))
+            }),
+            ("many escapes", |count| {
+                format!("{CALL}[\"{}\"]}}", "\\ud800".repeat(count))
+            }),
+            ("a batch over the limit", |count| {
+                format!("[{}0]", "0,".repeat(count))
+            }),
+        ];
+        for (name, body) in shapes {
+            assert_grows_with_size(name, 25_000, body, |body| {
+                std::hint::black_box(Message::decode(body.as_bytes(), 3));
+            });
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ mod event;
 mod filters;
 mod forwarding;
 pub mod gateway;
+#[cfg(test)]
+mod growth;
 mod http;
 mod ids;
 mod lanes;

@@ -3,13 +3,15 @@
 mod common;
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::*;
-use rpc::{Limits, NoOutside, RpcError, Server};
+use crossbeam_channel::Receiver;
+use rpc::{Forwarded, Limits, NoOutside, RpcError, Server};
 use serde_json::{Value, json};
 
 #[test]
@@ -227,13 +229,12 @@ fn a_batch_over_the_limit_is_one_error() {
     );
 }
 
-/// Row 1: also as a parameter, and over WebSocket.
+/// Row 1: also as a parameter, and over WebSocket. What it costs is claimed beside the decoder.
 #[test]
-fn deep_json_is_refused_fast() {
+fn deep_json_is_refused() {
     let (_server, address) = start_one(Limits::default());
     let deep = "[".repeat(100_000);
     let mut socket = open_websocket(address);
-    let begun = Instant::now();
     assert_eq!(error_of(&post(address, &deep).json()).0, -32700);
     socket.send(deep.as_str().into()).unwrap();
     assert_eq!(error_of(&receive(&mut socket)).0, -32700);
@@ -244,19 +245,13 @@ fn deep_json_is_refused_fast() {
         "]".repeat(100_000)
     );
     assert_eq!(error_of(&post(address, &inside).json()).0, -32602);
-    assert!(
-        begun.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        begun.elapsed()
-    );
 }
 
 /// Row 2.
 #[test]
-fn hostile_numbers_and_strings_are_refused_fast() {
+fn hostile_numbers_and_strings_are_refused() {
     let (_server, address) = start_one(Limits::default());
     let digits = "9".repeat(900_000);
-    let begun = Instant::now();
     for (body, code) in [
         (
             format!(r#"{{"jsonrpc":"2.0","id":1,"method":"web3_sha3","params":[{digits}]}}"#),
@@ -288,11 +283,6 @@ fn hostile_numbers_and_strings_are_refused_fast() {
             &body[..body.len().min(90)]
         );
     }
-    assert!(
-        begun.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        begun.elapsed()
-    );
 }
 
 #[test]
@@ -319,21 +309,25 @@ fn a_response_over_the_limit_is_an_error_in_its_place() {
 
 #[test]
 fn heavy_calls_wait_their_turn_and_are_refused_beyond_the_queue() {
-    let (server, address) = start_one(Limits {
+    let (server, address, fake) = start_with_fake(Limits {
         heavy_queued_max: 2,
         ..Limits::default()
     });
-    let callers: Vec<_> = (0..8)
-        .map(|_| thread::spawn(move || call(address, "eth_slow", &json!([300]))))
-        .collect();
-    thread::sleep(Duration::from_millis(100));
-    let begun = Instant::now();
+    let ask = || thread::spawn(move || call(address, "eth_held", &json!([])));
+    let mut callers = vec![ask()];
+    wait_until("one runs", || fake.gate.held() == 1);
+    callers.extend((0..7).map(|_| ask()));
+    wait_until("two wait, and the others are refused", || {
+        let statistics = server.statistics();
+        (statistics.in_flight, statistics.shed) == (3, 5)
+    });
     assert_eq!(call(address, "eth_echo", &json!([]))["result"], json!([]));
-    assert!(
-        begun.elapsed() < Duration::from_millis(250),
-        "a read waited for heavy calls: {:?}",
-        begun.elapsed()
+    assert_eq!(
+        server.statistics().in_flight,
+        3,
+        "a read was answered before them"
     );
+    fake.gate.release(3);
     let answers: Vec<Value> = callers
         .into_iter()
         .map(|caller| caller.join().unwrap())
@@ -346,24 +340,20 @@ fn heavy_calls_wait_their_turn_and_are_refused_beyond_the_queue() {
         .iter()
         .filter(|answer| error_of(answer) == (-32005, "server is busy, try again later"))
         .count();
-    // Two wait, and a third runs unless its thread had not taken it yet.
-    assert!(
-        (2..=3).contains(&served) && served + busy == 8,
-        "{answers:?}"
-    );
-    assert_eq!(server.statistics().shed, busy as u64);
+    assert_eq!((served, busy), (3, 5), "{answers:?}");
 }
 
 #[test]
 fn a_heavy_call_that_takes_too_long_is_answered_with_a_timeout() {
-    let (_server, address) = start_one(Limits {
+    let (_server, address, fake) = start_with_fake(Limits {
         heavy_timeout: Duration::from_millis(50),
         ..Limits::default()
     });
     assert_eq!(
-        error_of(&call(address, "eth_slow", &json!([500]))),
+        error_of(&call(address, "eth_held", &json!([]))),
         (-32002, "request timed out")
     );
+    fake.gate.release(1);
 }
 
 #[test]
@@ -418,14 +408,8 @@ fn heavy_calls_are_shed_while_consensus_needs_the_processor() {
 
 #[test]
 fn writes_of_all_connections_are_handed_over_together() {
-    let fake = Arc::new(Fake::default());
-    let server = Server::start(
-        config(vec![loopback()], Limits::default()),
-        Arc::clone(&fake) as _,
-        Arc::new(NoOutside),
-    )
-    .unwrap();
-    let address = server.addresses()[0];
+    let (server, address, fake) = start_with_fake(Limits::default());
+    fake.holds_writes.store(true, Relaxed);
     let callers: Vec<_> = (0..16)
         .map(|number| {
             thread::spawn(move || {
@@ -433,9 +417,16 @@ fn writes_of_all_connections_are_handed_over_together() {
             })
         })
         .collect();
+    wait_until("all are there", || server.statistics().in_flight == 16);
+    // There is one thread that reads: what it has begun before this is handed over.
+    call(address, "eth_echo", &json!([]));
+    fake.holds_writes.store(false, Relaxed);
+    fake.gate.release(1);
     for (number, caller) in callers.into_iter().enumerate() {
         assert_eq!(caller.join().unwrap(), json!([number]));
     }
+    // Those that came first, and those that came while these were worked on.
+    assert!(fake.gathered.lock().len() <= 2, "{:?}", fake.gathered);
     let batch: Vec<Value> = (0..100)
         .map(|number| request("eth_sendRawTransaction", &json!([number])))
         .collect();
@@ -452,14 +443,13 @@ fn writes_of_all_connections_are_handed_over_together() {
     );
     let gathered = fake.gathered.lock().clone();
     assert_eq!(gathered.iter().sum::<usize>(), 116);
-    assert!(gathered.len() < 16, "{gathered:?}");
 }
 
-#[test]
-fn outside_handlers_answer_through_a_bounded_queue() {
+/// A server whose outside handlers are the test, and what they are asked.
+fn start_with_queue(outside_timeout: Duration) -> (Server, SocketAddr, Receiver<Forwarded>) {
     let (queue, requests) = Queue::new();
     let limits = Limits {
-        outside_timeout: Duration::from_millis(400),
+        outside_timeout,
         ..Limits::default()
     };
     let server = Server::start(
@@ -469,7 +459,12 @@ fn outside_handlers_answer_through_a_bounded_queue() {
     )
     .unwrap();
     let address = server.addresses()[0];
+    (server, address, requests)
+}
 
+#[test]
+fn outside_handlers_answer_through_a_queue() {
+    let (_server, address, requests) = start_with_queue(NEVER);
     let caller = thread::spawn(move || call(address, "ibft_getPendingVotes", &json!([{"a": 1}])));
     let request = requests.recv().unwrap();
     assert_eq!(request.method, "ibft_getPendingVotes");
@@ -506,7 +501,11 @@ fn outside_handlers_answer_through_a_bounded_queue() {
         json!("outside"),
         "outside wins over the engine"
     );
+}
 
+#[test]
+fn who_waits_for_an_outside_handler_is_bounded_in_number_and_time() {
+    let (_server, address, requests) = start_with_queue(Duration::from_millis(100));
     let waiting: Vec<_> = (0..2)
         .map(|_| thread::spawn(move || call(address, "ibft_getPendingVotes", &json!([]))))
         .collect();

@@ -105,7 +105,7 @@ fn a_call_that_a_node_does_not_answer_goes_to_another() {
 fn a_node_that_dawdles_is_asked_last() {
     let nodes = FakeNode::several(2, 5);
     let mut config = settings(&urls(&nodes), Limits::default());
-    config.timing.first_attempt = Duration::from_millis(1_500);
+    config.timing.first_attempt = Duration::from_secs(3);
     config.timing.suspended = Duration::from_secs(60);
     let (_gateway, address) = gateway(config, 2);
     nodes[0].behaviour.slow_ms.store(60_000, Relaxed);

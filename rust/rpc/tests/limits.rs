@@ -2,25 +2,45 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::*;
-use rpc::{Limits, ListenerConfig, ListenerKind};
+use rpc::{Limits, ListenerConfig, ListenerKind, NoOutside, Server};
 use serde_json::json;
 
 fn echo_body() -> String {
     request("eth_echo", &json!([])).to_string()
 }
 
-/// Waits for the end of a connection; gives the time it took.
-fn time_to_close(stream: &mut TcpStream) -> Duration {
-    let begun = Instant::now();
+/// Waits for the end of a connection.
+fn wait_for_close(stream: &mut TcpStream) {
     let mut buffer = [0; 65_536];
-    while !matches!(stream.read(&mut buffer), Ok(0) | Err(_)) {}
-    begun.elapsed()
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) => {
+                let is_open = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+                assert!(!is_open, "the connection was not closed");
+                return;
+            }
+        }
+    }
+}
+
+/// A server on which nothing ends by time.
+fn patient() -> Limits {
+    Limits {
+        head_timeout: NEVER,
+        body_timeout: NEVER,
+        write_timeout: NEVER,
+        idle_timeout: NEVER,
+        ..Limits::default()
+    }
 }
 
 /// Row 4.
@@ -65,86 +85,109 @@ fn a_body_over_the_limit_is_refused_and_the_connection_closed() {
     if stream.read_exact(&mut stream_head).is_ok() {
         assert_eq!(&stream_head, b"HTTP/1.1 413");
     }
-    assert!(time_to_close(&mut stream) < Duration::from_secs(5));
+    wait_for_close(&mut stream);
     assert_eq!(post(address, &echo_body()).status, 200);
 }
 
-/// Row 5: each kind of slowness, while others are served.
+/// What ends in these tests ends after so long: a busy machine still sends all of what is quick within it.
+const SOON: Duration = Duration::from_secs(2);
+const HALF_A_BODY: &str = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
+
+/// Row 5: each kind of slowness ends by its own limit.
 #[test]
-fn slow_peers_are_closed_and_others_served() {
-    let limits = Limits {
-        head_timeout: Duration::from_millis(500),
-        body_timeout: Duration::from_millis(500),
-        write_timeout: Duration::from_millis(500),
-        idle_timeout: Duration::from_millis(1_500),
-        connections_max: 600,
-        ..Limits::default()
+fn slow_peers_are_closed() {
+    let head_ends = || Limits {
+        head_timeout: SOON,
+        ..patient()
     };
-    let (server, address) = start_one(limits);
-    let silent = connect(address);
-    let mut slow_head = connect(address);
-    slow_head
-        .write_all(b"POST / HTTP/1.1\r\nhost: loc")
-        .unwrap();
-    let mut slow_body = connect(address);
-    slow_body.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{").unwrap();
-    let mut second_head = connect(address);
-    second_head
-        .write_all(&[&post_bytes("", echo_body().as_bytes())[..], b"POST /"].concat())
-        .unwrap();
-    assert_eq!(read_reply(&mut second_head).status, 200);
-    let mut unread = connect(address);
-    unread
-        .write_all(&post_bytes(
-            "",
-            request("eth_large", &json!([9_000_000]))
-                .to_string()
-                .as_bytes(),
-        ))
-        .unwrap();
-    let crowd: Vec<TcpStream> = (0..500)
-        .map(|_| {
-            let mut stream = connect(address);
-            stream.write_all(b"GET / HTTP/1.1\r\n").unwrap();
-            stream
-        })
-        .collect();
-    let begun = Instant::now();
-    assert_eq!(post(address, &echo_body()).status, 200);
-    assert!(
-        begun.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        begun.elapsed()
-    );
-    assert!(read_reply(&mut slow_body).status == 408);
-    for mut stream in [silent, slow_head, second_head].into_iter().chain(crowd) {
-        time_to_close(&mut stream);
+    let body_ends = Limits {
+        body_timeout: SOON,
+        ..patient()
+    };
+    let idle_ends = Limits {
+        idle_timeout: SOON,
+        ..patient()
+    };
+    let asked = post_bytes("", echo_body().as_bytes());
+    let half_a_head = &b"POST / HTTP/1.1\r\nhost: loc"[..];
+    let slow = [
+        (head_ends(), &b""[..], None, &b""[..]),
+        (head_ends(), half_a_head, None, b""),
+        (head_ends(), &asked, Some(200), half_a_head),
+        (body_ends, HALF_A_BODY.as_bytes(), Some(408), b""),
+        (idle_ends, &asked, Some(200), b""),
+    ];
+    let ask = |(limits, sent, status, sent_then): (Limits, &[u8], Option<u16>, &[u8])| {
+        let (server, address) = start_one(limits);
+        let mut stream = connect(address);
+        stream.write_all(sent).unwrap();
+        if let Some(status) = status {
+            assert_eq!(read_reply(&mut stream).status, status);
+        }
+        stream.write_all(sent_then).unwrap();
+        (server, stream)
+    };
+    let asked: Vec<_> = slow.into_iter().map(ask).collect();
+    for (_server, mut stream) in asked {
+        wait_for_close(&mut stream);
     }
+}
+
+/// Row 5: a response that nobody reads.
+#[test]
+fn who_does_not_take_an_answer_is_closed() {
+    let (server, address) = start_one(Limits {
+        write_timeout: Duration::from_millis(300),
+        ..patient()
+    });
+    let mut unread = connect(address);
+    let body = request("eth_large", &json!([9_000_000])).to_string();
+    unread.write_all(&post_bytes("", body.as_bytes())).unwrap();
+    // Its beginning is there, so the rest is held.
+    unread.read_exact(&mut [0; 12]).unwrap();
     wait_until("the unread response is given up", || {
         server.statistics().http_connections == 0
     });
-    assert!(
-        begun.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        begun.elapsed()
-    );
-    drop(unread);
+}
+
+/// Row 5: others are served while the slow ones are there.
+#[test]
+fn slow_peers_hold_nobody_up() {
+    let (server, address) = start_one(Limits {
+        connections_max: 600,
+        ..patient()
+    });
+    let crowd: Vec<TcpStream> = (0..500)
+        .map(|number| {
+            let mut stream = connect(address);
+            let sent = match number % 2 {
+                0 => "GET / HTTP/1.1\r\n",
+                _ => HALF_A_BODY,
+            };
+            stream.write_all(sent.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    wait_until("all are there", || {
+        server.statistics().http_connections == 500
+    });
+    assert_eq!(post(address, &echo_body()).status, 200);
+    drop(crowd);
 }
 
 /// Row 5: who connects and says nothing has the time of a head, not that of a kept connection.
 #[test]
 fn who_never_asks_anything_is_closed_like_a_slow_head() {
     let (_server, address) = start_one(Limits {
-        head_timeout: Duration::from_millis(300),
-        idle_timeout: Duration::from_secs(60),
-        ..Limits::default()
+        head_timeout: SOON,
+        ..patient()
     });
     let (mut silent, mut asked) = (connect(address), connect(address));
     asked
         .write_all(&post_bytes("", echo_body().as_bytes()))
         .unwrap();
     assert_eq!(read_reply(&mut asked).status, 200);
-    assert!(time_to_close(&mut silent) < Duration::from_secs(10));
+    wait_for_close(&mut silent);
     asked
         .write_all(&post_bytes("", echo_body().as_bytes()))
         .unwrap();
@@ -277,13 +320,15 @@ fn one_address_has_its_share_of_connections_and_requests() {
         .iter()
         .filter(|one| one["error"].is_null())
         .count();
+    // Two seconds' worth at once, and what comes in while they are answered.
     assert!(
-        (20..=22).contains(&served),
+        (20..50).contains(&served),
         "each item of a batch counts: {served}"
     );
+    let refused = answers.as_array().unwrap().iter().map(error_of);
     assert_eq!(
-        error_of(&answers[49]),
-        (-32005, "request rate limit exceeded")
+        refused.rev().find(|(code, _)| *code != 0),
+        Some((-32005, "request rate limit exceeded"))
     );
 
     let trusted = Limits {
@@ -315,52 +360,47 @@ fn an_address_with_many_costly_calls_does_not_hold_up_others() {
         ..Limits::default()
     };
     let listeners = vec![ListenerConfig::new(SocketAddr::new(own, 0)), loopback()];
-    let server = start(listeners, limits);
+    let fake = Arc::new(Fake::default());
+    let server = Server::start(
+        config(listeners, limits),
+        Arc::clone(&fake) as _,
+        Arc::new(NoOutside),
+    )
+    .unwrap();
     let (greedy, modest) = (server.addresses()[0], server.addresses()[1]);
-    let ask = |address: SocketAddr, milliseconds: u64| {
-        thread::spawn(move || {
-            let answer = call(address, "eth_slow", &json!([milliseconds]));
-            (answer, Instant::now())
-        })
-    };
+    let ask = || thread::spawn(move || call(greedy, "eth_held", &json!([])));
     // One runs, and the share waits behind it.
-    let first = ask(greedy, 300);
-    wait_until("it runs", || server.statistics().in_flight == 1);
-    let waiting: Vec<_> = (0..WAITING_MAX).map(|_| ask(greedy, 300)).collect();
+    let first = ask();
+    wait_until("it runs", || fake.gate.held() == 1);
+    let waiting: Vec<_> = (0..WAITING_MAX).map(|_| ask()).collect();
     wait_until("they wait", || {
         server.statistics().in_flight == 1 + WAITING_MAX as i64
     });
-    let refused = loop {
-        let answer = call(greedy, "eth_slow", &json!([0]));
-        if !answer["error"].is_null() {
-            break answer;
-        }
-    };
     assert_eq!(
-        error_of(&refused),
+        error_of(&call(greedy, "eth_slow", &json!([0]))),
         (
             -32005,
             "6 costly requests of this address are waiting: send no more before they are answered"
         )
     );
+    let modest = thread::spawn(move || call(modest, "eth_slow", &json!([0])));
+    wait_until("another asks", || {
+        server.statistics().in_flight == 2 + WAITING_MAX as i64
+    });
+    // There is one thread that reads: what it has begun before this waits by now.
     assert_eq!(
         call(greedy, "eth_echo", &json!([1]))["result"],
         json!([1]),
         "what costs little is answered"
     );
-    let (answer, answered) = ask(modest, 0).join().unwrap();
-    assert_eq!(answer["result"], json!(true));
-    let mut later = 0;
-    for caller in waiting {
-        let (answer, at) = caller.join().unwrap();
-        assert_eq!(answer["result"], json!(true));
-        later += usize::from(at > answered);
+    // The one that runs ends, and at most one more before it: the others are still held when it is answered.
+    fake.gate.release(2);
+    assert_eq!(modest.join().unwrap()["result"], json!(true));
+    assert!(server.statistics().in_flight >= WAITING_MAX as i64 - 1);
+    fake.gate.release(WAITING_MAX - 1);
+    for caller in waiting.into_iter().chain([first]) {
+        assert_eq!(caller.join().unwrap()["result"], json!(true));
     }
-    assert!(
-        later >= WAITING_MAX - 2,
-        "{later} of {WAITING_MAX} came later"
-    );
-    first.join().unwrap();
 }
 
 /// Answers that an address does not read take its own share of the room for answers.
@@ -401,19 +441,16 @@ fn an_address_that_does_not_read_leaves_room_for_the_answers_of_others() {
 
 #[test]
 fn stopping_finishes_open_requests_and_frees_the_port() {
-    let (server, address) = start_one(Limits::default());
+    let (server, address, fake) = start_with_fake(patient());
     let mut idle = connect(address);
-    let caller = thread::spawn(move || call(address, "eth_slow", &json!([300])));
-    wait_until("the call runs", || server.statistics().in_flight == 1);
-    let begun = Instant::now();
-    server.stop();
-    assert!(
-        begun.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        begun.elapsed()
-    );
+    let caller = thread::spawn(move || call(address, "eth_held", &json!([])));
+    wait_until("the call runs", || fake.gate.held() == 1);
+    let stopping = thread::spawn(move || server.stop());
+    // Who asks nothing is not waited for.
+    wait_for_close(&mut idle);
+    fake.gate.release(1);
     assert_eq!(caller.join().unwrap()["result"], json!(true));
-    time_to_close(&mut idle);
+    stopping.join().unwrap();
     std::net::TcpListener::bind(address).unwrap();
 }
 

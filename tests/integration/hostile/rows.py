@@ -12,6 +12,7 @@ from typing import Final
 HERE: Final = "tests/integration/hostile"
 FAULTS: Final = "tests/integration/faults"
 SERVER: Final = "rust/rpc/tests"
+DECODING: Final = "rust/rpc/src"
 POOL: Final = "rust/engine/src/pool/tests"
 
 
@@ -31,12 +32,15 @@ ROWS: Final = {
     1: Row(
         "JSON `[` x 100,000", "-32700 within 100 ms",
         (f"{HERE}/test_bodies.py::test_row_01_deep_json_is_refused_at_once",),
-        (f"{SERVER}/calls.rs::deep_json_is_refused_fast",),
+        (f"{SERVER}/calls.rs::deep_json_is_refused", f"{DECODING}/envelope.rs::a_hostile_body_takes_work_in_proportion_to_its_size"),
     ),
     2: Row(
         "a number of a million digits, NaN, lone surrogates", "-32700 or -32602, no load",
         (f"{HERE}/test_bodies.py::test_row_02_what_is_no_number_and_no_text_is_refused_without_work",),
-        (f"{SERVER}/calls.rs::hostile_numbers_and_strings_are_refused_fast",),
+        (
+            f"{SERVER}/calls.rs::hostile_numbers_and_strings_are_refused",
+            f"{DECODING}/router/own.rs::a_hostile_parameter_takes_work_in_proportion_to_its_size",
+        ),
     ),
     3: Row(
         "a batch of 10,000, of none, of batches", "one -32600; nested ones refused",
@@ -55,7 +59,9 @@ ROWS: Final = {
             f"{HERE}/test_slow_clients.py::test_row_05_clients_that_do_not_read_are_closed_and_cost_no_memory",
         ),
         (
-            f"{SERVER}/limits.rs::slow_peers_are_closed_and_others_served",
+            f"{SERVER}/limits.rs::slow_peers_are_closed",
+            f"{SERVER}/limits.rs::who_does_not_take_an_answer_is_closed",
+            f"{SERVER}/limits.rs::slow_peers_hold_nobody_up",
             f"{SERVER}/limits.rs::who_never_asks_anything_is_closed_like_a_slow_head",
             f"{SERVER}/limits.rs::an_address_that_does_not_read_leaves_room_for_the_answers_of_others",
         ),

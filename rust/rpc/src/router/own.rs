@@ -146,3 +146,36 @@ fn normal_id(id: &str) -> String {
 fn notifications_not_supported() -> RpcError {
     RpcError::new(METHOD_NOT_FOUND, "notifications not supported")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::growth::assert_grows_with_size;
+
+    #[test]
+    fn a_hostile_parameter_takes_work_in_proportion_to_its_size() {
+        type Shape = (&'static str, fn(usize) -> String);
+        let shapes: [Shape; 4] = [
+            ("deep arrays", |count| {
+                format!("{}{}", "[".repeat(count), "]".repeat(count))
+            }),
+            ("a long number", |count| format!("[{}]", "9".repeat(count))),
+            ("many escapes", |count| {
+                format!("[\"{}\\ud800\"]", "\\n".repeat(count))
+            }),
+            ("many parameters", |count| {
+                format!("[{}0]", "0,".repeat(count))
+            }),
+        ];
+        for (name, params) in shapes {
+            assert_grows_with_size(name, 25_000, params, |params| {
+                let call = Call {
+                    id: None,
+                    method: "web3_sha3".into(),
+                    params: Some(serde_json::from_str(params).unwrap()),
+                };
+                one_param::<Bytes>(&call).unwrap_err();
+            });
+        }
+    }
+}

@@ -4,13 +4,13 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, LogData};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rpc::{
     Answer, Cost, Declaration, Event, Forwarded, Head, IsAbandoned, Limits, ListenerConfig,
     ListenerKind, Methods, NoOutside, Outside, Pending, RpcError, Server, ServerConfig,
@@ -29,7 +29,52 @@ pub struct Fake {
     pub head: AtomicU64,
     /// How many endless calls have stopped.
     pub stopped: AtomicU64,
+    /// Where `eth_held` waits, and writing calls too while `holds_writes` is set.
+    pub gate: Gate,
+    pub holds_writes: AtomicBool,
 }
+
+/// Calls that go on when a test says so, and not when time has passed.
+#[derive(Default)]
+pub struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct GateState {
+    held: usize,
+    permits: usize,
+}
+
+impl Gate {
+    /// Calls that are at the gate now.
+    pub fn held(&self) -> usize {
+        self.state.lock().held
+    }
+
+    /// Lets so many calls through: those at the gate, and then those that come.
+    pub fn release(&self, calls: usize) {
+        self.state.lock().permits += calls;
+        self.changed.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut state = self.state.lock();
+        state.held += 1;
+        while state.permits == 0 {
+            let waited = self.changed.wait_for(&mut state, PATIENCE);
+            assert!(!waited.timed_out(), "no test let this call go on");
+        }
+        state.permits -= 1;
+        state.held -= 1;
+    }
+}
+
+/// Longer than a busy machine needs for anything here; only what never happens takes so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// A limit of the server that no test lives to see.
+pub const NEVER: Duration = Duration::from_secs(3_600);
 
 impl Methods for Fake {
     fn declarations(&self) -> Vec<Declaration> {
@@ -39,6 +84,7 @@ impl Methods for Fake {
             "eth_panic",
             "eth_fail",
             "eth_slow",
+            "eth_held",
             "eth_endless",
             "eth_sendRawTransaction",
             "eth_getTransactionReceipt",
@@ -55,7 +101,7 @@ impl Methods for Fake {
 
     fn cost(&self, method: &str) -> Cost {
         match method {
-            "eth_slow" | "eth_endless" => Cost::Heavy,
+            "eth_slow" | "eth_held" | "eth_endless" => Cost::Heavy,
             "eth_sendRawTransaction" => Cost::Write,
             _ => Cost::Read,
         }
@@ -84,6 +130,10 @@ impl Methods for Fake {
                 thread::sleep(Duration::from_millis(number()));
                 Ok(raw("true"))
             }
+            "eth_held" => {
+                self.gate.pass();
+                Ok(raw("true"))
+            }
             _ => Ok(params.map_or_else(|| raw("null"), ToOwned::to_owned)),
         }
     }
@@ -107,7 +157,9 @@ impl Methods for Fake {
 
     fn call_many(&self, _: &str, params: &[Option<Box<RawValue>>]) -> Vec<Answer> {
         self.gathered.lock().push(params.len());
-        thread::sleep(Duration::from_millis(20));
+        if self.holds_writes.load(Relaxed) {
+            self.gate.pass();
+        }
         params
             .iter()
             .map(|one| Ok(one.clone().unwrap_or_else(|| raw("null"))))
@@ -194,6 +246,19 @@ pub fn start_one(limits: Limits) -> (Server, SocketAddr) {
     (server, address)
 }
 
+/// A server with one loopback listener, its address, and the methods behind it.
+pub fn start_with_fake(limits: Limits) -> (Server, SocketAddr, Arc<Fake>) {
+    let fake = Arc::new(Fake::default());
+    let server = Server::start(
+        config(vec![loopback()], limits),
+        Arc::clone(&fake) as _,
+        Arc::new(NoOutside),
+    )
+    .unwrap();
+    let address = server.addresses()[0];
+    (server, address, fake)
+}
+
 /// A server on whose chain a block is visible that it has not told of yet.
 pub fn start_at(head: u64) -> (Server, SocketAddr) {
     let fake = Fake {
@@ -230,12 +295,8 @@ impl Reply {
 
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream
-        .set_write_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
@@ -414,13 +475,14 @@ pub fn pending(hashes: &[u8]) -> Event {
     }))
 }
 
-/// Repeats a look until it is satisfied, for at most ten seconds.
+/// Repeats a look until it is satisfied.
 pub fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
-    for _ in 0..1_000 {
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
         if look() {
             return;
         }
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep(PAUSE);
     }
     panic!("did not happen: {what}");
 }
