@@ -23,6 +23,10 @@ INPUT: dict[str, Any] = {
 }
 
 
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else []
+
+
 def read(given: Any = None, **changes: Any) -> Any:
     options = {"compiler_version": "v0.8.30+commit.73712a01", "contract": "src/A.sol:A"} | changes
     return read_submission(INPUT if given is None else given, **options)
@@ -55,6 +59,8 @@ def test_a_submission_keeps_sources_and_the_settings_that_matter() -> None:
         (INPUT | {"sources": {f"{n}.sol": {"content": ""} for n in range(2_001)}}, "at most 2000 files"),
         (INPUT | {"sources": {"src/A.sol": {"content": "x" * (INPUT_BYTES_MAX + 1)}}}, "bytes"),
         (INPUT | {"settings": []}, "settings"),
+        (INPUT | {"settings": {"libraries": {"a": 2**70}}}, "stdJsonInput: Integer exceeds"),
+        (INPUT | {"settings": {"libraries": nested(300)}}, "stdJsonInput: Recursion limit"),
     ],
 )
 def test_a_wrong_input_is_rejected_with_its_place(given: Any, told: str) -> None:
@@ -62,10 +68,25 @@ def test_a_wrong_input_is_rejected_with_its_place(given: Any, told: str) -> None
         read(given)
 
 
-@pytest.mark.parametrize("contract", ["", "src/B.sol:A", "src/A.sol:", "src/A.sol:A B", "x" * 1_001])
+@pytest.mark.parametrize(
+    "contract", ["", "src/B.sol:A", "src/A.sol:", "src/A.sol:A B", "x" * 1_001, "a\0.sol:A"]
+)
 def test_a_contract_that_is_not_there_is_rejected(contract: str) -> None:
+    given = INPUT | {"sources": INPUT["sources"] | {"a\0.sol": {"content": "contract A {}"}}}
+
     with pytest.raises(Rejected, match="contractIdentifier"):
-        read(contract=contract)
+        read(given, contract=contract)
+
+
+def test_a_file_may_be_named_by_the_end_of_its_path() -> None:
+    """As forge does with Vyper; of two files with this end none is meant."""
+    one = {"language": "Vyper", "sources": {"/home/ada/src/A.vy": {"content": ""}}}
+    two = {"language": "Vyper", "sources": one["sources"] | {"/home/eve/src/A.vy": {"content": ""}}}  # type: ignore[operator]
+
+    assert read(one, contract="src/A.vy:A").source_path == "/home/ada/src/A.vy"
+    for given, contract in ((two, "src/A.vy:A"), (one, "rc/A.vy:A")):
+        with pytest.raises(Rejected, match="no file"):
+            read(given, contract=contract)
 
 
 @pytest.mark.parametrize(

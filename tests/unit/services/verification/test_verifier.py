@@ -128,10 +128,11 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(store: Store, node: OneContract) -> AsyncIterator[Client]:
+async def serving(store: Store, node: OneContract, *, explorer_url: str = "") -> AsyncIterator[Client]:
     config = ApiConfig(
-        network_name="test", chain_id=1337, public_url="http://api.example", anonymous_a_minute=1_000_000
-    )
+        network_name="test", chain_id=1337, public_url="http://api.example", anonymous_a_minute=1_000_000,
+        explorer_url=explorer_url,
+    )  # fmt: skip
     verifier = Verifier(store=store, node=node, compilers=find_compilers(), poll_s=0.05)
     app = make_app(store=store, node=node, config=config, verifier=verifier)
     transport = httpx.ASGITransport(app=app)
@@ -326,3 +327,22 @@ async def test_an_account_that_delegates_is_not_verified(store: Store) -> None:
 
     assert job["error"]["customCode"] == "contract_not_deployed"
     assert "EIP-7702" in job["error"]["message"]
+
+
+async def test_where_tools_send_people_there_is_a_page(store: Store, node: OneContract) -> None:
+    async with serving(store, node, explorer_url="http://explorer.example") as client:
+        contract, same, job = [
+            (await client.http.get(path)).headers["location"]
+            for path in (
+                f"/repo-ui/1337/{TEXT}", f"/address/{TEXT}", "/verify-ui/jobs/00000000-0000-4000-8000-000000000000",
+            )
+        ]  # fmt: skip
+        elsewhere = await client.http.get(f"/repo-ui/1/{TEXT}")
+    async with serving(store, node) as client:
+        alone = await client.http.get(f"/repo-ui/1337/{TEXT}")
+
+    assert contract.lower() == f"http://explorer.example/address/{TEXT}/contract"
+    assert same == contract
+    assert elsewhere.status_code == 400
+    assert job == "http://explorer.example/verification/00000000-0000-4000-8000-000000000000"
+    assert alone.headers["location"].startswith("/v2/contract/1337/0x")

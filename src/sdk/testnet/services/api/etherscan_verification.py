@@ -12,14 +12,14 @@ from metanode.errors import InvalidInput
 from metanode.rpc.errors import JSONRPCError
 from sdk.testnet.services.queries import contracts
 from sdk.testnet.services.store.meanings import VerificationState
-from sdk.testnet.services.verification.jobs import get_job, submit
+from sdk.testnet.services.verification.jobs import get_job
 from sdk.testnet.services.verification.submissions import (
     Rejected,
     Submission,
     read_text,
     wrap_single_file,
 )
-from sdk.testnet.services.verification.verifier import no_compiler
+from sdk.testnet.services.verification.taking import take_submission
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,21 +61,21 @@ async def verify_source_code(parts: Parts, given: Mapping[str, str], *, requeste
         submission = await run_in_threadpool(_read, given)
     except Rejected as refusal:
         raise Refused(f"Error! {refusal}"[:400]) from None
-    if parts.verifier.compilers.get(submission.language, submission.version) is None:
-        raise Refused(f"Error! {no_compiler(parts.verifier.compilers, submission)}"[:400])
     try:
-        code = await parts.node.call("eth_getCode", f"0x{address.hex()}", "latest")
+        return await take_submission(
+            submission,
+            address,
+            verifier=parts.verifier,
+            store=parts.store,
+            node=parts.node,
+            requester=requester,
+        )
     except JSONRPCError as refusal:
         raise Refused(f"Error! {refusal.message}"[:400]) from None
-    if code in {"0x", None}:
-        # Tools ask again some times: they come right after the deployment.
-        raise Refused(f"{NO_CODE} 0x{address.hex()}")
-    try:
-        job_id = await run_in_threadpool(submit, parts.store, address, submission, requester=requester)
     except Rejected as refusal:
-        raise Refused(ALREADY if refusal.code == "already_verified" else f"Error! {refusal}"[:400]) from None
-    parts.verifier.submitted()
-    return job_id
+        # Tools ask again some times where there is no code: they come right after the deployment.
+        words = {"already_verified": ALREADY, "contract_not_deployed": f"{NO_CODE} 0x{address.hex()}"}
+        raise Refused(words.get(refusal.code, f"Error! {refusal}"[:400])) from None
 
 
 def check_verify_status(connection: Connection, given: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from metanode.crypto.addresses import format_address, parse_address
@@ -16,9 +16,9 @@ from metanode.errors import InvalidInput, MetanodeError, Unavailable
 from sdk.testnet.services.api.parts import LIMIT_MAX, Parts
 from sdk.testnet.services.queries import Slice, addresses, contracts, transactions
 from sdk.testnet.services.store.meanings import VerificationState
-from sdk.testnet.services.verification.jobs import Job, get_job, submit
+from sdk.testnet.services.verification.jobs import Job, get_job
 from sdk.testnet.services.verification.submissions import Rejected, Submission, read_submission
-from sdk.testnet.services.verification.verifier import no_compiler
+from sdk.testnet.services.verification.taking import take_submission
 from sdk.testnet.services.web.formatting import iso
 from sdk.testnet.services.web.problems import reason_of, request_id_of
 
@@ -64,6 +64,10 @@ def sourcify_routes() -> list[Route]:
             ("/v2/verify/{verification_id}", "GET", _status),
             ("/v2/contract/{chain_id}/{address}", "GET", _contract),
             ("/v2/contracts/{chain_id}", "GET", _contracts),
+            # Where tools send people: of this dialect, and of Etherscan's.
+            ("/repo-ui/{chain_id}/{address}", "GET", _contract_page),
+            ("/verify-ui/jobs/{verification_id}", "GET", _job_page),
+            ("/address/{address}", "GET", _contract_page),
         )
     ]
 
@@ -97,24 +101,15 @@ async def _verify(request: Request) -> Response:
         raise _Refused(503, "internal_error", "Contracts are not verified here.")
     body = await request.body()
     submission, transaction = await run_in_threadpool(_read, body)
-    if parts.verifier.compilers.get(submission.language, submission.version) is None:
-        raise _Refused(400, "unsupported_compiler_version", no_compiler(parts.verifier.compilers, submission))
-    code = await parts.node.call("eth_getCode", f"0x{address.hex()}", "latest")
-    if code in {"0x", None}:
-        raise _Refused(
-            404,
-            "contract_not_deployed",
-            f"Chain {parts.config.chain_id} has no contract at {format_address(address)}.",
-        )
-    job_id = await run_in_threadpool(
-        submit,
-        parts.store,
-        address,
+    job_id = await take_submission(
         submission,
+        address,
+        verifier=parts.verifier,
+        store=parts.store,
+        node=parts.node,
         requester=requester_of(request),
         creation_transaction=transaction,
     )
-    parts.verifier.submitted()
     return JSONResponse({"verificationId": job_id}, status_code=202, headers={"cache-control": "no-store"})
 
 
@@ -152,11 +147,7 @@ def _read(body: bytes) -> tuple[Submission, bytes | None]:
 
 
 async def _status(request: Request) -> Response:
-    parts, wanted = _parts(request), request.path_params["verification_id"].lower()
-    if not _UUID.fullmatch(wanted):
-        raise _Refused(
-            400, "invalid_parameter", "verificationId: expected a UUID, as the submission was answered with."
-        )
+    parts, wanted = _parts(request), _verification_id(request)
 
     def look() -> tuple[Job, ContractRow | None]:
         with parts.store.look() as connection:
@@ -324,6 +315,20 @@ async def _contracts(request: Request) -> Response:
     return JSONResponse(await run_in_threadpool(look))
 
 
+async def _contract_page(request: Request) -> Response:
+    parts, address = _parts(request), format_address(_address(request))
+    if parts.config.explorer_url:
+        return RedirectResponse(f"{parts.config.explorer_url}/address/{address}/contract")
+    return RedirectResponse(f"/v2/contract/{parts.config.chain_id}/{address}?fields=all")
+
+
+async def _job_page(request: Request) -> Response:
+    parts, wanted = _parts(request), _verification_id(request)
+    if parts.config.explorer_url:
+        return RedirectResponse(f"{parts.config.explorer_url}/verification/{wanted}")
+    return RedirectResponse(f"/v2/verify/{wanted}")
+
+
 def requester_of(request: Request) -> str:
     """Return who asks, as the limits count: a key or a network."""
     allowance = getattr(request.state, "allowance", None)
@@ -335,8 +340,17 @@ def _parts(request: Request) -> Parts:
     return found
 
 
+def _verification_id(request: Request) -> str:
+    wanted: str = request.path_params["verification_id"].lower()
+    if not _UUID.fullmatch(wanted):
+        raise _Refused(
+            400, "invalid_parameter", "verificationId: expected a UUID, as the submission was answered with."
+        )
+    return wanted
+
+
 def _chain(request: Request, parts: Parts) -> None:
-    if request.path_params["chain_id"] != str(parts.config.chain_id):
+    if request.path_params.get("chain_id", str(parts.config.chain_id)) != str(parts.config.chain_id):
         raise _Refused(
             400,
             "unsupported_chain",

@@ -88,10 +88,17 @@ def read_submission(given: Any, *, compiler_version: str, contract: str) -> Subm
         checked["interfaces"] = interfaces
     checked["settings"] = _settings(given.get("settings", {}), language)
     if path and path not in sources:
+        # forge names Vyper's sources by their whole paths, and the contract by its path in the project.
+        named = [each for each in sources if each.endswith(f"/{path}")]
+        path = named[0] if len(named) == 1 else path
+    if path and path not in sources:
         raise Rejected(
             f"contractIdentifier: the sources have no file {path[:200]!r}; they have {', '.join(sorted(sources))[:300]}"
         )
-    text = orjson.dumps(checked)
+    try:
+        text = orjson.dumps(checked)
+    except orjson.JSONEncodeError as error:
+        raise Rejected(f"stdJsonInput: {error}") from None
     if len(text) > INPUT_BYTES_MAX:
         raise Rejected(f"stdJsonInput: found {len(text)} bytes, expected at most {INPUT_BYTES_MAX}")
     return Submission(
@@ -160,7 +167,8 @@ def _split_contract(text: str, language: str) -> tuple[str, str]:
     if language == "Vyper" and name.endswith((".vy", ".vyi")):
         path, name = name, name.rpartition("/")[2].rpartition(".")[0]
     # Vyper calls a contract as its file, which need not be an identifier.
-    if not (_CONTRACT.fullmatch(name) or (language == "Vyper" and name and name.isprintable())):
+    is_name = _CONTRACT.fullmatch(name) or (language == "Vyper" and name and name.isprintable())
+    if not is_name or not path.isprintable():
         raise Rejected(
             f"contractIdentifier: found {text[:80]!r}; expected path:Name, e.g. src/Counter.sol:Counter"
         )
