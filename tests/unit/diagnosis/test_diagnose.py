@@ -31,6 +31,8 @@ STRANGER = "0x" + "7" * 40
 GENESIS, OTHER_GENESIS = "0x" + "aa" * 32, "0x" + "bb" * 32
 LOCAL = LocalNetwork(path="/net", is_supervised=False, command="metanode {} --directory /net")
 
+SUPERVISED = replace(LOCAL, is_supervised=True)
+
 
 def heard(seconds_ago: float | None) -> LastMessage | None:
     return (
@@ -81,6 +83,14 @@ def stopped(index: int, trouble: Trouble = Trouble.NOT_RUNNING, **changes: Any) 
         trouble=trouble,
         process=ProcessFacts(pid=pid, restarts=0, last_words=changes.pop("words", None)),
         **changes,
+    )
+
+
+def loading(index: int, **changes: Any) -> NodeFacts:
+    """A local node whose process is there and does not listen yet."""
+    process = {"pid": 100 + index, "restarts": 0, "last_words": None, "up_s": 2.5, **changes}
+    return node(
+        index, trouble=Trouble.UNREACHABLE, detail="connection refused", process=ProcessFacts(**process)
     )
 
 
@@ -139,6 +149,71 @@ CASES: list[tuple[str, NetworkFacts, str, str, str]] = [
         "node-down",
         "moves: block 811 came 1.2 s ago; but validator-4 does not run; its log ends with: error: engine/ is damaged",
         "metanode up --directory /net",
+    ),
+    (
+        "a network whose nodes all end again, which `metanode up` would find started",
+        network(
+            *(stopped(index, words="error: No space left on device") for index in range(4)), local=SUPERVISED
+        ),
+        "network-stopped",
+        "none of the 4 nodes of the network in /net runs, and its supervisor starts them again; the log of validator-1 ends with: error: No space",
+        "repair what their logs name, and they go on by themselves: metanode logs --directory /net",
+    ),
+    (
+        "a validator with another genesis file, seen while its process lives",
+        network(
+            *(node(index, view(index)) for index in range(3)),
+            loading(
+                3,
+                restarts=1,
+                last_words="error: /x/node.db: belongs to the network with the genesis hash 0xaa",
+            ),
+        ),
+        "node-down",
+        "validator-4 ends soon after each start, and was started again once; its log says: error: /x/node.db: belongs to the network",
+        "put the network's genesis file back: cp /net/genesis.json /net/nodes/validator-4/genesis.json",
+    ),
+    (
+        "a validator that ends soon after each start, for a reason that is not known here",
+        network(
+            *(node(index, view(index)) for index in range(3)),
+            loading(3, restarts=1, last_words="error: engine/ is damaged"),
+        ),
+        "node-down",
+        "validator-4 ends soon after each start, and was started again once; its log says: error: engine/ is damaged",
+        "metanode logs --directory /net validator-4",
+    ),
+    (
+        "F + 1 validators that end soon after each start",
+        network(
+            *(node(index, view(index, others={2: SILENT, 3: SILENT}, **STALLED)) for index in range(2)),
+            *(
+                loading(index, restarts=4, last_words="error: signer.log: belongs to the key")
+                for index in (2, 3)
+            ),
+        ),
+        "quorum-missing",
+        "missing: validator-3 (it ends soon after each start) and validator-4 (it ends soon after each start)",
+        "put this validator's own keystore back, that of the key named first: validator.json and validator.password in /net/nodes/validator-3; put",
+    ),
+    (
+        "a process that has had its time to listen",
+        network(*(node(index, view(index)) for index in range(3)), loading(3, up_s=61.0)),
+        "node-unreachable",
+        "validator-4 does not answer at http://validator-4 although process 103 runs: connection refused",
+        "metanode logs --directory /net validator-4",
+    ),
+    (
+        "an address where nobody listens, which is not said twice",
+        network(
+            NodeFacts(
+                name="http://x", url="http://x", trouble=Trouble.UNREACHABLE, detail="connection refused"
+            ),
+            local=None,
+        ),
+        "node-unreachable",
+        "http://x does not answer: connection refused",
+        "see that the node runs",
     ),
     (
         "a suspended validator",
@@ -549,6 +624,30 @@ def test_a_start_excuses_nothing_else(desc: str, facts: list[NodeFacts], code: s
     diagnosis = diagnose(network(*others, *facts))
     assert not diagnosis.is_healthy, desc
     assert code in codes(diagnosis), (desc, codes(diagnosis))
+
+
+def test_a_process_that_does_not_listen_yet_is_a_note_and_nothing_to_do() -> None:
+    """Also one that its supervisor has just started again after a `kill -9`."""
+    diagnosis = diagnose(network(*(node(index, view(index)) for index in range(3)), loading(3, restarts=1)))
+    assert diagnosis.is_healthy
+    assert codes(diagnosis) == ["starting"]
+    assert diagnosis.headline.endswith(
+        "; validator-4: the process has started 2.5 s ago and does not listen yet: nothing to do"
+    )
+
+
+def test_a_quorum_that_comes_back_by_itself_is_not_called_missing() -> None:
+    here = [node(index, view(index, others={2: SILENT, 3: SILENT}, **STALLED)) for index in range(2)]
+    diagnosis = diagnose(network(*here, loading(2), loading(3)))
+    assert not diagnosis.is_healthy, "the height does not move"
+    assert "quorum-missing" not in codes(diagnosis)
+    assert (
+        "has not moved for 41 s: validator-3 and validator-4: the processes have started 2.5 s ago and do not listen yet: nothing to do"
+        in diagnosis.headline
+    )
+    alone = diagnose(network(*here, loading(2), stopped(3)))
+    assert "quorum-missing" not in codes(alone), "three of four are enough"
+    assert "quorum-missing" in codes(diagnose(network(here[0], stopped(1), loading(2), stopped(3))))
 
 
 def test_a_height_that_waits_for_a_start_does_not_move() -> None:

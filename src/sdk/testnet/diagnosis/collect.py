@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
+import socket
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -29,6 +33,12 @@ TIMEOUT_S: Final = 4.0
 ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
 """The consensus state of 500 validators and 100 proofs have half a megabyte."""
 LOG_TAIL_BYTES: Final = 8_192
+LINES_LOOKED_AT: Final = 8
+"""At the end of a log: what a node says when it ends, and a start after it."""
+_ERROR: Final = re.compile(
+    r"^error: |\[(?:error|critical) *\]|\"level\": ?\"(?:error|critical)\"|^[\w.]+(?:Error|Exception)\b"
+)
+"""The program's last sentence, an entry of that level, the end of a traceback. A warning with an `error=` in it is none."""
 WORDS_MAX: Final = 300
 """Characters of a log's end that are repeated."""
 
@@ -77,12 +87,16 @@ def _look(directory: NetworkDirectory, node: NodePlan) -> NodeFacts:
     """What is seen of a local node without asking it."""
     home = directory.node(node.name)
     process = running_node(directory, node.name)
-    trouble = None
+    restarts = _restarts(directory, node.name)
+    trouble, up_s, last_words = None, None, None
+    if process is None or restarts:
+        last_words = _last_words(directory.log_file(node.name), only_errors=process is not None)
     if process is None:
         trouble = Trouble.NOT_RUNNING
     else:
         with contextlib.suppress(psutil.Error):
             trouble = Trouble.SUSPENDED if process.status() == psutil.STATUS_STOPPED else None
+            up_s = max(0.0, time.time() - process.create_time())
     return NodeFacts(
         name=node.name,
         url=node.private_url,
@@ -92,22 +106,43 @@ def _look(directory: NetworkDirectory, node: NodePlan) -> NodeFacts:
         trouble=trouble,
         process=ProcessFacts(
             pid=None if process is None else process.pid,
-            restarts=_restarts(directory, node.name),
-            last_words=_last_words(directory.log_file(node.name)) if process is None else None,
+            restarts=restarts,
+            last_words=last_words,
+            up_s=up_s,
         ),
     )
 
 
 async def ask_nodes(nodes: Sequence[NodeFacts]) -> tuple[NodeFacts, ...]:
-    """The same nodes with what they answer, asked all at once; those with a trouble are not asked."""
+    """The same nodes with what they answer, asked all at once.
+
+    A suspended one is not asked. One without a known process is: it may have been started by hand.
+    """
+    await _load_client()
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(_ask(node)) for node in nodes]
     return tuple(task.result() for task in asked)
 
 
+async def _load_client() -> None:
+    """Have the HTTP client loaded before the first node's time runs: on a busy machine loading takes seconds, which are not the node's."""
+    with socket.socket() as own, contextlib.suppress(MetanodeError):
+        # A port that nobody else can have while it is ours, and where nobody listens: the question ends at once.
+        own.bind(("127.0.0.1", 0))
+        async with open_client(f"http://127.0.0.1:{own.getsockname()[1]}", timeout_s=TIMEOUT_S) as client:
+            await client.call("web3_clientVersion")
+
+
 async def _ask(node: NodeFacts) -> NodeFacts:
-    if node.trouble is not None:
-        return node
+    if node.trouble is Trouble.NOT_RUNNING:
+        found = await _ask_running(replace(node, trouble=None))
+        # Another network may have its ports: only the validator's own key shows that it is this one.
+        is_itself = found.consensus is not None and found.consensus.validator == node.key is not None
+        return found if is_itself else node
+    return node if node.trouble is not None else await _ask_running(node)
+
+
+async def _ask_running(node: NodeFacts) -> NodeFacts:
     try:
         async with (
             asyncio.timeout(TIMEOUT_S),
@@ -130,20 +165,17 @@ async def _ask(node: NodeFacts) -> NodeFacts:
     if isinstance(state, MetanodeError):
         return _troubled(node, Trouble.MUTE, str(state))
     try:
-        return NodeFacts(
-            name=node.name, url=node.url, role=node.role, key=node.key, home=node.home, process=node.process,
+        return replace(
+            node,
             consensus=read_consensus(state),
             accusations=() if isinstance(evidence, MetanodeError) else read_accusations(evidence),
-        )  # fmt: skip
+        )
     except InvalidInput as error:
         return _troubled(node, Trouble.UNREADABLE, str(error))
 
 
 def _troubled(node: NodeFacts, trouble: Trouble, detail: str) -> NodeFacts:
-    return NodeFacts(
-        name=node.name, url=node.url, role=node.role, key=node.key, home=node.home, process=node.process, trouble=trouble,
-        detail=printable(detail, WORDS_MAX),
-    )  # fmt: skip
+    return replace(node, trouble=trouble, detail=printable(detail, WORDS_MAX))
 
 
 def _key(home: Path) -> str | None:
@@ -162,8 +194,8 @@ def _restarts(directory: NetworkDirectory, name: str) -> int:
         return 0
 
 
-def _last_words(log: Path) -> str | None:
-    """The last line of a log that says what went wrong, else its last line; None for a log that is empty or not there."""
+def _last_words(log: Path, *, only_errors: bool) -> str | None:
+    """The last line of a log that says what went wrong, else its last line, unless only errors are wanted; None when there is none."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
@@ -172,5 +204,6 @@ def _last_words(log: Path) -> str | None:
         return None
     if not lines:
         return None
-    errors = [line for line in lines[-8:] if "error" in line.lower()]
-    return printable((errors or lines)[-1].strip(), WORDS_MAX)
+    errors = [line for line in lines[-LINES_LOOKED_AT:] if _ERROR.search(line)]
+    found = errors or ([] if only_errors else lines)
+    return printable(found[-1].strip(), WORDS_MAX) if found else None

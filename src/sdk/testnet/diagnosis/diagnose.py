@@ -53,7 +53,7 @@ def diagnose(facts: NetworkFacts) -> Diagnosis:
         *_behind(scene),
         *_clocks(scene),
         *_evidence(scene),
-        *_waiting(scene, is_quorum_here=not quorum),
+        *_waiting(scene),
         *_connections(scene),
     ]
     order = list(Severity)
@@ -100,12 +100,19 @@ def _next_round(view: ConsensusView) -> str:
 def _stopped(facts: NetworkFacts) -> Diagnosis:
     local = facts.local
     assert local is not None
-    finding = Finding(
-        code="network-stopped",
-        severity=Severity.ERROR,
-        text=f"the network in {local.path} is stopped: none of its {len(facts.nodes)} nodes runs",
-        action=local.command.format("up"),
-    )
+    text = f"the network in {local.path} is stopped: none of its {len(facts.nodes)} nodes runs"
+    action = local.command.format("up")
+    if local.is_supervised:
+        # `metanode up` would find it started already.
+        ended = next((node for node in facts.nodes if node.process and node.process.last_words), None)
+        words = (
+            f"; the log of {ended.name} ends with: {ended.process.last_words}"
+            if ended and ended.process
+            else ""
+        )
+        text = f"none of the {len(facts.nodes)} nodes of the network in {local.path} runs, and its supervisor starts them again{words}"
+        action = f"repair what their logs name, and they go on by themselves: {local.command.format('logs')}"
+    finding = Finding(code="network-stopped", severity=Severity.ERROR, text=text, action=action)
     return Diagnosis(headline=finding.text, height=None, is_moving=False, findings=(finding,))
 
 
@@ -180,12 +187,17 @@ def _bring_back(scene: Scene, missing: list[str]) -> str:
     ]
     if suspended:
         return f"kill -CONT {' '.join(suspended)}"
+    remedies = [found for node in nodes if (found := scene.remedy(node)) is not None]
+    if remedies:
+        return "; ".join(dict.fromkeys(remedies))
     if local is not None and any(node.trouble is Trouble.NOT_RUNNING for node in nodes):
         return (
             f"their logs say why they end: {local.command.format('logs')}"
             if local.is_supervised
             else local.command.format("up")
         )
+    if local is not None and any(node in scene.failing for node in nodes):
+        return f"their logs say why they end: {local.command.format('logs')}"
     return "start the nodes that are missing, or give them back their network: each has to reach the others' p2p ports"
 
 
@@ -219,6 +231,17 @@ def _starting(scene: Scene) -> Iterator[Finding]:
             severity=Severity.NOTE,
             text=f"{names} {begin} started {lasting(oldest_s)} ago and will take part in a few seconds: nothing to do",
         )
+    if scene.rising:
+        oldest_s = max(
+            node.process.up_s for node in scene.rising if node.process and node.process.up_s is not None
+        )
+        names = listed(node.name for node in scene.rising)
+        words = ("process has", "does") if len(scene.rising) == 1 else ("processes have", "do")
+        yield Finding(
+            code="starting",
+            severity=Severity.NOTE,
+            text=f"{names}: the {words[0]} started {lasting(oldest_s)} ago and {words[1]} not listen yet: nothing to do",
+        )
 
 
 # --- one node after the other ------------------------------------------------------------------------------------------------------------
@@ -229,6 +252,8 @@ def _nodes(scene: Scene) -> Iterator[Finding]:
     local = scene.facts.local
     for node in scene.facts.nodes:
         process = node.process
+        if node in scene.rising:
+            continue
         match node.trouble:
             case None:
                 continue
@@ -240,18 +265,21 @@ def _nodes(scene: Scene) -> Iterator[Finding]:
                 action = None
                 if local is not None:
                     log = f"{local.command.format('logs')} {node.name}"
-                    action = log if local.is_supervised else local.command.format("up")
+                    action = scene.remedy(node) or (
+                        log if local.is_supervised else local.command.format("up")
+                    )
             case Trouble.SUSPENDED:
                 pid = process.pid if process else None
                 text, code = f"{node.name}, process {pid}, is suspended by a signal", "node-suspended"
                 action = f"kill -CONT {pid}"
             case Trouble.UNREACHABLE | Trouble.MUTE:
+                where = "" if node.name == node.url else f" at {node.url}"
                 runs = f" although process {process.pid} runs" if process and process.pid else ""
-                text, code = (
-                    f"{node.name} does not answer at {node.url}{runs}: {node.detail}",
-                    "node-unreachable",
-                )
-                action = (
+                text, code = f"{node.name} does not answer{where}{runs}: {node.detail}", "node-unreachable"
+                if process and node in scene.failing:
+                    text = f"{node.name} ends soon after each start, and was started again {_times(process.restarts)}; its log says: {process.last_words}"
+                    code = "node-down"
+                action = scene.remedy(node) or (
                     f"{local.command.format('logs')} {node.name}"
                     if local is not None
                     else "see that the node runs, and that its RPC listens on this address"
@@ -372,6 +400,8 @@ def _silent(scene: Scene) -> Iterator[Finding]:
     for member in scene.members:
         node = scene.holders.get(member.address)
         if node is not None and (node.trouble in GONE or node.consensus is not None):
+            continue
+        if node in scene.rising or node in scene.failing:
             continue
         heard = [
             seconds
@@ -537,7 +567,7 @@ def _evidence(scene: Scene) -> Iterator[Finding]:
 # --- what a height waits for -------------------------------------------------------------------------------------------------------------
 
 
-def _waiting(scene: Scene, *, is_quorum_here: bool) -> Iterator[Finding]:
+def _waiting(scene: Scene) -> Iterator[Finding]:
     """What the open round lacks: the cause while it stalls with a quorum at hand, else a note when it is past round 0."""
     view = scene.reference
     if view is None or view.mode != "live" or not (_is_stalled(view) or view.round > 0):
@@ -575,7 +605,7 @@ def _waiting(scene: Scene, *, is_quorum_here: bool) -> Iterator[Finding]:
         text += "; rounds: " + ", ".join(f"{name} in {round_}" for name, round_ in sorted(rounds.items()))
     yield Finding(
         code="round-waits",
-        severity=Severity.WARNING if _is_stalled(view) and is_quorum_here else Severity.NOTE,
+        severity=Severity.WARNING if _is_stalled(view) and scene.is_quorum_here else Severity.NOTE,
         text=text,
     )
 
@@ -600,6 +630,10 @@ def _connections(scene: Scene) -> Iterator[Finding]:
                 severity=Severity.NOTE,
                 text=f"{node.name} has no connection of its own with {listed(far)}, and hears of it through others",
             )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _view(node: NodeFacts) -> ConsensusView:

@@ -132,7 +132,9 @@ class ProcessFacts:
     pid: int | None
     restarts: int
     last_words: str | None
-    """The end of its log, when it does not run."""
+    """The end of its log, when it does not run; of one that was started again, an error at the end of its log."""
+    up_s: float | None = None
+    """How long it has been running; None when it does not, or when that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from metanode.crypto.addresses import format_address, parse_address
 from metanode.errors import InvalidInput
 from sdk.testnet.diagnosis.facts import Trouble
 from sdk.testnet.diagnosis.findings import lasting
+from sdk.testnet.diagnosis.remedies import remedy
 
 if TYPE_CHECKING:
     from sdk.testnet.diagnosis.facts import ConsensusView, NetworkFacts, NodeFacts, ValidatorView
@@ -20,6 +21,8 @@ ROUND_S_MAX: Final = 32.0
 """The longest round. Repeated messages are not counted as heard, and in a later round there may be no other ones."""
 STARTING_S: Final = 20.0
 """A validator that has just started listens for peers (5 s), and a key that has no past on a chain that has one for two heights more."""
+RISING_S: Final = 60.0
+"""A process that is younger may not listen yet: it loads, and reads its disk. As long as `metanode up` waits; a busy machine takes half of it."""
 RESTARTS_MAX: Final = 2
 """A node that its supervisor has started more often is not starting: it can't stay up."""
 GONE: Final = (Trouble.NOT_RUNNING, Trouble.SUSPENDED)
@@ -101,6 +104,39 @@ class Scene:
         ]
 
     @cached_property
+    def rising(self) -> list[NodeFacts]:
+        """Local nodes whose process is so young that nobody can expect an answer yet, and whose last life did not end with an error."""
+        return [
+            node
+            for node in self.facts.nodes
+            if node.trouble is Trouble.UNREACHABLE
+            and (process := node.process) is not None
+            and process.up_s is not None
+            and process.up_s < RISING_S
+            and process.restarts <= RESTARTS_MAX
+            and process.last_words is None
+        ]
+
+    @cached_property
+    def failing(self) -> list[NodeFacts]:
+        """Local nodes that do not stay up: they were started again, do not answer, and their logs end with an error."""
+        return [
+            node
+            for node in self.facts.nodes
+            if node.trouble is Trouble.UNREACHABLE
+            and (process := node.process) is not None
+            and process.restarts
+            and process.last_words is not None
+        ]
+
+    def remedy(self, node: NodeFacts) -> str | None:
+        """What restores a local node that has ended, where its log says it."""
+        local, process = self.facts.local, node.process
+        if local is None or process is None or process.last_words is None or node.home is None:
+            return None
+        return remedy(process.last_words, home=node.home, network=local.path)
+
+    @cached_property
     def forgetful(self) -> list[NodeFacts]:
         """Nodes of validators that would sign, and do not know what they have signed: their disks, or their signer.log, are new."""
         return [
@@ -172,10 +208,19 @@ class Scene:
         return max(groups, key=lambda group: sum(member.power for member in group), default=[])
 
     @cached_property
+    def is_quorum_here(self) -> bool:
+        """Whether those who hear each other now are enough."""
+        weight = sum(member.power for member in self.counted)
+        return self.reference is not None and weight >= self.reference.quorum_weight
+
+    @cached_property
     def coming_weight(self) -> int:
         """The weight of members that are about to take part, and are not counted yet."""
         here = {member.address for member in self.counted}
-        coming = {_view(node).validator for node in self.starting} - here
+        coming = {
+            *(_view(node).validator for node in self.starting),
+            *(node.key for node in self.rising),
+        } - here
         return sum(member.power for member in self.members if member.address in coming)
 
     def why_missing(self, address: str) -> str:
@@ -189,6 +234,8 @@ class Scene:
         silent = f"nothing signed by it was heard for {lasting(min(heard))}" if heard else "not heard yet"
         if node is None:
             return silent
+        if node in self.failing:
+            return "it ends soon after each start"
         match node.trouble:
             case Trouble.NOT_RUNNING:
                 return "its process does not run"
