@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import venv
 from pathlib import Path
@@ -97,7 +98,7 @@ def install_packages() -> None:
     stamp = Stamp("packages", digest([lock]))
     if stamp.is_current():
         return
-    with progress("installing the locked Python packages (half a minute or more, in silence)"):
+    with progress("installing the locked Python packages (half a minute; minutes on a slow or busy machine)"):
         run(
             [
                 *(str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
@@ -228,17 +229,27 @@ class Stamp:
 
 
 class progress:  # noqa: N801 - reads as a statement: with progress("...")
-    """Says what is being done, and how long it took."""
+    """Says what is being done, each minute that it still is, and how long it took."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, every_s: float = 60.0) -> None:
         self._what = what
+        self._every_s = every_s
         self._started = 0.0
+        self._ended = threading.Event()
+        self._teller = threading.Thread(target=self._tell, name="progress", daemon=True)
+
+    def _tell(self) -> None:
+        while not self._ended.wait(self._every_s):
+            print(f"    still at it after {time.monotonic() - self._started:.0f} s", flush=True)
 
     def __enter__(self) -> None:
         self._started = time.monotonic()
         print(f"==> {self._what}", flush=True)
+        self._teller.start()
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._ended.set()
+        self._teller.join()
         if error is None:
             print(f"    done in {time.monotonic() - self._started:.0f} s", flush=True)
 
