@@ -14,6 +14,7 @@ import pytest
 import structlog
 from hypothesis import settings
 from tests.acceptance.processes import free_offset
+from tests.second_look import SKIPS_REFUSED
 
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
@@ -63,11 +64,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
     if not IN_CI or terminal is None or hasattr(session.config, "workerinput"):
         return
-    if (
-        any(not is_allowed(test_id, reason) for test_id, reason in skips(terminal))
-        and session.exitstatus == 0
+    if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and any(
+        not is_allowed(test_id, reason) for test_id, reason in skips(terminal)
     ):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        session.exitstatus = SKIPS_REFUSED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -21,6 +21,8 @@ FILES_MAX = 6
 """Files of tests that fail: more than a machine's bad moment explains, and than there is time for."""
 TESTS_FAILED = 1
 """Pytest's exit code when tests ran and some failed; the others are not about tests."""
+SKIPS_REFUSED = 7
+"""That of a run with a skip that nobody allowed, from `conftest.py`, whatever else failed: nothing that passes alone makes up for it."""
 
 
 def failed_in(cache: Path) -> list[str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.second_look import FILES_MAX, run
+from tests.second_look import FILES_MAX, SKIPS_REFUSED, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Look = Callable[[dict[str, str]], tuple[int, str]]
 
+ROOT = Path(__file__).resolve().parents[2]
 PASSES = "def test_it():\n    pass\n"
 FAILS = "def test_it():\n    assert False\n"
 FAILS_ONCE = """
@@ -22,6 +24,12 @@ def test_it():
     seen = Path("seen").exists()
     Path("seen").touch()
     assert seen
+"""
+SKIPS = """
+import pytest
+
+def test_it():
+    pytest.skip("nobody allowed it")
 """
 HURTS_THE_NEXT = """
 hurt = []
@@ -71,3 +79,17 @@ def test_only_what_passes_alone_is_forgiven_and_it_is_named(
     assert found == code
     assert ("a second look, alone, at " in output) is looks_again
     assert ("UNSTEADY" in output and "  test_unsteady.py::test_it" in output) is is_told
+
+
+def test_a_skip_that_nobody_allowed_is_not_forgiven_with_a_test_that_would_pass_alone(
+    look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "src")]))
+    (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_sessionfinish\n")
+
+    found, output = look({"test_unsteady.py": FAILS_ONCE, "test_skipped.py": SKIPS})
+
+    assert "1 failed, 1 skipped" in output
+    assert found == SKIPS_REFUSED
+    assert "a second look" not in output
