@@ -9,6 +9,7 @@ import typer
 
 from metanode.cli.options import AsJson
 from metanode.cli.output import print_json, print_progress
+from metanode.primitives.units import format_tokens
 from sdk.testnet.services.faucet import client
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(name="faucet", help="Coins from a faucet.", no_args_is_help=True)
 
 URL_DEFAULT = "http://127.0.0.1:8080"
-WEI = 10**18
 
 
 @app.callback()
@@ -44,7 +44,7 @@ def claim(
     if json:
         print_json(claimed)
         return
-    typer.echo(f"{int(claimed['amount']) / WEI:g} coins are at {claimed['address']}")
+    typer.echo(f"{format_tokens(int(claimed['amount']))} coins are at {claimed['address']}")
     typer.echo(f"transaction {claimed['transaction_hash']}")
 
 

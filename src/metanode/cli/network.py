@@ -313,9 +313,10 @@ def _command(name: str, where: NetworkDirectory) -> str:
 
 
 def typed_command(where: NetworkDirectory) -> str:
-    """How any command of this program is typed for this network, with `{}` in place of its name."""
+    """How any command of this program is typed for this network: a format with `{}` in place of its name."""
     home = "" if where.path == DEFAULT_DIRECTORY.resolve() else f" --directory {shlex.quote(str(where.path))}"
-    return f"{_program()} {{}}{home}"
+    program, home = (text.replace("{", "{{").replace("}", "}}") for text in (_program(), home))
+    return f"{program} {{}}{home}"
 
 
 def _program() -> str:
