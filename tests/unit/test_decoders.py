@@ -1,7 +1,7 @@
 """Every decoder of the catalogue: whole, changed, cut at every length, with more behind, and fuzzed.
 
 The rule: whatever the bytes, a decoder gives an object or raises what it may raise, and where an object has one encoding nothing else
-decodes to it. What a node does about bytes that are refused is in `tests/unit/node/test_bad_messages.py`.
+decodes to it. What a node does about bytes that are refused is in `tests/unit/consensus/test_bad_messages.py`.
 """
 
 import pytest

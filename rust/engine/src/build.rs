@@ -208,7 +208,7 @@ pub(crate) fn fill(
         };
         let transaction = candidate.transaction();
         let length = transaction.inner().length();
-        // Blobs need sidecars, which this network does not carry; they are refused at the edges.
+        // Blobs need sidecars, which nothing here keeps: only the pool of an imported chain has such transactions.
         if transaction.gas_limit() > gas_left
             || length > bytes_left
             || transaction.inner().is_eip4844()

@@ -12,7 +12,7 @@ use crate::{
     trie::StateTrie,
 };
 
-/// Undecided blocks kept at once. One round of consensus has one proposal; this is two dozen rounds of a bad height.
+/// Undecided blocks kept at once. One round of consensus has one proposal; this is 32 rounds of a bad height.
 const UNDECIDED_BLOCKS_MAX: usize = 32;
 
 /// The head with the state after it, consistent with each other.

@@ -1,6 +1,7 @@
 //! What can be said about a transaction without the pool's lock: bytes, form, signature, gas, fees.
 //!
-//! The order of the checks is geth's, so that a transaction with two faults gets the same answer from both.
+//! The order of the checks is geth's, so that a transaction with two faults gets the same answer from both. Only blobs, which geth
+//! looks at last, are checked first: the transaction goes on without them.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},

@@ -14,7 +14,7 @@ use super::PooledTransaction;
 const SHARDS: usize = 16;
 
 /// Recovered senders kept for transactions that are not, or no longer, in the pool: two generations of this many.
-/// Four blocks of transfers; 52 bytes each.
+/// Each is over five full blocks of transfers; 52 bytes each sender.
 const RECENT_SENDERS: usize = 16_384;
 
 /// Changed only under the pool's lock, read by everybody. Hashes and addresses are chosen by strangers, so the maps

@@ -23,7 +23,7 @@ pub enum Origin {
 #[derive(Debug)]
 pub struct PooledTransaction {
     pub transaction: Recovered<TxEnvelope>,
-    /// The EIP-2718 encoding as it arrived.
+    /// The EIP-2718 encoding as a block has it: as it arrived, but for what came with blobs.
     pub raw: Bytes,
     pub hash: B256,
     pub origin: Origin,
