@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -90,3 +91,42 @@ def test_every_page_that_the_code_names_exists_with_its_section() -> None:
     for page, section in sorted(found):
         assert (ROOT / page).exists(), page
         assert not section or f"\n## {section}\n" in (ROOT / page).read_text(), f"{page}: {section}"
+
+
+def mapped() -> set[str]:
+    """What has a row in ARCHITECTURE's map: modules whole, though only the first of a row is written so, and folders."""
+    section = (ROOT / "ARCHITECTURE.md").read_text().partition("\n## The map\n")[2].partition("\n## ")[0]
+    rows = [
+        re.findall(r"`([^`]+)`", line.split("|")[1]) for line in section.splitlines() if line[:3] == "| `"
+    ]
+    return {
+        name if "." in name or first == name else f"{first.rpartition('.')[0]}.{name}"
+        for first, *others in rows
+        for name in (first, *others)
+    }
+
+
+def test_the_map_has_every_package_crate_and_folder_and_no_other() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    files = [Path(line) for line in listed.stdout.splitlines()]
+    packages = {
+        ".".join(file.parent.parts[1:])
+        for file in files
+        if file.name == "__init__.py" and file.parts[:2] in (("src", "metanode"), ("src", "sdk"))
+    }
+    areas = ("metanode", "sdk.testnet", "sdk.testnet.services")
+    wanted = {name for name in packages if name.rpartition(".")[0] in areas} - set(areas)
+    wanted |= {str(file.parent) for file in files if file.parts[0] == "rust" and file.name == "Cargo.toml"}
+    wanted |= {file.parts[0] for file in files if len(file.parts) > 1 and file.parts[0][0] != "."} - {
+        "src", "rust", "clients",
+    }  # fmt: skip
+
+    found = mapped()
+
+    assert len(wanted) > 30
+    assert wanted - found == set()
+    places = [(name, ROOT / "src" / name.replace(".", "/")) for name in found if "." in name]
+    assert [
+        name for name, place in places if not place.is_dir() and not place.with_suffix(".py").exists()
+    ] == []
+    assert [name for name in found if "." not in name and not (ROOT / name).is_dir()] == []
