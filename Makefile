@@ -68,7 +68,7 @@ test: setup-dev rust-test ## every test: Rust, unit, simulation, fuzzing, integr
 rust-test: ## tests of the Rust crates
 	cargo test --locked --workspace --quiet
 
-unit: setup-dev ## the tests that take under a minute
+unit: setup-dev ## the tests of single modules
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
 
 integration: setup-dev ## real sockets, real processes

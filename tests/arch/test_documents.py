@@ -76,6 +76,17 @@ def test_every_decision_is_listed_in_the_index() -> None:
     assert sorted(int(name[:4]) for name in pages) == list(range(1, len(pages) + 1))
 
 
+def test_the_first_page_leads_to_every_other() -> None:
+    docs = ROOT / "docs"
+    linked = {(docs / link).resolve() for link in LINK.findall((docs / "index.md").read_text())}
+    pages = [
+        page for folder in ("tutorial", "guide", "reference", "spec") for page in (docs / folder).glob("*.md")
+    ]
+
+    assert len(pages) > 30
+    assert [page.name for page in pages if page not in linked] == []
+
+
 def test_the_version_is_said_once_more_and_the_same() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
