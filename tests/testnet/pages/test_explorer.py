@@ -133,8 +133,11 @@ def test_a_page_fits_asks_nobody_else_and_complains_of_nothing(
             page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
         )
         assert page.locator("h1").count() == 1
-        if view != "narrow":
-            # Light on a desk, dark on a telephone.
+        # Light on a desk, dark on a telephone.
+        if view == "narrow":
+            cut = "[...document.querySelectorAll('table.cards td')].filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent.trim())"
+            assert page.evaluate(cut) == [], "no cell is cut off at its edge"
+        else:
             assert grave_faults(page) == []
         assert len(page.content().encode()) <= HTML_BYTES_MAX
 
@@ -383,6 +386,15 @@ def test_charts_of_the_dashboard_share_a_cursor_and_say_24_hours(served: Served,
         assert len(set(times)) == 1, "one moment on all of them"
         assert not re.search("[AP]M", times[0], re.IGNORECASE)
         assert visit.complaints == []
+
+
+def test_a_single_moment_stands_in_the_middle_of_its_chart(served: Served, browser: Browser) -> None:
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        page.goto(f"{served.url}/charts")
+        script = page.locator("script[src*='charts.js']").get_attribute("src")
+        ask = "async (script) => { const { around } = await import(script); return [around([7200], 3600), around([1, 2], 3600), around([], 3600)]; }"
+        assert page.evaluate(ask, script) == [[3600, 10_800], None, None]
 
 
 def test_a_slash_goes_to_the_search_and_an_exact_meaning_is_gone_to(served: Served, browser: Browser) -> None:

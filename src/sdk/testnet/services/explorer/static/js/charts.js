@@ -56,6 +56,11 @@ function columns(items, field) {
   return [items.map((item) => item.start), items.map((item) => item[field])];
 }
 
+// The range of a single moment: it stands in the middle. For one uPlot would take three years.
+export function around(times, step) {
+  return times.length === 1 ? [times[0] - step, times[0] + step] : null;
+}
+
 function one(place, items, step, sync) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
@@ -74,7 +79,7 @@ function one(place, items, step, sync) {
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     cursor: { sync: { key: sync.key }, points: { size: 7 }, drag: { x: false, y: false } },
     legend: { live: true },
-    scales: { x: { time: true, range: (_, low, high) => (low === high ? [low - step, high + step] : [low, high]) }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+    scales: { x: { time: true, range: (plot, low, high) => around(plot.data?.[0] ?? [], step) ?? [low, high] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
     series: [
       { label: "UTC", value: (_, seconds) => (seconds === null || seconds === undefined ? "–" : new Date(seconds * 1000).toLocaleString("en-GB", { ...UTC, dateStyle: "short", timeStyle: clock })) },
       { label: place.closest("figure").querySelector("h2, h3").textContent, stroke: line, width: 2, fill: `${line}22`, points: { show: items.length < 3 }, value: (_, value) => shown(value) },
