@@ -89,11 +89,12 @@ def test_every_path_that_is_described_answers(world: World) -> None:
     document = json.loads(OPENAPI.read_text())
     values = {
         "{block}": "latest", "{transaction}": world.payment, "{address}": world.coins, "{token_id}": "0",
-        "{selector}": "0xa9059cbb", "{what}": "blocks", "{claim}": "1",
+        "{selector}": "0xa9059cbb", "{what}": "blocks", "{claim}": "1", "{verification}": "00000000-0000-4000-8000-000000000000",
     }  # fmt: skip
     member = world.chain.rpc("ibft_getValidatorsByBlockNumber", "latest")[0]
     # Nobody watches this network, and it has no faucet with pages.
-    other = {"/api/v1/contracts/{address}/abi": 404}
+    other = dict.fromkeys((f"/api/v1/contracts/{{address}}/{name}" for name in ("abi", "source")), 404)
+    other["/api/v1/verifications/{verification}"] = 404
     other |= dict.fromkeys((f"/api/v1/{name}" for name in ("nodes", "alerts", "incidents", "stats/rpc")), 503)
     for path, operations in document["paths"].items():
         if "get" not in operations or path.endswith("/events"):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from tests.unit.services.told_chain import ToldChain, write_chain
 
-from sdk.testnet.services.api import ApiConfig, events, make_app
+from sdk.testnet.services.api import ApiConfig, events, make_app, watching
 from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.store.store import Store
+from sdk.testnet.services.web import live
+from sdk.testnet.services.web.live import LiveHub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,3 +151,218 @@ async def test_a_block_that_is_told_wakes_all_who_wait() -> None:
     async with asyncio.timeout(20):
         # Nobody may tell here, so it looks by itself.
         await Heads().wait(0.001)
+
+
+async def published(parts: Parts, teller: Any, count: int) -> list[tuple[str, Any]]:
+    """What a teller publishes first."""
+    told: list[tuple[str, Any]] = []
+    enough = asyncio.Event()
+
+    class Told(Hub):
+        def publish(self, topic: str, data: Any) -> None:
+            told.append((topic, data))
+            if len(told) == count:
+                enough.set()
+
+    hub: Any = Told()
+    parts.hub = hub
+    async with asyncio.timeout(60):
+        telling = asyncio.create_task(teller(parts))
+        await enough.wait()
+        telling.cancel()
+        await asyncio.wait([telling])
+    return told
+
+
+async def test_alerts_are_told_when_they_begin_worsen_and_end(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "ALERTS_EVERY_S", 0.001)
+    monkeypatch.setattr(watching, "RETRY_S", 0.001)
+    one, worse = (
+        {"name": "Late", "subject": "v", "severity": how, "text": "1 s"} for how in ("warning", "critical")
+    )
+    old = {"name": "Old", "subject": "v", "severity": "warning", "text": ""}
+    # What fires when somebody comes is no news, nor is a text that changes; a look that fails tells nothing.
+    looks = iter(
+        [
+            [old],
+            [old, one],
+            KeyError("nobody expected this"),
+            [old, one | {"text": "2 s"}],
+            [old, worse],
+            [old],
+        ]
+    )
+
+    def alerts() -> Any:
+        found = next(looks, [old])
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    told = await published(parts, lambda parts: watching.tell_alerts(parts, alerts), 3)
+
+    assert [(topic, data["state"], data["name"], data["severity"]) for topic, data in told] == [
+        ("alert", "firing", "Late", "warning"),
+        ("alert", "firing", "Late", "critical"),
+        ("alert", "resolved", "Late", "critical"),
+    ]
+
+
+async def test_claims_are_told_when_they_are_new_and_as_they_go(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "CLAIMS_EVERY_S", 0.001)
+
+    def claim(name: str | None, state: str) -> dict[str, Any]:
+        return {"id": name, "state": state}
+
+    # The newest first, as the faucet lists them; what an operator pays has no claim.
+    looks = iter([
+        [claim("a", "final")],
+        [claim("c", "queued"), claim("b", "queued"), claim(None, "queued"), claim("a", "final")],
+        [claim("c", "queued"), claim("b", "final"), claim("a", "final")],
+    ])  # fmt: skip
+    last = [claim("c", "queued")]
+
+    async def payouts() -> Any:
+        return next(looks, last)
+
+    told = await published(parts, lambda parts: watching.tell_claims(parts, payouts), 3)
+
+    assert [(topic, data["id"], data["state"]) for topic, data in told] == [
+        ("claim", "b", "queued"), ("claim", "c", "queued"), ("claim", "b", "final"),
+    ]  # fmt: skip
+
+
+async def test_a_block_is_told_with_its_first_transactions(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "TRANSACTIONS_MAX", 3)
+    store = Store(f"sqlite:///{tmp_path_factory.mktemp('transactions')}/index.db")
+    write_chain(store, ToldChain(head=4, transactions=5))
+    node: Any = None
+    app = make_app(
+        store=store, node=node, config=ApiConfig(network_name="any", chain_id=1, public_url="http://any")
+    )
+    told: list[tuple[str, Any]] = []
+    hub: Any = Hub()
+    hub.publish = lambda topic, data: told.append((topic, data))
+    app.state.parts.hub = hub
+
+    assert await events._tell(app.state.parts, 2) == (4, False)
+
+    assert [(topic, data.get("number", data.get("block"))) for topic, data in told] == [
+        ("block", 3), ("tx", 3), ("block", 4), ("tx", 4),
+    ]  # fmt: skip
+    assert told[3][1]["total"] == 5
+    assert [one["index"] for one in told[3][1]["items"]] == [0, 1, 2]
+    store.close()
+
+
+async def test_who_lost_a_connection_gets_what_was_missed_and_who_was_long_away_loads_again(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the real hub, on which nobody listens for a while."""
+    now_s = 1_000.0
+    monkeypatch.setattr(events, "time", SimpleNamespace(monotonic=lambda: now_s))
+    parts.hub = hub = LiveHub(events.TOPICS)
+    client: Any = live._Client(frozenset({"block"}))
+    hub._clients.add(client)
+    audience = events.Audience(parts)
+    assert audience.is_there()
+
+    hub._clients.clear()
+    now_s += events.ABSENCE_S - 1
+    assert audience.is_there(), "what happens now is still told, for who comes back"
+    now_s += 2
+    assert not audience.is_there()
+
+    hub.publish("block", {"number": 1})
+    last = f"{hub._life}-1"
+    hub.publish("block", {"number": 2})
+    back: Any = live._Client(frozenset({"block"}))
+    hub._catch_up(back, last)
+    assert [b'"number":2' in event for event in back.queue] == [True]
+    # As tell_events does when it stops to look.
+    hub.resync()
+    late: Any = live._Client(frozenset({"block"}))
+    hub._catch_up(late, f"{hub._life}-2")
+    assert late.is_behind
+
+
+async def test_telling_stops_with_a_word_to_who_may_come_back(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(events, "ABSENCE_S", 0.0)
+    hub: Any = parts.hub
+    looked = asyncio.Event()
+
+    async def look(*_: Any) -> tuple[int | None, bool]:
+        hub.client_count = 0
+        looked.set()
+        return HEAD, False
+
+    monkeypatch.setattr(events, "_tell", look)
+    async with asyncio.timeout(20):
+        telling = asyncio.create_task(events.tell_events(parts))
+        await looked.wait()
+        while not hub.told:
+            await asyncio.sleep(0.001)
+        telling.cancel()
+        await asyncio.wait([telling])
+
+    assert hub.told == ["resync"]
+
+
+@pytest.mark.parametrize(("topic", "status"), [("alert", 503), ("claim", 404), ("nonsense", 400)])
+async def test_a_topic_that_nobody_tells_is_refused(parts: Parts, topic: str, status: int) -> None:
+    app = make_app(store=parts.store, node=parts.node, config=parts.config)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://any") as http:
+        refused = await http.get(f"/api/v1/events?topics=block,{topic}")
+
+    assert refused.status_code == status
+
+
+async def test_a_served_api_tells_what_its_monitor_and_its_faucet_have(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "ALERTS_EVERY_S", 0.001)
+    monkeypatch.setattr(watching, "CLAIMS_EVERY_S", 0.001)
+    asked = 0
+
+    class Alert:
+        def to_dict(self) -> dict[str, Any]:
+            return dict.fromkeys(("name", "subject", "severity", "text", "impact", "runbook_url"), "any") | {
+                "since": 1_700_000_000.0, "resolved_at": None, "is_event": False,
+            }  # fmt: skip
+
+    class Watching:
+        events: tuple[Alert, ...] = ()
+
+        @property
+        def alerts(self) -> list[Alert]:
+            return [Alert()] if asked > 1 else []
+
+        def get_dashboard_data(self) -> dict[str, Any]:
+            return {}
+
+    async def payouts() -> list[dict[str, Any]]:
+        nonlocal asked
+        asked += 1
+        return [{"id": f"{asked}", "state": "queued"}]
+
+    app = make_app(
+        store=parts.store, node=parts.node, config=parts.config, monitor=Watching(), payouts=payouts
+    )
+    client: Any = live._Client(frozenset({"alert", "claim"}))
+    app.state.parts.hub._clients.add(client)
+    async with asyncio.timeout(60), app.router.lifespan_context(app):
+        seen: set[bytes] = set()
+        while seen != {b"event: alert", b"event: claim"}:
+            await client.wake.wait()
+            client.wake.clear()
+            seen |= {event.partition(b"\n")[0] for event in client.queue}
+            client.queue.clear()

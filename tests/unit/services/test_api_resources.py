@@ -22,7 +22,9 @@ from sdk.testnet.services.api import (
     routes_accounts,
     routes_chain,
     routes_exports,
+    routes_keys,
     routes_network,
+    routes_verification,
     routes_watching,
 )
 from sdk.testnet.services.queries import Slice, addresses, moves, statistics, transactions
@@ -414,7 +416,9 @@ async def test_a_token_s_moves_and_a_range_s_logs_need_no_account(app: FastAPI) 
 
 def test_every_answer_has_an_example_that_is_one(app: FastAPI) -> None:
     document = openapi_of(app)
-    groups = (routes_network, routes_chain, routes_accounts, routes_watching, routes_exports)
+    groups = (
+        routes_network, routes_chain, routes_accounts, routes_verification, routes_watching, routes_exports, routes_keys,
+    )  # fmt: skip
     models = {
         (f"/api/v1{route.path}", method): route.response_model  # type: ignore[attr-defined]
         for group in groups

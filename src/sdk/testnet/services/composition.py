@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
+    from sdk.testnet.faucet.desk import ClaimDesk
     from sdk.testnet.monitoring import TestnetMonitor
     from sdk.testnet.monitoring.service_metrics import ServiceMetrics
     from sdk.testnet.services.api import ApiConfig
@@ -37,6 +38,7 @@ API_SETTINGS: Final = (
     "keys",
     "anonymous_a_minute",
     "keyed_a_minute",
+    "keys_a_day",
     "post_origins",
     "cursor_secret",
     "block_time_s",
@@ -55,6 +57,7 @@ class Composition:
         self._heads: Heads | None = None
         self._verifier: Verifier | None = None
         self._monitor: TestnetMonitor | None = None
+        self._desk: ClaimDesk | None = None
         self._runs: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
         self.sites: list[SiteServer] = []
         self.servers: list[tuple[str, Callable[[asyncio.Event], Coroutine[Any, Any, None]]]] = []
@@ -166,6 +169,7 @@ class Composition:
         service = FaucetService(
             faucet, self._site(), trusted_proxies=networks(section), public_url=section.public_url
         )
+        self._desk = service.desk
         if self._metrics is not None:
             self._metrics.faucet = faucet
         app = self._named(
@@ -195,6 +199,7 @@ class Composition:
             heads=self._open_heads(),
             monitor=self._open_monitor(await self._open_store()),
             verifier=await self._open_verifier(),
+            payouts=self._payouts if _url(self._config.faucet) else None,
         )
         close = app.state.parts.hub.close
         site = self._named(self._counted("api", app), section.bind_address, section.public_url)
@@ -253,6 +258,15 @@ class Composition:
         except InvalidInput as error:
             raise InvalidInput("\n".join(f"bootstrap.{line}" for line in str(error).splitlines())) from None
         self._runs.append(("bootstrap", lambda: run_bootstrap(config)))
+
+    async def _payouts(self) -> list[dict[str, Any]]:
+        """The faucet's newest payouts: of this process, or asked of the one that serves it. Raises Unavailable."""
+        from sdk.testnet.services.faucet.client import newest_payouts  # noqa: PLC0415 - see the module
+        from sdk.testnet.services.faucet.documents import payout_document  # noqa: PLC0415 - the same
+
+        if self._desk is not None:
+            return [payout_document(payout) for payout in await self._desk.payouts()]
+        return await asyncio.to_thread(newest_payouts, _url(self._config.faucet))
 
     def _api_config(self, section: SiteSection) -> ApiConfig:
         """What the API is told: the network, and its own settings in `[api]`."""

@@ -1,4 +1,4 @@
-"""From a submission to a verified contract: real Vyper, a real database, both dialects over HTTP; the node is a fake with one contract."""
+"""From a submission to a verified contract: real Vyper, a real database, both dialects and our own route over HTTP; the node is a fake with one contract."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sqlalchemy import insert
 
 from metanode.errors import Unavailable
 from sdk.testnet.services.api import ApiConfig, make_app
+from sdk.testnet.services.api.reference import PROBLEMS
 from sdk.testnet.services.queries.contracts import ContractRow, find_signatures, get_contract
 from sdk.testnet.services.queries.statistics import totals
 from sdk.testnet.services.store import Store
@@ -327,6 +328,90 @@ async def test_an_account_that_delegates_is_not_verified(store: Store) -> None:
 
     assert job["error"]["customCode"] == "contract_not_deployed"
     assert "EIP-7702" in job["error"]["message"]
+
+
+VERIFICATIONS = f"/api/v1/contracts/{TEXT}/verifications"
+OWN = {"standard_json": INPUT, "compiler_version": VERSION, "contract": "src/Adder.vy:Adder"}
+
+
+async def test_our_own_route_verifies_and_shows_the_sources(store: Store, node: OneContract) -> None:
+    async with serving(store, node) as client:
+        nobody = await client.http.get(f"/api/v1/contracts/{TEXT}/source")
+        sent = await client.http.post(VERIFICATIONS, json=OWN | {"creation_transaction": CREATION})
+        assert sent.status_code == 202, sent.text
+        assert sent.headers["cache-control"] == "private, no-store"
+        async with asyncio.timeout(600):
+            while not (job := (await client.http.get(sent.headers["location"])).json())["is_finished"]:
+                await asyncio.sleep(0.05)
+        source = (await client.http.get(f"/api/v1/contracts/{TEXT}/source")).json()
+        again = await client.http.post(VERIFICATIONS, json=OWN)
+
+    assert nobody.status_code == 404
+    assert sent.json()["state"] in {"queued", "running"}
+    assert job["id"] == sent.json()["id"]
+    assert (job["state"], job["match"], job["runtime_match"], job["creation_match"], job["error"]) == (
+        "verified", "exact_match", "match", "exact_match", None,
+    )  # fmt: skip
+    assert source["standard_json"]["sources"] == INPUT["sources"]
+    assert (source["match"], source["verified_name"], source["language"]) == ("exact_match", "Adder", "Vyper")
+    assert bytes.fromhex(source["constructor_arguments"][2:]) == encode(["uint256"], [7])
+    assert (again.status_code, again.json()["code"]) == (409, "already_verified")
+
+
+async def test_our_own_route_says_why_sources_are_not_a_contract_s(store: Store, node: OneContract) -> None:
+    broken = json.loads(json.dumps(OWN))
+    broken["standard_json"]["sources"]["src/Adder.vy"]["content"] = "value: public(uint257)\n"
+    async with serving(store, node) as client:
+        sent = await client.http.post(VERIFICATIONS, json=broken)
+        job = await client.job(sent.json()["id"])
+        own = (await client.http.get(f"/api/v1/verifications/{job['verificationId']}")).json()
+
+    assert own["state"] == "failed"
+    assert own["error"]["code"] == "compiler_error"
+    assert "uint257" in own["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code", "words"),
+    [
+        ({"compiler_version": "0.3.9"}, 400, "unsupported_compiler_version", "0.3.9"),
+        ({"compiler_version": "latest"}, 400, "unsupported_compiler_version", "compiler_version"),
+        ({"contract": "src/Other.vy:Other"}, 422, "invalid_parameter", "contract: the sources have no file"),
+        ({"standard_json": {"language": "Yul"}}, 400, "unsupported_language", "standard_json.language"),
+        ({"standard_json": []}, 422, "invalid_parameter", "/body/standard_json"),
+        ({"creation_transaction": "0x12"}, 422, "invalid_parameter", "/body/creation_transaction"),
+        ({"surprise": 1}, 422, "invalid_parameter", "/body/surprise"),
+    ],
+)
+async def test_a_wrong_submission_is_a_problem_that_names_the_field(
+    store: Store, node: OneContract, changes: dict[str, Any], status: int, code: str, words: str
+) -> None:
+    async with serving(store, node) as client:
+        refused = await client.http.post(VERIFICATIONS, json=OWN | changes)
+
+    problem = refused.json()
+    assert (refused.status_code, problem["code"]) == (status, code)
+    assert words in problem["detail"]
+    assert code in PROBLEMS
+
+
+async def test_our_own_route_says_what_is_not_there(store: Store, node: OneContract) -> None:
+    nowhere = VERIFICATIONS.replace(TEXT, "0x" + "ee" * 20)
+    async with serving(store, node) as client:
+        no_code = await client.http.post(nowhere, json=OWN)
+        no_json = await client.http.post(VERIFICATIONS, content=b"{")
+        no_job = await client.http.get("/api/v1/verifications/00000000-0000-4000-8000-000000000000")
+        no_id = await client.http.get("/api/v1/verifications/12")
+        long = await client.http.post(VERIFICATIONS, content=b" " * (16 * 1024 * 1024 + 1))
+        # Two of the same at once: the second one waits for nothing new.
+        first, second = [await client.http.post(VERIFICATIONS, json=OWN) for _ in range(2)]
+
+    assert (no_code.status_code, no_code.json()["code"]) == (404, "contract_not_deployed")
+    assert (no_json.status_code, no_json.json()["code"]) == (422, "invalid_parameter")
+    assert (no_job.status_code, no_id.status_code, long.status_code) == (404, 422, 413)
+    assert (first.status_code, second.status_code) == (202, 429)
+    assert second.json()["code"] == "duplicate_verification_request"
+    assert int(second.headers["retry-after"]) == second.json()["retry_after"]
 
 
 async def test_where_tools_send_people_there_is_a_page(store: Store, node: OneContract) -> None:

@@ -39,6 +39,9 @@ KEPT_PATHS: Final = "/api/v1/"
 KEPT_BYTES_MAX: Final = 49_152
 """Of an answer that is given again; with its headers and escaped as text it fits what is kept."""
 KEPT_HEADERS: Final = frozenset({"content-type", "content-length", "cache-control", "link"})
+FORMS: Final = frozenset({"/keys", "/keys/revoke"})
+SECRETS: Final = FORMS | {"/api/v1/keys"}
+"""Whose answers are kept nowhere."""
 _RUNNING: Final = b"running"
 _RUNNING_S: Final = 30
 """A POST takes no longer; after a crash its key is free again then."""
@@ -61,7 +64,9 @@ class AnswerMiddleware:
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await self._preflight(headers)(scope, receive, send)
             return
-        if scope["method"] == "POST" and origin is not None and not self._may_post(origin):
+        # Forms look at it themselves: they are on this site, by whichever of its names.
+        is_sent = scope["method"] in {"POST", "DELETE"} and scope["path"] not in FORMS
+        if is_sent and origin is not None and not self._may_post(origin):
             problem = Problem(
                 status=403,
                 title="Wrong origin",
@@ -78,7 +83,7 @@ class AnswerMiddleware:
 
         if scope["method"] in {"GET", "HEAD"} and not _STREAMS.search(scope["path"]):
             await self._tagged(scope, receive, send_with_headers, headers)
-        elif scope["method"] == "POST" and "idempotency-key" in headers:
+        elif scope["method"] == "POST" and "idempotency-key" in headers and scope["path"] not in SECRETS:
             await self._once(scope, receive, send_with_headers, headers["idempotency-key"])
         else:
             await self._app(scope, receive, send_with_headers)
@@ -191,14 +196,14 @@ class AnswerMiddleware:
 
     def _preflight(self, headers: Headers) -> Response:
         origin = headers.get("origin", "")
-        posts = headers.get("access-control-request-method") == "POST"
+        posts = headers.get("access-control-request-method") in {"POST", "DELETE"}
         if posts and not self._may_post(origin):
             return Response(status_code=403)
         return Response(
             status_code=204,
             headers={
                 "access-control-allow-origin": origin if posts else "*",
-                "access-control-allow-methods": "GET, HEAD, POST" if posts else "GET, HEAD",
+                "access-control-allow-methods": "GET, HEAD, POST, DELETE" if posts else "GET, HEAD",
                 "access-control-allow-headers": "authorization, content-type, idempotency-key, if-none-match, last-event-id, x-request-id",
                 "access-control-max-age": "600",
                 "vary": "origin",

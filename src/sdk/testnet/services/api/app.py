@@ -22,26 +22,31 @@ from sdk.testnet.services.api import (
     routes_accounts,
     routes_chain,
     routes_exports,
+    routes_keys,
     routes_network,
+    routes_verification,
     routes_watching,
 )
 from sdk.testnet.services.api.answering import AnswerMiddleware
 from sdk.testnet.services.api.events import TOPICS, tell_events
 from sdk.testnet.services.api.examples import example_of
+from sdk.testnet.services.api.keys import TooManyKeys, VisitorKeys
 from sdk.testnet.services.api.limiting import LimitMiddleware
 from sdk.testnet.services.api.parts import Parts
 from sdk.testnet.services.api.readiness import Readiness
 from sdk.testnet.services.api.reference import STYLE, reference_page
 from sdk.testnet.services.api.shared import InMemory, open_shared
 from sdk.testnet.services.api.sourcify import sourcify_routes
+from sdk.testnet.services.api.watching import tell_alerts, tell_claims
+from sdk.testnet.services.verification.submissions import Rejected
 from sdk.testnet.services.web.application import FaultMiddleware
 from sdk.testnet.services.web.clients import Clients
-from sdk.testnet.services.web.live import LiveHub
+from sdk.testnet.services.web.live import QUEUE_EVENTS_MAX, LiveHub
 from sdk.testnet.services.web.problems import Problem, problem_document, problem_json, problem_of
 from sdk.testnet.services.web.security import SecurityMiddleware
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from starlette.requests import Request
 
@@ -56,8 +61,10 @@ PREFIX: Final = "/api/v1"
 POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 SOURCES_BYTES_MAX: Final = 16 * 1024 * 1024
 """Ten megabytes of sources, as forms and JSON write them."""
-LARGER_BODIES: Final = {"/api": SOURCES_BYTES_MAX, "/v2/verify/": SOURCES_BYTES_MAX}
+LARGER_BODIES: Final = dict.fromkeys(("/api", "/v2/verify/", f"{PREFIX}/contracts/"), SOURCES_BYTES_MAX)
 """Where sources of contracts come in."""
+RETRY_S: Final = 5
+"""After which a verification may have made room for the next one."""
 ERRORS_MAX: Final = 20
 """Wrong parts of a request that are told."""
 DESCRIPTION: Final = (
@@ -74,23 +81,34 @@ def make_app(
     heads: Heads | None = None,
     monitor: Monitor | None = None,
     verifier: Verifier | None = None,
+    payouts: Callable[[], Awaitable[Iterable[dict[str, Any]]]] | None = None,
 ) -> FastAPI:
     """Return the app. It owns none of its parts; what it opens itself (Redis, a watch on the index) lives as long as it serves.
 
-    With a verifier, which somebody runs, contracts can be verified.
+    With a verifier, which somebody runs, contracts can be verified. `payouts` gives the newest of the network's faucet.
     """
-    hub = LiveHub(TOPICS, visitors=Clients(trusted=config.trusted_proxies))
+    # A block has two events, itself and its transactions.
+    hub = LiveHub(
+        TOPICS, visitors=Clients(trusted=config.trusted_proxies), queue_events_max=2 * QUEUE_EVENTS_MAX
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_shared(config.redis_url) as shared, asyncio.TaskGroup() as tasks:
             app.state.parts.shared = shared
-            watch = tasks.create_task(tell_events(app.state.parts), name="api: events")
+            tellers = [tasks.create_task(tell_events(app.state.parts), name="api: events")]
+            if monitor is not None:
+                told = tell_alerts(app.state.parts, lambda: routes_watching.firing(monitor))
+                tellers.append(tasks.create_task(told, name="api: alerts"))
+            if payouts is not None:
+                told = tell_claims(app.state.parts, payouts)
+                tellers.append(tasks.create_task(told, name="api: claims"))
             try:
                 yield
             finally:
                 hub.close()
-                watch.cancel()
+                for teller in tellers:
+                    teller.cancel()
 
     app = FastAPI(
         title="Metanode community API",
@@ -113,12 +131,22 @@ def make_app(
         block_time_s=config.block_time_s,
         monitor=monitor,
         verifier=verifier,
+        keys=VisitorKeys(store, a_day=config.keys_a_day) if config.keys_a_day else None,
+        tells_claims=payouts is not None,
     )
     app.state.problem_types = f"{config.public_url}/docs#problem-"
-    for routes in (routes_network, routes_chain, routes_accounts, routes_watching, routes_exports):
+    for routes in (
+        routes_network,
+        routes_chain,
+        routes_accounts,
+        routes_verification,
+        routes_watching,
+        routes_exports,
+        routes_keys,
+    ):
         app.include_router(routes.router, prefix=PREFIX)
     app.add_route("/api", etherscan.answer_etherscan, methods=["GET", "POST"], include_in_schema=False)
-    app.router.routes += sourcify_routes()
+    app.router.routes += [*sourcify_routes(), *routes_keys.key_routes()]
     _add_pages(app)
     _add_errors(app)
     # The first is the innermost.
@@ -232,6 +260,24 @@ def _problem_of(error: Exception) -> Problem:
     """What to tell; a node that refuses what we ask of it is unavailable, not wrongly asked."""
     if isinstance(error, JSONRPCError):
         return problem_of(Unavailable(f"the node refuses: {error.message}"))
+    if isinstance(error, routes_keys.NotYours):
+        return Problem(status=403, title="Not your key", detail=str(error), code="not_your_key")
+    if isinstance(error, TooManyKeys):
+        return Problem(
+            status=429,
+            title="Too many keys",
+            detail=str(error),
+            code="too_many_keys",
+            retry_after_s=error.retry_after_s,
+        )
+    if isinstance(error, Rejected):
+        return Problem(
+            status=422 if error.code == "invalid_parameter" else error.status,
+            title="Not taken",
+            detail=str(error)[:400],
+            code=error.code,
+            retry_after_s=RETRY_S if error.status == 429 else None,
+        )
     return problem_of(error)
 
 

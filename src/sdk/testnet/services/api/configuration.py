@@ -18,6 +18,7 @@ SCOPES: Final = ("read", "faucet", "verify", "admin")
 USUAL_SCOPES: Final = frozenset({"read", "faucet", "verify"})
 ANONYMOUS_A_MINUTE: Final = 60
 KEYED_A_MINUTE: Final = 600
+KEYS_A_DAY: Final = 5
 _KEY: Final = re.compile(r"evk_([0-9a-f]{8})_([0-9a-f]{32})", re.ASCII)
 _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -87,6 +88,8 @@ class ApiConfig:
     """Cost units for each client: an IPv4 address, or an IPv6 /64."""
     keyed_a_minute: int = KEYED_A_MINUTE
     """For each key."""
+    keys_a_day: int = KEYS_A_DAY
+    """That a client may make for itself; a /24 or an IPv6 /48 four times as many. 0: nobody makes any."""
     post_origins: tuple[str, ...] = ()
     """Origins of pages that may POST; anybody may GET."""
     trusted_proxies: tuple[IPNetwork, ...] = LOOPBACK
@@ -103,6 +106,8 @@ class ApiConfig:
         for name in ("anonymous_a_minute", "keyed_a_minute"):
             if not 1 <= getattr(self, name) <= 1_000_000:
                 raise InvalidInput(f"{name}: found {getattr(self, name)}; expected 1 to 1000000")
+        if not 0 <= self.keys_a_day <= 1_000:
+            raise InvalidInput(f"keys_a_day: found {self.keys_a_day}; expected 0 to 1000")
         if len(self.cursor_secret) < 16:
             raise InvalidInput("cursor_secret: expected at least 16 bytes")
         if len({key.id for key in self.keys}) != len(self.keys):

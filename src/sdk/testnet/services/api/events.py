@@ -1,40 +1,70 @@
-"""Tells streams what the index has new: blocks, rounds that failed, changes of the set."""
+"""Tells streams what the index has new: blocks, their transactions, rounds that failed, changes of the set.
+
+What is told besides (alerts, claims) is in `watching`. Everything is told while anybody listens, whatever they listen to: who comes back gets what was
+missed from what all were told.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from metanode.errors import Unavailable
 from sdk.testnet.services.api import answers
-from sdk.testnet.services.queries import Slice, blocks, consensus
+from sdk.testnet.services.queries import Slice, blocks, consensus, transactions
 from sdk.testnet.services.web.live import QUEUE_EVENTS_MAX
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from sdk.testnet.services.api.parts import Parts
 
 log = structlog.get_logger()
 
-TOPICS: Final = ("block", "round", "validator")
+TOPICS: Final = ("block", "tx", "round", "validator", "alert", "claim")
 LOOK_EVERY_S: Final = 0.5
 """The index may be written by another process: its head is asked for, unless somebody says when it has moved."""
 STEP_BLOCKS: Final = QUEUE_EVENTS_MAX // 2
-"""Blocks told at once: they fit what waits for a client."""
+"""Blocks told at once, with their transactions: they fit what waits for a client."""
 STEP_PAUSE_S: Final = 0.25
 """In which clients read them."""
 BEHIND_BLOCKS_MAX: Final = 64
 """Blocks that are told one after the other; after a longer silence everybody loads the page again."""
+TRANSACTIONS_MAX: Final = 50
+"""Of a block, that are told; some 50 KB, of which 64 blocks are kept for who comes back."""
+ABSENCE_S: Final = 15.0
+"""After the last listener has gone it is told on for so long: who lost a connection comes back in three seconds, and gets what was missed."""
+
+
+class Audience:
+    """Whether anybody listens, or has until a moment ago."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._heard_s = float("-inf")
+
+    def is_there(self) -> bool:
+        """Tell whether there is somebody to tell."""
+        now_s = time.monotonic()
+        if self._parts.hub.client_count:
+            self._heard_s = now_s
+        return now_s - self._heard_s <= ABSENCE_S
 
 
 async def tell_events(parts: Parts) -> None:
     """Publish what is new until cancelled; goes on by itself whatever one look met."""
     seen: int | None = None
+    audience = Audience(parts)
     while True:
-        if not parts.hub.client_count:
-            # Nobody listens, so nothing is looked up. Who comes is found soon, and told of every block from then on.
-            seen = None
+        if not audience.is_there():
+            # Nobody listens, so nothing is looked up. Who comes is found soon, and told of every block from then on; who comes back from before
+            # has to load again.
+            if seen is not None:
+                parts.hub.resync()
+                seen = None
             await asyncio.sleep(LOOK_EVERY_S)
             continue
         pause_s = LOOK_EVERY_S
@@ -80,6 +110,7 @@ def _new_events(parts: Parts, seen: int | None) -> tuple[int | None, list[tuple[
         found: list[tuple[int, str, Any]] = [
             (row.number, "block", answers.block(row).model_dump()) for row in rows
         ]
+        found += [(row.number, "tx", _transactions(connection, row)) for row in rows if row.transaction_count]
         # With a block its parent's round is certain.
         found += [
             (one.number + 1, "round", answers.skip(one).model_dump())
@@ -91,3 +122,14 @@ def _new_events(parts: Parts, seen: int | None) -> tuple[int | None, list[tuple[
         ]
         found.sort(key=lambda one: one[0])
         return newest.number, [(topic, data) for _, topic, data in found]
+
+
+def _transactions(connection: Connection, block: blocks.BlockRow) -> dict[str, Any]:
+    """The first transactions of a block, and how many there are."""
+    first = Slice(limit=TRANSACTIONS_MAX, newest_first=False)
+    rows = transactions.block_transactions(connection, block.number, first).items
+    return {
+        "block": block.number,
+        "total": block.transaction_count,
+        "items": [answers.transaction(row).model_dump() for row in rows],
+    }

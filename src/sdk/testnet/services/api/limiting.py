@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from metanode.errors import InvalidInput
 from sdk.testnet.faucet.client_address import client_address, origin_of
+from sdk.testnet.services.api.configuration import key_id
 from sdk.testnet.services.web.problems import Problem, problem_json, problem_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from sdk.testnet.faucet.client_address import Origin
     from sdk.testnet.services.api.configuration import ApiConfig, ApiKey
     from sdk.testnet.services.api.parts import Parts
 
@@ -40,7 +42,12 @@ LISTS: Final = frozenset(
 """Its actions whose cost is in their rows."""
 COSTS: Final = (
     (re.compile(r"/exports/\w+$"), 20),
-    (re.compile(r"/(trace|state-diff|balance-history)$|^/v2/verify/[^/]+/[^/]+$"), 10),
+    (
+        re.compile(
+            r"/(trace|state-diff|balance-history|verifications)$|^/v2/verify/[^/]+/[^/]+$|^/api/v1/keys$"
+        ),
+        10,
+    ),
     (re.compile(r"/logs$|^/api$"), 5),
     (re.compile(r"/search$|/consensus/state$|/events$|/performance$"), 3),
     (
@@ -67,6 +74,8 @@ _SCOPES: Final = (
     (re.compile(r"/verifications?(/|$)|^/v2/verify(/|$)"), "verify"),
 )
 """What a key has to be for, by the path; everything else is reading."""
+_OWN: Final = re.compile(r"^/api/v1/(me|keys(/.*)?)$")
+"""What is about a key itself is for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,10 @@ class Allowance:
     used: int
     left_s: int
     """Until the count begins anew."""
+    owner: ApiKey | None = None
+    """The key as it is kept."""
+    origin: Origin | None = None
+    """Where the request came from; None of a peer without an IP address."""
     last_used_at: int | None = None
     """When the key was used before this, in seconds since 1970; to the minute."""
 
@@ -123,11 +136,18 @@ class LimitMiddleware:
         request = Request(scope, receive)
         parts: Parts = scope["app"].state.parts
         given = _key_of(Headers(scope=scope), request, form)
-        key = None if given is None else self._config.key_of(given)
+        origin = _origin_of(scope, self._config)
+        network = _name_of(scope, origin)
+        try:
+            key = None if given is None else await self._owner_of(parts, given, network)
+        except _Guessing as guessing:
+            limit, told = self._config.anonymous_a_minute, {"ratelimit": f'"anon";r=0;t={guessing.left_s}'}
+            await self._refuse(request, limit, guessing.left_s, told)(scope, receive, send)
+            return
         name, limit = (
             ("key", self._config.keyed_a_minute) if key else ("anon", self._config.anonymous_a_minute)
         )
-        who = f"key:{key.id}" if key else f"net:{_network_of(scope, self._config)}"
+        who = f"key:{key.id}" if key else f"net:{network}"
         is_wrong = given is not None and key is None
         cost = WRONG_KEY_COST if is_wrong else cost_of(scope["path"], {**form, **request.query_params})
         used, left_s = await parts.shared.add(f"limit:{who}", cost, WINDOW_S)
@@ -150,6 +170,8 @@ class LimitMiddleware:
             limit=limit,
             used=used,
             left_s=left_s,
+            owner=key,
+            origin=origin,
             last_used_at=last_used_at,
         )
 
@@ -159,6 +181,22 @@ class LimitMiddleware:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+    async def _owner_of(self, parts: Parts, given: str, network: str) -> ApiKey | None:
+        """The operator's key of this text, or a visitor's; raises _Guessing for a network that has tried too many."""
+        key = self._config.key_of(given)
+        if key is not None or parts.keys is None or key_id(given) is None:
+            return key
+        if parts.keys.is_known(given):
+            # No question to the database: of these there may be any number.
+            return await parts.keys.find(given)
+        tries, left_s = await parts.shared.add(f"guess:{network}", 0, WINDOW_S)
+        if tries >= self._config.anonymous_a_minute:
+            raise _Guessing(left_s)
+        key = await parts.keys.find(given)
+        if key is None:
+            await parts.shared.add(f"guess:{network}", WRONG_KEY_COST, WINDOW_S)
+        return key
 
     @staticmethod
     def _refuse(request: Request, limit: int, left_s: int, told: dict[str, str]) -> ASGIApp:
@@ -171,7 +209,7 @@ class LimitMiddleware:
             title="Too many requests",
             detail=f"{limit} cost units a minute are given to you, and they are used",
             code="rate_limited",
-            hint="Wait as long as Retry-After says, or ask the operator for a key.",
+            hint="Wait as long as Retry-After says, or make a key at /keys.",
             retry_after_s=left_s,
         )
         return problem_json(request, problem, told | READABLE)
@@ -181,22 +219,22 @@ def _wrong_key() -> Problem:
     return Problem(
         status=401,
         title="Unknown key",
-        detail="the API key is not known here, or has expired",
+        detail="the API key is not known here, has expired or is revoked",
         code="unknown_key",
-        hint="Leave the key out to ask as anybody, or ask the operator for a new one.",
+        hint="Leave the key out to ask as anybody, or make a new one at /keys.",
     )
 
 
 def _missing_scope(key: ApiKey | None, path: str) -> Problem | None:
     scope = scope_of(path)
-    if key is None or scope in key.scopes:
+    if key is None or scope in key.scopes or _OWN.search(path):
         return None
     return Problem(
         status=403,
         title="Not with this key",
         detail=f"the API key {key.id} is for {', '.join(sorted(key.scopes))}, and this needs {scope}",
         code="missing_scope",
-        hint="Leave the key out to ask as anybody, or ask the operator for one of this scope.",
+        hint="Leave the key out to ask as anybody, or make one of this scope.",
     )
 
 
@@ -245,11 +283,25 @@ def _key_of(headers: Headers, request: Request, form: Mapping[str, str]) -> str 
     return None
 
 
-def _network_of(scope: Scope, config: ApiConfig) -> str:
+def _origin_of(scope: Scope, config: ApiConfig) -> Origin | None:
     peer = (scope.get("client") or ("127.0.0.1", 0))[0]
     forwarded = [value for name, value in Headers(scope=scope).items() if name == "x-forwarded-for"]
     try:
-        address = client_address(peer, forwarded, trusted=config.trusted_proxies)
+        return origin_of(client_address(peer, forwarded, trusted=config.trusted_proxies))
     except InvalidInput:
-        return json.dumps(str(peer)[:60])
-    return str(origin_of(address).narrow)
+        return None
+
+
+def _name_of(scope: Scope, origin: Origin | None) -> str:
+    """What a network is counted as."""
+    if origin is None:
+        return json.dumps(str((scope.get("client") or ("", 0))[0])[:60])
+    return str(origin.narrow)
+
+
+class _Guessing(Exception):  # noqa: N818 - it is an answer
+    """So many keys were none that no more are looked up for a while."""
+
+    def __init__(self, left_s: int) -> None:
+        super().__init__()
+        self.left_s = left_s

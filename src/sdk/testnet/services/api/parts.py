@@ -16,6 +16,7 @@ from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.services.api import answers
 from sdk.testnet.services.api.configuration import ApiConfig
 from sdk.testnet.services.api.cursors import open_cursor, seal_cursor
+from sdk.testnet.services.api.keys import VisitorKeys
 from sdk.testnet.services.api.shared import Shared
 from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.queries import Page, Slice, statistics
@@ -81,6 +82,10 @@ class Parts:
     """Of this network's nodes; None where nobody watches them."""
     verifier: Verifier | None = None
     """None where contracts are not verified."""
+    keys: VisitorKeys | None = None
+    """Keys that visitors make; None where they may not."""
+    tells_claims: bool = False
+    """Whether streams are told how claims of the faucet go."""
 
 
 def parts_of(request: Request) -> Parts:

@@ -27,6 +27,14 @@ PROBLEMS: Final = {
     "rate_limited": "The limit of cost units a minute is reached; Retry-After says when the count begins anew.",
     "key_reused": "This Idempotency-Key belongs to another request.",
     "in_progress": "A request with this Idempotency-Key is being answered.",
+    "not_your_key": "A key is taken back by who sends it; one that the operator has configured, by the operator.",
+    "too_many_keys": "As many keys are made as this network may make in a day.",
+    "already_verified": "The contract's sources are known exactly; there are no better ones.",
+    "duplicate_verification_request": "The same sources of the contract are in the queue.",
+    "too_many_requests": "As many of your verifications wait as one client may have; send the next one when one is done.",
+    "unsupported_language": "The standard JSON input is of a language that no compiler here takes.",
+    "unsupported_compiler_version": "This version of the compiler is not here; the detail names those that are.",
+    "contract_not_deployed": "The address has no code: it is another one, or the transaction is not in a block yet.",
     "too_many_viewers": "As many streams are open as there may be; ask every few seconds instead.",
     "unavailable": "Database or node do not answer now. Nothing that was final is lost.",
     "internal": "Our mistake; it is in our log under the request's id.",
@@ -51,7 +59,7 @@ def reference_page(document: dict[str, Any]) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info["title"])}</title>'
         f'<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/docs/style.css"></head><body>'
         f"<h1>{escape(info['title'])}</h1><p>{escape(info['description'])}</p>"
-        f'<p><a href="/openapi.json">OpenAPI 3.1</a> · {contents}</p>{"".join(parts)}'
+        f'<p><a href="/openapi.json">OpenAPI 3.1</a> · <a href="/keys">Make a key</a> · {contents}</p>{"".join(parts)}'
         f'<h2 id="types">types</h2>{"".join(schemas)}<h2 id="problems">problems</h2><dl>{_problems()}</dl></body></html>'
     )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
 from metanode.errors import InvalidInput, Unavailable
@@ -17,6 +17,7 @@ from sdk.testnet.services.api import documents as d
 from sdk.testnet.services.api.answering import OWN
 from sdk.testnet.services.api.parts import Given
 from sdk.testnet.services.queries import contracts, search, statistics
+from sdk.testnet.services.web.problems import NotFound
 
 router = APIRouter(responses=parts.PROBLEMS)
 
@@ -181,11 +182,11 @@ def get_signatures(
 
 
 @router.get("/me", tags=["network"])
-def get_me(api: Given, request: Request, response: Response) -> d.Me:
+def get_me(request: Request, response: Response) -> d.Me:
     """Who asks, and what is left of the minute."""
     response.headers["cache-control"] = OWN
     used = request.state.allowance
-    key = next((one for one in api.config.keys if one.id == used.key), None)
+    key = used.owner
     last_used = used.last_used_at
     return d.Me(
         key=used.key,
@@ -198,19 +199,37 @@ def get_me(api: Given, request: Request, response: Response) -> d.Me:
     )
 
 
-@router.get(
-    "/events",
-    tags=["events"],
-    response_class=Response,
-    responses={200: {"description": "Server-sent events.", "content": {"text/event-stream": {}}}},
-)
+_EVENTS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": (
+            "Server-sent events, each with its topic as `event`, an `id` and one line of JSON as `data`. `block`: a block, as `/blocks` has it. "
+            "`tx`: of a block with transactions `block` (its number), `total` and `items`, its first 50, as `/transactions` has them. `round`: a "
+            "round that failed. `validator`: a change of the set. `alert`: as `/alerts` has it, with `state` firing or resolved. `claim`: one of the "
+            "faucet's newest claims that is new or has another state, as `/faucet/payouts` has it. `resync`: events were left out; load again."
+        ),
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get("/events", tags=["events"], response_class=Response, responses=_EVENTS)
 async def get_events(
     api: Given,
     request: Request,
     topics: Annotated[
-        str, Query(max_length=100, description="Some of block, round, validator, with commas.")
+        str,
+        Query(max_length=100, description="Some of block, tx, round, validator, alert, claim, with commas."),
     ],
+    last_event_id: Annotated[
+        str | None,
+        Header(max_length=60, description="`id` of the last event that was read: the next ones follow."),
+    ] = None,
 ) -> Response:
-    """New blocks, late rounds and changes of the set as they are indexed; `Last-Event-ID` catches up."""
-    del topics
+    """What is new, as it is indexed or noticed; `Last-Event-ID` catches up on what was missed, 32 events at most."""
+    del last_event_id
+    asked = topics.split(",")
+    if "alert" in asked and api.monitor is None:
+        raise Unavailable("nobody watches the nodes from here, so there are no alerts")
+    if "claim" in asked and not api.tells_claims:
+        raise NotFound("this network has no faucet whose claims are told here")
     return await api.hub.serve(request)

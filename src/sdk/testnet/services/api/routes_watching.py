@@ -58,6 +58,11 @@ async def list_alerts(api: Given) -> d.Alerts:
     return d.Alerts(items=[_alert(one) for one in _monitor(api).alerts])
 
 
+def firing(monitor: parts.Monitor) -> list[dict[str, Any]]:
+    """Return what fires now, as `/alerts` has it."""
+    return [_alert(one).model_dump() for one in monitor.alerts]
+
+
 @router.get("/incidents", tags=["network"])
 async def list_incidents(api: Given) -> d.Alerts:
     """What has fired and what has happened, the newest first; at most 100, with words as alerts have them."""

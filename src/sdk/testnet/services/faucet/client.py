@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 API: Final = "/api/v1/faucet"
 TIMEOUT_S: Final = 30.0
+READ_TIMEOUT_S: Final = 5.0
+"""For what is asked again anyway."""
 WAIT_S: Final = 120.0
 """For the coins; a network that is well takes seconds."""
 POLL_S: Final = 0.5
@@ -89,6 +91,13 @@ def claim(
         if claimed["state"] != "final":
             raise ClaimRefused({"detail": claimed["error"], "code": claimed["state"]})
         return claimed
+
+
+def newest_payouts(url: str) -> list[dict[str, Any]]:
+    """Return what a faucet's service paid last, the newest first. Raises ClaimRefused and Unavailable."""
+    with httpx.Client(base_url=url.rstrip("/"), timeout=READ_TIMEOUT_S) as http:
+        items: list[dict[str, Any]] = _ask(http, "GET", f"{API}/payouts")["items"]
+        return items
 
 
 def solve(challenge: dict[str, Any], on_progress: Callable[[Progress], None] = lambda _: None) -> list[int]:

@@ -421,6 +421,24 @@ verifications = Table(
 `lease_until` (seconds since 1970), which renews it, so that another takes over what a killed one left. `standard_json` is forgotten when it is
 finished; `result` is JSON."""
 
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(8), primary_key=True),
+    _required("sha256", LargeBinary(32)),
+    _required("name", String(64)),
+    _required("scopes", String(64)),
+    _required("created_at", BigInteger),
+    _required("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("last_used_at", BigInteger),
+    _required("narrow", String(64)),
+    _required("wide", String(64)),
+    Index("api_keys_by_age", "created_at"),
+)
+"""Keys of the community API that visitors made: the hash of each, never the key. `scopes` has spaces between them; `last_used_at` is to the day, null
+of one that was never used; `narrow` and `wide` are the networks it was made from, empty a day later."""
+
 signatures = Table(
     "signatures", metadata, _key("selector", LargeBinary(32)), _key("text", String(512)), _required("kind", SmallInteger),
     _required("source", String(32)),
