@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 LINES_SHOWN: Final = 600
 """Of a file on the page; a contract of more is better read elsewhere, and the API has all of it."""
-LINE_CHARACTERS: Final = 200
 BYTES_SHOWN: Final = 32 * 1024
 """Of a file on the page, whose whole HTML is to stay below 60 kB."""
 FILES_LISTED: Final = 100
