@@ -17,7 +17,7 @@ from metanode.simulation.journal import Journal
 from metanode.simulation.playing import draw, judge
 from metanode.simulation.run import Outcome, Run
 from metanode.simulation.scenarios import SCENARIOS
-from metanode.simulation.table import format_page, format_table, summarize
+from metanode.simulation.table import count_seeds, format_page, format_table, summarize
 
 SOURCE = Path(__file__).parents[2] / "src"
 FIRST_LINE_WITHIN_S = 60.0
@@ -137,3 +137,58 @@ def test_the_table_sums_the_seeds_of_each_scenario() -> None:
     page = format_page(outcomes, command="c", commit="d", date="e", machine="f")
     assert "| 1 | no-faults | 2 | 4 | 60 | 0.50 | held |" in page
     assert "What failed" not in page
+
+
+def test_every_row_gets_its_seeds_and_all_scenarios_advance_alike() -> None:
+    runs = campaign.plan_rows(7, 100)
+    assert len(set(runs)) == len(runs)
+    seeds = {name: [run.seed for run in runs if run.scenario == name] for name in SCENARIOS}
+    assert all(found == list(range(7, 7 + len(found))) for found in seeds.values()), "the same as by --seed"
+    of_rows = count_seeds(summarize([outcome_of(run) for run in runs]))
+    assert set(of_rows) == set(range(1, 41))
+    assert min(of_rows.values()) == 100
+    assert {len(seeds[name]) for name, scenario in SCENARIOS.items() if not scenario.rows} == {25}
+    half = runs[: len(runs) // 2]
+    for name, found in seeds.items():
+        done = sum(run.scenario == name for run in half)
+        assert abs(done - len(found) / 2) <= 1, name
+
+
+def test_rows_go_with_nothing_that_changes_the_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    for more in (["--runs", "3"], ["--scenario", "storm"], ["--validators", "4"], ["--calm"]):
+        with pytest.raises(SystemExit):
+            program.main(["--rows", "2", "--jobs", "1", *more])
+        assert "only --seed goes with it" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        program.main(["--rows", "2"])
+    assert "need --jobs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--runs", "0"], "expected 1 or more"),
+        (["--validators", "-3"], "expected 1 or more"),
+        (["--without", "a"], "expected numbers with commas between"),
+        (["--scenario", "storm", "--without", "99"], "found [99]; this run has"),
+        (["--shrink", "--jobs", "2"], "leave --jobs out"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_that_would_be_ignored_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        program.main(arguments)
+    assert says in capsys.readouterr().err + str(ended.value)
+
+
+def test_one_failure_does_not_hide_the_runs_after_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(
+        program, "judge", lambda run, _: outcome_of(run, problem="it broke" if run.seed == 1 else None)
+    )
+    arguments = ["--scenario", "cold-start", "--runs", "3", "--traces", str(tmp_path)]
+    assert program.main(arguments) == 1
+    assert capsys.readouterr().out.count("trace hash ") == 3

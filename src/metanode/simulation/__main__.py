@@ -15,7 +15,7 @@ from pathlib import Path
 
 import structlog
 
-from metanode.simulation.campaign import plan_runs, run_campaign
+from metanode.simulation.campaign import plan_rows, plan_runs, run_campaign
 from metanode.simulation.journal import Journal
 from metanode.simulation.playing import describe, draw, judge, play, run
 from metanode.simulation.run import Run
@@ -32,28 +32,60 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     level = logging.DEBUG if options.verbose else logging.CRITICAL
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+    if options.rows:
+        print(f"seed={options.seed} rows={options.rows}", flush=True)
+        return _campaign(plan_rows(options.seed, options.rows), options)
     names = list(SCENARIOS) if options.scenario == "all" else [options.scenario]
     seeds = range(options.seed, options.seed + options.runs)
     print(f"seed={options.seed} runs={options.runs} scenarios={','.join(names)}", flush=True)
-    without = tuple(int(number) for number in options.without.split(",") if number)
     runs = [
-        dataclasses.replace(planned, calm=options.calm, without=without)
+        dataclasses.replace(planned, calm=options.calm, without=options.without)
         for planned in plan_runs(names, seeds, options.validators)
     ]
     if options.jobs:
         return _campaign(runs, options)
-    return 0 if all(_run_one(wanted, options) for wanted in runs) else 1
+    held = [_run_one(wanted, options) for wanted in runs]
+    return 0 if all(held) else 1
+
+
+def _count(text: str) -> int:
+    """A number of things that there has to be one of."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"found {number}; expected 1 or more")
+    return number
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Numbers of faults, with commas between them."""
+    try:
+        return tuple(int(number) for number in text.split(",") if number)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"found {text!r}; expected numbers with commas between") from None
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m metanode.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED", "1")), help="the first seed")
-    parser.add_argument("--runs", type=int, default=1, help="how many seeds, from the first on")
+    parser.add_argument("--runs", type=_count, default=1, help="how many seeds, from the first on")
+    parser.add_argument(
+        "--rows",
+        type=_count,
+        default=0,
+        metavar="SEEDS",
+        help="in place of --runs: so many seeds for each row of the catalogue, shared by its scenarios",
+    )
     parser.add_argument("--scenario", choices=["all", *SCENARIOS], default="all")
-    parser.add_argument("--validators", type=int, default=None, help="in place of the scenario's own number")
+    parser.add_argument(
+        "--validators", type=_count, default=None, help="in place of the scenario's own number"
+    )
     parser.add_argument("--calm", action="store_true", help="links without loss, repetition or much delay")
     parser.add_argument(
-        "--without", default="", metavar="N,N", help="leave these faults of the drawn schedule out"
+        "--without",
+        type=_numbers,
+        default=(),
+        metavar="N,N",
+        help="leave these faults of the drawn schedule out",
     )
     parser.add_argument(
         "--shrink", action="store_true", help="when a run fails, look for a smaller one that fails alike"
@@ -65,20 +97,28 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help="where the trace of a failure is written",
     )
     parser.add_argument("--verbose", action="store_true", help="show the nodes' log")
-    parser.add_argument("--jobs", type=int, default=0, help="play on so many processes and print a table")
+    parser.add_argument("--jobs", type=_count, default=0, help="play on so many processes and print a table")
     parser.add_argument(
         "--journal", type=Path, help="a directory that keeps what is done, so that the next call goes on"
     )
     parser.add_argument("--report", type=Path, help="also write the table into this Markdown file")
     parser.add_argument("--commit", default="unknown", help="what the report says of the code")
     options = parser.parse_args(arguments)
-    if (options.journal or options.report) and not options.jobs:
-        parser.error("--journal and --report need --jobs")
+    if (options.journal or options.report or options.rows) and not options.jobs:
+        parser.error("--journal, --report and --rows need --jobs")
+    if options.shrink and options.jobs:
+        parser.error("--shrink looks at one run after another: leave --jobs out")
+    alone = (options.runs, options.scenario, options.validators, options.calm, options.without)
+    if options.rows and alone != (1, "all", None, False, ()):
+        parser.error("--rows plans all scenarios as they are: only --seed goes with it")
     return options
 
 
 def _run_one(wanted: Run, options: argparse.Namespace) -> bool:
     cluster = draw(wanted)
+    planned = len(draw(dataclasses.replace(wanted, without=())).schedule) if wanted.without else 0
+    if unknown := sorted(set(wanted.without) - set(range(planned))):
+        sys.exit(f"--without: found {unknown}; this run has {planned} faults, from 0 on")
     print(f"scenario={wanted.scenario} seed={wanted.seed} {describe(cluster)}", flush=True)
     for number, fault in enumerate(cluster.schedule):
         print(f"  fault {number}: {fault}")
@@ -116,9 +156,14 @@ def _campaign(runs: list[Run], options: argparse.Namespace) -> int:
     for outcome in failed:
         print(f"FAILED {outcome.problem}\nreplay: {outcome.run.command}")
     if options.report:
+        plan = (
+            f"--rows {options.rows}"
+            if options.rows
+            else f"--runs {options.runs} --scenario {options.scenario}"
+        )
         page = format_page(
             outcomes,
-            command=f"python -m metanode.simulation --seed {options.seed} --runs {options.runs} --scenario {options.scenario}",
+            command=f"python -m metanode.simulation --seed {options.seed} {plan}",
             commit=options.commit,
             date=time.strftime("%Y-%m-%d", time.gmtime()),
             machine=f"Python {platform.python_version()}, {os.cpu_count()} cores, {options.jobs} processes",

@@ -50,6 +50,15 @@ def summarize(outcomes: Iterable[Outcome]) -> list[Row]:
     ]
 
 
+def count_seeds(scenarios: Iterable[Row]) -> dict[int, int]:
+    """Return how many seeds each row of the catalogue has, over its scenarios."""
+    found: dict[int, int] = {}
+    for scenario in scenarios:
+        for row in SCENARIOS[scenario.name].rows:
+            found[row] = found.get(row, 0) + scenario.seeds
+    return found
+
+
 def format_table(outcomes: Sequence[Outcome]) -> str:
     """Return the table for a terminal."""
     rows = summarize(outcomes)
@@ -67,6 +76,7 @@ def format_table(outcomes: Sequence[Outcome]) -> str:
 def format_page(outcomes: Sequence[Outcome], *, command: str, commit: str, date: str, machine: str) -> str:
     """Return the page of evidence, in Markdown."""
     rows = summarize(outcomes)
+    of_rows = count_seeds(rows)
     claims = [f"- `{row.name}`: {SCENARIOS[row.name].claim}." for row in rows]
     failures = [f"- `{outcome.run.arguments}`: {outcome.problem}" for outcome in outcomes if not outcome.held]
     return "\n".join(
@@ -79,6 +89,8 @@ def format_page(outcomes: Sequence[Outcome], *, command: str, commit: str, date:
             "catalogue that the scenarios come from; events are messages delivered, lost and held back, blocks decided, lives begun and ended.",
             "One run again: `python -m metanode.simulation --seed N --scenario NAME`. All of it again: the command above, which goes on",
             "where it was interrupted.",
+            "",
+            f"Each of the {len(of_rows)} rows has at least {min(of_rows.values(), default=0):,} seeds, shared by its scenarios.",
             "",
             "| " + " | ".join(HEADINGS) + " |",
             "|---|---|---:|---:|---:|---:|---|",
