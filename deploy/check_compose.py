@@ -29,6 +29,7 @@ from seeing import (  # noqa: E402 - the same
     Report,
     call,
     check_agreement,
+    check_gateway,
     container,
     fetch,
     height_of,
@@ -146,6 +147,8 @@ def check_network(
         names = run("config", "--services").stdout.split()
         check_hardening(engine, report, case, run, names, owner)
         check_services(report, case, offset)
+        gateway = f"http://127.0.0.1:{8645 + offset}"
+        check_gateway(report, case, run, gateway, stopped="validator-2")
         run("up", "-d", "--wait", "prometheus")
         check_prometheus(report, case, f"http://127.0.0.1:{9090 + offset}")
         urls = [f"http://127.0.0.1:{8544 + offset + number}" for number in range(1, 6)]
@@ -310,7 +313,9 @@ def check_prometheus(report: Report, case: str, url: str) -> None:
         ),
         "every rule evaluated",
     )  # fmt: skip
-    expected = {f"validator-{number}" for number in range(1, 6)} | {"bootstrap", "explorer", "faucet"}
+    expected = {f"validator-{number}" for number in range(1, 6)} | {
+        "bootstrap", "explorer", "faucet", "gateway"
+    }  # fmt: skip
     report.claim(
         case,
         "Prometheus reaches every node and every service, and evaluates every rule",

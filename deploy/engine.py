@@ -239,7 +239,7 @@ export PASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")"
 if [ ! -s "$data/PG_VERSION" ]; then
   setpriv --reuid=postgres --regid=postgres --clear-groups sh -eu -c '
     printf %s "$PASSWORD" >/tmp/password
-    /usr/lib/postgresql/15/bin/initdb -D '"$data"' -U "$POSTGRES_USER" --auth-host=scram-sha-256 --pwfile=/tmp/password
+    /usr/lib/postgresql/15/bin/initdb -D '"$data"' -U "$POSTGRES_USER" --auth-host=scram-sha-256 --pwfile=/tmp/password $POSTGRES_INITDB_ARGS
     rm /tmp/password
     echo "host all all all scram-sha-256" >>'"$data"'/pg_hba.conf
     echo "CREATE DATABASE $POSTGRES_DB" | /usr/lib/postgresql/15/bin/postgres --single -D '"$data"' postgres

@@ -12,10 +12,10 @@ import time
 from typing import TYPE_CHECKING
 
 from engine import BASE, OTHERS, give_wheels
-from seeing import call, fetch, height_of, is_above, new_heads, say, wait_until
+from seeing import call, check_gateway, fetch, height_of, is_above, new_heads, say, say_why, wait_until
 
 from sdk.testnet.deployment import deploy_testnet
-from sdk.testnet.deployment.compose import COMPOSE_FILE
+from sdk.testnet.deployment.compose import COMPOSE_FILE, COORDINATOR_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,6 +58,8 @@ def check_parvyom(engine: Engine, report: Report, output: Path, wheels: Path) ->
     def run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return engine.run(*compose, *command, folder=output, check=check)
 
+    # `up` builds an image that is missing, and takes one that is there.
+    engine.run("docker", "rmi", "--force", COORDINATOR_IMAGE, made.plan.image, check=False)
     try:
         started = time.monotonic()
         run("up", "-d", "--wait")
@@ -71,19 +73,20 @@ def check_parvyom(engine: Engine, report: Report, output: Path, wheels: Path) ->
         url = f"http://127.0.0.1:{8545 + PORT_OFFSET}"
         before = height_of(url)
         wait_until(lambda: is_above([url], before), "blocks")
-        _check_published(report, url)
+        _check_published(report, run, url)
         _check_databases(report, run)
         _check_services_again(engine, report, run)
         _check_voting(report, run, output, url)
         _check_environment(engine, report, run)
     finally:
         if sys.exc_info()[0] is not None:
-            say(run(*MONITORING, "logs", "--tail", "20", check=False).stdout[-9000:])
+            say_why(engine, run)
         run(*MONITORING, "down", "--volumes", check=False)
 
 
-def _check_published(report: Report, url: str) -> None:
+def _check_published(report: Report, run: Callable[..., subprocess.CompletedProcess[str]], url: str) -> None:
     """What people and programs are given at the ports of the plan."""
+    check_gateway(report, CASE, run, url, stopped="validator-1")
     api = f"http://127.0.0.1:{9545 + PORT_OFFSET}/api/v1"
     wait_until(lambda: len(json.loads(fetch(f"{api}/blocks?limit=2"))["items"]) == 2, "blocks in the API")
     block = json.loads(fetch(f"{api}/blocks?limit=1"))["items"][0]
@@ -144,16 +147,22 @@ def _check_services_again(
     container = run("ps", "--quiet", "bpci-server").stdout.strip()
     before = engine.inspect(container)["RestartCount"]
     listed = engine.run("docker", "top", container, "-eo", "pid,args").stdout.splitlines()
-    victim = next(int(line.split()[0]) for line in listed if "sdk.testnet.services.program" in line)
+    victim = next(
+        int(line.split()[0])
+        for line in listed
+        if "sdk.testnet.services.program" in line and "explorer" in line
+    )
+    gateway = f"http://127.0.0.1:{8545 + PORT_OFFSET}"
+    height = height_of(gateway)
     subprocess.run(["kill", "-KILL", str(victim)], check=True)
     killed = time.monotonic()
     page = f"http://127.0.0.1:{3000 + PORT_OFFSET}/readyz"
     wait_until(lambda: _answers(page), "the pages again")
     report.claim(
         CASE,
-        "explorer and API beside the node are killed with signal 9: they are started again, and the node runs on",
+        "explorer and API beside the node are killed with signal 9: they are started again, and node and gateway run on",
         f"after {time.monotonic() - killed:.0f} s",
-        holds=engine.inspect(container)["RestartCount"] == before,
+        holds=engine.inspect(container)["RestartCount"] == before and height_of(gateway) >= height > 0,
     )
 
 

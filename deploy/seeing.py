@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from engine import Engine
+
 OTHERS = (
     "PostgreSQL 15, Redis and Prometheus are Debian's programs behind the variables of the official images. Grafana is in no archive that this machine reaches, "
     "so its container was not started; Compose has read its part of the file, and every expression of its dashboards is asked of a live Prometheus by "
@@ -76,6 +78,26 @@ def check_agreement(report: Report, case: str, urls: list[str], claim: str) -> i
     return target
 
 
+def check_gateway(
+    report: Report, case: str, run: Callable[..., subprocess.CompletedProcess[str]], url: str, *, stopped: str
+) -> None:
+    """One address for strangers before all nodes: it answers while one of them is away, and not for operators."""
+    refused = json.loads(fetch(url, _body("admin_peers")))["error"]["code"]
+    before = height_of(url)
+    run("stop", stopped)
+    try:
+        wait_until(lambda: is_above([url], before + 1), "blocks of the gateway without a node")
+        told = new_heads(url.replace("http://", "ws://"), 2)
+    finally:
+        run("start", stopped)
+    report.claim(
+        case,
+        "the RPC gateway answers and tells a subscriber of new blocks while a node behind it is stopped, and has no method of operators",
+        f"without {stopped}: blocks {told[0]} and {told[1]} after {before}; admin_peers: {refused}",
+        holds=told[1] == told[0] + 1 and told[0] > before and refused == -32601,
+    )
+
+
 def is_above(urls: list[str], height: int) -> bool:
     """Whether all nodes have finalized more than this."""
     return all(height_of(url) > height for url in urls)
@@ -91,8 +113,11 @@ def height_of(url: str) -> int:
 
 def call(url: str, method: str, *params: object) -> Any:
     """One JSON-RPC call."""
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-    return json.loads(fetch(url, body)).get("result")
+    return json.loads(fetch(url, _body(method, *params))).get("result")
+
+
+def _body(method: str, *params: object) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
 
 
 def new_heads(url: str, count: int) -> list[int]:
@@ -152,6 +177,18 @@ every line here was seen.
 |---|---|---|
 {rows}
 {missing}"""
+
+
+def say_why(engine: Engine, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """What containers that are not healthy say last, for whoever reads why a case ended."""
+    for identifier in run("ps", "--all", "--quiet", check=False).stdout.split():
+        found = engine.inspect(identifier)
+        health = found["State"].get("Health") or {}
+        if health.get("Status") != "healthy":
+            answers = [entry["Output"].strip() for entry in health.get("Log") or ()]
+            logs = engine.run("docker", "logs", "--tail", "40", identifier, check=False)
+            say(f"{found['Name']}: {found['State']['Status']}, {health.get('Status')}: {answers}")
+            say((logs.stdout + logs.stderr)[-6000:])
 
 
 def say(text: str) -> None:

@@ -30,6 +30,7 @@ from sdk.testnet.deployment.services_config import (
 )
 from sdk.testnet.faucet import FaucetConfig
 from sdk.testnet.services.configuration import ServicesConfig
+from sdk.testnet.services.program import choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,7 +157,7 @@ def test_nodes_accept_their_configurations(network: str, tmp_path: Path) -> None
     found = {name: text for name, text in texts(PLANS[network]).items() if name.startswith("config/")}
 
     for name, text in found.items():
-        if name == "config/services.toml":
+        if name in ("config/services.toml", "config/gateway.toml"):
             continue
         file = tmp_path / Path(name).name
         file.write_text(text)
@@ -180,6 +181,9 @@ def test_services_accept_their_configuration(
     assert services.faucet is not None
     assert services.api is not None
     assert (services.explorer.url, services.faucet.url) == ("http://localhost:3000", "http://localhost:8080")
+    assert services.gateway is not None
+    assert (services.gateway.url, services.public_rpc_url) == ("http://localhost:8645",) * 2
+    assert choose(services, ["gateway"]) == ("gateway",)
     assert FaucetConfig(**services.faucet_settings).keystore is not None
     assert BootstrapConfig.load(file).chain_id == 9999
 
@@ -249,8 +253,15 @@ def test_the_wallet_part_of_the_guide_is_what_wallets_take() -> None:
     chain = json.loads(re.findall(r"```json\n(.*?)```", guide, flags=re.DOTALL)[0])
 
     assert chain["chainId"] == hex(9999)
-    assert chain["rpcUrls"] == ["http://localhost:8545"]
+    assert chain["rpcUrls"] == ["http://localhost:8645"]
     assert chain["nativeCurrency"]["decimals"] == 18
+
+
+def test_wallets_are_told_of_the_first_validator_where_there_is_no_gateway() -> None:
+    guide = texts(plan(services=("faucet",)))["TESTNET_DEPLOYMENT.md"]
+
+    assert '"http://localhost:8545"\n  ]' in guide
+    assert "gateway" not in guide
 
 
 @pytest.mark.parametrize("heading", ["Start", "Endpoints", "Add to a wallet", "Stop", "Upgrade", "Reset"])

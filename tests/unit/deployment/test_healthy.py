@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import subprocess
 import sys
 import threading
@@ -38,9 +39,9 @@ def server(status: int, body: bytes) -> Iterator[int]:
             thread.join()
 
 
-def check(port: int, path: str = "/readyz") -> subprocess.CompletedProcess[str]:
+def check(*questions: int | str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-IS", str(healthy.__file__), str(port), path],
+        [sys.executable, "-IS", str(healthy.__file__), *map(str, questions)],
         capture_output=True,
         text=True,
         check=False,
@@ -49,7 +50,7 @@ def check(port: int, path: str = "/readyz") -> subprocess.CompletedProcess[str]:
 
 def test_a_program_that_is_ready_is_healthy() -> None:
     with server(200, b"ok\n") as port:
-        answer = check(port)
+        answer = check(port, "/readyz")
 
     assert (answer.returncode, answer.stdout) == (0, "")
 
@@ -68,7 +69,23 @@ def test_any_other_answer_is_told_with_its_reason(path: str, status: int) -> Non
 def test_nobody_there_is_told_too() -> None:
     with server(200, b"") as port:
         pass
-    answer = check(port)
+    answer = check(port, "/readyz")
 
     assert answer.returncode == 1
     assert f"port {port}:" in answer.stdout
+
+
+def test_a_program_that_is_slow_takes_no_time_of_the_others() -> None:
+    """All are asked at once, each with the whole time: a container with four programs is no more often unhealthy than one with one."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        server(200, b"ok") as fast,
+        server(503, b"behind") as behind,
+    ):
+        port = silent.getsockname()[1]
+        answer = check(port, "/readyz", fast, "/readyz", behind, "/readyz")
+
+    first, second = answer.stdout.splitlines()
+    assert answer.returncode == 1
+    assert first == f"port {port}: timed out"
+    assert second.startswith("HTTP/1.0 503")

@@ -17,6 +17,7 @@ from sdk.testnet.deployment.beside import Beside
 from sdk.testnet.deployment.configuration import PARVYOM, PRESET_DEFAULT
 from sdk.testnet.deployment.files import render_files
 from sdk.testnet.services.configuration import ServicesConfig
+from sdk.testnet.services.gateway import read_settings
 from sdk.testnet.services.program import choose
 
 if TYPE_CHECKING:
@@ -71,17 +72,72 @@ def test_the_coordinator_runs_pages_and_api_over_postgresql_and_redis(tmp_path: 
 
     config = ServicesConfig.load(file, {"DB_PASSWORD": "hidden"})
 
-    assert words[words.index("--services") + 1 :] == ["/config/services.toml", "indexer", "explorer", "api"]
-    assert choose(config, words[words.index("--services") + 2 :]) == ("indexer", "explorer", "api")
+    beside = words[words.index("--services") :]
+    assert beside == [
+        "--services", "/config/services.toml", "indexer", "explorer", "api", "--services", "/config/gateway.toml", "gateway"
+    ]  # fmt: skip
+    assert choose(config, beside[2:5]) == ("indexer", "explorer", "api")
     assert config.database_url == "postgresql://testnet:hidden@postgres/testnet"
     assert config.database.redis_url == "redis://redis:6379"
     assert config.api is not None
     assert (config.explorer.port, config.api.port) == (3000, 9545)
-    assert config.network.rpc_urls[0] == "http://bpci-server:8545"
+    # The gateway has the ports of the plan, so the node has another.
+    assert config.network.rpc_urls[:2] == ("http://bpci-server:8555", "http://validator-1:8545")
+    assert config.public_rpc_url == "http://localhost:8545"
     server = tomllib.loads(found["config/bpci-server.toml"])["server"]
     assert not {"api_port", "dashboard_port"} & server.keys()
-    assert service["healthcheck"]["test"][4:] == ["9100", "/readyz", "3000", "/readyz", "9545", "/readyz"]
+    assert server["rpc_port"] == 8555
+    assert "ws_port" not in server
+    assert service["healthcheck"]["test"][4:] == [
+        "9100", "/readyz", "3000", "/readyz", "9545", "/readyz", "8545", "/readyz"
+    ]  # fmt: skip
     assert service["environment"]["DB_PASSWORD_FILE"] == "/run/secrets/postgres-password"
+
+
+def test_the_database_is_made_for_texts_of_every_script() -> None:
+    """What an image makes by itself depends on its locale; of a database without an encoding, drivers read bytes."""
+    services = yaml.safe_load(texts(preset=PARVYOM)["docker-compose.testnet.yml"])["services"]
+
+    assert services["postgres"]["environment"]["POSTGRES_INITDB_ARGS"] == "--encoding=UTF8 --locale=C.UTF-8"
+
+
+def test_the_gateway_has_the_ports_of_the_plan(tmp_path: Path) -> None:
+    """8545 for JSON-RPC and 8546 for WebSocket, before the node beside it and every validator; metrics are no other process's."""
+    found = texts(preset=PARVYOM, bind_address="0.0.0.0", public_host="rpc.example.org")
+    services = yaml.safe_load(found["docker-compose.testnet.yml"])["services"]
+    file = tmp_path / "gateway.toml"
+    file.write_text(found["config/gateway.toml"])
+
+    config = ServicesConfig.load(file, {})
+    settings = read_settings(config.gateway_settings)
+
+    assert choose(config, ["gateway"]) == ("gateway",)
+    assert config.gateway is not None
+    assert config.metrics is not None
+    assert (config.gateway.port, settings.websocket_port, config.metrics.port) == (8545, 8546, 9102)
+    assert config.gateway.url == "http://rpc.example.org:8545"
+    assert config.network.rpc_urls == (
+        "http://bpci-server:8555", *(f"http://validator-{number}:8545" for number in range(1, 5))
+    )  # fmt: skip
+    assert "0.0.0.0:8545:8545" in services["bpci-server"]["ports"]
+    assert "0.0.0.0:8546:8546" in services["bpci-server"]["ports"]
+    # Strangers reach no node but through the gateway, which no node takes for one stranger.
+    assert not any(
+        ":8545" in port for number in range(1, 5) for port in services[f"validator-{number}"]["ports"]
+    )
+    assert config.gateway.trusted_proxies == ("127.0.0.0/8", "::1/128")
+    assert "172.16.0.0/12" in tomllib.loads(found["config/validator-1.toml"])["server"]["trusted_proxies"]
+
+
+def test_without_a_gateway_the_node_has_the_ports_of_the_plan() -> None:
+    found = texts(preset=PARVYOM, services=("faucet",))
+    service = yaml.safe_load(found["docker-compose.testnet.yml"])["services"]["bpci-server"]
+    server = tomllib.loads(found["config/bpci-server.toml"])["server"]
+
+    assert (server["rpc_port"], server["ws_port"]) == (8545, 8546)
+    assert service["command"].count("--services") == 1
+    assert "config/gateway.toml" not in found
+    assert "http://bpci-server:8545" in found["config/services.toml"]
 
 
 def test_what_runs_beside_is_started_again_and_ends_with_the_block(tmp_path: Path) -> None:

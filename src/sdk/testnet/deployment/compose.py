@@ -13,6 +13,7 @@ from sdk.testnet.deployment.container_config import (
     COORDINATOR,
     EXPLORER,
     FAUCET,
+    GATEWAY,
     REGISTRY_PORT,
     SERVICES_FILE,
     WEBHOOKS_SECRET,
@@ -21,6 +22,7 @@ from sdk.testnet.deployment.deployment_plan import (
     API_PORT,
     DASHBOARD_PORT,
     FAUCET_PORT,
+    GATEWAY_PORT,
     METRICS_PORT,
     P2P_PORT,
     RPC_PORT,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 COMPOSE_FILE: Final = "docker-compose.testnet.yml"
 GENESIS_FILE: Final = "/genesis/chain_specification.json"
 SERVICES_AT: Final = "/config/services.toml"
+GATEWAY_AT: Final = "/config/gateway.toml"
 HEALTHY: Final = ("CMD", "/opt/metanode/bin/python", "-IS", "/opt/metanode/healthy.py")
 PROMETHEUS_IMAGE: Final = (
     "prom/prometheus:v3.5.0@sha256:63805ebb8d2b3920190daf1cb14a60871b16fd38bed42b857a3182bc621f4996"
@@ -203,6 +206,16 @@ def _testnet(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
             health=(DASHBOARD_PORT, "/readyz"),
             depends_on=plan.network.validators[0].name,
         )
+    if plan.has(GATEWAY):
+        yield _service(
+            plan,
+            GATEWAY,
+            digests,
+            words=["sdk.testnet.services.program", SERVICES_AT, GATEWAY],
+            ports=[_site(plan, GATEWAY, GATEWAY_PORT)],
+            health=(GATEWAY_PORT, "/readyz"),
+            depends_on=plan.network.validators[0].name,
+        )
     yield from _monitoring(plan)
 
 
@@ -242,7 +255,7 @@ def _service(
         *(f"    - {published}" for published in ports),
         "  volumes:",
         f"    - {_mount(plan, configuration, SERVICES_AT, read_only=True)}",
-        f"    - {_mount(plan, plan.data / name, '/data')}",
+        *([f"    - {_mount(plan, plan.data / name, '/data')}"] if name in plan.homes else []),
         *([f"  secrets: [{secret}]"] if (secret := _SERVICE_SECRETS.get(name)) else []),
         "  healthcheck:",
         f"    test: {_healthy(health)}",
@@ -363,6 +376,13 @@ def _parvyom(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
     about = ["NETWORK: testnet", f'CHAIN_ID: "{plan.config.chain_id}"']
     bind, offset = plan.config.bind_address, plan.config.port_offset
     entry = ["python", "-m", "sdk.testnet.deployment.container"]
+    beside = ["--services", SERVICES_AT, "indexer", EXPLORER, "api"]
+    configurations = {SERVICES_FILE: SERVICES_AT}
+    health = [(METRICS_PORT, "/readyz"), (DASHBOARD_PORT, "/readyz"), (API_PORT, "/readyz")]
+    if plan.has(GATEWAY):
+        beside += ["--services", GATEWAY_AT, GATEWAY]
+        configurations[GATEWAY] = GATEWAY_AT
+        health.append((RPC_PORT, "/readyz"))
     yield _node(
         plan,
         COORDINATOR,
@@ -370,14 +390,16 @@ def _parvyom(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
         configuration="/etc/bpci-server/node.toml",
         is_first=True,
         image=_variable("COORDINATOR_IMAGE", COORDINATOR_IMAGE),
-        digest=f"{digests[COORDINATOR]}-{digests[SERVICES_FILE]}",
+        digest="-".join(digests[name] for name in (COORDINATOR, *configurations)),
         command=[
-            *entry, "/var/lib/bpci-server", "--config", "/etc/bpci-server/node.toml", "--genesis", GENESIS_FILE,
-            "--services", SERVICES_AT, "indexer", EXPLORER, "api",
+            *entry, "/var/lib/bpci-server", "--config", "/etc/bpci-server/node.toml", "--genesis", GENESIS_FILE, *beside
         ],
-        mounts=[_mount(plan, plan.output / "config" / f"{SERVICES_FILE}.toml", SERVICES_AT, read_only=True)],
-        # The node at the head, and its pages and its API with what they stand on.
-        health=[(METRICS_PORT, "/readyz"), (DASHBOARD_PORT, "/readyz"), (API_PORT, "/readyz")],
+        mounts=[
+            _mount(plan, plan.output / "config" / f"{name}.toml", inside, read_only=True)
+            for name, inside in configurations.items()
+        ],
+        # The node at the head, its pages and its API with what they stand on, and the gateway with a node to ask.
+        health=health,
         ports=[
             _published(bind, port + offset, port) for port in (RPC_PORT, WS_PORT, API_PORT, DASHBOARD_PORT)
         ],
@@ -421,6 +443,8 @@ def _parvyom(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
         "    POSTGRES_DB: testnet",
         "    POSTGRES_USER: testnet",
         "    POSTGRES_PASSWORD_FILE: /run/secrets/postgres-password",
+        "    # Texts of every script, in an order that no update of the image changes.",
+        '    POSTGRES_INITDB_ARGS: "--encoding=UTF8 --locale=C.UTF-8"',
         "  secrets: [postgres-password]",
         "  volumes:",
         "    - postgres_data:/var/lib/postgresql/data",

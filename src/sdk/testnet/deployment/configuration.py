@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 IMAGE: Final = "moderntensor:testnet"
 BASE_IMAGE: Final = "python:3.11-slim"
-SERVICES: Final = ("bootstrap", "faucet", "explorer", "monitoring")
+SERVICES: Final = ("bootstrap", "faucet", "explorer", "gateway", "monitoring")
 """What can stand around the validators."""
 PARVYOM: Final = "parvyom-testnet-v1"
 """The network of the plan for a public testnet: its Compose file has other services."""

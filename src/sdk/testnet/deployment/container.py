@@ -1,6 +1,7 @@
-"""`python -m sdk.testnet.deployment.container HOME --config FILE --genesis FILE [--services FILE NAME ...]`: a node that its environment tells more.
+"""`python -m sdk.testnet.deployment.container HOME --config FILE --genesis FILE [--services FILE NAME ...] ...`: a node that its environment tells more.
 
-With --services, the services of that file which are named run in a process beside the node, for as long as the node does.
+With --services, the services of that file which are named run in a process beside the node, for as long as the node does; given again, others do in
+another, so that neither falls with the other.
 
 Containers of the plan for a public testnet are told by variables:
 
@@ -41,7 +42,7 @@ def main() -> int:
     parser.add_argument("home", type=Path)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--genesis", type=Path, required=True)
-    parser.add_argument("--services", nargs="+", metavar=("FILE", "NAME"))
+    parser.add_argument("--services", nargs="+", action="append", default=[], metavar=("FILE", "NAME"))
     arguments = parser.parse_args()
     try:
         environment = dict(os.environ)
@@ -54,7 +55,9 @@ def main() -> int:
         os.environ.pop(_KEY, None)
         for warning in loaded.warnings:
             sys.stderr.write(f"warning: {warning}\n")
-        with _beside(arguments.services, environment):
+        with contextlib.ExitStack() as stack:
+            for services in arguments.services:
+                stack.enter_context(_beside(services, environment))
             run_node(loaded.config, home=arguments.home.resolve(), genesis_file=arguments.genesis)
     except MetanodeError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -65,12 +68,8 @@ def main() -> int:
     return 0
 
 
-def _beside(
-    services: list[str] | None, environment: Mapping[str, str]
-) -> contextlib.AbstractContextManager[object]:
-    """What runs the services beside the node; they get no key of it."""
-    if not services:
-        return contextlib.nullcontext()
+def _beside(services: list[str], environment: Mapping[str, str]) -> Beside:
+    """What runs services beside the node; they get no key of it."""
     command = [sys.executable, "-m", "sdk.testnet.services.program", *services]
     return Beside(command, {name: value for name, value in environment.items() if name != _KEY})
 

@@ -26,10 +26,13 @@ BOOTSTRAP: Final = "bootstrap"
 """The node that tells strangers of the others."""
 EXPLORER: Final = "explorer"
 FAUCET: Final = "faucet"
+GATEWAY: Final = "gateway"
 SERVICES_FILE: Final = "services"
 """Name of the configuration of all services, without its suffix."""
 SERVICES_METRICS_PORT: Final = METRICS_PORT + 1
 """Of services in containers: beside a node's, for both may be in one."""
+GATEWAY_METRICS_PORT: Final = METRICS_PORT + 2
+"""Of a gateway that is a process by itself beside a node and the services."""
 WEBHOOKS_SECRET: Final = "webhooks"  # noqa: S105 - its name
 """The file with the addresses that are told of alerts."""
 DATABASE: Final = {
@@ -78,14 +81,14 @@ def render_validator(
 def render_coordinator(
     plan: DeploymentPlan, identities: Mapping[str, Identity], *, bootstrap: Sequence[str]
 ) -> str:
-    """The configuration of the node of `bpci-server`: JSON-RPC and WebSocket; community API and dashboard are of the services beside it."""
+    """The configuration of the node of `bpci-server`. Gateway, community API and dashboard are of the services beside it."""
     return _text(
         _head(plan, COORDINATOR),
         [
             "[server]",
             'bind_address = "0.0.0.0"',
-            f"rpc_port = {RPC_PORT}",
-            f"ws_port = {WS_PORT}",
+            f"rpc_port = {plan.coordinator_rpc_port}",
+            *([] if plan.has(GATEWAY) else [f"ws_port = {WS_PORT}"]),
             *_rest_of_server(plan),
         ],
         ["[database]", *(f'{name} = "{url}"' for name, url in DATABASE.items())],
@@ -108,17 +111,21 @@ def _head(plan: DeploymentPlan, name: str) -> list[str]:
 
 def _rest_of_server(plan: DeploymentPlan) -> list[str]:
     trusted = ", ".join(f'"{network}"' for network in DOCKER_NETWORKS)
+    reason = (
+        "People come through the RPC gateway, which has limits for them"
+        if plan.are_nodes_hidden
+        else "Who comes through a port on loopback has the address of Docker's gateway"
+        if plan.is_on_loopback
+        else ""
+    )
     return [
         f"private_port = {PRIVATE_PORT}",
         f"metrics_port = {METRICS_PORT}",
         'metrics_address = "0.0.0.0"',
         "connections_max = 1000",
         *(
-            [
-                "# Who comes through a port on loopback has the address of Docker's gateway: one limit would be everybody's.",
-                f"trusted_proxies = [{trusted}]",
-            ]
-            if plan.is_on_loopback
+            [f"# {reason}: one limit would be everybody's.", f"trusted_proxies = [{trusted}]"]
+            if reason
             else []
         ),
     ]

@@ -39,6 +39,8 @@ PRIVATE_PORT: Final = 18545
 API_PORT: Final = 9545
 DASHBOARD_PORT: Final = 3000
 FAUCET_PORT: Final = 8080
+COORDINATOR_RPC_PORT: Final = 8555
+GATEWAY_PORT: Final = 8645
 """Ports inside containers, where every node has an address of its own."""
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
@@ -148,7 +150,8 @@ class DeploymentPlan:
     def homes(self) -> tuple[str, ...]:
         """Folders below `data` of what is no validator and no follower."""
         monitoring = ("prometheus", "grafana") if self.has("monitoring") else ()
-        return (*(name for name in self.services if name != "monitoring"), *monitoring)
+        # A gateway keeps nothing.
+        return (*(name for name in self.services if name not in ("monitoring", "gateway")), *monitoring)
 
     def published(self, service: str) -> int:
         """The port of a service on this machine."""
@@ -163,6 +166,23 @@ class DeploymentPlan:
     def has(self, service: str) -> bool:
         """Whether the deployment has this service."""
         return service in self.services
+
+    @property
+    def public_rpc_port(self) -> int:
+        """The published port of the JSON-RPC that people are told of: the gateway's, or the first node's where there is none."""
+        if self.is_parvyom:
+            return RPC_PORT + self.config.port_offset
+        return self.published("gateway") if self.has("gateway") else self.network.validators[0].rpc_port
+
+    @property
+    def coordinator_rpc_port(self) -> int:
+        """JSON-RPC of the node of bpci-server in its container: the ports of the plan are its gateway's, where it has one."""
+        return COORDINATOR_RPC_PORT if self.has("gateway") else RPC_PORT
+
+    @property
+    def are_nodes_hidden(self) -> bool:
+        """Whether the JSON-RPC of nodes is published nowhere: people have the gateway."""
+        return self.is_parvyom and self.has("gateway")
 
     @property
     def has_pages(self) -> bool:
@@ -206,9 +226,9 @@ def plan_deployment(config: DeploymentConfig, *, owner: Owner) -> DeploymentPlan
         data=config.data_path,
         image=config.image or ("parvyom/metanode-validator:latest" if is_parvyom else IMAGE),
         preset=config.preset,
-        # The plan for a public testnet has no bootstrap node, and its pages are those of bpci-server.
+        # The plan for a public testnet has no bootstrap node, and its pages and its gateway are those of bpci-server.
         services=tuple(
-            name for name in config.services if name in ("faucet", "monitoring") or not is_parvyom
+            name for name in config.services if name in ("faucet", "gateway", "monitoring") or not is_parvyom
         ),
     )
 

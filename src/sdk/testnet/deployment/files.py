@@ -12,6 +12,8 @@ from sdk.testnet.deployment.container_config import (
     COORDINATOR,
     EXPLORER,
     FAUCET,
+    GATEWAY,
+    GATEWAY_METRICS_PORT,
     SERVICES_FILE,
     SERVICES_METRICS_PORT,
     enode,
@@ -20,7 +22,7 @@ from sdk.testnet.deployment.container_config import (
 )
 from sdk.testnet.deployment.deployment_plan import METRICS_PORT
 from sdk.testnet.deployment.guide import GUIDE_FILE, render_guide
-from sdk.testnet.deployment.services_config import in_containers, render_services
+from sdk.testnet.deployment.services_config import in_containers, render_gateway, render_services
 from sdk.testnet.monitoring.rendering import (
     alert_rules,
     grafana_dashboards,
@@ -49,12 +51,14 @@ def render_configurations(
         node.name: render_validator(plan, node.name, identities, bootstrap=bootstrap)
         for node in plan.network.validators
     }
-    if plan.is_parvyom or any(plan.has(name) for name in (BOOTSTRAP, FAUCET, EXPLORER)):
+    if plan.is_parvyom or any(plan.has(name) for name in (BOOTSTRAP, FAUCET, EXPLORER, GATEWAY)):
         found[SERVICES_FILE] = render_services(
             plan, in_containers(plan), identities, genesis_hash="0x" + block.hash.hex()
         )
     if plan.is_parvyom:
         found[COORDINATOR] = render_coordinator(plan, identities, bootstrap=bootstrap)
+        if plan.has(GATEWAY):
+            found[GATEWAY] = render_gateway(plan)
     return found
 
 
@@ -71,12 +75,15 @@ def render_monitoring(plan: DeploymentPlan) -> dict[str, str]:
     if not plan.has("monitoring"):
         return {}
     block_time_s = plan.config.block_time_s
-    services = {name: f"{name}:{SERVICES_METRICS_PORT}" for name in (FAUCET, EXPLORER) if plan.has(name)}
+    alone = (FAUCET, EXPLORER) if plan.is_parvyom else (FAUCET, EXPLORER, GATEWAY)
+    services = {name: f"{name}:{SERVICES_METRICS_PORT}" for name in alone if plan.has(name)}
     if plan.has(BOOTSTRAP):
         services[BOOTSTRAP] = f"{BOOTSTRAP}:{METRICS_PORT}"
     if plan.is_parvyom:
-        # Its pages and its API are a process beside its node.
+        # Its pages and its API are a process beside its node, and its gateway is another.
         services[f"{COORDINATOR}-{SERVICES_FILE}"] = f"{COORDINATOR}:{SERVICES_METRICS_PORT}"
+        if plan.has(GATEWAY):
+            services[f"{COORDINATOR}-{GATEWAY}"] = f"{COORDINATOR}:{GATEWAY_METRICS_PORT}"
     return {
         "prometheus.yml": prometheus_config(
             plan.network,

@@ -11,7 +11,7 @@ from metanode.chain.quorum import QuorumRule
 from metanode.crypto.addresses import format_address
 from sdk.testnet.deployment.compose import COMPOSE_FILE
 from sdk.testnet.deployment.configuration import facts_of
-from sdk.testnet.deployment.container_config import BOOTSTRAP, COORDINATOR, EXPLORER, FAUCET, enode
+from sdk.testnet.deployment.container_config import BOOTSTRAP, COORDINATOR, EXPLORER, FAUCET, GATEWAY, enode
 from sdk.testnet.deployment.deployment_plan import (
     API_PORT,
     DASHBOARD_PORT,
@@ -119,9 +119,10 @@ def _endpoints(plan: DeploymentPlan) -> str:
     offset = plan.config.port_offset
     rows = []
     if plan.is_parvyom:
+        gateway = " of its gateway to all nodes" if plan.has(GATEWAY) else ""
         rows += [
-            (f"{COORDINATOR}, JSON-RPC", f"http://{host}:{RPC_PORT + offset}"),
-            (f"{COORDINATOR}, WebSocket", f"ws://{host}:{WS_PORT + offset}"),
+            (f"{COORDINATOR}, JSON-RPC{gateway}", f"http://{host}:{RPC_PORT + offset}"),
+            (f"{COORDINATOR}, WebSocket{gateway}", f"ws://{host}:{WS_PORT + offset}"),
             (f"{COORDINATOR}, community API", f"http://{host}:{API_PORT + offset}/api/v1/status"),
             (f"{COORDINATOR}, explorer", f"http://{host}:{DASHBOARD_PORT + offset}"),
             (f"{COORDINATOR}, dashboard", f"http://{host}:{DASHBOARD_PORT + offset}/dashboard"),
@@ -131,6 +132,13 @@ def _endpoints(plan: DeploymentPlan) -> str:
             ),
         ]
     else:
+        if plan.has(GATEWAY):
+            rows += [
+                (
+                    "RPC gateway: all validators as one",
+                    f"http://{host}:{plan.published(GATEWAY)}, WebSocket too",
+                )
+            ]
         for node in plan.network.validators:
             rows += [(f"{node.name}, JSON-RPC and WebSocket", f"http://{host}:{node.rpc_port}")]
         rows += [
@@ -163,7 +171,7 @@ def _endpoints(plan: DeploymentPlan) -> str:
 
 
 def _wallet(plan: DeploymentPlan) -> str:
-    port = RPC_PORT + plan.config.port_offset if plan.is_parvyom else plan.network.validators[0].rpc_port
+    port = plan.public_rpc_port
     chain = {
         "chainId": hex(plan.config.chain_id),
         "chainName": plan.config.network_name,

@@ -13,6 +13,8 @@ from sdk.testnet.deployment.container_config import (
     DOCKER_NETWORKS,
     EXPLORER,
     FAUCET,
+    GATEWAY,
+    GATEWAY_METRICS_PORT,
     REGISTRY_PORT,
     SERVICES_METRICS_PORT,
     WEBHOOKS_SECRET,
@@ -21,9 +23,11 @@ from sdk.testnet.deployment.deployment_plan import (
     API_PORT,
     DASHBOARD_PORT,
     FAUCET_PORT,
+    GATEWAY_PORT,
     METRICS_PORT,
     P2P_PORT,
     RPC_PORT,
+    WS_PORT,
 )
 from sdk.testnet.deployment.plan import reachable_host
 from sdk.testnet.deployment.services_file import (
@@ -50,6 +54,8 @@ class Places:
     bind_address: str
     ports: Mapping[str, int]
     """By the names of services."""
+    public_rpc_port: int
+    """Of the JSON-RPC that people are told of."""
     trusted_proxies: tuple[str, ...]
     """Whose X-Forwarded-For is believed."""
     database: Mapping[str, str]
@@ -71,7 +77,7 @@ def in_containers(plan: DeploymentPlan) -> Places:
         nodes=tuple(
             ServedNode(
                 name=name,
-                rpc_url=f"http://{name}:{RPC_PORT}",
+                rpc_url=f"http://{name}:{plan.coordinator_rpc_port if name == COORDINATOR else RPC_PORT}",
                 metrics_url=f"http://{name}:{METRICS_PORT}/metrics",
             )
             for name in names
@@ -81,9 +87,12 @@ def in_containers(plan: DeploymentPlan) -> Places:
             EXPLORER: DASHBOARD_PORT,
             "api": API_PORT,
             FAUCET: FAUCET_PORT,
+            # That of bpci-server is a process by itself, with a file of its own.
+            **({} if plan.is_parvyom else {GATEWAY: GATEWAY_PORT}),
             BOOTSTRAP: P2P_PORT,
             "registry": REGISTRY_PORT,
         },
+        public_rpc_port=plan.public_rpc_port,
         # Who comes through a port on loopback has the address of Docker's gateway, and so has a proxy before it.
         trusted_proxies=(*LOOPBACK, *(DOCKER_NETWORKS if plan.is_on_loopback else ())),
         # The faucet's container reads the file too, and has neither the password nor a use for the index.
@@ -106,7 +115,11 @@ def on_this_machine(plan: DeploymentPlan) -> Places:
             for node in plan.network.nodes
         ),
         bind_address=host,
-        ports={name: plan.published(name) for name in (EXPLORER, "api", FAUCET, BOOTSTRAP, "registry")},
+        ports={
+            name: plan.published(name) for name in (EXPLORER, "api", FAUCET, GATEWAY, BOOTSTRAP, "registry")
+        },
+        # There is no bpci-server among the processes, and its ports are those of the first validators.
+        public_rpc_port=plan.published(GATEWAY) if plan.has(GATEWAY) else plan.network.validators[0].rpc_port,
         trusted_proxies=LOOPBACK,
         database={"sqlite_path": str(plan.data / EXPLORER / "index.db")},
         faucet_data=str(plan.data / FAUCET),
@@ -123,7 +136,13 @@ def render_services(
     plan: DeploymentPlan, places: Places, identities: Mapping[str, Identity], *, genesis_hash: str
 ) -> str:
     """The file, with a table for each service of the plan."""
-    sites = [*([EXPLORER, "api"] if plan.has_pages else []), *([FAUCET] if plan.has(FAUCET) else [])]
+    wanted = {
+        EXPLORER: plan.has_pages,
+        "api": plan.has_pages,
+        GATEWAY: plan.has(GATEWAY),
+        FAUCET: plan.has(FAUCET),
+    }
+    sites = [name for name, is_wanted in wanted.items() if is_wanted and name in places.ports]
     host = plan.public_host
     return render_services_file(
         ServicesFile(
@@ -131,7 +150,7 @@ def render_services(
             network_id=plan.config.network_name,
             chain_id=plan.config.chain_id,
             nodes=places.nodes,
-            public_rpc_url=f"http://{host}:{plan.network.validators[0].rpc_port}",
+            public_rpc_url=f"http://{host}:{places.public_rpc_port}",
             database=places.database,
             bind_address=places.bind_address,
             trusted_proxies=places.trusted_proxies,
@@ -148,6 +167,25 @@ def render_services(
             metrics_port=places.metrics_port,
             webhooks_file=places.webhooks_file if plan.has_pages else "",
             names=account_names(identities),
+        )
+    )
+
+
+def render_gateway(plan: DeploymentPlan) -> str:
+    """The file of the gateway in bpci-server: JSON-RPC and WebSocket on the ports of the plan, before every node."""
+    places, host = in_containers(plan), plan.public_host
+    return render_services_file(
+        ServicesFile(
+            head=(f"RPC gateway of {plan.config.network_name}; written by deploy_testnet.",),
+            network_id=plan.config.network_name,
+            chain_id=plan.config.chain_id,
+            nodes=places.nodes,
+            database={},
+            bind_address=places.bind_address,
+            trusted_proxies=places.trusted_proxies,
+            sites={GATEWAY: SitePlace(port=RPC_PORT, public_url=f"http://{host}:{plan.public_rpc_port}")},
+            gateway={"websocket_port": WS_PORT},
+            metrics_port=GATEWAY_METRICS_PORT,
         )
     )
 

@@ -47,7 +47,7 @@ class ServicesFile:
     public_rpc_url: str = ""
     """JSON-RPC as wallets reach it; empty: the first node's."""
     database: Mapping[str, str]
-    """Keys of `[database]`."""
+    """Keys of `[database]`; empty where no index is."""
     bind_address: str
     """Of every site."""
     trusted_proxies: tuple[str, ...] = ()
@@ -56,6 +56,8 @@ class ServicesFile:
     """By name, of `SITES`."""
     faucet: Mapping[str, str] = field(default_factory=dict)
     """What the faucet is told beside where it listens."""
+    gateway: Mapping[str, TomlValue] = field(default_factory=dict)
+    """What the gateway is told beside where it listens."""
     bootstrap: Mapping[str, TomlValue] = field(default_factory=dict)
     """The table of the bootstrap node; empty where there is none."""
     metrics_port: int | None = None
@@ -77,7 +79,9 @@ def render_services_file(file: ServicesFile) -> str:
     }
     if file.public_rpc_url:
         network["public_rpc_url"] = file.public_rpc_url
-    tables: list[tuple[str, Mapping[str, TomlValue]]] = [("network", network), ("database", file.database)]
+    tables: list[tuple[str, Mapping[str, TomlValue]]] = [("network", network)]
+    if file.database:
+        tables.append(("database", file.database))
     tables += [(name, _site(file, name)) for name in SITES if name in file.sites]
     if file.bootstrap:
         tables.append(("bootstrap", file.bootstrap))
@@ -98,7 +102,7 @@ def _site(file: ServicesFile, name: str) -> Mapping[str, TomlValue]:
         table["public_url"] = place.public_url
     if file.trusted_proxies:
         table["trusted_proxies"] = file.trusted_proxies
-    return table | dict(file.faucet if name == "faucet" else {})
+    return table | dict({"faucet": file.faucet, "gateway": file.gateway}.get(name, {}))
 
 
 def _lines(table: Mapping[str, TomlValue]) -> Iterable[str]:

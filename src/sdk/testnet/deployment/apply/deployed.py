@@ -17,7 +17,7 @@ from sdk.testnet.deployment import changes, keys
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
 from sdk.testnet.deployment.apply.supervisor import running_node
-from sdk.testnet.deployment.container_config import BOOTSTRAP, EXPLORER, FAUCET, enode
+from sdk.testnet.deployment.container_config import BOOTSTRAP, EXPLORER, FAUCET, GATEWAY, enode
 from sdk.testnet.deployment.plan import ProgramPlan, reachable_host
 from sdk.testnet.deployment.render import render_node_config
 from sdk.testnet.deployment.services_config import on_this_machine, render_services
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FOLDER: Final = "local"
 NODES: Final = "nodes"
 SERVICES: Final = "services"
-"""The process beside the nodes that runs pages and API, and its folder."""
+"""The process beside the nodes that runs pages, API and gateway, and its folder."""
 CONFIGURATION: Final = "services.toml"
 SERVICES_TIMEOUT_S: Final = 60.0
 """They make their databases and read the first blocks."""
@@ -113,6 +113,7 @@ def _network(plan: DeploymentPlan) -> NetworkPlan:
     names = [
         *([FAUCET] if plan.has(FAUCET) else []),
         *([EXPLORER, "indexer", "api"] if plan.has_pages else []),
+        *([GATEWAY] if plan.has(GATEWAY) else []),
     ]
     if names:
         configuration = str(directory.node(SERVICES) / CONFIGURATION)
