@@ -120,6 +120,8 @@ def test_a_deployment_runs_as_processes_stops_and_goes_on(tmp_path: Path) -> Non
                 f"http://127.0.0.1:{port + asked['port_offset']}/", timeout=10
             ) as page:
                 assert page.status == 200
+        gateway = f"http://127.0.0.1:{8645 + asked['port_offset']}"
+        assert int(rpc(gateway, "eth_blockNumber"), 16) > height
         assert deployed.stop(tmp_path)
         directory = deployed.directory_of(tmp_path)
         assert [running_node(directory, node.name) for node in first.plan.network.nodes] == [None] * 4
