@@ -101,6 +101,15 @@ def test_the_database_is_made_for_texts_of_every_script() -> None:
     assert services["postgres"]["environment"]["POSTGRES_INITDB_ARGS"] == "--encoding=UTF8 --locale=C.UTF-8"
 
 
+def test_redis_answers_other_containers() -> None:
+    """By itself a Redis without a password answers its own container alone, unless its image says otherwise."""
+    redis = yaml.safe_load(texts(preset=PARVYOM)["docker-compose.testnet.yml"])["services"]["redis"]
+
+    words = redis["command"]
+    assert words[words.index("--protected-mode") + 1] == "no"
+    assert redis["ports"] == ["127.0.0.1:6379:6379"]
+
+
 def test_the_gateway_has_the_ports_of_the_plan(tmp_path: Path) -> None:
     """8545 for JSON-RPC and 8546 for WebSocket, before the node beside it and every validator; metrics are no other process's."""
     found = texts(preset=PARVYOM, bind_address="0.0.0.0", public_host="rpc.example.org")
