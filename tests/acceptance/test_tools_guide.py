@@ -56,6 +56,20 @@ def folder(name: str, path: Path) -> Path:
     return path
 
 
+def test_the_guide_asks_for_no_more_logs_at_once_than_an_old_chain_gives() -> None:
+    """The networks of these tests are minutes old; a reader's may have more blocks than one `eth_getLogs` covers."""
+    reference = (HERE.parents[1] / "docs" / "reference" / "json-rpc-server.md").read_text()
+    (limit,) = re.findall(r"`eth_getLogs`: distance of the blocks[^|]*\| ([\d,]+)", reference)
+    commands = re.findall(r"^cast logs .*$", GUIDE, flags=re.MULTILINE)
+
+    assert commands
+    for command in commands:
+        sizes = re.findall(r"--query-size (\d+)", command)
+        assert sizes, f"{command}: asks for 10,000 blocks at a time"
+        assert int(sizes[0]) <= int(limit.replace(",", "")), command
+        assert "--to-block $(cast block-number)" in command, f"{command}: a tag is not cut into pieces"
+
+
 def test_the_sections_on_foundry_work(network: RunningNetwork, tmp_path: Path) -> None:
     told = follow("cast", "forge", "anvil", path=folder("foundry", tmp_path), network=network)
 

@@ -90,6 +90,14 @@ def test_row_02_what_is_no_number_and_no_text_is_refused_without_work(
             assert bar.saw(refused(target, body)).code == -32700, body[:40]
         twice = '{"jsonrpc":"2.0","id":1,"method":"eth_chainId","method":"eth_accounts","params":[]}'
         assert bar.saw(refused(target, twice)).code == -32600
+        for method, params in (
+            ("eth_call", '{"to":null,"to":null}'),
+            ("eth_getLogs", '{"fromBlock":"0x0","fromBlock":"0x0"}'),
+            ("eth_newFilter", '{"fromBlock":"0x0","fromBlock":"0x0"}'),
+            ("eth_getBlockReceipts", '{"blockNumber":"0x0","blockNumber":"0x0"}'),
+            ("debug_traceCall", '{},"latest",{"tracer":"noopTracer","tracer":"noopTracer"}'),
+        ):
+            assert bar.saw(refused(target, wire.request(method, f"[{params}]"))).code == -32602, method
         # An id comes back as it was sent, however long: it is never taken for a number.
         long_id = f'{{"jsonrpc":"2.0","id":{DIGITS},"method":"eth_chainId","params":[]}}'
         assert DIGITS.encode() in wire.post(target.port, long_id).body
