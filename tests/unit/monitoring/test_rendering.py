@@ -43,7 +43,7 @@ needs_promtool = pytest.mark.skipif(
 
 def promtool(*arguments: str, cwd: Path) -> str:
     finished = subprocess.run(
-        ["promtool", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+        ["promtool", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished.stdout + finished.stderr
