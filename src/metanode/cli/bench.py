@@ -108,6 +108,10 @@ async def _send(client: JSONRPCClient, raws: list[bytes]) -> None:
         calls = [("eth_sendRawTransaction", [encode_data(raw)]) for raw in raws[start : start + BATCH]]
         refused = [answer for answer in await client.batch(calls) if isinstance(answer, Exception)]
         if refused:
+            if busy := next((answer for answer in refused if isinstance(answer, Unavailable)), None):
+                raise Unavailable(
+                    f"{len(refused)} of {len(calls)} transfers were not taken: {busy}; try again later, or with fewer --transactions"
+                )
             raise InvalidInput(
                 f"{len(refused)} of {len(calls)} transfers were refused; the first: {refused[0]}"
             )

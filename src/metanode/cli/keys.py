@@ -49,9 +49,8 @@ def new(
     json: AsJson = False,
 ) -> None:
     """Make a new key."""
-    password, made = _password_for_new(keystore, password_file)
     key = PrivateKey(secrets.token_bytes(32))
-    save_key(keystore, key, password, scrypt_n=SCRYPT_N_LOCAL if dev else SCRYPT_N_DEFAULT)
+    made = _save_new(keystore, key, password_file, scrypt_n=SCRYPT_N_LOCAL if dev else SCRYPT_N_DEFAULT)
     _show(key, keystore, password_file=made, json=json)
 
 
@@ -70,8 +69,7 @@ def import_key(
         raise InvalidInput(
             f"{private_key_file}: found {len(text)} characters that are no key; expected 64 hexadecimal digits"
         ) from None
-    password, made = _password_for_new(keystore, password_file)
-    save_key(keystore, key, password)
+    made = _save_new(keystore, key, password_file, scrypt_n=SCRYPT_N_DEFAULT)
     _show(key, keystore, password_file=made, json=json)
 
 
@@ -88,6 +86,18 @@ def show(keystore: Keystore, password_file: PasswordFile = None, json: AsJson = 
     else:
         password = typer.prompt("password", hide_input=True)
     _show(load_key(keystore, password), keystore, password_file=None, json=json)
+
+
+def _save_new(keystore: Path, key: PrivateKey, password_file: Path | None, *, scrypt_n: int) -> Path | None:
+    """Write the keystore and return the password file that was made for it; neither is left when one can't be written."""
+    password, made = _password_for_new(keystore, password_file)
+    try:
+        save_key(keystore, key, password, scrypt_n=scrypt_n)
+    except BaseException:
+        if made is not None:
+            made.unlink(missing_ok=True)
+        raise
+    return made
 
 
 def _password_for_new(keystore: Path, password_file: Path | None) -> tuple[str, Path | None]:

@@ -67,6 +67,8 @@ class LogStream:
         except FileNotFoundError:
             return
         self._positions[node] += len(data)
-        *lines, self._partial[node] = (self._partial[node] + data).split(b"\n")
+        *lines, partial = (self._partial[node] + data).split(b"\n")
+        # A line without an end is no line of ours: its beginning is let go.
+        self._partial[node] = partial[-READ_BYTES_MAX:]
         for text in lines:
             yield Line(node, text.decode(errors="replace"))

@@ -13,9 +13,10 @@
         ├── ExecutionReverted  code 3; `data` holds the contract's bytes
         └── UnsupportedInMode  the method exists, but not under this network's consensus rules
     Unavailable
-    ├── ServerBusy             a limit is reached; try again later
-    ├── RequestTimedOut
-    ├── InternalError          the node's fault
+    ├── NodeFault              the node answered, and it is not the caller's fault
+    │   ├── ServerBusy         a limit is reached; try again later
+    │   ├── RequestTimedOut
+    │   └── InternalError
     └── NodeUnreachable        no answer, or one that is no JSON-RPC
 """
 

@@ -68,3 +68,18 @@ def test_a_log_that_is_cut_is_read_from_its_start(logs: dict[str, Path]) -> None
 
 def test_names_stand_in_a_column() -> None:
     assert Line("validator-1", "text").aligned(13) == "validator-1   | text"
+
+
+def test_a_line_without_an_end_takes_no_more_than_is_read_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metanode.cli.log_stream.READ_BYTES_MAX", 64)
+    log = tmp_path / "node.log"
+    log.write_bytes(b"a" * 1_000)
+    stream = LogStream({"node": log})
+
+    assert [line for _ in range(20) for line in stream.new()] == []
+
+    log.write_bytes(b"a" * 1_000 + b"\n")
+    (line,) = stream.new()
+    assert line.text == "a" * 64

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +15,6 @@ from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 from sdk.testnet.deployment.plan import NetworkSpec, NodePlan
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TWO = NetworkSpec(validator_count=2)
 
@@ -103,6 +100,52 @@ def test_nobody_waits_for_nodes_that_nothing_keeps_running(
         Unavailable, match=r"the supervisor of the nodes has ended\n.*\nNo space left on device"
     ):
         local.wait_network_ready(directory)
+
+
+def answering(*heights: int | None) -> local.NetworkStatus:
+    """What validators of these heights answer; at one height they have one block."""
+    return local.NetworkStatus(
+        directory=Path("network"), network_name="n", chain_id=1, running=True,
+        nodes=tuple(
+            local.NodeStatus(
+                name=f"validator-{n}", role="validator", pid=1, restarts=0, rpc_url="", metrics_url="",
+                height=height, block_hash=None if height is None else f"0x{height:064x}", peers=1, validators=len(heights),
+            )
+            for n, height in enumerate(heights)
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seen", "ready_at"),
+    [
+        ([(None, None), (0, 0), (1, 1)], 1),
+        ([(1, 1)], 1),
+        ([(488, None), (488, 488), (488, 488), (489, 489)], 489),
+    ],
+    ids=["a new chain", "a new chain that was quick", "a chain of before"],
+)
+def test_a_network_is_ready_when_it_makes_blocks(
+    monkeypatch: pytest.MonkeyPatch, seen: list[tuple[int | None, ...]], ready_at: int
+) -> None:
+    answers = iter(seen)
+    monkeypatch.setattr(local, "POLL_INTERVAL_S", 0.0)
+    monkeypatch.setattr(local, "network_status", lambda _: answering(*next(answers)))
+
+    assert local.wait_network_ready(NetworkDirectory(Path("network"))).height == ready_at
+
+
+def test_a_chain_of_before_that_stands_still_is_not_called_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "network_status", lambda _: answering(488, 488))
+    directory = NetworkDirectory(tmp_path)
+    local.create_network(directory, TWO)
+
+    with pytest.raises(
+        Unavailable, match=r"every validator has block 488, and none comes; `metanode doctor`"
+    ):
+        local.wait_network_ready(directory, timeout_s=0.05)
 
 
 def test_many_taken_ports_are_told_in_few_lines() -> None:

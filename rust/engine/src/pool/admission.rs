@@ -22,7 +22,7 @@ use revm::{
 use super::{
     HeadState, Origin, PoolConfig, PoolError, PooledTransaction,
     account::{Account, AccountCode},
-    blobs::{self, BLOB_TYPE},
+    blobs::{self, BLOB_TYPE, Carried},
     error::InvalidSender,
     transaction::Price,
 };
@@ -58,18 +58,20 @@ impl Admission {
         }
     }
 
-    /// The transaction as it stands in a block, of what was sent.
-    pub(super) fn unwrap(&self, sent: Bytes) -> Result<Bytes, PoolError> {
+    /// The transaction as it stands in a block, and what was sent with it.
+    pub(super) fn split(&self, sent: Bytes) -> Result<(Bytes, Option<Carried>), PoolError> {
         match sent.first() {
-            Some(&BLOB_TYPE) if self.takes_blobs => blobs::check_and_drop(&sent),
-            _ => Ok(sent),
+            Some(&BLOB_TYPE) if self.takes_blobs => {
+                blobs::split(&sent).map(|(alone, carried)| (alone, Some(carried)))
+            }
+            _ => Ok((sent, None)),
         }
     }
 
     pub(super) fn hash(&self, raw: &[u8]) -> Result<B256, PoolError> {
         if raw.len() > self.transaction_bytes_max {
             // Blobs travel with their transaction: its size is not what is wrong with it.
-            if raw.first() == Some(&BLOB_TYPE) {
+            if raw.first() == Some(&BLOB_TYPE) && !self.takes_blobs {
                 return Err(PoolError::UnsupportedType(BLOB_TYPE));
             }
             return Err(PoolError::Oversized {
@@ -107,6 +109,7 @@ impl Admission {
             .map_err(|_| PoolError::InvalidSender(InvalidSender::Signature))?;
         self.check_gas_and_fees(&envelope)?;
 
+        let is_blobs = envelope.is_eip4844();
         let price = Price::of(&envelope);
         let gas_cost = U256::from(price.fee).saturating_mul(U256::from(envelope.gas_limit()));
         Ok(PooledTransaction {
@@ -116,7 +119,8 @@ impl Admission {
             transaction: Recovered::new_unchecked(envelope, sender),
             raw,
             hash,
-            origin,
+            // Without its blobs no peer would take it.
+            origin: if is_blobs { Origin::Gossip } else { origin },
             added: Instant::now(),
             sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
             price,

@@ -1,9 +1,9 @@
 //! Blob transactions as clients send them: with blobs, commitments and proofs (EIP-4844, and EIP-7594 from Osaka on).
 //!
 //! Networks of our own have none. The network of an imported chain has: there they are taken like others, and what came with
-//! them is checked and dropped, since nothing here serves it or builds blocks with it.
+//! them is checked and dropped, since nothing here serves it or builds blocks with it. So they are not forwarded either.
 
-use alloy_consensus::{Transaction, TxEip4844Variant, TxEnvelope};
+use alloy_consensus::{Signed, Transaction, TxEip4844Variant, TxEnvelope};
 use alloy_eips::{
     eip2718::{Decodable2718, Eip2718Error, Encodable2718},
     eip4844::{BlobTransactionValidationError, env_settings::EnvKzgSettings},
@@ -21,8 +21,28 @@ pub(super) const SENT_BYTES_MAX: usize = 1 << 20;
 /// EIP-7594.
 const BLOBS_MAX: usize = 6;
 
-/// Check what came with a transaction, and return the transaction alone as it stands in a block.
-pub(super) fn check_and_drop(sent: &[u8]) -> Result<Bytes, PoolError> {
+/// What came with a transaction, to be checked when nothing cheaper speaks against it.
+#[derive(Debug)]
+pub(super) struct Carried(TxEip4844Variant);
+
+impl Carried {
+    /// Check blobs, commitments and proofs against the transaction's hashes: milliseconds for each blob.
+    pub(super) fn check(&self) -> Result<(), PoolError> {
+        self.0
+            .validate(EnvKzgSettings::Default.get())
+            .map_err(|error| {
+                PoolError::Blobs(match error {
+                    BlobTransactionValidationError::MissingSidecar => {
+                        "missing sidecar in blob transaction".to_owned()
+                    }
+                    other => format!("invalid blobs: {other}"),
+                })
+            })
+    }
+}
+
+/// Take a transaction, as it stands in a block, from what came with it.
+pub(super) fn split(sent: &[u8]) -> Result<(Bytes, Carried), PoolError> {
     if sent.len() > SENT_BYTES_MAX {
         return Err(PoolError::Oversized {
             size: sent.len(),
@@ -46,17 +66,8 @@ pub(super) fn check_and_drop(sent: &[u8]) -> Result<Bytes, PoolError> {
             "too many blobs in transaction: have {blobs}, permitted {BLOBS_MAX}"
         )));
     }
-    signed
-        .tx()
-        .validate(EnvKzgSettings::Default.get())
-        .map_err(|error| {
-            PoolError::Blobs(match error {
-                BlobTransactionValidationError::MissingSidecar => {
-                    "missing sidecar in blob transaction".to_owned()
-                }
-                other => format!("invalid blobs: {other}"),
-            })
-        })?;
-    let alone = TxEnvelope::Eip4844(signed).map_eip4844(TxEip4844Variant::drop_sidecar);
-    Ok(alone.encoded_2718().into())
+    let (whole, signature, hash) = signed.into_parts();
+    let alone = TxEip4844Variant::TxEip4844(whole.tx().clone());
+    let alone = TxEnvelope::Eip4844(Signed::new_unchecked(alone, signature, hash));
+    Ok((alone.encoded_2718().into(), Carried(whole)))
 }

@@ -30,7 +30,7 @@ pub struct PoolConfig {
     /// queue was full, may lack it. Fifteen blocks.
     pub forward_again_after: Duration,
     /// Whether blob transactions are taken, when their blobs are sent with them: on the network of an imported chain only, as
-    /// blocks of our own have none.
+    /// blocks of our own have none. The engine sets it by its `chain_import`.
     pub takes_blobs: bool,
 }
 

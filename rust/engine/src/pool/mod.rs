@@ -316,7 +316,7 @@ impl TransactionPool {
         raw: Bytes,
         origin: Origin,
     ) -> std::result::Result<Candidate, PoolError> {
-        let raw = self.admission.unwrap(raw)?;
+        let (raw, carried) = self.admission.split(raw)?;
         let hash = self.admission.hash(&raw)?;
         if self.index.contains(&hash) {
             return Err(PoolError::AlreadyKnown);
@@ -334,6 +334,9 @@ impl TransactionPool {
         } else {
             None
         };
+        if let Some(carried) = carried {
+            carried.check()?;
+        }
         Ok(Candidate {
             transaction,
             account,
@@ -536,7 +539,11 @@ impl TransactionPool {
     /// All executable transactions, best first, in batches of at most `bytes_max`: what a new connection is told.
     pub fn pending_batches(&self, bytes_max: usize) -> Vec<GossipBatch> {
         let base_fee = self.head.read().next_base_fee;
-        let mut best = self.best(base_fee).peekable();
+        // Without its blobs no peer would take it.
+        let mut best = self
+            .best(base_fee)
+            .filter(|pooled| !pooled.transaction.is_eip4844())
+            .peekable();
         std::iter::from_fn(|| gossip::encode_batch(&mut best, bytes_max)).collect()
     }
 }

@@ -16,7 +16,7 @@ use revm::{
 };
 
 use super::{
-    Entered, Exited, FrameKind, Peek, Step, Tracer, Wants,
+    Entered, Exited, FrameKind, MemoryWanted, Peek, Step, Tracer, Wants,
     fault::{Fault, Price, frame_error, opcode_fault},
     gas::{Machine, constant_cost, unpaid_cost},
     precompile::precompile_error,
@@ -210,8 +210,13 @@ impl<CTX: ContextTr<Journal: JournalExt>> Inspector<CTX> for TraceInspector {
         before.return_data = interp.return_data.buffer().clone();
         let memory = interp.memory.context_memory();
         before.memory_bytes = memory.len();
-        if self.wants.memory {
-            before.memory.clear();
+        before.memory.clear();
+        let is_read = match self.wants.memory {
+            MemoryWanted::Never => false,
+            MemoryWanted::AtCreate2 => before.opcode == opcode::CREATE2,
+            MemoryWanted::Always => true,
+        };
+        if is_read {
             before.memory.extend_from_slice(&memory);
         }
         let contract = interp.input.target_address();

@@ -176,7 +176,17 @@ pub(crate) struct Ended<'a> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Wants {
     pub(crate) steps: bool,
-    pub(crate) memory: bool,
+    pub(crate) memory: MemoryWanted,
+}
+
+/// At which steps a tracer reads the memory: copying it costs its size at each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum MemoryWanted {
+    #[default]
+    Never,
+    /// Where the address of a new contract depends on it.
+    AtCreate2,
+    Always,
 }
 
 /// A tracer at work on one transaction.
@@ -199,7 +209,7 @@ impl Tracer {
             Self::StructLogs(tracer) => tracer.wants(),
             Self::Prestate(_) => Wants {
                 steps: true,
-                memory: true,
+                memory: MemoryWanted::AtCreate2,
             },
             Self::Mux(tracer) => tracer.wants(),
             _ => Wants::default(),

@@ -24,7 +24,7 @@ impl MuxTracer {
             .map(Tracer::wants)
             .fold(Wants::default(), |all, one| Wants {
                 steps: all.steps || one.steps,
-                memory: all.memory || one.memory,
+                memory: all.memory.max(one.memory),
             })
     }
 

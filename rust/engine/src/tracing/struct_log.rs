@@ -6,7 +6,7 @@ use alloy_primitives::{Address, Bytes, U256};
 use revm::bytecode::opcode::{self, OpCode};
 use serde_json::value::RawValue;
 
-use super::{Ended, Exited, Peek, REVERTED, Step, Wants, json};
+use super::{Ended, Exited, MemoryWanted, Peek, REVERTED, Step, Wants, json};
 use crate::EngineError;
 
 /// What of the machine to show.
@@ -44,7 +44,11 @@ impl StructLogger {
     pub(super) fn wants(&self) -> Wants {
         Wants {
             steps: true,
-            memory: self.options.memory,
+            memory: if self.options.memory {
+                MemoryWanted::Always
+            } else {
+                MemoryWanted::Never
+            },
         }
     }
 

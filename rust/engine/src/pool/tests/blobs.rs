@@ -169,6 +169,35 @@ fn what_does_not_belong_to_the_transaction_is_refused() {
 }
 
 #[test]
+fn what_is_pooled_without_its_blobs_is_not_forwarded() {
+    let bench = importing();
+    let wallet = bench.wallet(1);
+    let whole = BlobTransactionSidecarVariant::Eip4844(sidecar());
+    bench
+        .add(sent(&wallet, carrying(0, &whole), whole))
+        .expect("it is taken");
+    assert!(bench.pool.take_gossip(1 << 20).is_none());
+    assert!(bench.pool.pending_batches(1 << 20).is_empty());
+}
+
+#[test]
+fn a_fault_that_is_cheap_to_see_is_told_before_the_blobs_are_looked_at() {
+    let bench = importing();
+    let wallet = bench.wallet(1);
+    let mut other = sidecar();
+    other.blobs[0].0[40] ^= 1;
+    let whole = BlobTransactionSidecarVariant::Eip4844(other);
+    let foreign = TxEip4844 {
+        chain_id: 5,
+        ..carrying(0, &whole)
+    };
+    assert_eq!(
+        bench.refuse(sent(&wallet, foreign, whole)),
+        "invalid sender: invalid chain id for signer: have 5 want 1337"
+    );
+}
+
+#[test]
 fn blobs_are_paid_for_as_well() {
     let bench = importing();
     let whole = BlobTransactionSidecarVariant::Eip4844(sidecar());

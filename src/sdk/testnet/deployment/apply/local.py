@@ -284,26 +284,39 @@ def wait_network_ready(
     timeout_s: float = READY_TIMEOUT_S,
     progress: Callable[[NetworkStatus], None] | None = None,
 ) -> NetworkStatus:
-    """Wait until every validator reports the same finalized block, at height 1 or above.
+    """Wait until every validator reports the same finalized block, at height 1 or above, and one that was decided meanwhile.
+
+    A chain of before has blocks whether it goes on or not; that it does is shown by a block more than validators had when all answered first.
 
     Raises:
         Unavailable: when that has not happened in time, or nothing keeps the nodes running; the message shows each
             log's end.
     """
+    found_at: int | None = None
     deadline = time.monotonic() + timeout_s
     last_supervised = time.monotonic()
     while True:
         status = network_status(directory)
         if progress is not None:
             progress(status)
-        if status.height is not None and status.height >= 1 and _agree(status):
-            return status
+        if status.height is not None:
+            found_at = status.height if found_at is None else found_at
+            goes_on = status.height > found_at or found_at == 1
+            if goes_on and _agree(status):
+                return status
         if status.running:
             last_supervised = time.monotonic()
         elif time.monotonic() > last_supervised + SUPERVISOR_START_TIMEOUT_S:
             raise Unavailable(f"the supervisor of the nodes has ended\n{_log_ends(directory)}")
         if time.monotonic() > deadline:
-            raise Unavailable(f"the network was not ready after {timeout_s:.0f} s\n{_log_ends(directory)}")
+            at = (
+                ""
+                if status.height is None
+                else f": every validator has block {status.height}, and none comes"
+            )
+            raise Unavailable(
+                f"the network was not ready after {timeout_s:.0f} s{at}; `metanode doctor` says why\n{_log_ends(directory)}"
+            )
         time.sleep(POLL_INTERVAL_S)
 
 
