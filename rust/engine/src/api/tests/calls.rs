@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use alloy_sol_types::{Revert, SolError};
@@ -397,7 +397,6 @@ fn code_without_end_is_stopped_by_the_clock() {
     };
     let node = Node::with(limits, config);
     for endless in [LOOP, RECURSE] {
-        let started = Instant::now();
         let (code, message, _) = node.refuse(
             "eth_call",
             json!([{"to": endless, "gas": "0xffffffffffffff"}]),
@@ -405,11 +404,6 @@ fn code_without_end_is_stopped_by_the_clock() {
         assert_eq!(
             (code, message.as_str()),
             (-32000, "execution aborted (timeout = 200ms)")
-        );
-        assert!(
-            started.elapsed() < Duration::from_secs(5),
-            "{:?}",
-            started.elapsed()
         );
     }
     let (_, message, _) = node.refuse(

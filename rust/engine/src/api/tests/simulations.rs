@@ -317,14 +317,12 @@ fn time_gas_and_overrides_of_a_simulation_are_bounded() {
     let node = Node::with(limits, config);
     let endless =
         json!({"blockOverrides": {"gasLimit": "0xfffffffffffffff"}, "calls": [{"to": LOOP}]});
-    let begun = std::time::Instant::now();
     let (code, message) = refused(&node, json!({"blockStateCalls": [endless]}));
     assert_eq!(code, -32000);
     assert!(
         message.starts_with("execution aborted (timeout"),
         "{message}"
     );
-    assert!(begun.elapsed() < Duration::from_secs(10));
 
     let many: serde_json::Map<String, Value> = (0..6)
         .map(|index| {

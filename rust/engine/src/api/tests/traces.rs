@@ -5,7 +5,7 @@ use std::{
     process::Command,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -288,13 +288,12 @@ fn history_that_is_not_kept_is_said_to_be_pruned() {
 #[test]
 fn a_trace_ends_with_its_time_however_often_the_block_repeats() {
     let node = Node::new();
-    for (timeout, least, most) in [("20ms", 20, 2_000), ("-1s", 0, 2_000)] {
+    for (timeout, least) in [("20ms", Duration::from_millis(20)), ("-1s", Duration::ZERO)] {
         let begun = Instant::now();
         let call = json!([{"to": LOOP}, "latest", {"tracer": "callTracer", "timeout": timeout}]);
         let (code, message, _) = node.refuse("debug_traceCall", call);
         assert_eq!((code, message.as_str()), (-32000, "execution timeout"));
-        let taken = begun.elapsed().as_millis();
-        assert!((least..most).contains(&taken), "{timeout}: {taken} ms");
+        assert!(begun.elapsed() >= least, "{timeout}");
     }
     let limits = ApiLimits {
         trace_timeout_max: Duration::from_millis(30),
@@ -311,12 +310,12 @@ fn a_trace_ends_with_its_time_however_often_the_block_repeats() {
 
 #[test]
 fn a_trace_of_more_bytes_than_an_answer_holds_ends_early() {
+    const LOOKS_MAX: usize = 500;
     let limits = ApiLimits {
         trace_bytes_max: 100_000,
         ..ApiLimits::default()
     };
     let node = Node::with(limits, EngineConfig::default());
-    let begun = Instant::now();
     for options in [
         json!({}),
         json!({"tracer": "muxTracer", "tracerConfig": {"noopTracer": {}, "callTracer": {}}}),
@@ -327,19 +326,35 @@ fn a_trace_of_more_bytes_than_an_answer_holds_ends_early() {
             super::node::RECURSE
         };
         let params = json!([{"to": to, "gas": "0x2faf080"}, "latest", options]);
-        let (code, message, _) = node.refuse("debug_traceCall", params);
-        assert_eq!((code, message.as_str()), (-32003, "response too large"));
+        let params = RawValue::from_string(params.to_string()).expect("JSON");
+        let looks = Arc::new(AtomicUsize::new(0));
+        let counted = looks.clone();
+        let counting = Abandonment::told_by(Arc::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            false
+        }));
+        let answer = node
+            .api
+            .call_unless("debug_traceCall", Some(&params), counting);
+        let error = answer.expect_err("too large");
+        assert_eq!(
+            (error.code, error.message.as_str()),
+            (-32003, "response too large")
+        );
+        // There is one for some hundred steps; until the gas is gone there would be thousands.
+        let looks = looks.load(Ordering::Relaxed);
+        assert!(looks < LOOKS_MAX, "{looks} looks at {options}");
     }
-    assert!(
-        begun.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        begun.elapsed()
-    );
 }
 
 #[test]
 fn nothing_runs_on_for_a_caller_who_has_gone() {
-    let node = Arc::new(Node::new());
+    // Only who has gone, or the gas, can end it; and gas ends it with an answer.
+    let limits = ApiLimits {
+        trace_timeout_max: Duration::from_secs(3_600),
+        ..ApiLimits::default()
+    };
+    let node = Arc::new(Node::with(limits, EngineConfig::default()));
     let gone = Arc::new(AtomicBool::new(false));
     let watched = gone.clone();
     let asked = Arc::new(AtomicBool::new(false));
@@ -348,23 +363,21 @@ fn nothing_runs_on_for_a_caller_who_has_gone() {
         asking.store(true, Ordering::Relaxed);
         watched.load(Ordering::Relaxed)
     }));
-    let begun = Instant::now();
     let caller = thread::spawn({
         let node = node.clone();
         move || {
-            let params = json!([{"to": LOOP, "gas": "0x2faf080"}, "latest", {"tracer": "noopTracer", "timeout": "20s"}]);
+            let params = json!([{"to": LOOP, "gas": "0x2faf080"}, "latest", {"tracer": "noopTracer", "timeout": "1h"}]);
             let params = RawValue::from_string(params.to_string()).expect("JSON");
             node.api
                 .call_unless("debug_traceCall", Some(&params), abandonment)
         }
     });
-    while !asked.load(Ordering::Relaxed) && begun.elapsed() < Duration::from_secs(10) {
+    while !asked.load(Ordering::Relaxed) && !caller.is_finished() {
         thread::yield_now();
     }
     gone.store(true, Ordering::Relaxed);
     let answer = caller.join().expect("no panic");
     assert_eq!(answer.expect_err("stopped").message, "execution timeout");
-    assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
