@@ -1,10 +1,9 @@
 //! Logs found in a block: of one as it is kept the receipts are walked over, and only what matches is decoded.
 
-use alloy_primitives::{Address, B256, Log as PlainLog, LogData, keccak256};
+use alloy_primitives::{Address, B256, keccak256};
 use alloy_rlp::{Decodable, Header as RlpHeader};
-use alloy_rpc_types_eth::Log;
 
-use super::objects;
+use super::log_json::{FoundLog, LogsJson};
 use crate::{EngineError, Result, store::StoredBlock};
 
 /// The block that the logs belong to.
@@ -19,13 +18,24 @@ pub(super) struct Place {
 pub(super) fn collect(
     stored: &StoredBlock,
     wanted: impl Fn(&Address, &[B256]) -> bool,
-    found: &mut Vec<Log>,
+    found: &mut LogsJson,
 ) {
+    let block = &stored.block;
     let mut log_index = 0;
-    for (index, receipt) in stored.receipts.iter().enumerate() {
+    for ((index, receipt), transaction) in (0..).zip(&stored.receipts).zip(&block.transactions) {
         for log in receipt.logs() {
             if wanted(&log.address, log.topics()) {
-                found.push(objects::log(&stored.block, index, log_index, log.clone()));
+                found.push(&FoundLog {
+                    address: &log.address,
+                    topics: log.topics(),
+                    data: &log.data.data,
+                    block_hash: block.hash,
+                    block_number: block.header.number,
+                    block_timestamp: block.header.timestamp,
+                    transaction_hash: *transaction.hash(),
+                    transaction_index: index,
+                    log_index,
+                });
             }
             log_index += 1;
         }
@@ -38,7 +48,7 @@ pub(super) fn scan(
     receipts: &[u8],
     place: Place,
     wanted: impl Fn(&Address, &[B256]) -> bool,
-    found: &mut Vec<Log>,
+    found: &mut LogsJson,
 ) -> Result<()> {
     walk(body, receipts, place, wanted, found)
         .map_err(|error| EngineError::Corruption(format!("stored block {}: {error}", place.number)))
@@ -49,7 +59,7 @@ fn walk(
     mut receipts: &[u8],
     place: Place,
     wanted: impl Fn(&Address, &[B256]) -> bool,
-    found: &mut Vec<Log>,
+    found: &mut LogsJson,
 ) -> alloy_rlp::Result<()> {
     let mut list = RlpHeader::decode_bytes(&mut receipts, true)?;
     let mut topics = Vec::with_capacity(4);
@@ -72,18 +82,16 @@ fn walk(
                 };
                 transaction_hash = Some(hash);
                 let data = RlpHeader::decode_bytes(&mut log, false)?;
-                found.push(Log {
-                    inner: PlainLog {
-                        address,
-                        data: LogData::new_unchecked(topics.clone(), data.to_vec().into()),
-                    },
-                    block_hash: Some(place.hash),
-                    block_number: Some(place.number),
-                    block_timestamp: Some(place.timestamp),
-                    transaction_hash: Some(hash),
-                    transaction_index: Some(transaction_index as u64),
-                    log_index: Some(log_index),
-                    removed: false,
+                found.push(&FoundLog {
+                    address: &address,
+                    topics: &topics,
+                    data,
+                    block_hash: place.hash,
+                    block_number: place.number,
+                    block_timestamp: place.timestamp,
+                    transaction_hash: hash,
+                    transaction_index: transaction_index as u64,
+                    log_index,
                 });
             }
             log_index += 1;

@@ -2,11 +2,11 @@
 
 use std::{ops::Range, time::Instant};
 
-use alloy_primitives::{Address, B256, Log as PlainLog, LogData};
-use alloy_rpc_types_eth::Log;
+use alloy_primitives::{Address, B256};
 
 use super::{
-    Api, ApiLimits, RpcError,
+    Answer, Api, ApiLimits, RpcError,
+    log_json::{FoundLog, LogsJson},
     log_scan::{Place, collect, scan},
     logs::Matcher,
 };
@@ -24,7 +24,7 @@ pub(super) struct Search<'a> {
     matcher: Matcher,
     blocks: Range<u64>,
     deadline: Instant,
-    found: Vec<Log>,
+    found: LogsJson,
 }
 
 impl<'a> Search<'a> {
@@ -35,18 +35,18 @@ impl<'a> Search<'a> {
             matcher,
             blocks,
             deadline: Instant::now() + api.limits.scan_timeout,
-            found: Vec::new(),
+            found: LogsJson::default(),
         }
     }
 
     /// All that match, in the chain's order.
-    pub(super) fn run(mut self) -> Result<Vec<Log>, RpcError> {
+    pub(super) fn run(mut self) -> Answer {
         let Range { start, end } = self.blocks;
         let rows = self.blocks_by_rows();
         self.walk(start..rows.start)?;
         self.look_up(rows.clone())?;
         self.walk(rows.end..end)?;
-        Ok(self.found)
+        self.found.into_answer()
     }
 
     /// Those of the blocks that are searched by rows; an empty range where it is no use.
@@ -84,7 +84,7 @@ impl<'a> Search<'a> {
             }
         }
         if addresses.len() > 1 {
-            self.found[begun..].sort_unstable_by_key(|log| (log.block_number, log.log_index));
+            self.found.sort_after(begun);
         }
         Ok(())
     }
@@ -96,19 +96,17 @@ impl<'a> Search<'a> {
         }
         let (matcher, found) = (&self.matcher, &mut self.found);
         row.visit(|log| {
-            if matcher.matches(address, &log.topics) {
-                found.push(Log {
-                    inner: PlainLog {
-                        address: *address,
-                        data: LogData::new_unchecked(log.topics, log.data.to_vec().into()),
-                    },
-                    block_hash: Some(log.block_hash),
-                    block_number: Some(row.number),
-                    block_timestamp: Some(log.timestamp),
-                    transaction_hash: Some(log.transaction_hash),
-                    transaction_index: Some(log.transaction_index.into()),
-                    log_index: Some(log.log_index.into()),
-                    removed: false,
+            if matcher.matches(address, log.topics) {
+                found.push(&FoundLog {
+                    address,
+                    topics: log.topics,
+                    data: log.data,
+                    block_hash: log.block_hash,
+                    block_number: row.number,
+                    block_timestamp: log.timestamp,
+                    transaction_hash: log.transaction_hash,
+                    transaction_index: log.transaction_index.into(),
+                    log_index: log.log_index.into(),
                 });
             }
         })?;

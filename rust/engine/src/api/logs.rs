@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::{
     Answer, Api, RpcError,
     block_id::{BlockId, BlockNumber},
-    json,
     log_search::Search,
     params::{Argument, HashField, Params, object, parse_fixed},
 };
@@ -27,7 +26,7 @@ impl Api {
             }
             LogRange::Between(from, to) => self.log_range(from, to)?,
         };
-        json(&Search::new(self, Matcher::new(&filter), from..to + 1).run()?)
+        Search::new(self, Matcher::new(&filter), from..to + 1).run()
     }
 
     fn check_criteria(&self, filter: &LogFilter) -> Result<(), RpcError> {

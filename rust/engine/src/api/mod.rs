@@ -17,6 +17,7 @@ mod estimate;
 mod fees;
 mod forks;
 mod limits;
+mod log_json;
 mod log_scan;
 mod log_search;
 mod logs;

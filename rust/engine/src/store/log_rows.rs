@@ -140,7 +140,7 @@ pub struct RowLog<'a> {
     pub transaction_hash: B256,
     pub transaction_index: u32,
     pub log_index: u32,
-    pub topics: Vec<B256>,
+    pub topics: &'a [B256],
     pub data: &'a [u8],
 }
 
@@ -164,6 +164,7 @@ impl LogRow {
         let mut front = take(&mut input, FRONT_BYTES).map_err(damaged)?;
         let block_hash = B256::from_slice(take(&mut front, 32)?);
         let timestamp = take_number::<8>(&mut front).map(u64::from_be_bytes)?;
+        let mut topics = Vec::with_capacity(TOPICS_MAX.into());
         while !input.is_empty() {
             let transaction_index = take_number(&mut input).map(u32::from_be_bytes)?;
             let log_index = take_number(&mut input).map(u32::from_be_bytes)?;
@@ -172,7 +173,9 @@ impl LogRow {
             if count > TOPICS_MAX {
                 return Err(corrupt("a row of logs"));
             }
-            let topics = take(&mut input, 32 * usize::from(count)).map_err(damaged)?;
+            let written = take(&mut input, 32 * usize::from(count)).map_err(damaged)?;
+            topics.clear();
+            topics.extend(written.chunks_exact(32).map(B256::from_slice));
             let length = take_number(&mut input).map(u32::from_be_bytes)?;
             let data = take(&mut input, length as usize).map_err(damaged)?;
             see(RowLog {
@@ -181,7 +184,7 @@ impl LogRow {
                 transaction_hash,
                 transaction_index,
                 log_index,
-                topics: topics.chunks_exact(32).map(B256::from_slice).collect(),
+                topics: &topics,
                 data,
             });
         }
