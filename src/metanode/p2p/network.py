@@ -639,7 +639,9 @@ class Network:
         self._totals.add(peer)
         ended = peer.termination
         self._exchange.upon_closed(peer)
-        if peer.was_ready:
+        other = self._roster.peers.get(peer.node_id)
+        # Where both have called at once, the connection that stays may be ready before the other one is closed: the peer is not gone.
+        if peer.was_ready and (other is None or not other.is_ready):
             try:
                 self._handlers.upon_peer_gone(peer.info(self._chain.validators()))
             except Exception:

@@ -467,6 +467,7 @@ class NodeStore:
     def _header(self, connection: sqlite3.Connection, height: Height) -> ConsensusHeader | None:
         stored = self._stored_header(connection, height)
         if stored is None:
+            self._check_outside(connection, "header", height)
             return None
         if is_whole(stored):
             return self._decoded(ConsensusHeader.decode, stored, f"header {height}")
@@ -480,7 +481,19 @@ class NodeStore:
     def _certificate(self, connection: sqlite3.Connection, height: Height) -> Certificate | None:
         name, select = f"certificate {height}", "SELECT certificate, crc FROM certificates WHERE height = ?"
         stored = self._checked(connection.execute(select, (height,)), name)
-        return None if stored is None else self._decoded(Certificate.decode, stored, name)
+        if stored is None:
+            self._check_outside(connection, "certificate", height)
+            return None
+        return self._decoded(Certificate.decode, stored, name)
+
+    def _check_outside(self, connection: sqlite3.Connection, kind: str, height: Height) -> None:
+        """Raise StorageDamaged when a row that is not found must be there: a damaged page of keys hides rows, and is no reason to call a height unknown.
+
+        Where the first height is, all up to the last one are. A store that began with a snapshot has holes below it, and there nothing is said.
+        """
+        is_within = f"SELECT EXISTS (SELECT 1 FROM {kind}s WHERE height > ?) AND EXISTS (SELECT 1 FROM {kind}s WHERE height = 1)"  # noqa: S608 - one of two words
+        if height > 1 and connection.execute(is_within, (height,)).fetchone()[0]:
+            raise StorageDamaged(f"{self._path}: {kind} {height} is missing. {REMEDY}")
 
     def _height(self, connection: sqlite3.Connection, height: Height) -> StoredHeight | None:
         header, certificate = self._header(connection, height), self._certificate(connection, height)

@@ -1,6 +1,7 @@
 """Networks of two to four nodes on loopback: who connects, what is said first, what reaches whom."""
 
 import asyncio
+import copy
 from dataclasses import replace
 
 from metanode.p2p.enode import parse_enode
@@ -303,5 +304,30 @@ def test_simultaneous_calls_leave_one_connection(run, until, settled) -> None:
         await until(lambda: a.network.peers() and b.network.peers() and settled(a, b))
         assert len(a.network.peers()) == len(b.network.peers()) == 1
         assert len(a.handlers.gone) <= 1
+        # Of each the last word is that it is there.
+        assert len(a.handlers.gone) < len(a.handlers.ready)
+        assert len(b.handlers.gone) < len(b.handlers.ready)
+
+    run(test)
+
+
+def test_a_peer_whose_older_connection_ends_is_not_gone(run, until, settled) -> None:
+    """A validator that forgot it would count it as unseen for ever, and might never sign again."""
+
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        b = await networks.start("b")
+        a.network.add_peer(b.network.enode)
+        await until(lambda: a.network.peers() and b.network.peers() and settled(a, b))
+        (kept,) = a.network._roster.connections
+        replaced = copy.copy(kept)
+        replaced.closed = asyncio.Event()
+
+        a.network._upon_closed(replaced)
+
+        assert replaced.closed.is_set()
+        assert a.handlers.gone == []
+        await b.stop()
+        await until(lambda: len(a.handlers.gone) == 1, "it is gone when the last one ends")
 
     run(test)

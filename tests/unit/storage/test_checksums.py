@@ -81,6 +81,21 @@ def test_a_flipped_bit_is_found_wherever_it_is(
     assert read_all(open_store()) == before
 
 
+@pytest.mark.parametrize("kind", ["header", "certificate"])
+def test_a_height_that_its_table_has_lost_is_damage_and_not_unknown(
+    open_store: Callable[..., Any], path: Path, kind: str
+) -> None:
+    """A bit that flips in a key, or in a page of keys, hides rows that are there."""
+    change(path, f"DELETE FROM {kind}s WHERE height = 2")  # noqa: S608 - names of ours
+    store = open_store()
+    asked = [getattr(store, kind), *([store.validators, store.block] if kind == "header" else [])]
+
+    for ask in asked:
+        with pytest.raises(StorageDamaged, match=rf"{kind} 2 is missing\. .*remove the file"):
+            asyncio.run(ask(Height(2)))
+    assert asyncio.run(getattr(store, kind)(Height(4))) is None, "not decided yet"
+
+
 def test_a_row_under_another_key_is_found(open_store: Callable[..., Any], path: Path) -> None:
     change(path, "UPDATE certificates SET height = 7 WHERE height = 2")
     change(path, "UPDATE certificates SET height = 2 WHERE height = 1")
