@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256};
-use alloy_rpc_types_eth::{BlockNumberOrTag, Log};
+use alloy_rpc_types_eth::Log;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -90,8 +90,10 @@ impl Criteria {
 #[serde(rename_all = "camelCase")]
 struct Given<'a> {
     block_hash: Option<B256>,
-    from_block: Option<BlockNumberOrTag>,
-    to_block: Option<BlockNumberOrTag>,
+    #[serde(borrow)]
+    from_block: Option<&'a RawValue>,
+    #[serde(borrow)]
+    to_block: Option<&'a RawValue>,
     #[serde(borrow)]
     address: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -115,14 +117,39 @@ fn one_or_many<T: DeserializeOwned>(text: &RawValue, what: &str) -> Result<Vec<T
 }
 
 /// The block that an end of a range names; none for the newest one, which is safe and finalized here.
-fn number(end: Option<BlockNumberOrTag>) -> Result<Option<u64>, RpcError> {
-    match end.unwrap_or(BlockNumberOrTag::Latest) {
-        BlockNumberOrTag::Number(number) => Ok(Some(number)),
-        BlockNumberOrTag::Earliest => Ok(Some(0)),
-        BlockNumberOrTag::Pending => {
-            Err(RpcError::invalid_params("pending logs are not supported"))
-        }
-        BlockNumberOrTag::Latest | BlockNumberOrTag::Safe | BlockNumberOrTag::Finalized => Ok(None),
+fn number(end: Option<&RawValue>) -> Result<Option<u64>, RpcError> {
+    let refuse = |what: &str| {
+        Err(RpcError::invalid_params(format!(
+            "invalid argument: log filter: {what}"
+        )))
+    };
+    let Some(end) = end else { return Ok(None) };
+    let Ok(text) = serde_json::from_str::<std::borrow::Cow<'_, str>>(end.get()) else {
+        return refuse("expected a block's number as text, or its tag");
+    };
+    match &*text {
+        "latest" | "safe" | "finalized" => return Ok(None),
+        "earliest" => return Ok(Some(0)),
+        "pending" => return Err(RpcError::invalid_params("pending logs are not supported")),
+        _ => {}
+    }
+    // As `eth_getLogs` reads it, whose words these are.
+    let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) else {
+        return refuse("hex string without 0x prefix");
+    };
+    if digits.is_empty() {
+        return refuse("hex string \"0x\"");
+    }
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return refuse("invalid hex string");
+    }
+    if digits.len() > 1 && digits.starts_with('0') {
+        return refuse("hex number with leading zero digits");
+    }
+    match u64::from_str_radix(digits, 16) {
+        Err(_) => refuse("hex number > 64 bits"),
+        Ok(number) if i64::try_from(number).is_err() => refuse("block number larger than int64"),
+        Ok(number) => Ok(Some(number)),
     }
 }
 
@@ -335,6 +362,13 @@ mod tests {
             json!({"toBlock": "0x1"}),
             json!({"fromBlock": "pending"}),
             json!({"toBlock": "pending"}),
+            json!({"fromBlock": "Latest"}),
+            json!({"fromBlock": "0x"}),
+            json!({"fromBlock": "0x00"}),
+            json!({"fromBlock": "0x+5"}),
+            json!({"fromBlock": "0xffffffffffffffff"}),
+            json!({"fromBlock": "5"}),
+            json!({"fromBlock": 5}),
             json!({"blockHash": hash(1), "toBlock": "latest"}),
             json!({"topics": [null, null, null, null, null]}),
             json!({"topics": [[hash(1), hash(2), hash(3)]]}),

@@ -97,12 +97,9 @@ async fn receipt(
     mut blocks: watch::Receiver<u64>,
     wait: Duration,
 ) -> Answer {
+    // The caller's time is for the block. Until the pool has answered nobody could say what became of the transaction.
+    let hash = sent.await.map_err(|_| RpcError::internal())?.answer?;
     let deadline = Instant::now() + wait;
-    let hash = match timeout_at(deadline, sent).await {
-        Ok(Ok(made)) => made.answer?,
-        Ok(Err(_)) => return Err(RpcError::internal()),
-        Err(_) => return Err(RpcError::timed_out()),
-    };
     let params = RawValue::from_string(format!("[{}]", hash.get()));
     let params = params.map_err(|_| RpcError::internal())?;
     loop {
@@ -146,12 +143,18 @@ pub(crate) fn parse(params: Option<&RawValue>) -> Result<(Box<RawValue>, Duratio
         Some(limit) => {
             let digits = limit.trim_matches('"');
             let milliseconds = match digits.strip_prefix("0x") {
+                // The standard library takes a sign too.
+                Some(digits) if digits.starts_with('+') => None,
                 Some(digits) => u64::from_str_radix(digits, 16).ok(),
                 None => limit.parse().ok(),
             };
             let milliseconds = milliseconds
                 .ok_or_else(|| wrong("invalid argument 1: expected a number of milliseconds"))?;
-            Duration::from_millis(milliseconds).min(WAIT_MAX)
+            match milliseconds {
+                // As geth reads it: no wish.
+                0 => WAIT_DEFAULT,
+                wished => Duration::from_millis(wished).min(WAIT_MAX),
+            }
         }
     };
     let transaction = to_raw_value(&[transaction]).map_err(|_| RpcError::internal())?;
@@ -177,6 +180,8 @@ mod tests {
             (r#"["0x01", null]"#, Some(20_000)),
             (r#"["0x01", 250]"#, Some(250)),
             (r#"["0x01", "0xfa"]"#, Some(250)),
+            (r#"["0x01", 0]"#, Some(20_000)),
+            (r#"["0x01", "0x+5"]"#, None),
             (r#"["0x01", 999999999]"#, Some(60_000)),
             (r#"["0x01", -1]"#, None),
             (r#"["0x01", "0xg"]"#, None),

@@ -298,12 +298,14 @@ impl Argument for HexOrDecimal {
             Cow::Borrowed(json)
         };
         let parsed = match digits(&text) {
-            Ok(digits) => u64::from_str_radix(digits, 16),
-            Err(_) => text.parse(),
+            // The standard library takes a sign too.
+            _ if text.contains('+') => None,
+            Ok(digits) => u64::from_str_radix(digits, 16).ok(),
+            Err(_) => text.parse().ok(),
         };
         parsed
             .map(Self)
-            .map_err(|_| format!("invalid hex or decimal integer {}", shown(json)))
+            .ok_or_else(|| format!("invalid hex or decimal integer {}", shown(json)))
     }
 }
 

@@ -20,7 +20,9 @@ use revm::{
     Database as _, DatabaseCommit as _,
     context::{BlockEnv, TxEnv},
     context_interface::result::ExecutionResult,
-    database::{bal::EvmDatabaseError, states::bundle_state::BundleRetention},
+    database::{
+        BundleAccount, BundleState, bal::EvmDatabaseError, states::bundle_state::BundleRetention,
+    },
     state::{Account, AccountInfo, EvmStorageSlot, TransactionId},
 };
 use serde::Serialize;
@@ -90,7 +92,8 @@ impl Simulator<'_> {
         plans: Vec<BlockPlan>,
     ) -> Result<Vec<BlockResult>, RpcError> {
         let store = self.engine.store();
-        let trie = store.trie_after(base.number())?;
+        let base_trie = store.trie_after(base.number())?;
+        let mut trie = base_trie.clone();
         let overlay = Overlay::new(Arc::new(base), Vec::new());
         let mut state = execute::overlay_state(&overlay);
         let (mut parent, mut parent_hash) = header.clone();
@@ -106,8 +109,35 @@ impl Simulator<'_> {
                 (_, Some(fault)) => return Err(fault.clone().into()),
                 (ran, None) => ran?,
             };
+            let mut own = BundleState::default();
+            if let Some(transitions) = &state.transition_state {
+                own.apply_transitions_and_create_reverts(
+                    transitions.clone(),
+                    BundleRetention::PlainState,
+                );
+            }
             state.merge_transitions(BundleRetention::PlainState);
-            header.state_root = store.root_after(&trie, &state.bundle_state)?.root();
+            // A block's own changes on the trie of the one before cost what the block did, all changes since the base more with each
+            // block. But an account that was once destroyed has that in its later changes too, though storage of between stays.
+            trie = if state
+                .bundle_state
+                .state
+                .values()
+                .any(BundleAccount::was_destroyed)
+            {
+                store.root_after(&base_trie, &state.bundle_state)?
+            } else {
+                store.root_after(&trie, &own)?
+            };
+            header.state_root = trie.root();
+            debug_assert_eq!(
+                Some(header.state_root),
+                store
+                    .root_after(&base_trie, &state.bundle_state)
+                    .ok()
+                    .map(|whole| whole.root()),
+                "block by block is what all changes at once give"
+            );
             header.receipts_root = proofs::calculate_receipt_root(&receipts);
             header.logs_bloom = receipts
                 .iter()

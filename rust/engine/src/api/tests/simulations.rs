@@ -117,6 +117,37 @@ fn a_simulated_block_has_the_roots_of_the_block_that_is_built() {
     assert_eq!(simulated[0]["calls"][0]["status"], "0x1");
 }
 
+/// Each block's root is computed on the one before, or from the base where an account was replaced: in debug builds both are compared.
+#[test]
+fn roots_follow_each_other_over_changes_and_replacements() {
+    let node = Node::new();
+    let slot = |byte| B256::with_last_byte(byte).to_string();
+    let replaced = json!({SLOT.to_string(): {"state": {slot(1): slot(9)}}});
+    let changed = json!({SLOT.to_string(): {"stateDiff": {slot(0): slot(8)}}});
+    let gone = json!({NOBODY.to_string(): {"code": FAREWELL, "balance": "0x5"}});
+    let store = |byte| json!([{"to": STORE, "input": B256::with_last_byte(byte)}]);
+    let blocks = simulate(
+        &node,
+        json!([
+            {"calls": store(1)},
+            {"calls": store(2)},
+            {},
+            {"stateOverrides": replaced, "calls": store(3)},
+            {"stateOverrides": changed, "calls": store(0)},
+            {"stateOverrides": gone, "calls": [{"to": NOBODY}]},
+            {"calls": store(4)},
+        ]),
+    );
+    let roots: Vec<&str> = blocks
+        .as_array()
+        .expect("blocks")
+        .iter()
+        .map(|block| block["stateRoot"].as_str().expect("a root"))
+        .collect();
+    let distinct: std::collections::BTreeSet<&&str> = roots.iter().collect();
+    assert_eq!(distinct.len(), 7, "{roots:?}");
+}
+
 #[test]
 fn overrides_hold_for_the_blocks_that_follow() {
     let node = Node::new();

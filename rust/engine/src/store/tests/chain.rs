@@ -275,7 +275,10 @@ impl Chain {
                         log.timestamp,
                         log.transaction_hash,
                         (log.transaction_index, log.log_index),
-                        LogData::new_unchecked(log.topics.to_vec(), Bytes::copy_from_slice(log.data)),
+                        LogData::new_unchecked(
+                            log.topics.to_vec(),
+                            Bytes::copy_from_slice(log.data),
+                        ),
                     ));
                 })
                 .unwrap();
