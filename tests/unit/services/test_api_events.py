@@ -30,12 +30,14 @@ class Hub:
     def __init__(self, clients: int = 1) -> None:
         self.client_count = clients
         self.told: list[Any] = []
+        self.resynced = asyncio.Event()
 
     def publish(self, topic: str, data: Any) -> None:
         self.told.append(data["number"] if topic == "block" else topic)
 
     def resync(self) -> None:
         self.told.append("resync")
+        self.resynced.set()
 
 
 @pytest.fixture
@@ -298,19 +300,15 @@ async def test_telling_stops_with_a_word_to_who_may_come_back(
     monkeypatch.setattr(events, "LOOK_EVERY_S", 0.001)
     monkeypatch.setattr(events, "ABSENCE_S", 0.0)
     hub: Any = parts.hub
-    looked = asyncio.Event()
 
     async def look(*_: Any) -> tuple[int | None, bool]:
         hub.client_count = 0
-        looked.set()
         return HEAD, False
 
     monkeypatch.setattr(events, "_tell", look)
     async with asyncio.timeout(20):
         telling = asyncio.create_task(events.tell_events(parts))
-        await looked.wait()
-        while not hub.told:
-            await asyncio.sleep(0.001)
+        await hub.resynced.wait()
         telling.cancel()
         await asyncio.wait([telling])
 

@@ -165,6 +165,7 @@ mod tests {
         })
     }
 
+    /// Of a log of `any_log`, which has a place: alloy's type is that of pending logs too, so that each part of it may be missing there.
     fn push(found: &mut LogsJson, log: &Log) {
         found.push(&FoundLog {
             address: &log.inner.address,
