@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 10.0
 """Longer than the node's own limit for a call (5 s), so that its reason arrives."""
+ANSWER_TIMEOUTS = 12
+"""A whole answer may take so many times the timeout, which bounds each wait for a piece of it: by default two minutes, the
+largest answer at 20 Mbit/s. Who sends a byte now and then would hold a caller for ever."""
 RESPONSE_BYTES_MAX = 256 * 1024 * 1024
 """Over the longest trace of a block; who answers without end does not fill the memory."""
 
@@ -22,9 +26,17 @@ RESPONSE_BYTES_MAX = 256 * 1024 * 1024
 class JSONRPCClient:
     """Asks one node. `open_client` makes it."""
 
-    def __init__(self, url: str, http: httpx.AsyncClient, *, bytes_max: int = RESPONSE_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        url: str,
+        http: httpx.AsyncClient,
+        *,
+        answer_s: float = ANSWER_TIMEOUTS * TIMEOUT_S,
+        bytes_max: int = RESPONSE_BYTES_MAX,
+    ) -> None:
         self._url = url
         self._http = http
+        self._answer_s = answer_s
         self._bytes_max = bytes_max
         self._last_id = 0
 
@@ -73,7 +85,12 @@ class JSONRPCClient:
 
     async def _exchange(self, body: Any) -> Any:
         try:
-            status, content = await self._post(orjson.dumps(body))
+            async with asyncio.timeout(self._answer_s):
+                status, content = await self._post(orjson.dumps(body))
+        except TimeoutError:
+            raise NodeUnreachable(
+                f"{self._url} has not answered whole after {self._answer_s:g} s", has_answered=True
+            ) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NodeUnreachable(
                 f"{self._url} does not answer: {str(error) or type(error).__name__}"
@@ -114,8 +131,15 @@ def _result(answer: Any, request_id: int | None) -> Any:
 async def open_client(
     url: str, *, timeout_s: float = TIMEOUT_S, bytes_max: int = RESPONSE_BYTES_MAX
 ) -> AsyncIterator[JSONRPCClient]:
-    """A client whose connections are closed at the end of the block."""
+    """A client whose connections are closed at the end of the block.
+
+    Args:
+        url: Of the node's JSON-RPC over HTTP.
+        timeout_s: For each wait: to connect, for room to send, for the next piece of an answer. A whole answer has
+            `ANSWER_TIMEOUTS` times as long.
+        bytes_max: The longest answer that is read.
+    """
     # The authorities' certificates take tens of milliseconds to read, and plain HTTP needs none.
     verify = not url.startswith("http:")
     async with httpx.AsyncClient(timeout=timeout_s, trust_env=False, verify=verify) as http:
-        yield JSONRPCClient(url, http, bytes_max=bytes_max)
+        yield JSONRPCClient(url, http, answer_s=ANSWER_TIMEOUTS * timeout_s, bytes_max=bytes_max)
