@@ -210,7 +210,7 @@ def _commands(command: Any, path: str) -> Iterator[str]:
 
 def _parameter(one: Any) -> str:
     is_argument = one.param_type_name == "argument"
-    names = one.name.upper() if is_argument else ", ".join(one.opts)
+    names = one.name.upper() if is_argument else ", ".join((*one.opts, *one.secondary_opts))
     default = one.default if not callable(one.default) else None
     shown = "required" if one.required else "" if default in (None, False, "", ()) else f"`{default}`"
     return f"| `{names}` | {shown} | {one.help or ''} |"

@@ -23,7 +23,7 @@ from sdk.testnet.deployment.apply.layout import NetworkDirectory
 from sdk.testnet.deployment.plan import PRESETS, NetworkSpec
 
 if TYPE_CHECKING:
-    from sdk.testnet.deployment.apply.local import NetworkStatus
+    from sdk.testnet.deployment.apply.local import NetworkStatus, NodeStatus
 
 DEFAULT_NETWORK = "metanode-local"
 SERVICES_WAIT_S = 2.0
@@ -254,9 +254,7 @@ def _print_network(found: NetworkStatus, where: NetworkDirectory) -> None:
                 "-" if node.height is None else f"{node.height} {(node.block_hash or '')[:10]}…",
                 "-" if node.peers is None else str(node.peers),
                 node.metrics_url,
-                "not running"
-                if node.pid is None
-                else f"{node.pid}" + (f", restarted {node.restarts}x" if node.restarts else ""),
+                _process(node),
             )
             for node in found.nodes
         ],
@@ -282,13 +280,26 @@ def _print_network(found: NetworkStatus, where: NetworkDirectory) -> None:
         print_warning("blocks stop as soon as one validator stops; with 4 validators they go on")
     elif tolerance.liars == 0:
         print_warning("one validator that lies is too many; 4 validators tolerate one")
-    if not found.running and any(node.pid is not None for node in found.nodes):
+    if not found.running and any(node.pid is not None and not node.by_hand for node in found.nodes):
         print_warning(
             f"the supervisor has ended, and its nodes go on without it; `{_command('up', where)}` starts them anew, "
             f"`{_command('down', where)}` stops them"
         )
+    elif not found.running and any(node.by_hand for node in found.nodes):
+        print_warning(
+            f"nothing but nodes that were started by hand runs: `{_command('down', where)}` leaves them alone, and "
+            f"`{_command('up', where)}` needs their ports"
+        )
     elif not found.running:
         print_warning(f"the network is stopped; start it with `{_command('up', where)}`")
+
+
+def _process(node: NodeStatus) -> str:
+    if node.pid is None:
+        return "not running"
+    if node.by_hand:
+        return f"{node.pid}, started by hand"
+    return f"{node.pid}, restarted {node.restarts}x" if node.restarts else f"{node.pid}"
 
 
 def _print_accounts() -> None:

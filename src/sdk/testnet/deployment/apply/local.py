@@ -31,6 +31,7 @@ from metanode.primitives.hexadecimal import decode_quantity
 from metanode.rpc.client import open_client
 from sdk.testnet.deployment.apply import services
 from sdk.testnet.deployment.apply.accounts import BALANCE_WEI, funded_accounts
+from sdk.testnet.deployment.apply.by_hand import find_by_hand
 from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
 from sdk.testnet.deployment.apply.supervisor import (
     STOP_TIMEOUT_S,
@@ -86,6 +87,8 @@ class NodeStatus:
     peers: int | None
     validators: int | None
     """How many decide its next block."""
+    by_hand: bool = False
+    """Somebody runs it with `metanode node`: the supervisor neither stops it nor starts it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -491,16 +494,27 @@ def apart(ask: Callable[[], _Answer]) -> _Answer:
 
 
 async def _node_statuses(directory: NetworkDirectory, plan: NetworkPlan) -> tuple[NodeStatus, ...]:
+    kept = {node.name: running_node(directory, node.name) for node in plan.nodes}
+    by_hand = find_by_hand(directory, [node for node in plan.nodes if kept[node.name] is None])
     async with asyncio.TaskGroup() as tasks:
-        asked = [tasks.create_task(_node_status(directory, node)) for node in plan.nodes]
+        asked = [
+            tasks.create_task(_node_status(directory, node, kept[node.name], by_hand.get(node.name)))
+            for node in plan.nodes
+        ]
     return tuple(task.result() for task in asked)
 
 
-async def _node_status(directory: NetworkDirectory, node: NodePlan) -> NodeStatus:
-    process = running_node(directory, node.name)
+async def _node_status(
+    directory: NetworkDirectory,
+    node: NodePlan,
+    kept: psutil.Process | None,
+    by_hand: psutil.Process | None,
+) -> NodeStatus:
+    process = kept or by_hand
     found = NodeStatus(
         name=node.name, role=node.role, pid=process.pid if process else None, restarts=_restarts(directory, node.name),
         rpc_url=node.rpc_url, metrics_url=node.metrics_url, height=None, block_hash=None, peers=None, validators=None,
+        by_hand=by_hand is not None,
     )  # fmt: skip
     return found if process is None else await ask_node(found)
 
