@@ -15,6 +15,8 @@ from sdk.testnet.diagnosis.remedies import remedy
 if TYPE_CHECKING:
     from sdk.testnet.diagnosis.facts import ConsensusView, NetworkFacts, NodeFacts, ValidatorView
 
+STALLED_AFTER_S: Final = 4.0
+"""And two periods without a block: one missed turn costs a second, two in a row three."""
 SILENT_AFTER_S: Final = 10.0
 """And a period: in round 0 something new of everybody comes that often."""
 ROUND_S_MAX: Final = 32.0
@@ -41,7 +43,7 @@ class Scene:
         """The chain of most validators among the nodes that answer, then of most nodes."""
         votes: Counter[str] = Counter()
         for node in self.answering:
-            view = _view(node)
+            view = view_of(node)
             is_member = any(validator.is_own for validator in view.validators)
             votes[view.genesis_hash] += 1000 if is_member else 1
         return max(votes, key=lambda genesis: (votes[genesis], genesis)) if votes else None
@@ -49,33 +51,33 @@ class Scene:
     @cached_property
     def chain(self) -> list[NodeFacts]:
         """The nodes of that chain."""
-        return [node for node in self.answering if _view(node).genesis_hash == self.genesis_hash]
+        return [node for node in self.answering if view_of(node).genesis_hash == self.genesis_hash]
 
     @cached_property
     def strayed(self) -> list[NodeFacts]:
         """The nodes of other chains."""
-        return [node for node in self.answering if _view(node).genesis_hash != self.genesis_hash]
+        return [node for node in self.answering if view_of(node).genesis_hash != self.genesis_hash]
 
     @cached_property
     def viewers(self) -> list[NodeFacts]:
         """Nodes of the chain that still listen, the best informed first."""
 
         def rank(node: NodeFacts) -> tuple[bool, int, int, float]:
-            view = _view(node)
+            view = view_of(node)
             connected = sum(validator.is_connected for validator in view.validators)
             return view.mode == "live", view.height, connected, -view.since_decision_s
 
-        return sorted((node for node in self.chain if _view(node).halted is None), key=rank, reverse=True)
+        return sorted((node for node in self.chain if view_of(node).halted is None), key=rank, reverse=True)
 
     @cached_property
     def reference(self) -> ConsensusView | None:
         """The view that the height is told from."""
-        return _view(self.viewers[0]) if self.viewers else None
+        return view_of(self.viewers[0]) if self.viewers else None
 
     @cached_property
     def members(self) -> tuple[ValidatorView, ...]:
         """Who decides the open height."""
-        view = self.reference or (_view(self.chain[0]) if self.chain else None)
+        view = self.reference or (view_of(self.chain[0]) if self.chain else None)
         return view.validators if view is not None else ()
 
     @cached_property
@@ -83,7 +85,7 @@ class Scene:
         """By validator the node that holds its key: what it says comes before what is on the disk."""
         found = {node.key: node for node in self.facts.nodes if node.key is not None}
         for node in self.answering:
-            own = _view(node).validator
+            own = view_of(node).validator
             if own is not None:
                 if node.key is not None and node.key != own:
                     found.pop(node.key, None)
@@ -96,7 +98,7 @@ class Scene:
         return [
             node
             for node in self.chain
-            if (view := _view(node)).up_s < STARTING_S
+            if (view := view_of(node)).up_s < STARTING_S
             and view.halted is None
             and view.silence not in {"key in use elsewhere", "watermark lost"}
             and (view.mode != "live" or view.silence == "observing")
@@ -142,7 +144,7 @@ class Scene:
         return [
             node
             for node in self.viewers
-            if _view(node).silence in {"watermark lost", "observing"} and node not in self.starting
+            if view_of(node).silence in {"watermark lost", "observing"} and node not in self.starting
         ]
 
     @property
@@ -157,7 +159,7 @@ class Scene:
 
     def heard_s(self, viewer: NodeFacts, address: str) -> float | None:
         """How long ago a viewer heard a validator, or began to listen; None when it is young and has heard nothing."""
-        view = _view(viewer)
+        view = view_of(viewer)
         for validator in view.validators:
             if validator.address == address:
                 if validator.is_own:
@@ -173,7 +175,7 @@ class Scene:
         if heard is None or heard <= self.silent_after_s:
             return True
         # In a stall the rounds get long: whoever has come along to this round, or the one before as it has just ended, is there.
-        view = _view(viewer)
+        view = view_of(viewer)
         reached = max(
             (
                 max(validator.signed.values(), default=-1)
@@ -204,7 +206,7 @@ class Scene:
     @cached_property
     def counted(self) -> list[ValidatorView]:
         """The validators of the heaviest group that hears itself: who decides a height, if anybody can."""
-        groups = [self.together(viewer) for viewer in self.viewers if _view(viewer).mode == "live"]
+        groups = [self.together(viewer) for viewer in self.viewers if view_of(viewer).mode == "live"]
         return max(groups, key=lambda group: sum(member.power for member in group), default=[])
 
     @cached_property
@@ -218,7 +220,7 @@ class Scene:
         """The weight of members that are about to take part, and are not counted yet."""
         here = {member.address for member in self.counted}
         coming = {
-            *(_view(node).validator for node in self.starting),
+            *(view_of(node).validator for node in self.starting),
             *(node.key for node in self.rising),
         } - here
         return sum(member.power for member in self.members if member.address in coming)
@@ -229,7 +231,7 @@ class Scene:
         heard = [
             seconds
             for viewer in self.viewers
-            if _view(viewer).validator != address and (seconds := self.heard_s(viewer, address)) is not None
+            if view_of(viewer).validator != address and (seconds := self.heard_s(viewer, address)) is not None
         ]
         silent = f"nothing signed by it was heard for {lasting(min(heard))}" if heard else "not heard yet"
         if node is None:
@@ -245,7 +247,7 @@ class Scene:
                 pass
             case _:
                 return f"{node.trouble.value}, and {silent}"
-        view = _view(node)
+        view = view_of(node)
         if node in self.strayed:
             return "its node runs another chain"
         if view.halted is not None:
@@ -257,7 +259,7 @@ class Scene:
     @cached_property
     def head(self) -> int:
         """The highest block that a node of the chain shows."""
-        return max((_view(node).head for node in self.chain), default=0)
+        return max((view_of(node).head for node in self.chain), default=0)
 
     @cached_property
     def components(self) -> list[list[NodeFacts]]:
@@ -265,7 +267,7 @@ class Scene:
         nodes = {
             view.validator: node
             for node in self.viewers
-            if (view := _view(node)).signs and view.validator is not None
+            if (view := view_of(node)).signs and view.validator is not None
         }
         left, found = dict(nodes), []
         while left:
@@ -290,6 +292,12 @@ def shown(address: str) -> str:
         return address
 
 
-def _view(node: NodeFacts) -> ConsensusView:
+def is_stalled(view: ConsensusView) -> bool:
+    """Whether its last block came so long ago that something keeps the next one."""
+    return view.since_decision_s > STALLED_AFTER_S + 2 * view.period_s
+
+
+def view_of(node: NodeFacts) -> ConsensusView:
+    """What a node that answers says of its consensus."""
     assert node.consensus is not None, node.name
     return node.consensus

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from metanode.errors import InvalidInput
-from sdk.testnet.diagnosis.diagnose import CLOCK_ERROR_MS, CLOCK_WARNING_MS
+from sdk.testnet.diagnosis.node_rules import CLOCK_ERROR_MS, CLOCK_WARNING_MS
 
 HALTED_S_MIN: Final = 30.0
 LATE_S_MIN: Final = 10.0
