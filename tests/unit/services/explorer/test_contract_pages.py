@@ -22,12 +22,11 @@ from sdk.testnet.services.explorer.proxies import (
     implementation_in,
 )
 from sdk.testnet.services.explorer.views.writing_contracts import parse_coins
-from sdk.testnet.services.store import Store, VerificationState
+from sdk.testnet.services.store import Store
 from sdk.testnet.services.store.tables import accounts, contracts, index_state, verifications
 from sdk.testnet.services.verification import Verifier, find_compilers, jobs
 from sdk.testnet.services.verification.judging import Verdict
 from sdk.testnet.services.verification.saving import save
-from sdk.testnet.services.verification.submissions import wrap_single_file
 from sdk.testnet.services.web.site import Site
 
 if TYPE_CHECKING:
@@ -282,14 +281,3 @@ async def test_wallets_are_told_of_the_network(store: Store) -> None:
 
     assert (document["chainId"], document["rpcUrls"]) == ("0x539", ["http://rpc.example"])
     assert document["blockExplorerUrls"] == ["http://explorer.example"]
-
-
-async def test_a_waiting_submission_of_the_same_contract_is_told(store: Store) -> None:
-    submission = wrap_single_file("x: uint256", language="Vyper", compiler_version="0.4.3", contract="a")
-    job_id = jobs.submit(store, PROXY, submission, requester="net:1")
-
-    with store.look() as connection:
-        found = jobs.latest_job(connection, PROXY)
-
-    assert found is not None
-    assert (found.id, found.state) == (job_id, VerificationState.QUEUED)

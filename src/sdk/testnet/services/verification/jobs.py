@@ -141,17 +141,6 @@ def get_job(connection: Connection, job_id: str) -> Job | None:
     return None if row is None else _job(row)
 
 
-def latest_job(connection: Connection, address: bytes) -> Job | None:
-    """Return the newest job of a contract."""
-    row = connection.execute(
-        select(*_TOLD)
-        .where(verifications.c.address == address)
-        .order_by(verifications.c.submitted_at.desc())
-        .limit(1)
-    ).first()
-    return None if row is None else _job(row)
-
-
 def place_in_queue(connection: Connection, job: Job) -> int:
     """Return how many are before a waiting job."""
     before: int = connection.execute(
