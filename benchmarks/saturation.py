@@ -1,4 +1,4 @@
-"""Reads that saturate a core for ten minutes must not cost consensus a round (PROTOCOL section 6)."""
+"""Reads that saturate a core for ten minutes must not cost consensus a round (ADR 16)."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ def test_a_wrong_password_and_open_permissions_are_explained(
     assert "validator.json: others may read it (mode 0644); run: chmod 600" in open_to_all.stderr
 
 
-# --- raw transactions (security.md row 17) ---------------------------------------------------------------------------------------------
+# --- raw transactions (docs/evidence/bad-inputs.md, row 17) ----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -95,7 +95,14 @@ def test_the_version_is_said_once_more_and_the_same() -> None:
 
 def test_every_page_that_the_code_names_exists_with_its_section() -> None:
     named = re.compile(r"(docs/[\w/-]+\.md)(?:, ([A-Z][a-z' ]+))?")
-    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "rust").rglob("*.rs")]
+    sources = [
+        *(
+            file
+            for folder in ("src", "tests", "benchmarks", "tools")
+            for file in (ROOT / folder).rglob("*.py")
+        ),
+        *(ROOT / "rust").rglob("*.rs"),
+    ]
     found = {reference for file in sources for reference in named.findall(file.read_text())}
 
     assert len(found) >= 8

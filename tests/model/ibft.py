@@ -1,4 +1,4 @@
-"""One height of the protocol as a model small enough to search whole (consensus.md 1.5-1.8 and 1.11, PROTOCOL.md section 4).
+"""One height of the protocol as a model small enough to search whole (docs/spec/consensus.md).
 
 Four validators of equal power, two values, rounds 0 to 2; the proposer of round r is validator r. Byzantine validators
 sign whatever helps, so their messages are not stored: what they could sign counts as signed. The network is a
@@ -53,7 +53,7 @@ class Rules:
     highest_certificate_wins: bool = True
     commit_needs_certificate: bool = True
     seals_after_decision: bool = False
-    """A validator that learns a decision still signs its COMMIT for it (PROTOCOL.md section 3)."""
+    """A validator that learns a decision still signs its COMMIT for it (docs/spec/consensus.md, A round, 5)."""
     seal_respects_watermark: bool = True
     """But not in a round that it has left."""
 
@@ -154,7 +154,7 @@ def has_fork(state: State, rules: Rules) -> bool:
 
 @lru_cache(maxsize=CACHED)
 def is_convictable(validator: Validator) -> bool:
-    """Whether its own signatures would convict it (consensus.md 2.4 rule a, 2.5 rule b)."""
+    """Whether its own signatures would convict it (docs/spec/consensus.md, Accountability)."""
     if any(mask & (mask - 1) for mask in (*validator.prepares, *validator.commits, *validator.round_changes)):
         return True
     return any(
@@ -190,7 +190,7 @@ def _certificates(prepares: Masks, rules: Rules) -> frozenset[int]:
 def _justified(
     round_changes: Masks, rules: Rules, round_: int, certificates: frozenset[int]
 ) -> frozenset[int]:
-    """The values for which some quorum of round changes speaks (consensus.md 1.8)."""
+    """The values for which some quorum of round changes speaks (docs/spec/consensus.md, Messages)."""
     if round_ == 0:
         return frozenset(VALUES)
     forged = [NONE, *(certificate for certificate in certificates if certificate // 2 < round_)]

@@ -1,6 +1,6 @@
 """The suite has teeth: a table of rules, how each is taken out, and the scenario that must notice. `make mutants` prints it.
 
-Names in brackets are those of consensus.md 5.3 ("mutation check"), of item 8 of the issue that asks for them ("slots"), or ours. A mutant
+Sources: `5.3` are the rules that came with docs/evidence/catalogue.md, `slots` those about time and turns, the others ours. A mutant
 is a change of the running program, made with pytest's MonkeyPatch and undone after each run; it is killed when a scenario fails. The same
 scenario holds for the same seed with the rule in place, or the kill would prove nothing.
 """

@@ -11,7 +11,7 @@ from metanode.simulation.playing import play
 def test_without_the_rule_of_the_forgotten_commit_a_fork_across_rounds_convicts_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Equivocation alone is not enough (consensus.md 2.5)."""
+    """Equivocation alone is not enough (docs/spec/consensus.md, Accountability)."""
     whole = evidence.find_rule
 
     def only_equivocation(first: Statement, second: Statement) -> Rule | None:

@@ -1,4 +1,4 @@
-"""Rows 30, 34, 35 and 38 of the study of bad inputs (security.md, section 7) on whole simulated networks; 31 to 33: tests/unit/consensus."""
+"""Rows 30, 34, 35 and 38 of docs/evidence/bad-inputs.md on whole simulated networks; 31 to 33: tests/unit/consensus."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The two forks of consensus.md 1.11 happen when a disk forgets, so the scenarios that see none would see one."""
+"""The two forks that a forgotten certificate and a forgotten round make happen when a disk forgets, so the scenarios that see none would see one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The faucet over HTTP, on a real network: what it must survive (web study 1.6, security study row 39)."""
+"""The faucet over HTTP, on a real network: what it must survive (docs/evidence/bad-inputs.md, row 39)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-//! Who may call what from where: namespaces, Host, origins, content types.
+//! Who may call what from where: namespaces, Host, origins, content types. Rows are those of docs/evidence/bad-inputs.md.
 
 mod common;
 
@@ -15,7 +15,7 @@ fn private() -> ListenerConfig {
     }
 }
 
-/// Rows 8: a forbidden method reads exactly like an unknown one.
+/// Row 8: a forbidden method reads exactly like an unknown one.
 #[test]
 fn each_listener_offers_its_namespaces_and_hides_the_rest() {
     let (queue, requests) = Queue::new();

@@ -1,4 +1,4 @@
-//! Calls, batches, errors and the three ways a method is answered.
+//! Calls, batches, errors and the three ways a method is answered. Rows are those of docs/evidence/bad-inputs.md.
 
 mod common;
 
@@ -195,7 +195,7 @@ fn notifications_alone_get_an_empty_body() {
     }
 }
 
-/// Row 3 of the table of bad inputs.
+/// Row 3.
 #[test]
 fn a_batch_over_the_limit_is_one_error() {
     let (_server, address) = start_one(Limits::default());

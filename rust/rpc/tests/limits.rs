@@ -1,4 +1,4 @@
-//! What a caller can make grow or last, and where it ends.
+//! What a caller can make grow or last, and where it ends. Rows are those of docs/evidence/bad-inputs.md.
 
 mod common;
 

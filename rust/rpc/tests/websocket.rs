@@ -1,4 +1,4 @@
-//! WebSocket: subscriptions, their order and limits, and peers that misbehave.
+//! WebSocket: subscriptions, their order and limits, and peers that misbehave. Rows are those of docs/evidence/bad-inputs.md.
 
 mod common;
 

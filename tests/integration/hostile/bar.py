@@ -1,4 +1,4 @@
-"""The bar that every hostile input has to stay below, whatever it is (security.md, section 7).
+"""The bar that every hostile input has to stay below, whatever it is (docs/evidence/bad-inputs.md).
 
 Process alive, memory at most 50 MB more, the next good request in less than a second, block production unbroken, at most one line of the log
 a second, no secret shown. It is watched while the attack runs, from beside it, and once more when it is over.

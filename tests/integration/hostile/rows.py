@@ -1,4 +1,4 @@
-"""The rows of the study of bad inputs (security.md, section 7) that are about a node's callers, its disk and its clock: which test asserts each.
+"""The rows of docs/evidence/bad-inputs.md that are about a node's callers, its disk and its clock: which test asserts each.
 
 Rows 15 and 16 are about an Engine API that nobody offers yet; 19 to 29 are in tests/integration/p2p, 30 to 35 and 38 in tests/unit/consensus
 and tests/simulation.

@@ -1,6 +1,6 @@
 """Peers that break the rules, over real sockets: what they are told, and that the next good peer is served.
 
-Rows 19 and 22 to 26 of the table of bad inputs, on our own messages.
+Rows 19 and 22 to 26 of docs/evidence/bad-inputs.md, on our own messages.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Rows 30 to 33 of the study of bad inputs (security.md, section 7) at one core: what is dropped, kept as proof, refused; and that it changes nothing."""
+"""Rows 30 to 33 of docs/evidence/bad-inputs.md at one core: what is dropped, kept as proof, refused; and that it changes nothing."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Forged justifications and certificates (consensus.md 5.3, row 19; security.md 7, row 33): each is refused, by name, and the sender's other traffic is not."""
+"""Forged justifications and certificates (docs/evidence: catalogue 19, bad inputs 33): each is refused, by name, and the sender's other traffic is not."""
 
 from dataclasses import replace
 

@@ -235,7 +235,7 @@ def test_filters_keep_news_and_find_the_past() -> None:
 
 
 def test_calls_that_never_end_are_stopped_while_reads_go_on() -> None:
-    """Row 10 of the table of bad inputs: as many endless calls as there are threads for them."""
+    """Row 10 of docs/evidence/bad-inputs.md: as many endless calls as there are threads for them."""
 
     async def scenario() -> None:
         async with served() as chain, asyncio.TaskGroup() as tasks:

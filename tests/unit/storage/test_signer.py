@@ -312,7 +312,7 @@ sys.stdin.read()
 
 
 def test_a_second_process_is_told_who_has_the_key(tmp_path: Path) -> None:
-    """Row 35 of security.md, section 7: the same directory, and a copy of it."""
+    """Row 35 of docs/evidence/bad-inputs.md: the same directory, and a copy of it."""
     folder, elsewhere = tmp_path / "a", tmp_path / "b"
     folder.mkdir()
     command = [sys.executable, "-c", HOLD, str(folder / "signer.log"), GENESIS.hex(), str(tmp_path)]

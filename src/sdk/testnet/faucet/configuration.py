@@ -93,7 +93,7 @@ class FaucetConfig:
 
     @classmethod
     def public(cls, **settings: Any) -> Self:
-        """The limits for a faucet that anybody on the internet can reach; `settings` override them. Source: web study 1.6."""
+        """The limits for a faucet that anybody on the internet can reach; `settings` override them."""
         amount = settings.get("tokens_per_request", TOKENS_PER_REQUEST_GWEI)
         strict: dict[str, Any] = {
             "max_requests_per_address": 1,

@@ -379,7 +379,7 @@ def test_a_goodbye_is_understood_compressed_or_not(compress) -> None:
     assert termination(machine) == Terminated(reason=DisconnectReason.TOO_MANY_PEERS, by_peer=True, detail="")
 
 
-# Rows 19 and 20: the first packet of a stranger.
+# Rows 19 and 20 of docs/evidence/bad-inputs.md: the first packet of a stranger.
 
 
 def test_row_19_an_auth_cut_at_each_length_waits_or_is_refused_and_never_fails() -> None:
