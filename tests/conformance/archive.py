@@ -7,12 +7,12 @@ unpacked below the user's cache under the digest of its bytes, so that every pro
 import hashlib
 import json
 import os
-import shutil
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from tests import made_once
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 MANIFEST: Final = "MANIFEST.json"
@@ -58,7 +58,7 @@ def vectors_path() -> Path:
 
 def cache_directory() -> Path:
     """Where archives are unpacked."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "metanode" / "vectors"
+    return made_once.cache_directory() / "vectors"
 
 
 def open_archive(path: Path | None = None, *, cache: Path | None = None) -> Archive:
@@ -93,19 +93,13 @@ def read_directory(directory: Path) -> Archive:
 
 def unpack(archive: Path, directory: Path) -> None:
     """Unpack and check every file; the directory appears whole or not at all, whoever else does the same at the same time."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
+
+    def fill(unfinished: Path) -> None:
         with tarfile.open(archive, "r:xz") as packed:
             packed.extractall(unfinished, filter="data")
         validate_files(read_directory(unfinished))
-        try:
-            unfinished.rename(directory)
-        except OSError:
-            if not directory.is_dir():
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+
+    made_once.make_once(directory, fill)
 
 
 def validate_files(archive: Archive) -> None:

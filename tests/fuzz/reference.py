@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import selectors
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,8 @@ import venv
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+
+from tests.made_once import cache_directory, make_once
 
 HERE: Final = Path(__file__).resolve().parent
 LOCK: Final = HERE / "requirements.lock"
@@ -34,26 +35,13 @@ class ReferenceFailed(Exception):
 def environment_directory() -> Path:
     """Where the environment is, by the content of the lock and the Python that made it."""
     digest = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:DIGEST_DIGITS]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "metanode" / "specification" / digest
+    return cache_directory() / "specification" / digest
 
 
 def install() -> Path:
     """Return the Python of the environment, which is made first if need be: whole or not at all. Half a minute the first time."""
     directory = environment_directory()
-    if not directory.is_dir():
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-        try:
-            _fill(unfinished)
-            try:
-                unfinished.rename(directory)
-            except OSError:
-                # Somebody else was faster.
-                if not directory.is_dir():
-                    raise
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+    make_once(directory, _fill)
     return directory / "bin" / "python"
 
 

@@ -1,14 +1,13 @@
 """Handshake, hello, messages and discovery against another implementation: the npm package @ethereumjs/devp2p."""
 
 import asyncio
-import hashlib
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from tests.made_once import InstallationError, install_npm_project
 
 from metanode.crypto.hashing import keccak256
 from metanode.p2p.enode import Enode, NodeId
@@ -24,21 +23,10 @@ WAIT_S = 20.0
 @pytest.fixture(scope="module")
 def package() -> Path:
     """Install the locked packages once, outside the repository."""
-    if shutil.which("npm") is None:
-        pytest.skip("needs node and npm: apt-get install nodejs npm")
-    files = [SOURCE / "package.json", SOURCE / "package-lock.json"]
-    name = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "metanode" / "interop"
-    folder = cache / f"devp2p-{name}"
-    if not (folder / "complete").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            shutil.copy(file, folder)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
-        if done.returncode:
-            pytest.skip(f"npm ci did not install @ethereumjs/devp2p: {done.stderr[-300:]}")
-        (folder / "complete").touch()
+    try:
+        folder = install_npm_project(SOURCE)
+    except InstallationError as reason:
+        pytest.skip(str(reason))
     shutil.copy(SOURCE / "peer.mjs", folder)
     return folder
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.made_once import InstallationError, install_npm_project
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -22,21 +20,10 @@ RUN = """async () => (await axe.run(document, { resultTypes: ["violations"], run
 @cache
 def axe_source() -> str | None:
     """The program, installed once outside the repository; None where there is no npm, or it does not get it."""
-    files = [SOURCE / "package.json", SOURCE / "package-lock.json"]
-    if shutil.which("npm") is None:
+    try:
+        folder = install_npm_project(SOURCE)
+    except InstallationError:
         return None
-    name = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-    cache_folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "metanode" / "interop"
-    folder = cache_folder / f"axe-{name}"
-    if not (folder / "complete").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            shutil.copy(file, folder)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
-        if done.returncode:
-            return None
-        (folder / "complete").touch()
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
