@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,7 +13,6 @@ from sdk.testnet.services.api import ApiConfig, events, make_app, watching
 from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.store.store import Store
 from sdk.testnet.services.web import live
-from sdk.testnet.services.web.live import LiveHub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +29,9 @@ class Hub:
         self.client_count = clients
         self.told: list[Any] = []
         self.resynced = asyncio.Event()
+
+    def watched(self) -> bool:
+        return self.client_count > 0
 
     def publish(self, topic: str, data: Any) -> None:
         self.told.append(data["number"] if topic == "block" else topic)
@@ -112,16 +113,11 @@ async def test_nobody_looks_for_nobody(parts: Parts, monkeypatch: pytest.MonkeyP
     asked, enough = [], asyncio.Event()
 
     class Idle(Hub):
-        @property
-        def client_count(self) -> int:  # type: ignore[override]
+        def watched(self) -> bool:
             asked.append(1)
             if len(asked) == 5:
                 enough.set()
-            return 0
-
-        @client_count.setter
-        def client_count(self, count: int) -> None:
-            del count
+            return False
 
     async def look(_: Any, seen: int | None) -> tuple[int | None, bool]:
         looks.append(seen)
@@ -263,42 +259,10 @@ async def test_a_block_is_told_with_its_first_transactions(
     store.close()
 
 
-async def test_who_lost_a_connection_gets_what_was_missed_and_who_was_long_away_loads_again(
-    parts: Parts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the real hub, on which nobody listens for a while."""
-    now_s = 1_000.0
-    monkeypatch.setattr(events, "time", SimpleNamespace(monotonic=lambda: now_s))
-    parts.hub = hub = LiveHub(events.TOPICS)
-    client: Any = live._Client(frozenset({"block"}))
-    hub._clients.add(client)
-    audience = events.Audience(parts)
-    assert audience.is_there()
-
-    hub._clients.clear()
-    now_s += events.ABSENCE_S - 1
-    assert audience.is_there(), "what happens now is still told, for who comes back"
-    now_s += 2
-    assert not audience.is_there()
-
-    hub.publish("block", {"number": 1})
-    last = f"{hub._life}-1"
-    hub.publish("block", {"number": 2})
-    back: Any = live._Client(frozenset({"block"}))
-    hub._catch_up(back, last)
-    assert [b'"number":2' in event for event in back.queue] == [True]
-    # As tell_events does when it stops to look.
-    hub.resync()
-    late: Any = live._Client(frozenset({"block"}))
-    hub._catch_up(late, f"{hub._life}-2")
-    assert late.is_behind
-
-
 async def test_telling_stops_with_a_word_to_who_may_come_back(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "LOOK_EVERY_S", 0.001)
-    monkeypatch.setattr(events, "ABSENCE_S", 0.0)
     hub: Any = parts.hub
 
     async def look(*_: Any) -> tuple[int | None, bool]:

@@ -296,6 +296,13 @@ class TestnetMonitor:
         return None if self._updated_s is None else self._monotonic_s() - self._updated_s
 
     @property
+    def head(self) -> int | None:
+        """The newest block that was seen; None before."""
+        if self._picture is not None:
+            return self._picture.view.height
+        return self._heads[-1][0] if self._heads else None
+
+    @property
     def alerts(self) -> list[Alert]:
         """What fires now, the gravest first."""
         if not self.endpoints:

@@ -163,6 +163,103 @@ async def test_a_pool_and_a_monitor_are_shown_again_and_again_while_somebody_loo
     assert set(pages.rendered) == {"elsewhere/tiles.html"}, "nobody looks at the pool"
 
 
+class Monitor:
+    """Sees what it is told."""
+
+    def __init__(self) -> None:
+        self.head = 1
+        self.verdict = SimpleNamespace(verdict="HEALTHY")
+        self.alerts: list[Any] = []
+        self.events: list[Any] = []
+        self.limits = SimpleNamespace(block_time_s=10.0)
+        self.asked = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "head":
+            self.asked += 1
+        return object.__getattribute__(self, name)
+
+
+async def test_the_dashboard_is_rendered_once_for_a_block_and_when_its_verdict_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(head, "LOOK_S", 0)
+    index, hub, pages, monitor, now_s = Index(), LiveHub(TOPICS), Pages(), Monitor(), 1_000.0
+    parts: Any = SimpleNamespace(monitor=monitor)
+    topics = {"dashboard": shown(index, "tiles")}
+    viewers = [viewer(hub, "dashboard") for _ in range(VIEWERS)]
+    alert = SimpleNamespace(name="Late", subject="v", severity="warning")
+    teller = head.MonitorTeller(parts=parts, pages=pages, hub=hub, topics=topics, monotonic_s=lambda: now_s)
+
+    async def wait_for_looks() -> None:
+        before = monitor.asked
+        while monitor.asked < before + 20:
+            await asyncio.sleep(0)
+
+    async with running(teller) as tasks:
+
+        def listen() -> list[asyncio.Task[tuple[str, dict[str, Any]]]]:
+            return [tasks.create_task(event_of(one)) for one in viewers]
+
+        waiting = listen()
+        while hub.client_count < VIEWERS:
+            await asyncio.sleep(0)
+        # Somebody may have been told before the last one came.
+        for change in (
+            lambda: setattr(monitor, "head", 2),
+            lambda: setattr(monitor, "head", 3),
+            lambda: setattr(monitor.verdict, "verdict", "SLOW"),
+            lambda: monitor.alerts.append(alert),
+        ):
+            change()
+            index.number += 1
+            told = [await one for one in waiting]
+            assert {event["number"] for _, event in told} <= {index.number, 1}
+            waiting = listen()
+            await wait_for_looks()
+        rendered = len(pages.rendered)
+        assert rendered <= 5, "many looks, and a render for each change"
+
+        # No block comes for two blocks' time: those who look are told of the validators all the same.
+        now_s += 19
+        await wait_for_looks()
+        assert len(pages.rendered) == rendered
+        now_s += 1
+        for one in waiting:
+            await one
+        await wait_for_looks()
+        assert len(pages.rendered) == rendered + 1
+
+
+async def test_a_dashboard_that_could_not_be_made_is_made_at_the_next_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(head, "LOOK_S", 0)
+    index, hub, pages, monitor = Index(), LiveHub(TOPICS), Pages(failures=2), Monitor()
+    parts: Any = SimpleNamespace(monitor=monitor)
+    topics = {"dashboard": shown(index, "tiles")}
+    events = viewer(hub, "dashboard")
+    with capture_logs() as entries:
+        async with running(head.MonitorTeller(parts=parts, pages=pages, hub=hub, topics=topics)):
+            assert (await anext(events))[0] == "dashboard"
+
+    failed = [entry["event"] for entry in entries if entry["log_level"] == "error"]
+    assert failed == ["explorer_live_failed"] * 2
+
+
+async def test_a_block_whose_page_could_not_be_made_is_shown_before_the_next_block_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index, hub, pages, heads = Index(), LiveHub(TOPICS), Pages(failures=1), Heads()
+    monkeypatch.setattr(head, "OF_BLOCKS", {"home": shown(index, "tiles")})
+    parts: Any = SimpleNamespace(reading=index, heads=heads)
+    events = viewer(hub, "home")
+    with capture_logs():
+        async with running(head.HeadFollower(parts=parts, pages=pages, hub=hub)):
+            name, data = await event_of(events)
+    assert (name, data["number"], index.number) == ("home", 1, 1)
+
+
 def test_what_is_live_has_a_template_for_each_part() -> None:
     templates = Path(head.__file__).with_name("templates")
     for topics in (head.OF_BLOCKS, head.OF_POOL, head.OF_MONITOR):

@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 
 from metanode.errors import InvalidInput
-from sdk.testnet.services.web.live import LiveHub
+from sdk.testnet.services.web.live import ABSENCE_S, LiveHub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -102,6 +102,41 @@ async def test_who_was_away_too_long_starts_anew():
 
     viewer = await view(hub, last_event_id=f"{hub._life}-2")
     assert (await viewer.next())[0] == "resync"
+
+
+async def test_who_comes_back_after_everybody_went_gets_what_was_told_or_starts_anew():
+    now_s = 1_000.0
+    hub = LiveHub(["home", "pool"], monotonic_s=lambda: now_s)
+    assert not hub.watched("home")
+    assert not hub.watched()
+    answer = await hub.serve(ask("home"))
+    hub.publish("home", 1)
+    _, seen, _ = await Viewer(answer).next()
+    answer._forget()
+    assert hub.client_count == 0
+
+    now_s += ABSENCE_S - 1
+    assert hub.watched("home"), "what happens now is still told, for who comes back"
+    assert hub.watched()
+    assert not hub.watched("pool")
+    hub.publish("home", 2)
+    hub.skip("pool")
+    back = await hub.serve(ask("home", seen))
+    assert (await Viewer(back).next())[::2] == ("home", 2), "what others missed is no matter of this topic"
+    back._forget()
+
+    now_s += ABSENCE_S + 1
+    assert not hub.watched("home")
+    assert not hub.watched()
+    hub.skip("home")
+    late = await view(hub, last_event_id=f"{hub._life}-2")
+    assert (await late.next())[0] == "resync"
+    hub.publish("home", 4)
+    _, seen, data = await late.next()
+    assert data == 4
+    again = await view(hub, last_event_id=seen)
+    hub.publish("home", 5)
+    assert (await again.next())[::2] == ("home", 5), "only who comes from before the gap starts anew"
 
 
 async def test_more_viewers_than_the_limit_are_told_to_poll():

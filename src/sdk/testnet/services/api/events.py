@@ -7,7 +7,6 @@ missed from what all were told.
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -35,31 +34,13 @@ BEHIND_BLOCKS_MAX: Final = 64
 """Blocks that are told one after the other; after a longer silence everybody loads the page again."""
 TRANSACTIONS_MAX: Final = 50
 """Of a block, that are told; some 50 KB, of which 64 blocks are kept for who comes back."""
-ABSENCE_S: Final = 15.0
-"""After the last listener has gone it is told on for so long: who lost a connection comes back in three seconds, and gets what was missed."""
-
-
-class Audience:
-    """Whether anybody listens, or has until a moment ago."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._heard_s = float("-inf")
-
-    def is_there(self) -> bool:
-        """Tell whether there is somebody to tell."""
-        now_s = time.monotonic()
-        if self._parts.hub.client_count:
-            self._heard_s = now_s
-        return now_s - self._heard_s <= ABSENCE_S
 
 
 async def tell_events(parts: Parts) -> None:
     """Publish what is new until cancelled; goes on by itself whatever one look met."""
     seen: int | None = None
-    audience = Audience(parts)
     while True:
-        if not audience.is_there():
+        if not parts.hub.watched():
             # Nobody listens, so nothing is looked up. Who comes is found soon, and told of every block from then on; who comes back from before
             # has to load again.
             if seen is not None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from metanode.errors import MetanodeError
-from sdk.testnet.services.api.events import Audience
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -65,10 +64,9 @@ async def _watch(
 ) -> None:
     """Look while somebody listens, and tell what is other than before; what was there before anybody came is no news."""
     before: Known | None = None
-    audience = Audience(parts)
     while True:
         pause_s = every_s
-        if audience.is_there():
+        if parts.hub.watched():
             try:
                 now = await look()
                 if before is not None:

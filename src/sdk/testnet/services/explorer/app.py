@@ -12,7 +12,14 @@ from starlette.routing import Route
 from sdk.testnet.services.docs import PREFIX as DOCS_PREFIX
 from sdk.testnet.services.docs import docs_routes
 from sdk.testnet.services.explorer.exporting import export_routes
-from sdk.testnet.services.explorer.head import OF_BLOCKS, OF_MONITOR, OF_POOL, HeadFollower, RoundTeller
+from sdk.testnet.services.explorer.head import (
+    OF_BLOCKS,
+    OF_MONITOR,
+    OF_POOL,
+    HeadFollower,
+    MonitorTeller,
+    RoundTeller,
+)
 from sdk.testnet.services.explorer.twins import twin_routes
 from sdk.testnet.services.explorer.views import dashboard
 from sdk.testnet.services.explorer.views.addresses import address_handlers
@@ -70,7 +77,7 @@ class ExplorerApp:
 
     app: Starlette
     hub: LiveHub
-    tellers: tuple[HeadFollower | RoundTeller, ...]
+    tellers: tuple[HeadFollower | RoundTeller | MonitorTeller, ...]
     """The `run` of each is somebody's task; without them live parts stand still."""
 
 
@@ -97,8 +104,8 @@ def make_app(
     navigation = _navigation(parts, has_docs=bool(documents))
     site = parts.site if parts.site.navigation else replace(parts.site, navigation=navigation)
     pages = Pages(site, assets, FOLDER / "templates")
-    in_rounds = (OF_POOL,) if parts.monitor is None else (OF_POOL, OF_MONITOR)
-    hub = LiveHub([topic for topics in (OF_BLOCKS, *in_rounds) for topic in topics], visitors=parts.clients)
+    monitored = {} if parts.monitor is None else OF_MONITOR
+    hub = LiveHub([*OF_BLOCKS, *OF_POOL, *monitored], visitors=parts.clients)
     login: Login | None = None
     if parts.monitor is not None and operator_password_file is not None:
         parts = replace(parts, has_operator=True)
@@ -142,7 +149,8 @@ def make_app(
         hub=hub,
         tellers=(
             HeadFollower(parts=parts, pages=pages, hub=hub),
-            *(RoundTeller(parts=parts, pages=pages, hub=hub, topics=topics) for topics in in_rounds),
+            RoundTeller(parts=parts, pages=pages, hub=hub, topics=OF_POOL),
+            *([MonitorTeller(parts=parts, pages=pages, hub=hub, topics=OF_MONITOR)] if monitored else []),
         ),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -31,7 +32,11 @@ PACE_S: Final = 0.25
 RETRY_S: Final = 2.0
 """After a database that did not answer, or a part that could not be made."""
 ROUND_S: Final = 2.0
-"""From one picture of what no block tells of to the next: the dashboard, as often as the monitor looks, and the pool."""
+"""From one picture of the pool to the next: no block tells of it."""
+LOOK_S: Final = 0.5
+"""How often the monitor is asked whether it has seen a block, or another verdict: some microseconds."""
+QUIET_S: Final = 4.0
+"""The dashboard is shown again after so long, or two blocks' time, also while no block comes: then everybody wants to know which validator waits for what."""
 
 Context = dict[str, Any]
 """What the templates of parts are given."""
@@ -100,22 +105,24 @@ class HeadFollower:
     async def run(self) -> None:
         """Follow until cancelled; a database that fails is waited for, and so is a part that can't be made."""
         shown = -1
+        owed: Mapping[str, Shown] = {}
         while True:
             since = self.parts.heads.told
             async with _Guard("index") as guard:
                 status = await self.parts.reading.look(index_status)
             if guard.is_well and status is not None and status.number != shown:
-                shown = status.number
-                await _tell(self, OF_BLOCKS)
+                shown, owed = status.number, OF_BLOCKS
+            if owed:
+                owed = await _tell(self, owed)
                 await asyncio.sleep(PACE_S)
-            elif not guard.is_well:
+            if owed or not guard.is_well:
                 await asyncio.sleep(RETRY_S)
             await self.parts.heads.wait(POLL_S, since=since)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundTeller:
-    """The one producer of topics that no block tells of: renders them every two seconds, while somebody looks."""
+    """The one producer of topics that nobody tells of: renders them every two seconds, while somebody looks."""
 
     parts: ExplorerParts
     pages: Pages
@@ -129,17 +136,58 @@ class RoundTeller:
             await asyncio.sleep(ROUND_S)
 
 
-async def _tell(teller: HeadFollower | RoundTeller, topics: Mapping[str, Shown]) -> None:
-    """Publish what is watched; what goes wrong with one topic is no matter of the others."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorTeller:
+    """The one producer of what the monitor sees: renders it once for a block, and when the verdict or what fires is another."""
+
+    parts: ExplorerParts
+    pages: Pages
+    hub: LiveHub
+    topics: Mapping[str, Shown]
+    monotonic_s: Callable[[], float] = time.monotonic
+
+    async def run(self) -> None:
+        """Tell until cancelled; a part that can't be made is tried again."""
+        monitor, seen, told_s = self.parts.monitor, None, float("-inf")
+        while True:
+            async with _Guard("monitor"):
+                now, now_s = _seen(monitor), self.monotonic_s()
+                quiet_s = max(QUIET_S, 2 * monitor.limits.block_time_s)
+                if (now != seen or now_s - told_s >= quiet_s) and not await _tell(self, self.topics):
+                    seen, told_s = now, now_s
+            await asyncio.sleep(LOOK_S)
+
+
+def _seen(monitor: Any) -> tuple[Any, ...]:
+    """What is news when it changes."""
+    newest = next(iter(monitor.events), None)
+    return (
+        monitor.head,
+        monitor.verdict.verdict,
+        tuple((alert.name, alert.subject, alert.severity) for alert in monitor.alerts),
+        None if newest is None else (newest.name, newest.subject, newest.since, newest.resolved_at),
+    )
+
+
+async def _tell(
+    teller: HeadFollower | RoundTeller | MonitorTeller, topics: Mapping[str, Shown]
+) -> dict[str, Shown]:
+    """Publish what is watched, and return what could not be made: what goes wrong with one topic is no matter of the others."""
+    owed = {}
     for topic, shown in topics.items():
-        if teller.hub.watched(topic):
-            async with _Guard(topic):
-                context = await shown.read(teller.parts)
-                rendered = {
-                    part: teller.pages.fragment(f"{shown.folder or topic}/{part}.html", **context)
-                    for part in shown.parts
-                }
-                teller.hub.publish(topic, {"number": context["model"].as_of.block, "parts": rendered})
+        if not teller.hub.watched(topic):
+            teller.hub.skip(topic)
+            continue
+        async with _Guard(topic) as guard:
+            context = await shown.read(teller.parts)
+            rendered = {
+                part: teller.pages.fragment(f"{shown.folder or topic}/{part}.html", **context)
+                for part in shown.parts
+            }
+            teller.hub.publish(topic, {"number": context["model"].as_of.block, "parts": rendered})
+        if not guard.is_well:
+            owed[topic] = shown
+    return owed
 
 
 class _Guard:

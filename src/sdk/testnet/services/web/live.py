@@ -1,14 +1,16 @@
 """Tells browsers what is new: server-sent events, rendered once and sent to all as the same bytes.
 
 Each topic has one producer. A client that reads slower than it is told gets no longer queue: what waits for it is dropped, and it is told to load
-its page again (`resync`). Clients over the cap are answered 503, and their pages ask every five seconds instead. All of it lives on one event
-loop: the hub's state changes without await between reading and acting.
+its page again (`resync`). Clients over the cap are answered 503, and their pages ask every five seconds instead. What nobody listens to need not be
+made; who loses a connection and comes back gets what was told meanwhile, or is told to load again. All of it lives on one event loop: the hub's
+state changes without await between reading and acting.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +23,7 @@ from sdk.testnet.services.web.clients import Clients
 from sdk.testnet.services.web.problems import Problem, problem_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Hashable, Iterable
+    from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -37,6 +39,8 @@ REPLAY_EVENTS_MAX: Final = 64
 HEARTBEAT_S: Final = 15.0
 """A comment this often keeps proxies from closing the stream, and finds clients that are gone."""
 RETRY_MS: Final = 3_000
+ABSENCE_S: Final = 15.0
+"""After the last listener has gone it is told on for so long: who lost a connection comes back in three seconds, and gets what was missed."""
 TOPICS_MAX: Final = 8
 """Topics that one client asks for."""
 HEADERS: Final = {
@@ -67,6 +71,7 @@ class LiveHub:
         heartbeat_s: float = HEARTBEAT_S,
         visitors: Clients | None = None,
         clients_of_one_max: int = CLIENTS_OF_ONE_MAX,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = frozenset(topics)
         self._clients: set[_Client] = set()
@@ -79,6 +84,11 @@ class LiveHub:
         self._life = secrets.token_hex(4)
         self._sequence = 0
         self._recent: deque[tuple[int, str, bytes]] = deque(maxlen=REPLAY_EVENTS_MAX)
+        self._monotonic_s = monotonic_s
+        self._left_s: dict[str, float] = {}
+        """When somebody who listened to a topic went last."""
+        self._skipped: dict[str, int] = {}
+        """The newest event of a topic that was never made."""
         self._is_closed = False
 
     @property
@@ -86,9 +96,18 @@ class LiveHub:
         """How many streams are open."""
         return len(self._clients)
 
-    def watched(self, topic: str) -> bool:
-        """Tell whether anybody listens to a topic: what nobody sees need not be rendered."""
-        return any(topic in client.topics for client in self._clients)
+    def watched(self, topic: str | None = None) -> bool:
+        """Tell whether anybody listens to a topic, or to any, or has until a moment ago: what nobody sees need not be made."""
+        if any(topic is None or topic in client.topics for client in self._clients):
+            return True
+        left_s = max(self._left_s.values(), default=None) if topic is None else self._left_s.get(topic)
+        return left_s is not None and self._monotonic_s() - left_s <= ABSENCE_S
+
+    def skip(self, topic: str) -> None:
+        """Note that something new was not made, for nobody listens: who comes back from before has to load again."""
+        assert topic in self._topics, topic
+        self._sequence += 1
+        self._skipped[topic] = self._sequence
 
     def publish(self, topic: str, data: Any) -> None:
         """Send a JSON value to everybody who listens to a topic; the browser gets it as an event of the topic's name."""
@@ -151,6 +170,7 @@ class LiveHub:
             self._open_by_one[client.who] -= 1
             if not self._open_by_one[client.who]:
                 del self._open_by_one[client.who]
+            self._left_s |= dict.fromkeys(client.topics, self._monotonic_s())
 
     async def _stream(self, client: _Client) -> AsyncIterator[bytes]:
         yield f"retry: {RETRY_MS}\n\n".encode()
@@ -177,7 +197,8 @@ class LiveHub:
             client.is_behind = True
             return
         seen = int(number)
-        if seen + 1 < (self._recent[0][0] if self._recent else self._sequence + 1):
+        is_skipped = any(self._skipped.get(topic, 0) > seen for topic in client.topics)
+        if is_skipped or seen + 1 < (self._recent[0][0] if self._recent else self._sequence + 1):
             client.is_behind = True
             return
         for sequence, topic, event in self._recent:

@@ -139,6 +139,7 @@ class Connection {
       if (!this.timer) return;
       this.stopPolling();
       this.channel?.postMessage({ kind: "open" });
+      refresh(); // A block since the last question has no other to come after it while the chain stands still.
     });
     this.source.addEventListener("error", () => {
       // Closed for good: the server takes no more, so ask as pages did before streams. Otherwise the browser connects again by itself.
