@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from tests.acceptance.processes import wait_until
 from metanode.cli.calls import call
 from metanode.crypto.addresses import parse_address
 from metanode.errors import InvalidInput
+from metanode.rpc.ibft import PUBLIC_OF_VALIDATORS, PUBLIC_STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,6 +172,17 @@ def test_the_consensus_state_names_every_validator(ask: Callable[..., Any]) -> N
     assert [entry["address"] for entry in state["validators"]] == ask(
         "ibft_getValidatorsByBlockNumber", "latest"
     )
+
+
+def test_the_network_state_is_for_everybody_and_says_nothing_of_connections(ask: Callable[..., Any]) -> None:
+    inside, state = ask("ibft_getConsensusState"), ask("ibft_getNetworkState")
+
+    assert set(PUBLIC_STATE) | {"validators"} == set(state) < set(inside)
+    assert {name for one in state["validators"] for name in one} == set(PUBLIC_OF_VALIDATORS)
+    assert (state["network"], state["chainId"]) == (inside["network"], inside["chainId"])
+    text = json.dumps(state)
+    for private in ("127.0.0.1", "peer", '"own"', "clock", "Skew", "roundTrip", "connected", "refused"):
+        assert private not in text, private
 
 
 def test_epoch_and_evidence_are_those_of_a_young_honest_network(ask: Callable[..., Any]) -> None:

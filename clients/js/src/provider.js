@@ -54,7 +54,7 @@ export class PravyomProvider extends JsonRpcProvider {
     let answer;
     try {
       // Not `send`, which waits until the network is known: that is what we are finding out.
-      [answer] = await this._send({ jsonrpc: "2.0", id: 1, method: "ibft_getConsensusState", params: [] });
+      [answer] = await this._send({ jsonrpc: "2.0", id: 1, method: "ibft_getNetworkState", params: [] });
     } catch {
       // The node did not answer this time; the chain id that it gave is right all the same.
       return null;

@@ -27,6 +27,16 @@ SIGNER_METRICS_BLOCKS = 100
 SIGNER_METRICS_BLOCKS_MAX = 10_000
 """Headers that one call reads at most; about a second."""
 
+PUBLIC_STATE = (
+    "network", "chainId", "genesisHash", "chainTag", "head", "headTimestamp", "secondsSinceDecision", "period", "height", "round", "phase",
+    "mode", "halted", "proposer", "acceptedBlock", "preparedRound", "prepareWeight", "commitWeight", "roundChangeWeight", "quorumWeight",
+    "totalWeight",
+)  # fmt: skip
+"""Of `ibft_getConsensusState`, what `ibft_getNetworkState` has: a new field is private until it stands here."""
+PUBLIC_OF_VALIDATORS = (
+    "address", "power", "roundWanted", "signed", "lastMessage", "lastSeal", "lastActive", "skipped",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochInfo:
@@ -127,6 +137,12 @@ def ibft_methods(chain: ChainReader) -> dict[str, Method]:
             "() -> ConsensusState",
             "Where the open height stands here, and what was heard of each validator. `metanode doctor` reads it.",
             methods.get_consensus_state,
+        ),
+        "ibft_getNetworkState": Method(
+            "() -> ConsensusState",
+            "What of `ibft_getConsensusState` is for everybody: the network's name, where the open height stands, and what was heard of each "
+            "validator. It says nothing of which node answers, whom it is connected to, how far away, and with which clock.",
+            methods.get_network_state,
         ),
         "ibft_getEvidence": Method(
             "() -> Evidence[]", "The newest 100 proofs that a validator lied.", methods.get_evidence
@@ -234,6 +250,14 @@ class _IbftMethods:
     async def get_consensus_state(self, params: Sequence[Any]) -> dict[str, Any]:
         parameters.check_count(params, 0)
         return dict(self._chain.consensus_state())
+
+    async def get_network_state(self, params: Sequence[Any]) -> dict[str, Any]:
+        parameters.check_count(params, 0)
+        state = self._chain.consensus_state()
+        validators = [
+            {name: one[name] for name in PUBLIC_OF_VALIDATORS if name in one} for one in state["validators"]
+        ]
+        return {name: state[name] for name in PUBLIC_STATE if name in state} | {"validators": validators}
 
     async def get_evidence(self, params: Sequence[Any]) -> list[dict[str, Any]]:
         parameters.check_count(params, 0)

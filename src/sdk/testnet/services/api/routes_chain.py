@@ -288,5 +288,5 @@ def list_votes(
 
 @router.get("/consensus/state", tags=["consensus"])
 async def consensus_state(api: Given) -> dict[str, Any]:
-    """What one node says of the open height, as ibft_getConsensusState tells it."""
-    return dict(await api.node.call("ibft_getConsensusState"))
+    """What one node says of the open height, as ibft_getNetworkState tells it: nothing of where nodes are."""
+    return dict(await api.node.call("ibft_getNetworkState"))

@@ -63,9 +63,9 @@ READS: Final = frozenset(
         "eth_uninstallFilter",
         "eth_unsubscribe",
         "ibft_getCommitCertificate",
-        "ibft_getConsensusState",
         "ibft_getEpochInfo",
         "ibft_getEvidence",
+        "ibft_getNetworkState",
         "ibft_getPendingVotes",
         "ibft_getRawHeader",
         "ibft_getSignerMetrics",
@@ -80,7 +80,10 @@ READS: Final = frozenset(
         "web3_sha3",
     }
 )
-"""What changes nothing, and costs no node more than a call's limits allow."""
+"""What changes nothing, costs no node more than a call's limits allow, and says nothing of where nodes are.
+
+`ibft_getConsensusState` is not here, for it has addresses, clocks and distances of a node's peers: `ibft_getNetworkState` is what of it is for everybody.
+"""
 WRITES: Final = frozenset({"eth_sendRawTransaction", "eth_sendRawTransactionSync"})
 DEFAULT_METHODS: Final = READS | WRITES
 NEVER: Final = ("admin", "personal", "miner", "engine")
