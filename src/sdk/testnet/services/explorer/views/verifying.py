@@ -11,18 +11,19 @@ from starlette.datastructures import UploadFile
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
-from metanode.crypto.addresses import format_address, is_checksum_wrong, parse_address
-from metanode.errors import InvalidInput, MetanodeError, Unavailable
+from metanode.crypto.addresses import is_checksum_wrong, parse_address
+from metanode.errors import InvalidInput, Unavailable
+from metanode.rpc.errors import JSONRPCError
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.verification.compilers import LANGUAGES
-from sdk.testnet.services.verification.jobs import Job, get_job, place_in_queue, submit
+from sdk.testnet.services.verification.jobs import Job, get_job, place_in_queue
 from sdk.testnet.services.verification.submissions import (
     INPUT_BYTES_MAX,
     Rejected,
     read_text,
     wrap_single_file,
 )
-from sdk.testnet.services.verification.verifier import no_compiler
+from sdk.testnet.services.verification.taking import take_submission
 from sdk.testnet.services.web.clients import check_origin
 from sdk.testnet.services.web.problems import NotFound, reason_of
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from sdk.testnet.services.explorer.parts import ExplorerParts, Handler
-    from sdk.testnet.services.verification.compilers import Compilers, Language
+    from sdk.testnet.services.verification.compilers import Language
     from sdk.testnet.services.verification.submissions import Submission
     from sdk.testnet.services.web.pages import Pages
 
@@ -134,18 +135,22 @@ def verifying_routes(pages: Pages, parts: ExplorerParts) -> list[Route]:
         try:
             address = _address(given)
             submission = await run_in_threadpool(_read, given, document)
-            _check_compiler(verifier.compilers, submission)
-            await _check_code(parts, address)
-            job_id = await run_in_threadpool(
-                submit, parts.reading.store, address, submission, requester=_requester(request, parts)
+            job_id = await take_submission(
+                submission,
+                address,
+                verifier=verifier,
+                store=parts.reading.store,
+                node=parts.nodes,
+                requester=_requester(request, parts),
             )
         except Rejected as refused:
             return page(request, given, str(refused), refused.status)
         except Unavailable as failed:
             return page(request, given, reason_of(failed), 503)
+        except JSONRPCError as refusal:
+            return page(request, given, f"The node refuses to tell the code: {refusal.message}"[:300], 400)
         except InvalidInput as refused:
             return page(request, given, str(refused), 400)
-        verifier.submitted()
         return RedirectResponse(f"/verification/{job_id}", 303)
 
     return [
@@ -198,22 +203,6 @@ def _read(given: Mapping[str, str], document: str) -> Submission:
         runs=int(runs),
         evm_version=given["evm_version"].strip(),
     )
-
-
-def _check_compiler(compilers: Compilers, submission: Submission) -> None:
-    if compilers.get(submission.language, submission.version) is None:
-        raise Rejected(no_compiler(compilers, submission))
-
-
-async def _check_code(parts: ExplorerParts, address: bytes) -> None:
-    try:
-        code = await parts.nodes.call("eth_getCode", format_address(address), "latest")
-    except Unavailable:
-        raise
-    except MetanodeError as error:
-        raise Rejected(f"the node refuses: {error}"[:300]) from None
-    if code in {"0x", None}:
-        raise Rejected("The address has no code: nothing is deployed there.", "contract_not_deployed", 404)
 
 
 def _requester(request: Request, parts: ExplorerParts) -> str:
