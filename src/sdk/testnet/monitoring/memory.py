@@ -23,6 +23,8 @@ RESTARTS_WINDOW_S: Final = 600.0
 MARKS_EVERY_S: Final = 10.0
 MARKS_MAX: Final = 190
 """Half an hour of marks."""
+INTERNAL_ERROR: Final = "-32603"
+"""What a node answers when the fault is its own."""
 RESTARTS_MAX: Final = 20
 """Of one node; a node that restarts more often in ten minutes is told by the first three."""
 
@@ -37,6 +39,9 @@ class Mark:
     proposed: Counters
     pool_full: Counters
     cpu_s: Counters
+    calls: Counters
+    faults: Counters
+    """Calls that ended with an internal error."""
 
 
 @dataclass(slots=True)
@@ -130,6 +135,8 @@ def _mark(observation: Observation) -> Mark:
         proposed=by_validator("metanode_consensus_proposals_total"),
         pool_full=plain("metanode_txpool_rejected_total", reason="pool_full"),
         cpu_s=plain("process_cpu_seconds_total"),
+        calls=plain("metanode_rpc_requests_total"),
+        faults=plain("metanode_rpc_errors_total", code=INTERNAL_ERROR),
     )
 
 

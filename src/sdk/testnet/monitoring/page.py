@@ -17,6 +17,7 @@ WANTED: Final = frozenset({
     "metanode_disk_free_bytes",
     "metanode_p2p_peers",
     "metanode_p2p_validator_rtt_seconds",
+    "metanode_rpc_errors_total",
     "metanode_rpc_requests_total",
     "metanode_rpc_websocket_connections",
     "metanode_txpool_oldest_pending_age_seconds",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sdk.testnet.diagnosis.diagnose import diagnose
 from sdk.testnet.monitoring.health import HEALTHY, SYNCED, NetworkMetrics, NodeHealth
-from sdk.testnet.monitoring.memory import TURNS_WINDOW_S, transactions_of
+from sdk.testnet.monitoring.memory import TURNS_WINDOW_S, WINDOW_S, transactions_of
 from sdk.testnet.monitoring.thresholds import BEHIND_WARNING
 from sdk.testnet.monitoring.view import consensus_of
 
@@ -192,6 +192,7 @@ def details(picture: Picture) -> dict[str, Any]:
                 page.value("metanode_rpc_websocket_connections") or 0 for page in pages.values()
             ),
             "rpc_calls": dict(sorted(_sums(picture, "metanode_rpc_requests_total", "method").items())),
+            "rpc_error_ratio": _error_ratio(picture),
         },
         "diagnosis": {
             "headline": _named(diagnosis.headline, urls),
@@ -213,6 +214,13 @@ def _named(text: str, urls: dict[str, str]) -> str:
     for url, name in urls.items():
         text = text.replace(url, name)
     return text
+
+
+def _error_ratio(picture: Picture) -> float | None:
+    """The share of the calls of the last five minutes that ended with an internal error; None where nothing was called."""
+    memory = picture.memory
+    calls = sum(memory.increase("calls", WINDOW_S).values())
+    return sum(memory.increase("faults", WINDOW_S).values()) / calls if calls else None
 
 
 def _most(picture: Picture, name: str, **labels: str) -> int:

@@ -134,6 +134,7 @@ class Composition:
             verifier=await self._open_verifier(),
             trusted_proxies=networks(section),
             heads=self._open_heads(),
+            ask_faucet=self._faucet_state if _url(self._config.faucet) else None,
         )
         explorer = make_app(
             parts,
@@ -267,6 +268,15 @@ class Composition:
         if self._desk is not None:
             return [payout_document(payout) for payout in await self._desk.payouts()]
         return await asyncio.to_thread(newest_payouts, _url(self._config.faucet))
+
+    async def _faucet_state(self) -> dict[str, Any]:
+        """What is public of the faucet: of this process, or asked of the one that serves it. Raises Unavailable."""
+        from sdk.testnet.services.faucet.client import read_state  # noqa: PLC0415 - see the module
+        from sdk.testnet.services.faucet.documents import faucet_document  # noqa: PLC0415 - the same
+
+        if self._desk is not None:
+            return faucet_document(await self._desk.view(), self._desk.config, None)
+        return await asyncio.to_thread(read_state, _url(self._config.faucet))
 
     def _api_config(self, section: SiteSection) -> ApiConfig:
         """What the API is told: the network, and its own settings in `[api]`."""

@@ -62,7 +62,7 @@ DATA: dict[str, Any] = {
         "round_ends_ms": 1_000, "slot_in_ms": 0, "weight": 3, "quorum_weight": 3, "total_weight": 4, "spare_validators": 0,
         "head_age_s": 1.0, "interval_p95_s": 2.0,
     },
-    "traffic": {"pool_pending": 1, "pool_queued": 0, "websocket_connections": 7, "rpc_calls": {"eth_call": 12}},
+    "traffic": {"pool_pending": 1, "pool_queued": 0, "websocket_connections": 7, "rpc_calls": {"eth_call": 12}, "rpc_error_ratio": 0.031},
     "diagnosis": {"headline": CANARY, "findings": [{"code": "x", "severity": "warning", "text": CANARY, "action": CANARY}]},
     "incident_summary": f"**DEGRADED** {CANARY}",
 }  # fmt: skip
@@ -176,6 +176,49 @@ async def test_without_a_password_file_there_is_no_operator() -> None:
         assert "/dashboard/operator" not in (await http.get("/dashboard")).text
         assert (await http.get("/dashboard/operator")).status_code == 404
         assert (await http.get("/live?topics=operator")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("told", "value", "under"),
+    [
+        ({}, "997", "payouts left today, 3 wait"),
+        ({"paused": "made anew"}, "Paused", "997 of 1\u202f000 left today, 3 wait"),
+        ({"claims_left": 0}, "Empty", "997 of 1\u202f000 left today, 3 wait"),
+        ({"claims_left": None}, "997", "payouts left today, 3 wait"),
+        ({"claims_left_today": 0, "queue_length": 0}, "Day is over", "0 of 1\u202f000 left today"),
+        ({"rules": None}, "\u2013", "does not answer"),
+        (None, "\u2013", "does not answer"),
+    ],
+)
+async def test_a_tile_says_how_the_faucet_fares(told: dict[str, Any] | None, value: str, under: str) -> None:
+    document = {
+        "paused": None, "claims_left": 50_000, "claims_left_today": 997, "queue_length": 3, "rules": {"per_day": 1_000},
+    }  # fmt: skip
+
+    async def ask() -> dict[str, Any]:
+        if told is None:
+            raise NodeUnreachable("away")
+        return document | told
+
+    parts = ExplorerParts.of(
+        site=Site(network_name="n", chain_id=1),
+        store=SimpleNamespace(look=no_index),  # type: ignore[arg-type]
+        nodes=Nodes(),  # type: ignore[arg-type]
+        monitor=Monitor(),
+        ask_faucet=ask,
+    )
+    transport = httpx.ASGITransport(make_app(parts).app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://explorer") as http:
+        page = (await http.get("/dashboard")).text
+
+    assert f'<dt>Faucet</dt><dd class="value number">{value}</dd><dd class="under">{under}</dd>' in page
+
+
+async def test_without_a_faucet_there_is_no_tile_of_it_and_calls_that_fail_have_one(caller: Caller) -> None:
+    page = (await caller.http.get("/dashboard")).text
+
+    assert "<dt>Faucet</dt>" not in page
+    assert '<div class="tile warn"><dt>RPC errors</dt><dd class="value number">3.1\u202f%</dd>' in page
 
 
 async def test_charts_have_the_numbers_of_a_window(caller: Caller) -> None:

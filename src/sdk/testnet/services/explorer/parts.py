@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from sdk.testnet.faucet.client_address import LOOPBACK
 from sdk.testnet.services.explorer.certificates import ChainRules
+from sdk.testnet.services.explorer.faucet_standing import FaucetWatch
 from sdk.testnet.services.explorer.pending import PoolWatch
 from sdk.testnet.services.explorer.reading import Reading
 from sdk.testnet.services.explorer.standing import StandingWatch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sdk.testnet.faucet.client_address import IPNetwork
+    from sdk.testnet.services.explorer.faucet_standing import AskFaucet
     from sdk.testnet.services.node_pool import NodePool
     from sdk.testnet.services.store import Store
     from sdk.testnet.services.verification import Verifier
@@ -53,6 +55,7 @@ class ExplorerParts:
 
     verifier: Verifier | None = None
     """None where contracts are not verified."""
+    faucet: FaucetWatch = field(default_factory=FaucetWatch)
     heads: Heads = field(default_factory=Heads)
     """Who says when the index has a new block; nobody, where none is given."""
 
@@ -67,6 +70,7 @@ class ExplorerParts:
         verifier: Verifier | None = None,
         trusted_proxies: Sequence[IPNetwork] = LOOPBACK,
         heads: Heads | None = None,
+        ask_faucet: AskFaucet | None = None,
     ) -> ExplorerParts:
         """Put the parts together; `trusted_proxies` are the networks whose `X-Forwarded-For` is believed."""
         return cls(
@@ -80,5 +84,6 @@ class ExplorerParts:
             clients=Clients(trusted=trusted_proxies, maximum=COSTLY_MAX),
             monitor=monitor,
             verifier=verifier,
+            faucet=FaucetWatch(ask_faucet),
             heads=heads or Heads(),
         )

@@ -93,6 +93,12 @@ def claim(
         return claimed
 
 
+def read_state(url: str) -> dict[str, Any]:
+    """Return what a faucet's service says of itself. Raises ClaimRefused and Unavailable."""
+    with httpx.Client(base_url=url.rstrip("/"), timeout=READ_TIMEOUT_S) as http:
+        return _ask(http, "GET", API)
+
+
 def newest_payouts(url: str) -> list[dict[str, Any]]:
     """Return what a faucet's service paid last, the newest first. Raises ClaimRefused and Unavailable."""
     with httpx.Client(base_url=url.rstrip("/"), timeout=READ_TIMEOUT_S) as http:

@@ -7,6 +7,7 @@ copy button.
 from __future__ import annotations
 
 import colorsys
+import re
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,6 +17,14 @@ TOKEN_DECIMALS: Final = 18
 SHOWN_DECIMALS: Final = 6
 _DECIMALS_MAX: Final = 255
 """uint8: what `decimals()` of a token can say."""
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Return what names are sorted by so that `validator-2` stands before `validator-10`."""
+    return [
+        (int(part[:18]), "") if part.isascii() and part.isdecimal() else (-1, part.casefold())
+        for part in re.split(r"([0-9]+)", name)
+    ]
 
 
 def group(number: int) -> str:

@@ -14,11 +14,13 @@ from sdk.testnet.monitoring.public import public_data
 from sdk.testnet.services.explorer.reading import AsOf
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.queries.statistics import StatisticsRow, Totals, series, totals
+from sdk.testnet.services.web.formatting import natural_key
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from starlette.requests import Request
 
+    from sdk.testnet.services.explorer.faucet_standing import FaucetStanding
     from sdk.testnet.services.explorer.parts import ExplorerParts, Handler
 
 STRIP_BLOCKS: Final = 120
@@ -79,6 +81,9 @@ class Dashboard:
     """`TestnetMonitor.get_dashboard_data()`, without the inside unless somebody is logged in."""
     use: Use | None
     """None while the index does not answer."""
+    has_faucet: bool = False
+    faucet: FaucetStanding | None = None
+    """None while it does not answer."""
     is_operator: bool = False
 
     @property
@@ -95,6 +100,11 @@ class Dashboard:
     def is_stale(self) -> bool:
         """Whether the numbers below the verdict are old."""
         return bool(self.data["verdict"]["state"] == "UNKNOWN")
+
+    @property
+    def head_age_s(self) -> float:
+        """Since the newest block, at this moment as the verdict has it: the look itself is some seconds old."""
+        return float(self.data["consensus"]["head_age_s"] + (self.data["data_age_s"] or 0.0))
 
     @property
     def strip(self) -> list[dict[str, Any]]:
@@ -180,9 +190,16 @@ async def read_dashboard(parts: ExplorerParts, *, is_operator: bool = False) -> 
             use = await parts.reading.look(lambda connection: _read_use(connection, today))
     except Unavailable:
         as_of = AsOf(block=-1, indexed_at=0, chain_head=await parts.reading.chain_head())
+    faucet = await parts.faucet.now()
     data = parts.monitor.get_dashboard_data()
+    data["validators"] = sorted(data["validators"], key=lambda each: natural_key(str(each["name"])))
     return Dashboard(
-        as_of=as_of, data=data if is_operator else public_data(data), use=use, is_operator=is_operator
+        as_of=as_of,
+        data=data if is_operator else public_data(data),
+        use=use,
+        has_faucet=parts.faucet.ask is not None,
+        faucet=faucet,
+        is_operator=is_operator,
     )
 
 
