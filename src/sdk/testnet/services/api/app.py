@@ -34,7 +34,7 @@ from sdk.testnet.services.api.keys import TooManyKeys, VisitorKeys
 from sdk.testnet.services.api.limiting import LimitMiddleware
 from sdk.testnet.services.api.parts import Parts
 from sdk.testnet.services.api.readiness import Readiness
-from sdk.testnet.services.api.reference import STYLE, reference_page
+from sdk.testnet.services.api.reference import ICON, STYLE, reference_page
 from sdk.testnet.services.api.shared import InMemory, open_shared
 from sdk.testnet.services.api.sourcify import sourcify_routes
 from sdk.testnet.services.api.watching import tell_alerts, tell_claims
@@ -214,12 +214,15 @@ def _add_pages(app: FastAPI) -> None:
     async def style(_: Request) -> Response:
         return Response(STYLE, media_type="text/css")
 
+    async def icon(_: Request) -> Response:
+        return Response(ICON, media_type="image/svg+xml")
+
     async def home(_: Request) -> Response:
         return RedirectResponse("/docs")
 
     for path, page in (
         ("/healthz", healthz), ("/readyz", readyz), ("/openapi.json", openapi), ("/docs", docs),
-        ("/docs/style.css", style), ("/", home),
+        ("/docs/style.css", style), ("/favicon.svg", icon), ("/", home),
     ):  # fmt: skip
         app.add_route(path, page, include_in_schema=False)
 

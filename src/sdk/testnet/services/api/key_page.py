@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from sdk.testnet.services.api.keys import DAYS, DAYS_MAX, NAME_CHARACTERS_MAX
+from sdk.testnet.services.api.reference import html_page
 
 if TYPE_CHECKING:
     from sdk.testnet.services.api.configuration import ApiConfig
@@ -23,12 +24,11 @@ def key_page(
             f"<pre>curl -H 'Authorization: Bearer {escape(made)}' {escape(config.public_url)}/api/v1/me</pre></section>"
         )
     forms = _FORMS if is_open else "<p>Keys are not made here; ask the operator for one.</p>"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>API keys</title>'
-        '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/docs/style.css"></head><body><main>'
+    return html_page(
+        "API keys",
         f'<p><a href="/docs">The API</a></p><h1>API keys of {escape(config.network_name)}</h1>{told}'
         f"<p>Without a key a client has {config.anonymous_a_minute} cost units a minute; with one it has {config.keyed_a_minute}. "
-        f"A network may make {config.keys_a_day} a day.</p>{forms}</main></body></html>"
+        f"A network may make {config.keys_a_day} a day.</p>{forms}",
     )
 
 
@@ -37,6 +37,6 @@ _FORMS = (
     f'maxlength="{NAME_CHARACTERS_MAX}" autocomplete="off"></label></p><p><label>Days until it expires '
     f'<input name="days" type="number" min="1" max="{DAYS_MAX}" value="{DAYS}" required></label></p>'
     "<p><button>Make a key</button></p></form>"
-    '<h2>Take one back</h2><form method="post" action="/keys/revoke"><p><label>The key <input name="key" size="46" '
+    '<h2>Take one back</h2><form method="post" action="/keys/revoke"><p><label>The key <input name="key" '
     'autocomplete="off" required></label></p><p><button>Revoke it</button></p></form>'
 )

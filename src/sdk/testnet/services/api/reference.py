@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 from typing import Any, Final
 
+from sdk.testnet.services import web
+
 STYLE: Final = """
-:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}body{max-width:60rem;margin:0 auto;padding:1rem}
-code,pre{font-family:ui-monospace,monospace;font-size:.9em}h2{margin-top:2.5rem;text-transform:capitalize}
-details{border:1px solid #8886;border-radius:6px;margin:.5rem 0;padding:.4rem .8rem}summary{cursor:pointer}
-summary b{display:inline-block;min-width:3.5rem}table{border-collapse:collapse;width:100%}
-td,th{border-top:1px solid #8884;padding:.25rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+:root{--bg:#f7f8fa;--surface:#fff;--surface-2:#eef1f5;--border:#d5dbe3;--strong:#828d9c;--text:#12181f;--muted:#545f6e;--link:#0b5cad;--accent:#0f766e;
+--on-accent:#fff;--mono:ui-monospace,"SF Mono","Cascadia Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace;color-scheme:light}
+@media(prefers-color-scheme:dark){:root{--bg:#0e1318;--surface:#151c23;--surface-2:#1c252e;--border:#2b3743;--strong:#6e7f90;--text:#e7ecf2;--muted:#a3afbc;
+--link:#7fb8f5;--accent:#5ccfc0;--on-accent:#0e1318;color-scheme:dark}}
+*{box-sizing:border-box}html{scroll-padding-top:16px}
+body{margin:0;background:var(--bg);color:var(--text);font:16px/1.5 system-ui,"Segoe UI",Roboto,"Helvetica Neue","DejaVu Sans",sans-serif}
+main{max-width:1040px;margin:0 auto;padding:24px 24px 48px}h1{font-size:28px;line-height:1.25;margin:8px 0 12px}
+h2{font-size:20px;line-height:1.25;margin:40px 0 12px}h2::first-letter{text-transform:uppercase}
+a{color:var(--link)}:focus-visible{outline:2px solid var(--link);outline-offset:2px;border-radius:3px}
+code,pre{font-family:var(--mono);font-size:13px}code{overflow-wrap:anywhere}nav{display:flex;flex-wrap:wrap;gap:4px 16px;margin:16px 0}
+details,section{background:var(--surface);border:1px solid var(--border);border-radius:6px;margin:8px 0;padding:8px 16px}
+summary{cursor:pointer;display:flex;flex-wrap:wrap;gap:0 12px;align-items:baseline;min-height:28px}summary::-webkit-details-marker{display:none}
+summary b{min-width:56px;color:var(--accent);font-size:13px}summary span{flex:1 1 320px;color:var(--muted);font-size:14px}
+details[open]>summary{margin-bottom:8px}details table{margin:8px 0}
+table{border-collapse:collapse;width:100%;font-size:14px}td{border-top:1px solid var(--border);padding:6px 12px 6px 0;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+pre{background:var(--surface-2);border-radius:6px;padding:12px 16px;white-space:pre-wrap;overflow-wrap:anywhere}
+dl{font-size:14px}dt{margin-top:12px}dd{margin:2px 0 0;color:var(--muted)}
+input,button{font:inherit;font-size:14px;color:var(--text);background:var(--surface);border:1px solid var(--strong);border-radius:6px;padding:7px 12px;min-height:36px;max-width:100%}
+form label{display:block;font-weight:600}form input{display:block;width:100%;margin-top:4px;font-weight:400}
+button{background:var(--accent);border-color:var(--accent);color:var(--on-accent);font-weight:600;cursor:pointer}
+@media(max-width:640px){main{padding:16px 16px 32px}table,tbody,tr,td{display:block}tr{border-top:1px solid var(--border);padding:6px 0}td{border:0;padding:1px 0}td:empty{display:none}}
 """
+ICON: Final = (Path(web.__file__).parent / "static" / "favicon.svg").read_bytes()
+"""Of all sites of a network."""
 
 PROBLEMS: Final = {
     "invalid_input": "The request cannot be read: a path, a cursor or a text is not what it has to be. The detail names the field, what was found and what is expected.",
@@ -42,6 +63,16 @@ PROBLEMS: Final = {
 """What each `code` of a problem means; `type` leads here."""
 
 
+def html_page(title: str, body: str) -> str:
+    """Return a page of the API around its body, which is HTML already."""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+        '<link rel="icon" href="/favicon.svg" type="image/svg+xml"><link rel="stylesheet" href="/docs/style.css"></head>'
+        f"<body><main>{body}</main></body></html>"
+    )
+
+
 def reference_page(document: dict[str, Any]) -> str:
     """Return the page."""
     by_tag: dict[str, list[str]] = {}
@@ -52,15 +83,15 @@ def reference_page(document: dict[str, Any]) -> str:
     parts = [f"<h2 id={_quoted(tag)}>{escape(tag)}</h2>{''.join(found)}" for tag, found in by_tag.items()]
     schemas = [_schema(name, schema) for name, schema in sorted(document["components"]["schemas"].items())]
     info = document["info"]
-    contents = " · ".join(
+    contents = "".join(
         f"<a href={_quoted('#' + tag)}>{escape(tag)}</a>" for tag in (*by_tag, "types", "problems")
     )
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info["title"])}</title>'
-        f'<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/docs/style.css"></head><body>'
+    return html_page(
+        info["title"],
         f"<h1>{escape(info['title'])}</h1><p>{escape(info['description'])}</p>"
-        f'<p><a href="/openapi.json">OpenAPI 3.1</a> · <a href="/keys">Make a key</a> · {contents}</p>{"".join(parts)}'
-        f'<h2 id="types">types</h2>{"".join(schemas)}<h2 id="problems">problems</h2><dl>{_problems()}</dl></body></html>'
+        f'<p><a href="/openapi.json">OpenAPI 3.1</a> · <a href="/keys">Make a key</a></p>'
+        f'<nav aria-label="Contents">{contents}</nav>{"".join(parts)}'
+        f'<h2 id="types">types</h2>{"".join(schemas)}<h2 id="problems">problems</h2><dl>{_problems()}</dl>',
     )
 
 
@@ -92,7 +123,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     )
     return (
         f"<details id={_quoted(operation['operationId'])}><summary><b>{method.upper()}</b> <code>{escape(path)}</code> "
-        f"{escape(operation.get('description') or operation.get('summary', ''))}</summary>{given}{table}"
+        f"<span>{escape(operation.get('description') or operation.get('summary', ''))}</span></summary>{given}{table}"
         f"<p>Answer: <code>{escape(answer)}</code></p></details>"
     )
 
@@ -103,7 +134,7 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
         for field, one in schema.get("properties", {}).items()
     ]
     return (
-        f"<details id={_quoted(name)}><summary><code>{escape(name)}</code> {escape(schema.get('description', ''))}</summary>"
+        f"<details id={_quoted(name)}><summary><code>{escape(name)}</code> <span>{escape(schema.get('description', ''))}</span></summary>"
         f"<table>{''.join(rows)}</table></details>"
     )
 

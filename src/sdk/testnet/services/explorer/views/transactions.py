@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from metanode.errors import MetanodeError, Unavailable
@@ -271,14 +271,26 @@ async def _unindexed(parts: ExplorerParts, wanted: bytes, as_of: AsOf) -> View:
             f"Neither the chain nor the pool has the transaction {text}.",
             "It may have been sent to another network, or replaced by one with the same nonce and a higher fee.",
         )
-    extra = {"number": None if found.get("blockNumber") is None else decode_quantity(found["blockNumber"])}
+    number = None if found.get("blockNumber") is None else decode_quantity(found["blockNumber"])
+    model = waiting_of(found, is_executable=True)
+    due = None if number is not None else await _due_nonce(parts, model.sender)
+    if due is not None and due < model.nonce:
+        model = replace(model, is_executable=False)
     return View(
         template="waiting.html",
-        model=waiting_of(found, is_executable=True),
+        model=model,
         section="pending",
         is_kept=False,
-        extra=extra | extras() | {"as_of": as_of},
+        extra={"number": number, "due": due, "as_of": as_of} | extras(),
     )
+
+
+async def _due_nonce(parts: ExplorerParts, sender: str) -> int | None:
+    """The nonce that an account has to send next, behind all that can be in a block now; None when the node does not say."""
+    try:
+        return decode_quantity(await parts.nodes.call("eth_getTransactionCount", sender, "pending"))
+    except (MetanodeError, TypeError):
+        return None
 
 
 async def read_transactions(parts: ExplorerParts, which: Slice = NEWEST) -> Transactions:

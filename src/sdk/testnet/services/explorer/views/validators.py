@@ -24,6 +24,7 @@ from sdk.testnet.services.queries.consensus import (
 )
 from sdk.testnet.services.queries.statistics import Totals, index_status, totals
 from sdk.testnet.services.queries.validators import ValidatorRow, get_validator, list_validators
+from sdk.testnet.services.web.formatting import natural_key
 from sdk.testnet.services.web.problems import NotFound
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def validator_handlers(parts: ExplorerParts) -> dict[str, Handler]:
             quorum=QuorumRule.AUTHORITY.quorum_weight(count),
             can_lose=tolerance.crashes,
             can_lie=tolerance.liars,
-            items=found,
+            items=tuple(sorted(found, key=lambda row: natural_key(row.account.name or "\U0010ffff"))),
         )
         return View(template="validators.html", model=model, section="validators", extra=extras())
 

@@ -12,9 +12,18 @@ startHighlighting();
 startSearch();
 startStrips();
 startThemeSwitch();
+showSection();
 if (document.querySelector("[data-live]")) startLive();
 // A page that waits for something to be in a block looks again at each.
 if (document.querySelector("[data-reload]")) listen("home", () => location.reload());
+
+// On a narrow screen the sections are a line that scrolls: the one that is open is in sight.
+function showSection() {
+  const open = document.querySelector(".sections [aria-current]");
+  if (!open) return;
+  const line = open.closest(".sections");
+  line.scrollLeft += open.getBoundingClientRect().right - line.getBoundingClientRect().right + 24;
+}
 
 function startThemeSwitch() {
   const button = document.querySelector("[data-theme-switch]");
