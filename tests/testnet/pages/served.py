@@ -86,6 +86,8 @@ class Served:
     token: str
     transfer: str
     token_transfer: str
+    number: int
+    """The block of `token_transfer`."""
     reverted: str
     forwarded: str
     created: str
@@ -193,13 +195,13 @@ def served_network(tmp_path: Path) -> Iterator[Served]:
             value=10**17,
             data=selector("forward(address)") + encode(["address"], [net.accounts[3].address]).hex(),
         )
-        for hash_ in (moved, forwarded):
-            assert sender.done(hash_)["status"] == "0x1"
+        receipt = sender.done(moved)
+        assert receipt["status"] == sender.done(forwarded)["status"] == "0x1"
         assert poor.done(reverted)["status"] == "0x0"
         with serve(tmp_path, net) as (url, process):
             served = Served(
                 net=net, url=url, process=process, sender=sender, token=token, transfer=transfer,
-                token_transfer=moved, reverted=reverted, forwarded=forwarded, created=created,
+                token_transfer=moved, number=int(receipt["blockNumber"], 16), reverted=reverted, forwarded=forwarded, created=created,
                 validator=f"0x{net.directory.validator_address('validator-1').hex()}",
                 operator_password=(tmp_path / "operator.password").read_text().strip(),
             )  # fmt: skip
