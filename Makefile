@@ -60,10 +60,8 @@ types: setup-dev ## mypy strict; the stub of the Rust engine against the binary
 	$(BIN)/mypy benchmarks tools
 	$(BIN)/python -m mypy.stubtest metanode._engine
 
-test: setup-dev rust-test ## every test: Rust, unit, simulation, fuzzing, integration, toolkit, acceptance
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ORDER) tests/unit tests/model tests/simulation tests/arch tests/conformance tests/fuzz
-	$(MAKE) --no-print-directory fuzz-decode
-	$(BIN)/python -m tests.second_look $(ORDER) tests/integration tests/interop tests/testnet tests/acceptance
+test: setup-dev ## every test: Rust, unit, simulation, fuzzing, integration, toolkit, acceptance
+	$(BIN)/python -m tests.everything $(ORDER)
 
 rust-test: ## tests of the Rust crates
 	cargo test --locked --workspace --quiet

@@ -1,8 +1,7 @@
-"""Tests on real time, and a second look at those that fail beside others: `python -m tests.second_look ARGUMENTS OF PYTEST`.
+"""A second look at tests that fail beside others, alone: what passes then says nothing of the code, but leans on the machine's pace.
 
-Such a test may fail since the other worker's networks had both processors, which says nothing of the code. Its whole file runs again, alone and in
-the same order, so that a fault of the code or between two tests of the file shows again; what fails again fails the run. What passes then is named:
-it leans on the machine's pace, and is to be repaired.
+Its whole file runs again, in the same order, so that a fault of the code or between two tests of the file shows again; what fails again fails the
+run. What passes is named: it is to be repaired.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 FILES_MAX = 6
 """Files of tests that fail: more than a machine's bad moment explains, and than there is time for."""
@@ -25,32 +24,40 @@ SKIPS_REFUSED = 7
 """That of a run with a skip that nobody allowed, from `conftest.py`, whatever else failed: nothing that passes alone makes up for it."""
 
 
-def failed_in(cache: Path) -> list[str]:
-    """The tests that failed in the run that kept this cache, by their ids."""
-    found = cache / "v" / "cache" / "lastfailed"
-    return sorted(json.loads(found.read_text())) if found.exists() else []
+@dataclass(frozen=True)
+class Look:
+    """A run of pytest that has ended."""
+
+    code: int
+    cache: Path
+    """Where it kept what failed."""
+
+    @property
+    def failed(self) -> list[str]:
+        """The tests that failed, by their ids."""
+        found = self.cache / "v" / "cache" / "lastfailed"
+        return sorted(json.loads(found.read_text())) if found.exists() else []
 
 
-def run(arguments: Sequence[str], *, beside: Sequence[str] = ()) -> int:
-    """Run pytest with these arguments, several files at once as `beside` says, and look again at what failed; return the exit code."""
-    with tempfile.TemporaryDirectory(prefix="metanode-tests-") as name:
-        cache = Path(name)
-        pytest = [sys.executable, "-m", "pytest", "-q", "-o", f"cache_dir={cache}"]
-        code = subprocess.run([*pytest, *beside, *arguments], check=False).returncode
-        failed = failed_in(cache)
-        files = sorted({test.partition("::")[0] for test in failed})
-        if code != TESTS_FAILED or not 0 < len(files) <= FILES_MAX:
-            return code
-        print(f"\na second look, alone, at {', '.join(files)}", flush=True)
-        options = [argument for argument in arguments if argument.startswith("-")]
-        code = subprocess.run([*pytest, *options, *files], check=False).returncode
-        if code == 0:
-            print(
-                "\nUNSTEADY: these failed beside other tests and passed alone; they lean on the machine's pace:"
-            )
-            print("\n".join(f"  {test}" for test in failed), flush=True)
-        return code
+def pytest_command(cache: Path, arguments: Sequence[str]) -> list[str]:
+    """What runs pytest with these arguments so that a `Look` can be had of it."""
+    return [sys.executable, "-m", "pytest", "-q", "-o", f"cache_dir={cache}", *arguments]
 
 
-if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:], beside=("-n", "2", "--dist", "loadfile")))
+def look_again(looks: Sequence[Look], options: Sequence[str], cache: Path) -> int:
+    """Run the files of what failed in these runs, alone, with the same options; return the exit code of it all."""
+    failed = sorted({test for look in looks for test in look.failed})
+    files = sorted({test.partition("::")[0] for test in failed})
+    beyond_tests = [look.code for look in looks if look.code not in {0, TESTS_FAILED}]
+    if beyond_tests or all(look.code == 0 for look in looks):
+        return max(beyond_tests, default=0)
+    if not 0 < len(files) <= FILES_MAX:
+        return TESTS_FAILED
+    print(f"\na second look, alone, at {', '.join(files)}", flush=True)
+    code = subprocess.run(pytest_command(cache, [*options, *files]), check=False).returncode
+    if code == 0:
+        print(
+            "\nUNSTEADY: these failed beside other tests and passed alone; they lean on the machine's pace:"
+        )
+        print("\n".join(f"  {test}" for test in failed), flush=True)
+    return code

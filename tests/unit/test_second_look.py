@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.second_look import FILES_MAX, SKIPS_REFUSED, run
+from tests.second_look import FILES_MAX, SKIPS_REFUSED, Look, look_again, pytest_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Look = Callable[[dict[str, str]], tuple[int, str]]
+    Run = Callable[[dict[str, str]], tuple[int, str]]
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSES = "def test_it():\n    pass\n"
@@ -43,7 +44,7 @@ def test_two():
 
 
 @pytest.fixture
-def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Look:
+def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run these files, by their names, and return the exit code and what was printed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
@@ -52,7 +53,10 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     def run_files(files: dict[str, str]) -> tuple[int, str]:
         for name, text in files.items():
             (tmp_path / name).write_text(text)
-        code = run(["-pno:randomly", "--rootdir=.", *files])
+        options = ["-pno:randomly", "--rootdir=."]
+        cache = tmp_path / "first"
+        first = subprocess.run(pytest_command(cache, [*options, *files]), check=False)
+        code = look_again([Look(first.returncode, cache)], options, tmp_path / "again")
         return code, capfd.readouterr().out
 
     return run_files
@@ -72,7 +76,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     ids=["good", "bad", "unsteady", "unsteady and bad", "hurts the next", "broken", "too many"],
 )
 def test_only_what_passes_alone_is_forgiven_and_it_is_named(
-    look: Look, files: dict[str, str], code: int, looks_again: bool, is_told: bool
+    look: Run, files: dict[str, str], code: int, looks_again: bool, is_told: bool
 ) -> None:
     found, output = look(files)
 
@@ -82,7 +86,7 @@ def test_only_what_passes_alone_is_forgiven_and_it_is_named(
 
 
 def test_a_skip_that_nobody_allowed_is_not_forgiven_with_a_test_that_would_pass_alone(
-    look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    look: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", "true")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "src")]))

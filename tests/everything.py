@@ -1,0 +1,96 @@
+"""What `make test` runs: tests that compute, at the lowest priority, beside tests that wait for real time: `python -m tests.everything OPTIONS OF PYTEST`.
+
+Networks of real processes leave more than half of two processors' time unused, which is what the others need. The output of what
+computes goes to a file and is shown at the end. What fails gets a second look when all is done (`second_look`).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from tests.second_look import Look, look_again, pytest_command
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPUTING = ("unit", "model", "simulation", "arch", "conformance", "fuzz")
+COMPUTING_OPTIONS = ("-n", "2", "--dist", "loadfile")
+WAITING = ("integration", "interop", "testnet", "acceptance")
+WAITING_OPTIONS = ("-n", "3", "--dist", "loadfile")
+"""Three networks at once still meet their times on two processors; files are taken whole, since their tests share networks."""
+LAST_AND_LEAST = ("nice", "-n", "19")
+MAKE = ("make", "--no-print-directory")
+LOG = ROOT / "build" / "tests-that-compute.log"
+
+
+class Beside:
+    """Commands that run one after the other, beside what the caller does, into a file."""
+
+    def __init__(self, commands: Sequence[Sequence[str]], log: Path) -> None:
+        self._commands = commands
+        self._log = log
+        self._stopped = threading.Event()
+        self._codes: list[int] = []
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """An interrupt reaches the running command by itself: it is waited for, and no other begins."""
+        self._stopped.set()
+        self._thread.join()
+
+    def wait(self) -> list[int]:
+        """Return the exit codes when all have ended."""
+        self._thread.join()
+        return self._codes
+
+    def _run(self) -> None:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("wb") as log:
+            for command in self._commands:
+                if self._stopped.is_set():
+                    return
+                log.write(f"{' '.join(command)}\n".encode())
+                log.flush()
+                ended = subprocess.run(
+                    [*LAST_AND_LEAST, *command], stdout=log, stderr=subprocess.STDOUT, check=False, cwd=ROOT
+                )
+                self._codes.append(ended.returncode)
+
+
+def run(options: Sequence[str]) -> int:
+    """Run everything; return the exit code."""
+    with tempfile.TemporaryDirectory(prefix="metanode-tests-") as name:
+        caches = [Path(name, part) for part in ("computing", "waiting", "again")]
+        computing = pytest_command(caches[0], [*COMPUTING_OPTIONS, *options, *_paths(COMPUTING)])
+        waiting = pytest_command(caches[1], [*WAITING_OPTIONS, *options, *_paths(WAITING)])
+        print(
+            f"tests of Rust, {', '.join(COMPUTING)} and fuzzing go to {LOG.relative_to(ROOT)} meanwhile",
+            flush=True,
+        )
+        with Beside([(*MAKE, "rust-test"), computing, (*MAKE, "fuzz-decode")], LOG) as beside:
+            code = subprocess.run(waiting, check=False, cwd=ROOT).returncode
+            rust, computed, fuzzed = beside.wait()
+        print(LOG.read_text(errors="replace"), flush=True)
+        tests = look_again([Look(computed, caches[0]), Look(code, caches[1])], options, caches[2])
+        for what, failed in (("tests of Rust", rust), ("fuzzing of decoders", fuzzed)):
+            if failed:
+                print(f"FAILED: {what} (exit {failed})", flush=True)
+        return tests or rust or fuzzed
+
+
+def _paths(parts: Sequence[str]) -> list[str]:
+    return [f"tests/{part}" for part in parts]
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,60 @@
+"""What `make test` runs beside each other: nothing is left out, and each part's end counts."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from tests.everything import COMPUTING, ROOT, WAITING, Beside
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PYTHON = (sys.executable, "-c")
+
+
+def test_every_directory_of_tests_is_run_once() -> None:
+    directories = {
+        path.parent.relative_to(ROOT / "tests").parts[0] for path in ROOT.glob("tests/*/**/test_*.py")
+    }
+
+    assert directories == set(COMPUTING) | set(WAITING)
+    assert len(directories) == len(COMPUTING) + len(WAITING)
+
+
+def test_commands_follow_each_other_into_one_file_and_a_failure_ends_none_of_the_others(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "new" / "log"
+    commands = [(*PYTHON, "print('one')"), (*PYTHON, "raise SystemExit(3)"), (*PYTHON, "print('three')")]
+
+    with Beside(commands, log) as beside:
+        codes = beside.wait()
+
+    assert codes == [0, 3, 0]
+    assert [line for line in log.read_text().splitlines() if not line.startswith(sys.executable)] == [
+        "one",
+        "three",
+    ]
+
+
+def test_who_leaves_early_waits_for_the_command_that_runs_and_begins_no_other(tmp_path: Path) -> None:
+    begun, may_end, never = (tmp_path / name for name in ("begun", "may end", "never"))
+    waits = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch()\nwhile not pathlib.Path({str(may_end)!r}).exists(): time.sleep(0.01)"
+
+    with Beside([(*PYTHON, waits), (*PYTHON, f"open({str(never)!r}, 'w')")], tmp_path / "log") as beside:
+        while not begun.exists():
+            time.sleep(0.01)
+        beside._stopped.set()
+        may_end.touch()
+
+    assert beside.wait() == [0]
+    assert not never.exists()
+
+
+def test_they_run_at_the_lowest_priority(tmp_path: Path) -> None:
+    with Beside([(*PYTHON, "import os; print('priority', os.nice(0))")], tmp_path / "log") as beside:
+        beside.wait()
+
+    assert "priority 19" in (tmp_path / "log").read_text().splitlines()
