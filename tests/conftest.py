@@ -14,6 +14,7 @@ import pytest
 import structlog
 from hypothesis import settings
 from tests.acceptance.processes import free_offset
+from tests.everything import LONGEST
 from tests.second_look import SKIPS_REFUSED
 
 from sdk.testnet.deployment.apply import local
@@ -56,6 +57,12 @@ def skips(terminal: pytest.TerminalReporter) -> Iterator[tuple[str, str]]:
     for report in terminal.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         yield report.nodeid, reason.removeprefix("Skipped: ")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first; else the order stays as it was drawn."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.hookimpl(trylast=True)

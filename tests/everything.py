@@ -22,8 +22,23 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPUTING = ("unit", "model", "simulation", "arch", "conformance", "fuzz")
 COMPUTING_OPTIONS = ("-n", "2", "--dist", "loadfile")
 WAITING = ("integration", "interop", "testnet", "acceptance")
-WAITING_OPTIONS = ("-n", "3", "--dist", "loadfile")
+WAITING_OPTIONS = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 """Three networks at once still meet their times on two processors; files are taken whole, since their tests share networks."""
+LONGEST = (
+    "tests/acceptance/test_bad_input.py",
+    "tests/acceptance/test_resilience.py",
+    "tests/acceptance/test_verification.py",
+    "tests/integration/faults/test_kills.py",
+    "tests/integration/faults/test_relay.py",
+    "tests/integration/test_command_line.py",
+    "tests/integration/test_monitoring_nodes.py",
+    "tests/integration/test_sync_processes.py",
+    "tests/testnet/pages/test_explorer.py",
+    "tests/testnet/test_command_network.py",
+    "tests/testnet/test_faucet_service.py",
+    "tests/testnet/test_indexer_faults.py",
+)
+"""Files of a minute and more. They begin first (`conftest.py`), so that none is left to run alone when the others have ended."""
 LAST_AND_LEAST = ("nice", "-n", "19")
 MAKE = ("make", "--no-print-directory")
 LOG = ROOT / "build" / "tests-that-compute.log"

@@ -6,7 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tests.everything import COMPUTING, ROOT, WAITING, Beside
+import pytest
+from tests.everything import COMPUTING, LONGEST, ROOT, WAITING, Beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,11 @@ def test_every_directory_of_tests_is_run_once() -> None:
 
     assert directories == set(COMPUTING) | set(WAITING)
     assert len(directories) == len(COMPUTING) + len(WAITING)
+
+
+@pytest.mark.parametrize("file", LONGEST)
+def test_a_file_that_begins_first_is_there(file: str) -> None:
+    assert (ROOT / file).is_file()
 
 
 def test_commands_follow_each_other_into_one_file_and_a_failure_ends_none_of_the_others(
