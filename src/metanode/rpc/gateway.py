@@ -9,6 +9,7 @@ import orjson
 
 from metanode import _engine
 from metanode.errors import InvalidInput, Unavailable
+from metanode.rpc.memory import give_back_freed_memory
 from metanode.rpc.method import declarations
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class RPCGateway:
 
         `described` says what methods beside the engine's take and give; their handlers are not called.
         """
+        give_back_freed_memory()
         try:
             self._gateway = _engine.RpcGateway.start(config.encode(), declarations(described))
         except ValueError as error:

@@ -17,6 +17,7 @@ import structlog
 from metanode import _engine
 from metanode.errors import InvalidInput, Unavailable
 from metanode.rpc.errors import InternalError, InvalidParams, JSONRPCError, NodeFault, RequestTimedOut
+from metanode.rpc.memory import give_back_freed_memory
 from metanode.rpc.method import declarations
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ async def open_server(
         InvalidInput: when the configuration cannot be served.
         Unavailable: when an address cannot be listened on.
     """
+    give_back_freed_memory()
     server = RPCServer(config, methods, engine)
     async with server._serving():  # noqa: SLF001 - the only door, kept out of the class's public face
         yield server

@@ -1,0 +1,62 @@
+"""What large blocks took goes back to the system once they are freed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+BLOCKS = textwrap.dedent(
+    """
+    import ctypes, threading, psutil, sys
+    from metanode.rpc.memory import give_back_freed_memory
+
+    if sys.argv[1] == "bounded" and not give_back_freed_memory():
+        sys.exit(3)
+    library = ctypes.CDLL(None)
+    library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
+    library.free.argtypes = (ctypes.c_void_p,)
+    process = psutil.Process()
+
+    def use() -> None:
+        # Each block is freed before a larger one is asked for; a small one that stays lies behind each.
+        for megabytes in (1, 2, 4, 8, 8, 8):
+            blocks = []
+            for _ in range(2):
+                block = library.malloc(megabytes << 20)
+                ctypes.memset(block, 1, megabytes << 20)
+                library.malloc(64)
+                blocks.append(block)
+            for block in blocks:
+                library.free(block)
+
+    before = process.memory_info().rss
+    threads = [threading.Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(process.memory_info().rss - before)
+    """
+)
+
+
+def kept_bytes(how: str) -> int:
+    """What a process keeps of large blocks that four threads used and freed."""
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKS, how], check=False, capture_output=True, text=True, timeout=120
+    )
+    if done.returncode == 3:
+        pytest.skip("the allocator is not glibc's")
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def test_large_blocks_leave_nothing_behind_and_without_bounds_they_do() -> None:
+    bounded, unbounded = kept_bytes("bounded"), kept_bytes("free")
+    assert bounded < 6 << 20, f"{bounded / 1e6:.1f} MB are kept"
+    assert unbounded > 2 * bounded, (
+        f"{unbounded / 1e6:.1f} MB are kept without bounds: this test shows nothing"
+    )
