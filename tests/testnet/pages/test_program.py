@@ -128,7 +128,7 @@ def test_without_nodes_it_starts_and_says_what_is_missing(tmp_path: Path) -> Non
         assert ready.json()["checks"] == {"index": "the index is empty", "node": "no node answers"}
         home = httpx.get(url)
         assert home.status_code == 200
-        assert "No node answers now" in home.text
+        assert "No node answers now. The index is empty: there is nothing to show yet." in home.text
         with httpx.stream("GET", f"{url}/live?topics=home", timeout=10) as stream:
             lines = stream.iter_lines()
             assert next(lines).startswith("retry")
