@@ -62,6 +62,12 @@ class Report:
         self.rows.append((case, claim, seen))
 
 
+def steps_of(output: Path, heading: str) -> str:
+    """The shell commands of a section of a deployment's guide."""
+    guide = (output / "TESTNET_DEPLOYMENT.md").read_text(encoding="utf-8")
+    return guide.partition(f"\n## {heading}\n")[2].partition("```bash\n")[2].partition("```")[0]
+
+
 def container(
     run: Callable[..., subprocess.CompletedProcess[str]], service: str, *, stopped: bool = False
 ) -> str:

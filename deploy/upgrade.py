@@ -19,6 +19,7 @@ from seeing import (
     height_of,
     is_above,
     say_why,
+    steps_of,
     wait_until,
 )
 
@@ -69,7 +70,7 @@ def check_upgrade(engine: Engine, report: Report, output: Path, wheels: Path) ->
             f"{found[0]}; {len(refused)} sentences",
             holds=found == [newer.name] and any(old.name in line and "deleted" in line for line in refused),
         )
-        steps = _steps(output)
+        steps = steps_of(output, "Upgrade")
         started = time.monotonic()
         with Watch(gateway) as watch:
             engine.run("bash", "-euc", steps, folder=output)
@@ -110,12 +111,6 @@ def _refusal(output: Path, wheel: Path) -> tuple[str, ...]:
     except DeploymentChange as change:
         return change.changes
     raise CheckFailedError(f"{CASE}: another version was deployed without being confirmed")
-
-
-def _steps(output: Path) -> str:
-    """The shell commands of the guide's section."""
-    page = (output / "TESTNET_DEPLOYMENT.md").read_text(encoding="utf-8").partition("## Upgrade\n")[2]
-    return page.partition("```bash\n")[2].partition("```")[0]
 
 
 class Watch:
