@@ -138,7 +138,8 @@ def test_a_deployment_is_written_once_and_a_change_is_said_before_it_is_made(tmp
     assert {"docker-compose.testnet.yml", "TESTNET_DEPLOYMENT.md"} <= set(made["created"])
     assert "nothing to change" in again.stderr
     assert made["genesis_hash"] in again.stdout
-    assert "block_time_s: 2 -> 3\nGive --confirm-changes to do so" in refused.stderr
+    assert "block_time_s: 2 -> 3\n  genesis: would be another one" in refused.stderr
+    assert "Give --confirm-changes to do so" in refused.stderr
     assert "http://127.0.0.1:29545" in status.stdout
 
 

@@ -87,13 +87,17 @@ def test_a_changed_parameter_is_said_and_then_confirmed(tmp_path: Path) -> None:
     deploy(tmp_path)
     before = contents(tmp_path)
 
-    with pytest.raises(DeploymentChange, match=r"port_offset: 0 -> 7\n.*confirm_changes=True") as raised:
+    with pytest.raises(DeploymentChange, match=r"(?s)port_offset: 0 -> 7\n.*confirm_changes=True") as raised:
         deploy(tmp_path, port_offset=7)
 
-    assert raised.value.changes == ("port_offset: 0 -> 7",)
+    first, *files = raised.value.changes
+    assert first == "port_offset: 0 -> 7"
+    assert "docker-compose.testnet.yml: would be written anew" in files
     assert contents(tmp_path) == before
     result = deploy(tmp_path, port_offset=7, confirm_changes=True)
-    assert "docker-compose.testnet.yml" in result.changed
+    assert [f"{name}: would be written anew" for name in result.changed] == files, (
+        "no more and no less than was said"
+    )
     assert "8552:8545" in result.compose_file.read_text()
     assert {
         name: content
@@ -110,8 +114,11 @@ def test_another_genesis_is_another_network_with_the_same_keys(tmp_path: Path) -
         if name.startswith(("data/", "secrets/"))
     }
 
-    with pytest.raises(DeploymentChange, match="chain_id: 9999 -> 5"):
+    with pytest.raises(DeploymentChange, match="chain_id: 9999 -> 5") as raised:
         deploy(tmp_path, chain_id=5)
+    assert raised.value.changes[1:] == (
+        "genesis: would be another one, so another chain, with the same keys",
+    )
     second = deploy(tmp_path, chain_id=5, num_validators=3, confirm_changes=True)
 
     assert second.genesis_hash != first.genesis_hash

@@ -217,10 +217,25 @@ class TestnetDeployer:
         different = changes.describe_parameters(record.parameters, parameters)
         if not different:
             return
-        if GENESIS_PARAMETERS & {line.partition(":")[0] for line in different}:
+        is_another_genesis = bool(GENESIS_PARAMETERS & {line.partition(":")[0] for line in different})
+        if is_another_genesis:
             _check_not_begun(plan, different)
-        if not confirm_changes:
-            raise changes.DeploymentChange(plan.output, different)
+        if confirm_changes:
+            return
+        if is_another_genesis:
+            consequences = ["genesis: would be another one, so another chain, with the same keys"]
+        else:
+            consequences = self._consequences(plan, record)
+        raise changes.DeploymentChange(plan.output, [*different, *consequences])
+
+    def _consequences(self, plan: DeploymentPlan, record: changes.Record) -> list[str]:
+        """What other parameters would do to the files, where that is known: who comes new to a deployment has no key yet."""
+        before = record.parameters
+        if before.get("preset") != self.config.preset or not {*self.config.services} <= {*before["services"]}:
+            return []
+        identities = self._identities(plan)
+        block = self._block(plan, identities, confirm_changes=False)
+        return changes.compare(plan.output, self._render(plan, identities, block), record).sentences
 
     def _identities(self, plan: DeploymentPlan) -> dict[str, Identity]:
         """The identity of every node, by its name; its keys are made when they are not there."""
