@@ -16,6 +16,7 @@ from sdk.testnet.command import (
     monitor,
     network,
     service,
+    wheel,
 )
 from sdk.testnet.command.output import run_program
 
@@ -53,6 +54,7 @@ app.add_typer(bootstrap.app, name="bootstrap")
 monitor.register(app)
 service.register(app)
 compilers.register(app)
+wheel.register(app)
 
 
 def main() -> int:
