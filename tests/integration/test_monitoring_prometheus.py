@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import shutil
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,7 @@ from sdk.testnet.monitoring.rendering.panels import ANNOTATIONS
 from sdk.testnet.monitoring.rendering.rules import RECORDED, rules
 from sdk.testnet.monitoring.service_metrics import CATALOGUE, CountRequests, ServiceMetrics
 from sdk.testnet.monitoring.thresholds import Thresholds
+from sdk.testnet.services.indexer.work import IndexWork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,8 +106,9 @@ def services(plan: NetworkPlan) -> Iterator[str]:
             Faucet(),
             TestnetExplorer(plan.nodes[0].rpc_url),
         )
-        metrics = ServiceMetrics()
+        metrics, work = ServiceMetrics(), IndexWork()
         metrics.monitor, metrics.faucet = monitor, faucet
+        metrics.indexing, metrics.certificates = work, {"explorer": time.time() + 86_400}
         metrics.index = lambda: Kept(
             explorer.height,
             max(0, monitor.calculate_network_metrics().current_height - (explorer.height or 0)),
@@ -122,12 +126,19 @@ def services(plan: NetworkPlan) -> Iterator[str]:
         server = uvicorn.Server(config)
         async with monitor, asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server._serve())
-            paid = await faucet.request_tokens("0x" + "22" * 20, "10.0.0.1")
-            assert paid["success"], paid
-            ready.set()
-            while not stop.is_set():
+            for number in itertools.count(1):
+                # Each from a network of its own, for limits are not what is looked at here.
+                paid = await faucet.request_tokens(f"0x22{number:038x}", f"10.{number % 250}.0.1")
+                assert paid["success"], paid
+                ready.set()
+                if stop.is_set():
+                    break
+                begun = time.monotonic()
                 with contextlib.suppress(Unavailable):
                     await explorer.update()
+                for durations in work.durations.values():
+                    durations.note(time.monotonic() - begun)
+                await faucet.settle()
                 await asyncio.sleep(0.5)
             server.should_exit = True
             await serving

@@ -18,6 +18,7 @@ from metanode.primitives.types import Address
 from sdk.testnet.faucet import FaucetConfig
 from sdk.testnet.faucet.client_address import origin_of
 from sdk.testnet.faucet.clock import FaucetClock
+from sdk.testnet.faucet.counts import Incident
 from sdk.testnet.faucet.database import Database
 from sdk.testnet.faucet.ledger import Ledger
 from sdk.testnet.faucet.paying import BATCH_MIN, FEE_WEI_MAX, LOST_MAX, Payer, Payouts
@@ -97,7 +98,14 @@ class World:
         ledger: Any = Mortal(self.ledger, life) if life else self.ledger
         clock = FaucetClock(0, wall_ms=lambda: NOW_MS, monotonic_ms=lambda: 0)
         payer = Payer(key=PAYER, chain_id=CHAIN_ID)
-        return Payouts(ledger, payer, clock, in_flight_max=self._in_flight_max, batching=self._batching)
+        return Payouts(
+            ledger,
+            payer,
+            clock,
+            in_flight_max=self._in_flight_max,
+            batching=self._batching,
+            counts=self.ledger.counts,
+        )
 
     def promise(self, number: int = 1, amount_gwei: int = 100) -> int:
         asker = Asker(address=address_of(number), origin=origin_of(ipaddress.IPv4Address(number)))
@@ -129,6 +137,10 @@ class World:
             self.advance()
             self.chain.mine()
         raise AssertionError(self.ledger.history(None, 100))
+
+    def incidents(self) -> dict[str, int]:
+        """What was counted on the way, without what never happened."""
+        return {kind: number for kind, number in self.ledger.counts.read()[2].items() if number}
 
     def states(self) -> list[PayoutState]:
         return [payout.state for payout in reversed(self.ledger.history(None, 1000))]
@@ -215,10 +227,12 @@ def test_a_transaction_that_a_node_forgot_is_sent_again_after_three_blocks(world
     world.chain.mine(blocks=2)
     world.advance()
     assert world.chain.pool == {}
+    assert world.incidents() == {}
     world.chain.mine()
     world.advance()
 
     assert world.chain.pool == first
+    assert world.incidents() == {Incident.SENT_AGAIN: 1}
 
 
 def test_a_transaction_that_no_block_takes_gets_a_higher_fee_with_the_same_nonce(world: World) -> None:
@@ -235,6 +249,7 @@ def test_a_transaction_that_no_block_takes_gets_a_higher_fee_with_the_same_nonce
     assert after.max_fee_wei * 10 >= before.max_fee_wei * 11
     assert after.hash != before.hash
     assert len(world.ledger.signatures(payout_id)) == 2
+    assert world.incidents()[Incident.FEE_RAISED] == 1
     world.finish()
     assert world.chain.paid.total() == 1
 
@@ -255,6 +270,7 @@ def test_a_nonce_that_somebody_else_used_is_replaced_once_and_then_it_is_an_oper
     assert payout.error is not None
     assert "something else has its key" in payout.error
     assert world.chain.paid.total() == 0
+    assert world.incidents() == {Incident.NONCE_CONFLICT: 1 + LOST_MAX}
 
 
 def test_what_an_empty_faucet_has_promised_waits_and_is_paid_when_it_is_filled(world: World) -> None:

@@ -18,8 +18,8 @@ async def test_a_replay_is_not_refused_by_the_limit_that_its_first_claim_has_fil
 ) -> None:
     first: Any = object()
     looks = iter([None, first])
-    rejected: list[int] = []
-    ledger = SimpleNamespace(redeemed=lambda _: next(looks), count_rejected=lambda: rejected.append(1))
+    rejected: list[str] = []
+    ledger = SimpleNamespace(redeemed=lambda _: next(looks), count_rejected=rejected.append)
     operation = SimpleNamespace(secret=lambda _: b"s" * 32)
     till: Any = SimpleNamespace(config=FaucetConfig(), operation=operation, ledger=ledger)
     desk: Any = ClaimDesk(till)

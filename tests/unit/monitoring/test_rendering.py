@@ -135,6 +135,8 @@ def test_a_dashboard_has_its_variables_a_fixed_uid_and_no_other_data_source() ->
             assert panel["datasource"]["uid"] == "${datasource}"
             assert panel["description"].endswith(".")
             assert panel["targets"]
+            legend = panel["options"].get("legend")
+            assert legend is None or legend.keys() == {"displayMode", "placement", "showLegend", "calcs"}
 
 
 def test_panels_lie_beside_each_other_and_never_on_each_other() -> None:
@@ -276,6 +278,15 @@ CASES: list[tuple[str, dict[str, str], str, set[str]]] = [
     ("a faucet with hours left", MOVING | {f"metanode_faucet_balance_ether{{{V1}}}": "20x400", f"metanode_faucet_daily_budget_ether{{{V1}}}": "100x400"}, "5m", {"FaucetLow critical"}),
     ("a queue that moves", MOVING | {f'metanode_faucet_queue{{{V1},state="pending"}}': "9x400", f'metanode_faucet_claims_total{{{V1},result="paid"}}': "0+1x400"}, "11m", set()),
     ("a queue that does not", MOVING | {f'metanode_faucet_queue{{{V1},state="pending"}}': "9x400", f'metanode_faucet_claims_total{{{V1},result="paid"}}': "7x400"}, "12m", {"FaucetQueueOld warning"}),
+    ("forged messages", MOVING | {f'metanode_consensus_messages_rejected_total{{{V1},type="commit",reason="bad_signature"}}': "_x20 2x400"}, "3m", {"BadSeal warning"}),
+    ("forged messages of before", MOVING | {f'metanode_consensus_messages_rejected_total{{{V1},type="commit",reason="bad_signature"}}': "_x20 2x400"}, "8m", set()),
+    ("somebody has the faucet's key", MOVING | {f"metanode_faucet_nonce_conflicts_total{{{V1}}}": "0x20 1x400"}, "3m", {"FaucetNonceConflict critical"}),
+    ("a faucet that refuses what it always does", MOVING | {f'metanode_faucet_rejections_total{{{V1},reason="ip_limit"}}': "0+5x400"}, "14m", set()),
+    ("a faucet that is beset", MOVING | {f'metanode_faucet_rejections_total{{{V1},reason="ip_limit"}}': "0x180 0+5x200"}, "27m", {"FaucetAbuse info"}),
+    ("a budget spent in hours", MOVING | {f"metanode_faucet_paid_ether_total{{{V1}}}": "0+1000x400", f"metanode_faucet_daily_budget_ether{{{V1}}}": "100000x400"}, "12m", {"FaucetAbuse info"}),
+    ("blocks that can't be indexed", MOVING | {f'metanode_explorer_errors_total{{{V1},stage="block"}}': "0x20 1 2 3 4x300"}, "4m", {"ExplorerErrors warning"}),
+    ("a node that the index can't ask", MOVING | {f'metanode_explorer_errors_total{{{V1},stage="node"}}': "0x20 1 2 3 4x300"}, "4m", set()),
+    ("a certificate for a week", MOVING | {f'metanode_certificate_expiry_timestamp_seconds{{{V1},site="explorer"}}': "600000x400"}, "12m", {"CertExpiry warning"}),
     ("an index behind", MOVING | {f"metanode_explorer_lag_blocks{{{V1}}}": "9x400"}, "3m", {"ExplorerLag warning"}),
     ("an index far behind", MOVING | {f"metanode_explorer_lag_blocks{{{V1}}}": "999x400"}, "3m", {"ExplorerLag critical"}),
     ("internal errors", MOVING | {f'metanode_rpc_errors_total{{{V1},method="x",code="-32603"}}': "0+1x400", f'metanode_rpc_requests_total{{{V1},method="x"}}': "0+20x400"}, "8m", {"RpcErrors warning"}),

@@ -19,6 +19,7 @@ import structlog
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.faucet.attempts import Attempts, OriginAttempts
 from sdk.testnet.faucet.client_address import origin_of
+from sdk.testnet.faucet.counts import PROOF, RECIPIENT
 from sdk.testnet.faucet.paying import GWEI
 from sdk.testnet.faucet.payout import Claim, Payout, Redeemed
 from sdk.testnet.faucet.policy import Refused, day_start_ms
@@ -232,7 +233,9 @@ class ClaimDesk:
         except ChallengeInvalid:
             self._failures.count(origin, now_ms)
             self._failures_of_challenges.count(challenge.id, now_ms)
+            self._till.ledger.counts.refused(PROOF)
             raise
+        self._till.ledger.counts.solving.note((now_ms - challenge.issued_ms) / 1000)
         asker = Asker(
             address=challenge.address,
             origin=origin,
@@ -329,13 +332,17 @@ class ClaimDesk:
         redeemed = await asyncio.to_thread(self._till.ledger.redeemed, claim)
         if redeemed is not None:
             return redeemed
-        amount = await self._check(asker)
+        try:
+            amount = await self._check(asker)
+        except Unfit:
+            self._till.ledger.count_rejected(RECIPIENT)
+            raise
         if isinstance(amount, Refused):
             # The same may have been promised while this was checked, and is then what fills the limit.
             redeemed = await asyncio.to_thread(self._till.ledger.redeemed, claim)
             if redeemed is not None:
                 return redeemed
-            self._till.ledger.count_rejected()
+            self._till.ledger.count_rejected(amount.code)
             return amount
         if most_gwei is not None:
             amount = min(amount, most_gwei)

@@ -14,9 +14,11 @@ from metanode.crypto.addresses import format_address, parse_address
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.faucet.client_address import origin_of, parse_ip
 from sdk.testnet.faucet.configuration import FaucetConfig
+from sdk.testnet.faucet.counts import RECIPIENT, Incident, Measures
 from sdk.testnet.faucet.desk import ClaimDesk
 from sdk.testnet.faucet.payout import Payout, PayoutState
 from sdk.testnet.faucet.policy import Refused
+from sdk.testnet.faucet.proof_of_work import difficulty
 from sdk.testnet.faucet.quotas import Asker
 from sdk.testnet.faucet.till import Till, parse_recipient
 
@@ -117,7 +119,7 @@ class Faucet:
         try:
             asker = Asker(address=parse_recipient(address), origin=origin_of(parse_ip(ip_address)))
         except InvalidInput as error:
-            self._ledger.count_rejected()
+            self._ledger.count_rejected(RECIPIENT)
             return _answer(error=str(error))
         settings = await asyncio.to_thread(self._operation.settings)
         refused = await asyncio.to_thread(self._till.find_refusal, asker, settings)
@@ -129,7 +131,7 @@ class Faucet:
             except Unavailable as error:
                 log.warning("faucet_unavailable", reason=str(error))
                 return _answer(error=f"the faucet can't pay now: {error}", retry_after_s=int(RETRY_MAX_S))
-        self._ledger.count_rejected()
+        self._ledger.count_rejected(refused.code)
         return _refused(refused)
 
     def can_request(self, address: str, ip_address: str | None = None) -> tuple[bool, str]:
@@ -184,6 +186,25 @@ class Faucet:
             "blocked_addresses": len(self.blocked_addresses),
             "blocked_ips": len(self.blocked_ips),
         }
+
+    def measures(self) -> Measures:
+        """What Prometheus is told beside the statistics: counts of this process, and what holds now. Blocks for the database."""
+        now_ms = self._clock.now_ms()
+        bits, oldest_ms = 0, self._ledger.queue_standing().oldest_ms
+        if self.config.proof_of_work:
+            bits = difficulty(
+                base_bits=self.config.proof_of_work_bits,
+                paid_last_hour=self._ledger.paid_last_hour(now_ms),
+                daily_count=self._operation.settings().daily_limit,
+                grants_of_network=0,
+                is_datacenter=False,
+            )
+        return Measures(
+            counts=self._ledger.counts,
+            puzzle_bits=bits,
+            oldest_waiting_s=0.0 if oldest_ms is None else max(0, now_ms - oldest_ms) / 1000,
+            is_signer=self._till.lease.is_held,
+        )
 
     @property
     def request_count(self) -> int:
@@ -297,6 +318,7 @@ class Faucet:
             self._till.lease.note_unknown_nonces, standing.nonce, self._clock.now_ms()
         )
         if reason is not None:
+            self._ledger.counts.happened(Incident.NONCE_CONFLICT)
             log.error("faucet_paused", reason=reason)
         self._has_looked = True
 
@@ -322,11 +344,11 @@ class Faucet:
         self, chain: Chain, node: PayingNode, asker: Asker, settings: Settings
     ) -> dict[str, Any]:
         if (reason := await self._till.find_unfit(chain, node, asker.address)) is not None:
-            self._ledger.count_rejected()
+            self._ledger.count_rejected(RECIPIENT)
             return _answer(error=reason)
         amount = await self._till.find_amount(chain, node, settings)
         if isinstance(amount, Refused):
-            self._ledger.count_rejected()
+            self._ledger.count_rejected(amount.code)
             return _refused(amount)
         promised = await asyncio.to_thread(self._till.promise, asker, amount, settings)
         if isinstance(promised, Refused):

@@ -32,6 +32,11 @@ class SigningLease:
         self._owner = secrets.token_hex(8)
         self._renewed_ms: int | None = None
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this process had it when it asked last."""
+        return self._renewed_ms is not None
+
     def hold(self, now_ms: int) -> bool:
         """Take the lease, or renew it; False while another process has it."""
         if self._renewed_ms is not None and 0 <= now_ms - self._renewed_ms < RENEW_MS:

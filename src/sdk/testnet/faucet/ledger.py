@@ -12,6 +12,7 @@ from sqlalchemy import and_, delete, func, insert, or_, select, update
 
 from metanode.errors import InvalidInput
 from sdk.testnet.faucet import quotas, schema
+from sdk.testnet.faucet.counts import Channel, Counts
 from sdk.testnet.faucet.facts import read_fact, record, write_fact
 from sdk.testnet.faucet.payout import (
     IN_FLIGHT,
@@ -57,6 +58,7 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._rejected = 0
+        self.counts = Counts()
         with database.change() as connection:
             schema.metadata().create_all(connection)
             found = read_fact(connection, "schema_version")
@@ -129,7 +131,7 @@ class Ledger:
                 return redeemed
             refused = quotas.refusal(connection, limits, asker, now_ms)
             if refused is not None:
-                self._rejected += 1
+                self.count_rejected(refused.code)
                 return refused
             self._save_rejected(connection)
             payout_id = _insert(
@@ -142,7 +144,11 @@ class Ledger:
                 idempotency=None if claim is None else claim.idempotency,
             )
             quotas.charge(connection, limits, asker, payout_id, now_ms)
-            return _payout(connection, payout_id)
+            promised = _payout(connection, payout_id)
+        self.counts.promised(
+            Channel.PASS if asker.pass_id is not None else Channel.PROGRAM if claim is None else Channel.WEB
+        )
+        return promised
 
     def queue_contract(self, address: Address, now_ms: int, *, attempts_max: int) -> bool:
         """Queue the deployment of the contract that pays many, unless one is under way; False after so many attempts."""
@@ -172,12 +178,18 @@ class Ledger:
                 hidden = quotas.hide(connection, origin, now_ms)
         return NetworkStanding(origin=hidden, grants=grants, paid_last_hour=paid_last_hour)
 
-    def count_rejected(self) -> None:
-        """Count a request that was refused before its limits were asked.
+    def count_rejected(self, reason: str) -> None:
+        """Count a request that was refused, for one of `counts.REASONS`.
 
         It reaches the disk with the next one that is paid: a flood of refusals writes nothing.
         """
         self._rejected += 1
+        self.counts.refused(reason)
+
+    def paid_last_hour(self, now_ms: int) -> int:
+        """Count the payouts of the last hour."""
+        with self._database.look() as connection:
+            return quotas.paid_since(connection, now_ms - HOUR_MS)
 
     def forget_before(self, now_ms: int, *, window_ms: int) -> int:
         """Delete what is too old to count in any limit; payouts stay. Returns how many requests are gone."""
@@ -294,6 +306,7 @@ class Ledger:
             if payouts[0].state not in IN_FLIGHT:
                 return
             is_batch = payouts[0].batch_id is not None
+            paid = []
             for place, payout in enumerate(payouts):
                 if is_batch and place in refused:
                     _set_one(
@@ -313,6 +326,10 @@ class Ledger:
                         transaction_hash=transaction_hash,
                         error=None,
                     )
+                    paid.append(payout)
+        for payout in paid:
+            if payout.kind is PayoutKind.PAYOUT:
+                self.counts.until_funds.note((now_ms - payout.requested_ms) / 1000)
 
     def queue_again(self, payout_id: int, nonce: int, error: str, *, lost_max: int) -> Payout:
         """No transaction of this nonce can ever pay: queue what it was for once more, each alone, or give it up after `lost_max` times."""

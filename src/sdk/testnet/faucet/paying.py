@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from metanode.errors import InvalidInput
+from sdk.testnet.faucet.counts import Counts, Incident
 from sdk.testnet.faucet.dispersing import (
     DEPLOYMENT_GAS,
     FACTORY,
@@ -79,6 +80,7 @@ class Payouts:
         in_flight_max: int,
         batching: bool = True,
         is_paused: Callable[[], bool] = lambda: False,
+        counts: Counts | None = None,
     ) -> None:
         self._ledger = ledger
         self._payer = payer
@@ -87,6 +89,7 @@ class Payouts:
         self._is_batching = batching
         self._contract_is_there = False
         self._is_paused = is_paused
+        self._counts = counts or Counts()
 
     async def pay(self, node: PayingNode, payout_id: int) -> Payout:
         """Sign a queued payout if there is room, and send it; returns it as it is then.
@@ -223,6 +226,8 @@ class Payouts:
             after = await asyncio.to_thread(
                 self._ledger.queue_again, payout.id, payout.nonce, reason, lost_max=LOST_MAX
             )
+            if not used:
+                self._counts.happened(Incident.NONCE_CONFLICT)
             log.error("faucet_payout_lost", payout=payout.id, reason=reason, state=str(after.state))
             return
         if payout.signed_at_number is not None:
@@ -232,6 +237,8 @@ class Payouts:
                 await self._send(node, payout, standing)
                 return
         if payout.sent_at_number is None or standing.head - payout.sent_at_number >= SEND_AGAIN_BLOCKS:
+            if payout.sent_at_number is not None:
+                self._counts.happened(Incident.SENT_AGAIN)
             await self._send(node, payout, standing)
 
     async def _send(self, node: PayingNode, payout: Payout, standing: Standing) -> None:
@@ -275,6 +282,7 @@ class Payouts:
             return
         replacement = self._transaction(payouts, payout.nonce, last.gas, max_fee_wei, tip_wei)
         if self._ledger.replace(payout.id, replacement, instead_of=last.hash):
+            self._counts.happened(Incident.FEE_RAISED)
             log.warning("faucet_fee_raised", payout=payout.id, nonce=payout.nonce, max_fee_wei=max_fee_wei)
 
     def _transaction(

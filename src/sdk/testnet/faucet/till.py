@@ -187,6 +187,7 @@ class Till:
             in_flight_max=self.config.max_in_flight,
             batching=self.config.batching,
             is_paused=lambda: self.operation.settings().paused is not None,
+            counts=self.ledger.counts,
         )
         self.chain = Chain(url=url, identity=identity, payouts=payouts)
         return self.chain

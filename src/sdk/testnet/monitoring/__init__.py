@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sdk.testnet.explorer import TestnetExplorer
     from sdk.testnet.monitoring.alerts.board import Alert
     from sdk.testnet.monitoring.alerts.catalogue import AlertSeverity
     from sdk.testnet.monitoring.alerts.events import Totals
@@ -25,6 +26,7 @@ __all__ = [
     "Judgement",
     "NetworkMetrics",
     "NodeHealth",
+    "TestnetExplorer",
     "TestnetMonitor",
     "Totals",
     "Verdict",
@@ -38,18 +40,20 @@ _MODULES = {
     "Judgement": "verdict",
     "NetworkMetrics": "health",
     "NodeHealth": "health",
+    "TestnetExplorer": "explorer",
     "TestnetMonitor": "monitor",
     "Totals": "alerts.events",
     "Verdict": "verdict",
     "Webhook": "alerts.webhooks",
 }
-"""Where each public name lives, below this package."""
+"""Where each public name lives, below this package; the explorer has a module of its own beside it."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    package = __name__.rpartition(".")[0] if name == "TestnetExplorer" else __name__
+    value = getattr(importlib.import_module(f"{package}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import httpx
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 from starlette.routing import Route
 
 from metanode.errors import MetanodeError
+from sdk.testnet.monitoring import faucet_metrics
 from sdk.testnet.monitoring.gateway_metrics import gateway_metrics
 from sdk.testnet.monitoring.verdict import Verdict
 
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
     from starlette.requests import Request
 
+    from sdk.testnet.counting import Durations
+    from sdk.testnet.faucet.counts import Measures
     from sdk.testnet.monitoring.monitor import TestnetMonitor
 
 log = structlog.get_logger(__name__)
 
 BALANCE_TIMEOUT_S: Final = 2.0
 """Less than a scrape may take."""
-GWEI_PER_TOKEN: Final = 10**9
 WEI_PER_TOKEN: Final = 10**18
 REQUEST_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5)
 ROUTES_MAX: Final = 200
@@ -45,20 +47,17 @@ CATALOGUE: Final = {
     "metanode_monitor_data_age_seconds": ("gauge", (), "Since a node has answered the monitor."),
     "metanode_alerts_active": ("gauge", ("severity",), "Alerts of the monitor that fire."),
     "metanode_webhook_alerts": ("counter", ("result",), "Alerts delivered to webhooks, and dropped."),
-    "metanode_faucet_claims": ("counter", ("result",), "Requests of the faucet's ledger: paid, rejected, failed."),
-    "metanode_faucet_paid_ether": ("counter", (), "Tokens paid."),
-    "metanode_faucet_queue": ("gauge", ("state",), "Payouts that are promised and not over."),
-    "metanode_faucet_budget_remaining_ratio": ("gauge", (), "Share of today's payouts that are left."),
-    "metanode_faucet_daily_budget_ether": ("gauge", (), "Tokens that a day may pay."),
-    "metanode_faucet_balance_ether": ("gauge", (), "Tokens of the account that pays."),
+    "metanode_certificate_expiry_timestamp_seconds": ("gauge", ("site",), "When the certificate that a site shows to strangers ends, Unix time."),
     "metanode_explorer_indexed_block_number": ("gauge", (), "Newest block in the index."),
     "metanode_explorer_lag_blocks": ("gauge", (), "Blocks that the node has and the index has not."),
+    "metanode_explorer_errors": ("counter", ("stage",), "Attempts of the index that ended: block (what a node told can't be indexed), database, node."),
+    "metanode_explorer_index_duration_seconds": ("histogram", ("stage",), "Fetching and writing a group of blocks, one at the head."),
     "metanode_explorer_verifications": ("counter", ("result",), "Contracts' sources judged: match, exact_match, or why not."),
     "metanode_sse_clients": ("gauge", ("site",), "Open streams of live updates."),
     "metanode_services_part_up": ("gauge", ("part",), "1 for a part that could be asked for this page."),
     "metanode_http_requests": ("counter", ("site", "route", "method", "status_class"), "Requests of people and programs."),
     "metanode_http_request_duration_seconds": ("histogram", ("site", "route"), "From reading a request to the end of its answer."),
-}  # fmt: skip
+} | faucet_metrics.CATALOGUE  # fmt: skip
 """Type, labels, meaning; counters without `_total`. Those of the RPC gateway are in `gateway_metrics`."""
 
 
@@ -76,6 +75,9 @@ class FaucetStatistics(Protocol):
     def get_stats(self) -> dict[str, Any]:
         """Counts; amounts in gwei. A call of the database."""
 
+    def measures(self) -> Measures:
+        """What else is counted, and what holds now. A call of the database."""
+
 
 class IndexStatus(Protocol):
     """What is asked of an index."""
@@ -89,6 +91,18 @@ class IndexStatus(Protocol):
         """Blocks that it has not yet."""
 
 
+class IndexCounts(Protocol):
+    """What an index has counted."""
+
+    @property
+    def durations(self) -> Mapping[Any, Durations]:
+        """By stage."""
+
+    @property
+    def failures(self) -> Mapping[Any, int]:
+        """By what failed."""
+
+
 class ServiceMetrics:
     """One process' registry. Parts are handed in by whoever makes them."""
 
@@ -99,6 +113,10 @@ class ServiceMetrics:
         self.monitor: TestnetMonitor | None = None
         self.faucet: FaucetStatistics | None = None
         self.index: Callable[[], IndexStatus] | None = None
+        self.indexing: IndexCounts | None = None
+        """What the index in this process has counted."""
+        self.certificates: Mapping[str, float] = {}
+        """By site when its certificate ends, Unix time; it changes as they are looked at."""
         self.verifications: Mapping[str, int] | None = None
         """By result how many sources were judged; it changes while they are."""
         self.gateway: Callable[[], dict[str, Any]] | None = None
@@ -209,6 +227,13 @@ class _Parts(Collector):
                 log.warning("metrics_part_failed", part=part, reason=f"{type(error).__name__} {error}"[:200])
                 up.add_metric([part], 0)
         yield up
+        if metrics.certificates:
+            ends = _gauge("metanode_certificate_expiry_timestamp_seconds")
+            for site, end_s in list(metrics.certificates.items()):
+                ends.add_metric([site], end_s)
+            yield ends
+        if metrics.indexing is not None:
+            yield from _indexing(metrics.indexing)
         if metrics.verifications is not None:
             judged = _counter("metanode_explorer_verifications")
             for result, number in list(metrics.verifications.items()):
@@ -243,26 +268,7 @@ class _Parts(Collector):
     def _faucet(self) -> Iterator[Metric]:
         faucet = self._metrics.faucet
         assert faucet is not None
-        stats = faucet.get_stats()
-        claims = _counter("metanode_faucet_claims")
-        for result, key in (
-            ("paid", "successful_requests"),
-            ("rejected", "rejected_requests"),
-            ("failed", "failed_requests"),
-        ):
-            claims.add_metric([result], stats[key])
-        yield claims
-        paid = _counter("metanode_faucet_paid_ether")
-        paid.add_metric([], stats["total_tokens_distributed"] / GWEI_PER_TOKEN)
-        yield paid
-        queue = _gauge("metanode_faucet_queue")
-        queue.add_metric(["pending"], stats["pending_requests"])
-        yield queue
-        daily_limit = stats["daily_limit"]
-        yield _plain("metanode_faucet_budget_remaining_ratio", stats["remaining_today"] / max(1, daily_limit))
-        yield _plain(
-            "metanode_faucet_daily_budget_ether", daily_limit * stats["tokens_per_request"] / GWEI_PER_TOKEN
-        )
+        yield from faucet_metrics.faucet_metrics(faucet.get_stats(), faucet.measures())
         if faucet.rpc_url is not None:
             yield _plain("metanode_faucet_balance_ether", _balance(faucet.rpc_url, faucet.address))
 
@@ -277,6 +283,20 @@ class _Parts(Collector):
     def _gateway(self) -> Iterator[Metric]:
         assert self._metrics.gateway is not None
         yield from gateway_metrics(self._metrics.gateway())
+
+
+def _indexing(counts: IndexCounts) -> Iterator[Metric]:
+    """What an index has counted."""
+    errors = _counter("metanode_explorer_errors")
+    for what, number in list(counts.failures.items()):
+        errors.add_metric([what], number)
+    yield errors
+    name = "metanode_explorer_index_duration_seconds"
+    took = HistogramMetricFamily(name, CATALOGUE[name][2], labels=CATALOGUE[name][1])
+    for stage, durations in counts.durations.items():
+        buckets, sum_s = durations.read()
+        took.add_metric([stage], buckets, sum_s)
+    yield took
 
 
 def _balance(url: str, address: str) -> float:

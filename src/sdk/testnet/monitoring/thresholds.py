@@ -36,6 +36,15 @@ LAG_WARNING: Final = 5
 LAG_CRITICAL: Final = 300
 """Blocks that an index is behind."""
 RPC_SLOW_S: Final = 1.0
+REFUSALS_MIN: Final = 100
+REFUSALS_TIMES: Final = 10
+"""Refusals of a faucet in ten minutes: so many, and so many times the median of a day."""
+BURN_TIMES: Final = 4
+"""Times the even share of a day's budget that an hour may pay."""
+INDEX_ERRORS: Final = 3
+"""Attempts of an index that fail in ten minutes."""
+CERTIFICATE_S: Final = 14 * 86_400
+"""Before its end a certificate should long be renewed."""
 RESTARTS_MAX: Final = 3
 SEALS_WINDOW: Final = 50
 """Blocks without one seal of a validator that speaks."""

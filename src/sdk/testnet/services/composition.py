@@ -85,9 +85,27 @@ class Composition:
         from starlette.applications import Starlette  # noqa: PLC0415 - see the module
 
         self._metrics.monitor = self._monitor
+        self._watch_certificates(self._metrics)
         listener = bind("metrics", section.bind_address, section.port)
         app = Starlette(routes=[self._metrics.route()])
         self.sites.append(SiteServer(name="metrics", app=app, listener=listener))
+
+    def _watch_certificates(self, metrics: ServiceMetrics) -> None:
+        """Look at the certificates that strangers are shown, where the sites have names with https."""
+        from sdk.testnet.monitoring.certificates import CertificateWatch  # noqa: PLC0415 - see the module
+
+        config = self._config
+        sections = {
+            "explorer": config.explorer,
+            "faucet": config.faucet,
+            "api": config.api,
+            "gateway": config.gateway,
+        }
+        urls = {name: section.public_url for name, section in sections.items() if section is not None}
+        watch = CertificateWatch(urls)
+        if watch.urls:
+            metrics.certificates = watch.ends
+            self._runs.append(("certificates", watch.run))
 
     def _counted(self, name: str, app: Any) -> Any:
         """A site whose requests are counted, if anybody reads the numbers."""
@@ -117,6 +135,7 @@ class Composition:
         indexer = Indexer(await self._open_store(), config, upon_blocks=heads.tell)
         if self._metrics is not None:
             self._metrics.index = lambda: indexer.status
+            self._metrics.indexing = indexer.work
         self._runs.append(("indexer", indexer.run))
 
     async def _add_explorer(self) -> None:

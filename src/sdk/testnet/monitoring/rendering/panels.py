@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 GRID_WIDTH: Final = 24
 """Columns of Grafana's grid."""
+LEGEND: Final = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
 SCHEMA_VERSION: Final = 39
 """Of Grafana 10 and 11, which read older ones too."""
 
@@ -93,7 +94,10 @@ def document(dashboard: Dashboard) -> dict[str, Any]:
         "time": {"from": "now-1h", "to": "now"},
         "timezone": "utc",
         "links": [
-            {"type": "dashboards", "tags": ["metanode"], "title": "Metanode", "asDropdown": False, "includeVars": True, "keepTime": True}
+            {
+                "type": "dashboards", "tags": ["metanode"], "title": "Metanode", "asDropdown": False, "includeVars": True, "keepTime": True,
+                "icon": "external link", "targetBlank": False, "tooltip": "", "url": "",
+            }
         ],
         "templating": {"list": _variables()},
         "annotations": {"list": [_annotation(*annotation) for annotation in ANNOTATIONS]},
@@ -233,19 +237,26 @@ def _options(panel: Panel) -> dict[str, Any]:
             return {
                 "calculate": False,
                 "yAxis": {"unit": panel.unit},
-                "color": {"scheme": "Oranges", "mode": "scheme"},
+                "color": {
+                    "scheme": "Oranges",
+                    "mode": "scheme",
+                    "exponent": 0.5,
+                    "fill": "dark-orange",
+                    "reverse": False,
+                    "steps": 64,
+                },
                 "cellGap": 1,
             }
         case "state-timeline":
             return {
                 "showValue": "never",
                 "mergeValues": True,
-                "legend": {"displayMode": "list", "placement": "bottom"},
+                "legend": LEGEND,
             }
         case "table":
             return {"showHeader": True, "cellHeight": "sm"}
         case _:
             return {
-                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+                "legend": LEGEND,
                 "tooltip": {"mode": "multi", "sort": "desc"},
             }

@@ -20,6 +20,7 @@ NODES: Final = f'job=~"{VALIDATORS_JOB}|{NODES_JOB}"'
 HEAD_AGE: Final = "metanode:chain_head_age:seconds"
 ONLINE: Final = "metanode:validators_online:max"
 VALIDATORS: Final = "metanode:validators:max"
+REFUSED: Final = "metanode:faucet_refusals:increase10m"
 EXPENSIVE: Final = "debug_.*|trace_.*|ots_.*|eth_getLogs|eth_getFilterLogs|eth_call.*|eth_simulateV1|eth_estimateGas|eth_createAccessList|eth_getProof"
 """Calls that may take long by their nature."""
 
@@ -28,8 +29,9 @@ RECORDED: Final = {
     ONLINE: "max by (network) (metanode_consensus_validators_online)",
     VALIDATORS: "max by (network) (metanode_consensus_validators)",
     "metanode:transactions:rate1m": "max by (network) (sum by (network, node) (rate(metanode_chain_transactions_total[1m])))",
+    REFUSED: "sum by (network) (increase(metanode_faucet_rejections_total[10m]))",
 }
-"""What several rules and dashboards ask for."""
+"""What several rules and dashboards ask for, and what one asks for the median of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +202,8 @@ def _consensus(limits: Thresholds) -> tuple[Rule, ...]:
     without_margin = f"3 * ({ONLINE} - 1) < 2 * {VALIDATORS}"
     lies = "max by (network, validator) (sum by (network, node, validator) (metanode_consensus_equivocations_total))"
     before = "max by (network, validator) (sum by (network, node, validator) (metanode_consensus_equivocations_total offset 1h))"
+    forged = 'sum by (network, node) (metanode_consensus_messages_rejected_total{reason="bad_signature"})'
+    forged_before = 'sum by (network, node) (metanode_consensus_messages_rejected_total{reason="bad_signature"} offset 5m)'
     missed = "max by (network, validator) (increase(metanode_consensus_proposals_missed_total[30m]))"
     proposed = "max by (network, validator) (increase(metanode_consensus_proposals_total[30m]))"
     window_s = int(max(300, 1.5 * thresholds.SEALS_WINDOW * limits.block_time_s))
@@ -211,6 +215,12 @@ def _consensus(limits: Thresholds) -> tuple[Rule, ...]:
             # The series begins when there is something to count.
             expression=f"({lies} - ({before} or {lies} * 0)) > 0",
             summary=f"{who} has signed two contradicting messages",
+        ),
+        Rule(
+            name="BadSeal", severity=WARNING,
+            # This series, too, begins when there is something to count.
+            expression=f"({forged} - ({forged_before} or {forged} * 0)) > 0",
+            summary="{{ $labels.network }}: {{ $labels.node }} was sent {{ $value }} consensus messages whose signature is wrong",
         ),
         Rule(
             name="ValidatorSilent", severity=CRITICAL, for_s=30,
@@ -351,6 +361,9 @@ def _users() -> tuple[Rule, ...]:
 def _services() -> tuple[Rule, ...]:
     where = "{{ $labels.network }}"
     low = "metanode_faucet_balance_ether < {} * metanode_faucet_daily_budget_ether"
+    usual = f"quantile_over_time(0.5, {REFUSED}[24h])"
+    burnt = "sum by (network) (increase(metanode_faucet_paid_ether_total[1h]))"
+    evenly = "max by (network) (metanode_faucet_daily_budget_ether) / 24"
     return (
         *_graded(
             "FaucetLow", for_s=60, critical=low.format(0.25), warning=low.format(3),
@@ -364,11 +377,34 @@ def _services() -> tuple[Rule, ...]:
             ),
             summary=f"{where}: {{{{ $value }}}} payouts wait, and none was paid for five minutes",
         ),
+        Rule(
+            name="FaucetNonceConflict", severity=CRITICAL,
+            expression="sum by (network) (increase(metanode_faucet_nonce_conflicts_total[10m])) > 0",
+            summary=f"{where}: the faucet's account has sent transactions that the faucet did not sign",
+        ),
+        Rule(
+            name="FaucetAbuse", severity=INFO, for_s=600,
+            expression=(
+                f"({REFUSED} > {thresholds.REFUSALS_MIN} and {REFUSED} > {thresholds.REFUSALS_TIMES} * {usual}) or "
+                f"({burnt} > {thresholds.BURN_TIMES} * ({evenly}))"
+            ),
+            summary=f"{where}: the faucet refuses far more than it does on other days, or pays its day's budget within hours",
+        ),
         *_graded(
             "ExplorerLag", for_s=60,
             critical=f"metanode_explorer_lag_blocks > {thresholds.LAG_CRITICAL}",
             warning=f"metanode_explorer_lag_blocks > {thresholds.LAG_WARNING}",
             summary=f"{where}: the index is {{{{ $value }}}} blocks behind",
+        ),
+        Rule(
+            name="ExplorerErrors", severity=WARNING,
+            expression=f'sum by (network, stage) (increase(metanode_explorer_errors_total{{stage=~"block|database"}}[10m])) >= {thresholds.INDEX_ERRORS}',
+            summary=f"{where}: indexing has failed {{{{ $value | humanize }}}} times in ten minutes ({{{{ $labels.stage }}}})",
+        ),
+        Rule(
+            name="CertExpiry", severity=WARNING, for_s=600,
+            expression=f"min by (network, site) (metanode_certificate_expiry_timestamp_seconds) - time() < {thresholds.CERTIFICATE_S}",
+            summary=f"{where}: the certificate of {{{{ $labels.site }}}} ends in {{{{ $value | humanizeDuration }}}}",
         ),
     )  # fmt: skip
 

@@ -11,6 +11,17 @@ def _ask(expression: str, legend: str = "") -> Query:
     return Query(expression=expression, legend=legend)
 
 
+def _quantile(share: float, name: str) -> str:
+    return f"histogram_quantile({share}, sum by (le) (rate({name}_bucket{{{NETWORK}}}[$interval])))"
+
+
+def _faulty() -> str:
+    """The share of a site's answers with a status of 5xx; 0 while there was none."""
+    answers = "sum by (site) (rate(metanode_http_requests_total{%s}[$interval]))"
+    every, ours = answers % NETWORK, answers % f'{NETWORK},status_class="5xx"'
+    return f"({ours} or {every} * 0) / ({every} > 0)"
+
+
 def services_dashboard() -> Dashboard:
     """Faucet, explorer and pages."""
     faucet = (
@@ -42,6 +53,37 @@ def services_dashboard() -> Dashboard:
                      _ask(f"sum(metanode_faucet_daily_budget_ether{{{NETWORK}}}) / 24", "the daily budget, spread evenly")),
             description="Above the line the day's budget ends early.",
         ),
+        Panel(
+            title="Refused, by reason", kind="bars", stacked=True,
+            queries=(_ask(f"sum by (reason) (increase(metanode_faucet_rejections_total{{{NETWORK}}}[$interval]))", "{{reason}}"),),
+            description="Limits, an empty faucet, recipients that get nothing, wrong proofs of work.",
+        ),
+        Panel(
+            title="Promised, by way", kind="bars", stacked=True,
+            queries=(_ask(f"sum by (channel) (increase(metanode_faucet_promises_total{{{NETWORK}}}[$interval]))", "{{channel}}"),),
+            description="Over the web, with vouchers and keys (pass), to programs.",
+        ),
+        Panel(
+            title="Until the coins are there", unit="s",
+            queries=(_ask(_quantile(0.5, "metanode_faucet_time_to_funds_seconds"), "half"), _ask(_quantile(0.95, "metanode_faucet_time_to_funds_seconds"), "95 %"),
+                     _ask(f"max(metanode_faucet_oldest_queued_age_seconds{{{NETWORK}}})", "the oldest that waits")),
+            steps=((60, "orange"),), description="From promise to final block.",
+        ),
+        Panel(
+            title="Work that is asked", queries=(_ask(f"max(metanode_faucet_pow_bits{{{NETWORK}}})", "bits"),),
+            description="Difficulty of a puzzle for somebody new: one bit more is twice the work; 0 where none is asked.",
+        ),
+        Panel(
+            title="Until a puzzle is solved", unit="s",
+            queries=(_ask(f"sum(metanode_faucet_pow_solve_seconds_sum{{{NETWORK}}}) / clamp_min(sum(metanode_faucet_pow_solve_seconds_count{{{NETWORK}}}), 1)", "mean"),),
+            description="From handing it out to its right proof, since the faucet began.",
+        ),
+        Panel(
+            title="Transactions sent again, replaced, and not ours",
+            queries=(_ask(f"sum(metanode_faucet_rebroadcasts_total{{{NETWORK}}})", "sent again"), _ask(f"sum(metanode_faucet_replacements_total{{{NETWORK}}})", "with a higher fee"),
+                     _ask(f"sum(metanode_faucet_nonce_conflicts_total{{{NETWORK}}})", "nonces used by others")),
+            description="The last must be 0: something else has the key.",
+        ),
     )  # fmt: skip
     pages = (
         Panel(
@@ -51,6 +93,21 @@ def services_dashboard() -> Dashboard:
         Panel(
             title="Newest block in the index", queries=(_ask(f"metanode_explorer_indexed_block_number{{{NETWORK}}}", "indexed"),),
             description="It should rise as the chain does.",
+        ),
+        Panel(
+            title="Time in a stage of indexing, 95 %", unit="s",
+            queries=(_ask(f"histogram_quantile(0.95, sum by (stage, le) (rate(metanode_explorer_index_duration_seconds_bucket{{{NETWORK}}}[$interval])))", "{{stage}}"),),
+            description="Of a group of blocks; one block at the head.",
+        ),
+        Panel(
+            title="Attempts of the index that failed", kind="bars", stacked=True,
+            queries=(_ask(f"sum by (stage) (increase(metanode_explorer_errors_total{{{NETWORK}}}[$interval]))", "{{stage}}"),),
+            description="What a node told can't be indexed, the database, or the node.",
+        ),
+        Panel(
+            title="Answers that are our fault", unit="percentunit",
+            queries=(_ask(_faulty(), "{{site}}"),),
+            description="Share of the answers with a status of 5xx.",
         ),
         Panel(
             title="Open streams", stacked=True, queries=(_ask(f"sum by (site) (metanode_sse_clients{{{NETWORK}}})", "{{site}}"),),

@@ -19,6 +19,7 @@ from sdk.testnet.services.failures import raise_first
 from sdk.testnet.services.indexer.configuration import websocket_url
 from sdk.testnet.services.indexer.node import ChainNode
 from sdk.testnet.services.indexer.probing import probe
+from sdk.testnet.services.indexer.work import IndexWork
 from sdk.testnet.services.indexer.writer import Writer
 from sdk.testnet.services.own_thread import OwnThread
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from sdk.testnet.services.indexer.configuration import IndexerConfig
     from sdk.testnet.services.indexer.fetched import FetchedBlock, Identity
+    from sdk.testnet.services.indexer.work import Failure
     from sdk.testnet.services.store import Store
 
 log = structlog.get_logger()
@@ -104,6 +106,8 @@ class Indexer:
         self._writer = Writer(store, config.names)
         self._upon_blocks = upon_blocks or (lambda _number: None)
         self._status = IndexerStatus(state="starting", changed_at=time.time())
+        self.work = IndexWork()
+        """What it has counted."""
         self._moved = asyncio.Event()
         self._turn = 0
         """Which of the nodes is followed."""
@@ -139,23 +143,23 @@ class Indexer:
         try:
             await self._follow(url)
         except StorageFailed as failure:
-            self._tell("database unavailable", str(failure))
+            self._failed("database", "database unavailable", str(failure))
         except NodeBehind as failure:
-            self._tell("node behind", str(failure))
+            self._failed("node", "node behind", str(failure))
             self._turn = self._config.rpc_urls.index(failure.other)
         except JSONRPCError as refusal:
-            self._tell("node unavailable", f"{url} refuses: {refusal.message}")
+            self._failed("node", "node unavailable", f"{url} refuses: {refusal.message}")
             self._turn += 1
         except InvalidInput as refusal:
             self._tell("refused", str(refusal))
             log.critical("indexer_refused", reason=str(refusal))
             raise
         except Unavailable as failure:
-            self._tell("node unavailable", str(failure))
+            self._failed("node", "node unavailable", str(failure))
             self._turn += 1
         except Exception as error:
             # Whatever it is, the services beside this one go on, and the index does when it has passed.
-            self._tell("node unavailable", f"what {url} tells cannot be indexed: {error!r:.200}")
+            self._failed("block", "node unavailable", f"what {url} tells cannot be indexed: {error!r:.200}")
             log.exception("indexer_failed", rpc_url=url)
             self._turn += 1
 
@@ -216,9 +220,12 @@ class Indexer:
         waiting: asyncio.Queue[list[FetchedBlock] | None] = asyncio.Queue(GROUPS_WAITING_MAX)
         with raise_first():
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_fetch(node, first, head, waiting), name="indexer: fetch")
+                fetching = _fetch(node, first, head, waiting, self.work)
+                tasks.create_task(fetching, name="indexer: fetch")
                 while (group := await waiting.get()) is not None:
+                    begun = time.monotonic()
                     indexed = await self._writing.call(self._writer.write, group)
+                    self.work.durations["write"].note(time.monotonic() - begun)
                     self._status = replace(self._status, indexed=indexed)
                     if indexed is not None:
                         self._upon_blocks(indexed)
@@ -256,6 +263,10 @@ class Indexer:
             elif not count:
                 await asyncio.sleep(PROBE_PAUSE_S)
 
+    def _failed(self, what: Failure, state: State, trouble: str) -> None:
+        self.work.failures[what] += 1
+        self._tell(state, trouble)
+
     def _tell(self, state: State, trouble: str | None) -> None:
         if (state, trouble) != (self._status.state, self._status.trouble):
             if state == "live" and self._status.state != "behind":
@@ -274,9 +285,16 @@ async def _head_of(url: str, identity: Identity) -> int:
 
 
 async def _fetch(
-    node: ChainNode, first: int, head: int, waiting: asyncio.Queue[list[FetchedBlock] | None]
+    node: ChainNode,
+    first: int,
+    head: int,
+    waiting: asyncio.Queue[list[FetchedBlock] | None],
+    work: IndexWork,
 ) -> None:
     for start in range(first, head + 1, LOOK_AHEAD):
         for numbers in await node.groups(start, min(head, start + LOOK_AHEAD - 1)):
-            await waiting.put(await node.fetch(numbers, head=head))
+            begun = time.monotonic()
+            fetched = await node.fetch(numbers, head=head)
+            work.durations["fetch"].note(time.monotonic() - begun)
+            await waiting.put(fetched)
     await waiting.put(None)
