@@ -8,7 +8,7 @@ use alloy_primitives::B256;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use rpc::{Event, Head, Methods, NoMethods, Pending, RpcError, Server, StartError};
+use rpc::{Event, Head, Methods, NoMethods, Pending, Receipt, RpcError, Server, StartError};
 use serde_json::value::RawValue;
 
 use crate::declarations::{Declared, declarations};
@@ -107,14 +107,30 @@ impl RpcServer {
     }
 
     /// Tells subscribers and filters of a block. For execution clients outside this process.
-    fn publish_head(&self, number: u64, hash: &[u8], header: Vec<u8>, logs: &[u8]) -> PyResult<()> {
+    fn publish_head(
+        &self,
+        number: u64,
+        hash: &[u8],
+        header: Vec<u8>,
+        logs: &[u8],
+        receipts: Vec<Vec<u8>>,
+    ) -> PyResult<()> {
         let logs = serde_json::from_slice(logs)
             .map_err(|error| PyValueError::new_err(format!("logs: {error}")))?;
+        let receipts = receipts
+            .into_iter()
+            .map(|one| {
+                Receipt::read(json("receipt", one)?).ok_or_else(|| {
+                    PyValueError::new_err("receipt: expected an object with transactionHash")
+                })
+            })
+            .collect::<PyResult<Vec<_>>>()?;
         let head = Head {
             number,
             hash: to_hash(hash)?,
             header: json("header", header)?,
             logs,
+            receipts,
         };
         self.publish(Event::Head(Arc::new(head)));
         Ok(())

@@ -9,7 +9,8 @@ use engine::api::{Abandonment, Api};
 use engine::pool::PooledTransaction;
 use engine::store::StoredBlock;
 use rpc::{
-    Answer, Cost, Declaration, Event, Head, IsAbandoned, Methods, Pending, RpcError, Server,
+    Answer, Cost, Declaration, Event, Head, IsAbandoned, Methods, Pending, Receipt, RpcError,
+    Server,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -112,7 +113,7 @@ fn pass_on(news: &Receiver<EngineEvent>, closed: &Receiver<()>, api: &Arc<Api>, 
 /// The block is visible already, so who subscribes while this runs is told of later ones only.
 fn publish_head(api: &Api, server: &Server, block: &StoredBlock) {
     let interest = server.interest();
-    if !interest.heads && !interest.logs {
+    if !interest.heads && !interest.logs && !interest.receipts {
         return;
     }
     // Plain fields into JSON: an error would be a fault of the serializer.
@@ -124,12 +125,22 @@ fn publish_head(api: &Api, server: &Server, block: &StoredBlock) {
     } else {
         Vec::new()
     };
+    let receipts = if interest.receipts {
+        api.receipts_json(block).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    let receipts = receipts
+        .into_iter()
+        .map(|(transaction, json)| Receipt { transaction, json })
+        .collect();
     let (number, hash) = (block.block.header.number, block.block.hash);
     server.publish(Event::Head(Arc::new(Head {
         number,
         hash,
         header,
         logs,
+        receipts,
     })));
 }
 

@@ -8,12 +8,14 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::budget::{Budget, Permit};
-use crate::error::{LIMIT_EXCEEDED, METHOD_NOT_FOUND, RpcError, brief, echo};
+use crate::error::{LIMIT_EXCEEDED, METHOD_NOT_FOUND, RpcError, SERVER_ERROR, brief, echo};
 
 /// Criteria up to this many bytes of JSON, a dozen addresses and topics each, are free: their number is limited anyway.
 const SMALL_BYTES: usize = 4 << 10;
 /// A log has at most four topics.
 const TOPICS_MAX: usize = 4;
+/// Transactions that a subscription to receipts may name, as in geth.
+const RECEIPTS_MAX: usize = 200;
 /// What criteria take for each byte of their JSON: the text of a filter is kept beside what was read of it.
 const KEPT_FOR_A_BYTE: usize = 2;
 
@@ -24,6 +26,20 @@ pub(crate) struct CriteriaLimits {
     pub(crate) alternatives_max: usize,
     /// Memory for the large ones of all callers.
     pub(crate) memory: Arc<Budget>,
+}
+
+impl CriteriaLimits {
+    /// Takes the memory that what was written so will need; small ones need none.
+    fn hold(&self, written: &RawValue) -> Result<Option<Permit>, RpcError> {
+        let bytes = written.get().len();
+        if bytes <= SMALL_BYTES {
+            return Ok(None);
+        }
+        let taken = self.memory.take(KEPT_FOR_A_BYTE * bytes);
+        taken.map(Some).ok_or_else(|| {
+            RpcError::new(LIMIT_EXCEEDED, "too many large log filters on this server")
+        })
+    }
 }
 
 /// Which logs somebody wants, and the memory that this takes.
@@ -169,11 +185,64 @@ fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
     values
 }
 
+/// Transactions whose receipts somebody wants, and the memory that this takes.
+#[derive(Debug, Default)]
+pub(crate) struct WantedReceipts {
+    /// Sorted; none means those of all transactions.
+    transactions: Vec<B256>,
+    _memory: Option<Permit>,
+}
+
+impl WantedReceipts {
+    pub(crate) fn are_all(&self) -> bool {
+        self.transactions.is_empty()
+    }
+
+    pub(crate) fn want(&self, transaction: B256) -> bool {
+        self.are_all() || self.transactions.binary_search(&transaction).is_ok()
+    }
+
+    /// Reads `{transactionHashes}`; what else stands in it is no matter, as in a log filter.
+    fn read(option: &RawValue, limits: &CriteriaLimits) -> Result<Self, RpcError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Given {
+            transaction_hashes: Option<Vec<B256>>,
+        }
+        if option.get() == "null" {
+            return Ok(Self::default());
+        }
+        if !option.get().starts_with('{') {
+            return Err(RpcError::invalid_params(
+                "invalid argument 1: expected an object with transactionHashes",
+            ));
+        }
+        let given: Given = serde_json::from_str(option.get()).map_err(|error| {
+            RpcError::invalid_params(format!(
+                "invalid argument 1: transactionHashes: {}",
+                brief(&error)
+            ))
+        })?;
+        let transactions = given.transaction_hashes.unwrap_or_default();
+        if transactions.len() > RECEIPTS_MAX {
+            return Err(RpcError::new(
+                SERVER_ERROR,
+                "exceed max number of transaction hashes allowed per transactionReceipts subscription",
+            ));
+        }
+        Ok(Self {
+            transactions: sorted(transactions),
+            _memory: limits.hold(option)?,
+        })
+    }
+}
+
 /// The subject of a subscription or filter.
 #[derive(Debug)]
 pub(crate) enum Topic {
     Heads,
     Logs(Arc<Criteria>),
+    Receipts(Arc<WantedReceipts>),
     PendingHashes,
     PendingFull,
     Syncing,
@@ -193,6 +262,7 @@ impl Topic {
             Self::Logs(_) => 1,
             Self::PendingHashes | Self::PendingFull => 2,
             Self::Syncing => 3,
+            Self::Receipts(_) => 4,
         }
     }
 
@@ -203,7 +273,8 @@ impl Topic {
     ) -> Result<Self, RpcError> {
         let wrong = || {
             RpcError::invalid_params(
-                "expected [\"newHeads\"], [\"logs\", filter], [\"newPendingTransactions\", full] or [\"syncing\"]",
+                "expected [\"newHeads\"], [\"logs\", filter], [\"newPendingTransactions\", full], \
+                 [\"transactionReceipts\", {transactionHashes}] or [\"syncing\"]",
             )
         };
         let text = params.ok_or_else(wrong)?.get();
@@ -222,6 +293,11 @@ impl Topic {
                 None => Ok(Self::Logs(Arc::default())),
             },
             "newPendingTransactions" => Self::pending(option),
+            "transactionReceipts" => match option {
+                Some(option) => WantedReceipts::read(option, limits)
+                    .map(|wanted| Self::Receipts(Arc::new(wanted))),
+                None => Ok(Self::Receipts(Arc::default())),
+            },
             "syncing" => Ok(Self::Syncing),
             other => {
                 let name = echo(other);
@@ -276,17 +352,8 @@ pub(crate) fn parse_criteria(
             format!("log filter: more than {criteria_max} addresses or alternatives of a topic");
         return Err(RpcError::invalid_params(message));
     }
-    let bytes = criteria.get().len();
-    let memory = if bytes <= SMALL_BYTES {
-        None
-    } else {
-        let taken = limits.memory.take(KEPT_FOR_A_BYTE * bytes);
-        Some(taken.ok_or_else(|| {
-            RpcError::new(LIMIT_EXCEEDED, "too many large log filters on this server")
-        })?)
-    };
     Ok(Criteria {
-        _memory: memory,
+        _memory: limits.hold(criteria)?,
         ..found
     })
 }

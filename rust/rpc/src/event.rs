@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use alloy_primitives::B256;
 use alloy_rpc_types_eth::Log;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::criteria::Criteria;
+use crate::criteria::{Criteria, WantedReceipts};
 
 /// News for subscriptions and filters. Everything a block refers to is already visible to readers.
 #[derive(Debug, Clone)]
@@ -29,6 +30,33 @@ pub struct Head {
     pub header: Box<RawValue>,
     /// All logs of the block in order, with their places filled in.
     pub logs: Vec<Log>,
+    /// The receipts of all its transactions in order.
+    pub receipts: Vec<Receipt>,
+}
+
+/// The receipt of a transaction, as `eth_getTransactionReceipt` gives it.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// Hash of the transaction.
+    pub transaction: B256,
+    /// The JSON object.
+    pub json: Box<RawValue>,
+}
+
+impl Receipt {
+    /// Takes a receipt as a node gave it; `None` for what does not name its transaction.
+    pub fn read(json: Box<RawValue>) -> Option<Self> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Named {
+            transaction_hash: B256,
+        }
+        let Named { transaction_hash } = serde_json::from_str(json.get()).ok()?;
+        Some(Self {
+            transaction: transaction_hash,
+            json,
+        })
+    }
 }
 
 /// New executable transactions.
@@ -55,6 +83,8 @@ pub struct Interest {
     pub heads: bool,
     /// A subscription or a filter wants logs.
     pub logs: bool,
+    /// A subscription wants receipts.
+    pub receipts: bool,
     /// A subscription or a filter wants pending transactions.
     pub pending: bool,
 }
@@ -99,5 +129,46 @@ impl LogTexts {
             place = after;
             Some(text)
         })
+    }
+}
+
+/// A block's receipts as they are told: an array of all of them is made once and shared, one of some for each listener.
+#[derive(Debug)]
+pub(crate) struct ReceiptTexts {
+    head: Arc<Head>,
+    all: OnceLock<Arc<str>>,
+}
+
+impl ReceiptTexts {
+    pub(crate) fn new(head: &Arc<Head>) -> Self {
+        Self {
+            head: Arc::clone(head),
+            all: OnceLock::new(),
+        }
+    }
+
+    /// Whether any is `wanted`.
+    pub(crate) fn any(&self, wanted: &WantedReceipts) -> bool {
+        self.head
+            .receipts
+            .iter()
+            .any(|receipt| wanted.want(receipt.transaction))
+    }
+
+    /// An array of those that are `wanted`, in order.
+    pub(crate) fn matching(&self, wanted: &WantedReceipts) -> Arc<str> {
+        if wanted.are_all() {
+            return Arc::clone(self.all.get_or_init(|| self.array(wanted)));
+        }
+        self.array(wanted)
+    }
+
+    fn array(&self, wanted: &WantedReceipts) -> Arc<str> {
+        let receipts = self.head.receipts.iter();
+        let texts: Vec<&str> = receipts
+            .filter(|receipt| wanted.want(receipt.transaction))
+            .map(|receipt| receipt.json.get())
+            .collect();
+        format!("[{}]", texts.join(",")).into()
     }
 }

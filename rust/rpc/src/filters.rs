@@ -140,7 +140,7 @@ impl Filters {
             _ if head.number <= after => {}
             Topic::Heads => entries.push(Arc::clone(&hash)),
             Topic::Logs(filter) => entries.extend(logs.matching(filter).cloned()),
-            Topic::PendingHashes | Topic::PendingFull | Topic::Syncing => {}
+            Topic::PendingHashes | Topic::PendingFull | Topic::Receipts(_) | Topic::Syncing => {}
         });
     }
 
@@ -149,7 +149,7 @@ impl Filters {
         self.keep(|topic, _, entries| match topic {
             Topic::PendingHashes => entries.extend_from_slice(hashes),
             Topic::PendingFull => entries.extend_from_slice(full),
-            Topic::Heads | Topic::Logs(_) | Topic::Syncing => {}
+            Topic::Heads | Topic::Logs(_) | Topic::Receipts(_) | Topic::Syncing => {}
         });
     }
 
@@ -202,6 +202,7 @@ mod tests {
                 block_number: Some(number),
                 ..Default::default()
             }],
+            receipts: Vec::new(),
         }
     }
 

@@ -45,7 +45,7 @@ mod websocket;
 
 pub use config::{Allowance, Limits, ListenerConfig, ListenerKind, Network, ServerConfig};
 pub use error::{RpcError, StartError};
-pub use event::{Event, Head, Interest, Pending};
+pub use event::{Event, Head, Interest, Pending, Receipt};
 pub use methods::{
     Answer, Cost, Forwarded, IsAbandoned, Methods, NoMethods, NoOutside, Outside, Reply,
 };

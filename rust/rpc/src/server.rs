@@ -148,6 +148,7 @@ impl Server {
             heads: wanted(|topic| matches!(topic, Topic::Heads))
                 || self.shared.router.senders.any(),
             logs: wanted(|topic| matches!(topic, Topic::Logs(_))),
+            receipts: wanted(|topic| matches!(topic, Topic::Receipts(_))),
             pending: wanted(|topic| matches!(topic, Topic::PendingHashes | Topic::PendingFull)),
         }
     }

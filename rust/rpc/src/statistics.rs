@@ -25,7 +25,13 @@ pub const ERROR_CODES: [i32; 11] = [
     -32700, -32600, -32601, -32602, -32603, -32000, -32002, -32003, -32004, -32005, 3,
 ];
 /// What can be subscribed to, as `eth_subscribe` names it.
-pub const SUBSCRIPTION_TYPES: [&str; 4] = ["newHeads", "logs", "newPendingTransactions", "syncing"];
+pub const SUBSCRIPTION_TYPES: [&str; 5] = [
+    "newHeads",
+    "logs",
+    "newPendingTransactions",
+    "syncing",
+    "transactionReceipts",
+];
 
 /// How a call came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

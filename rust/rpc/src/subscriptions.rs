@@ -11,8 +11,8 @@ use alloy_primitives::map::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
-use crate::criteria::{Criteria, Topic};
-use crate::event::{Head, LogTexts, Pending};
+use crate::criteria::{Criteria, Topic, WantedReceipts};
+use crate::event::{Head, LogTexts, Pending, ReceiptTexts};
 
 /// News for one subscription. What is told is shared by all that get it.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Notification {
 enum News {
     /// One message.
     One(Option<Arc<str>>),
+    /// One message with the receipts of a block that are wanted; written out when its turn comes.
+    Receipts(Option<(Arc<ReceiptTexts>, Arc<WantedReceipts>)>),
     /// A message for each log of a block that the criteria want, from a place on.
     Logs {
         logs: Arc<LogTexts>,
@@ -38,6 +40,9 @@ impl Notification {
     pub(crate) fn next(&mut self) -> Option<Arc<str>> {
         match &mut self.news {
             News::One(result) => result.take(),
+            News::Receipts(receipts) => receipts
+                .take()
+                .map(|(receipts, wanted)| receipts.matching(&wanted)),
             News::Logs {
                 logs,
                 criteria,
@@ -155,34 +160,35 @@ impl Subscriptions {
             .any(|subscriber| wanted(&subscriber.topic))
     }
 
-    /// Tells of a block: everybody its header first, then each matching log by itself, in order.
-    pub(crate) fn tell_head(&self, head: &Head, logs: &Arc<LogTexts>) {
+    /// Tells of a block: everybody its header first, then the receipts that are wanted, then each matching log by itself, in
+    /// order.
+    pub(crate) fn tell_head(&self, head: &Arc<Head>, logs: &Arc<LogTexts>) {
         let header: Arc<str> = head.header.get().into();
+        let receipts = Arc::new(ReceiptTexts::new(head));
         let mut by_id = self.by_id.lock();
-        by_id.retain(|id, subscriber| match &subscriber.topic {
-            Topic::Heads if head.number > subscriber.after => {
-                subscriber.outlet.tell(id, one(&header))
-            }
-            Topic::Heads
-            | Topic::Logs(_)
-            | Topic::PendingHashes
-            | Topic::PendingFull
-            | Topic::Syncing => true,
+        let mut tell = |news: &dyn Fn(&Topic) -> Option<News>| {
+            by_id.retain(|id, subscriber| {
+                if head.number <= subscriber.after {
+                    return true;
+                }
+                news(&subscriber.topic).is_none_or(|news| subscriber.outlet.tell(id, news))
+            });
+        };
+        tell(&|topic| matches!(topic, Topic::Heads).then(|| one(&header)));
+        tell(&|topic| match topic {
+            Topic::Receipts(wanted) if receipts.any(wanted) => Some(News::Receipts(Some((
+                Arc::clone(&receipts),
+                Arc::clone(wanted),
+            )))),
+            _ => None,
         });
-        by_id.retain(|id, subscriber| match &subscriber.topic {
-            Topic::Logs(criteria) if head.number > subscriber.after => {
-                let news = || News::Logs {
-                    logs: Arc::clone(logs),
-                    criteria: Arc::clone(criteria),
-                    place: 0,
-                };
-                !logs.any(criteria) || subscriber.outlet.tell(id, news())
-            }
-            Topic::Heads
-            | Topic::Logs(_)
-            | Topic::PendingHashes
-            | Topic::PendingFull
-            | Topic::Syncing => true,
+        tell(&|topic| match topic {
+            Topic::Logs(criteria) if logs.any(criteria) => Some(News::Logs {
+                logs: Arc::clone(logs),
+                criteria: Arc::clone(criteria),
+                place: 0,
+            }),
+            _ => None,
         });
     }
 
@@ -197,7 +203,7 @@ impl Subscriptions {
                 Topic::PendingFull => full
                     .iter()
                     .all(|transaction| subscriber.outlet.tell(id, one(transaction))),
-                Topic::Heads | Topic::Logs(_) | Topic::Syncing => true,
+                Topic::Heads | Topic::Logs(_) | Topic::Receipts(_) | Topic::Syncing => true,
             });
     }
 

@@ -18,7 +18,9 @@ use common::{
     ask, call, close_code, connect, error_of, exchange, open_websocket, post, post_bytes,
     read_reply, receive, request, send, wait_until,
 };
-use nodes::{Behaviour, FakeNode, babbler, gateway, hash_of, result, settings, urls};
+use nodes::{
+    Behaviour, FakeNode, babbler, gateway, hash_of, result, settings, transactions_of, urls,
+};
 
 fn before(nodes: &[FakeNode]) -> (Gateway, std::net::SocketAddr) {
     gateway(settings(&urls(nodes), Limits::default()), nodes.len())
@@ -278,6 +280,39 @@ fn a_block_with_more_logs_than_one_answer_has_is_told_with_them() {
     nodes[0].take(6);
     let told = receive(&mut socket);
     assert_eq!(told["params"]["result"]["blockHash"], json!(hash_of(6)));
+    assert_eq!(gateway.statistics().blocks_without_logs, 0);
+}
+
+#[test]
+fn receipts_are_fetched_once_for_all_who_wait_for_them() {
+    let nodes = FakeNode::several(2, 5);
+    let (gateway, address) = before(&nodes);
+    let [first, second] = transactions_of(6);
+    let mut sockets = [open_websocket(address), open_websocket(address)];
+    for (socket, params) in sockets.iter_mut().zip([
+        json!(["transactionReceipts"]),
+        json!(["transactionReceipts", {"transactionHashes": [second]}]),
+    ]) {
+        ask(socket, "eth_subscribe", &params);
+    }
+    nodes[0].take(6);
+    let told = sockets.each_mut().map(|socket| {
+        let receipts = receive(socket)["params"]["result"].clone();
+        let receipts = receipts.as_array().unwrap().clone();
+        receipts
+            .iter()
+            .map(|receipt| receipt["transactionHash"].clone())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(
+        told,
+        [vec![json!(first), json!(second)], vec![json!(second)]]
+    );
+    let asked: usize = nodes
+        .iter()
+        .map(|node| node.count("eth_getBlockReceipts"))
+        .sum();
+    assert_eq!(asked, 1);
     assert_eq!(gateway.statistics().blocks_without_logs, 0);
 }
 

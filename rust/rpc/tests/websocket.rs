@@ -134,6 +134,65 @@ fn logs_arrive_one_by_one_and_filtered() {
 }
 
 #[test]
+fn receipts_of_a_block_arrive_together_all_or_those_that_are_wanted() {
+    let (server, address) = start_one(Limits::default());
+    let hash = |byte: u8| json!(alloy_primitives::B256::repeat_byte(byte));
+    let wanted = |hashes: &[u8]| {
+        let hashes: Vec<Value> = hashes.iter().map(|byte| hash(*byte)).collect();
+        json!(["transactionReceipts", {"transactionHashes": hashes, "other": 7}])
+    };
+    for (params, expected) in [
+        (json!(["transactionReceipts"]), vec![3, 1, 2]),
+        (json!(["transactionReceipts", null]), vec![3, 1, 2]),
+        (json!(["transactionReceipts", {}]), vec![3, 1, 2]),
+        (
+            json!(["transactionReceipts", {"transactionHashes": null}]),
+            vec![3, 1, 2],
+        ),
+        (wanted(&[]), vec![3, 1, 2]),
+        (wanted(&[2, 9, 3, 3]), vec![3, 2]),
+    ] {
+        let mut socket = open_websocket(address);
+        let id = subscribe(&mut socket, &params);
+        settle(&server, 1);
+        // Of a block with none of them nothing is told.
+        server.publish(head(4, &[]));
+        server.publish(head(5, &[3, 1, 2]));
+        let told = results(&mut socket, &id, 1);
+        let told: Vec<Value> = told[0]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|receipt| receipt["transactionHash"].clone())
+            .collect();
+        let expected: Vec<Value> = expected.into_iter().map(hash).collect();
+        assert_eq!(told, expected, "{params}");
+        assert_eq!(
+            ask(&mut socket, "eth_echo", &json!([]))["result"],
+            json!([]),
+            "nothing else came"
+        );
+        drop(socket);
+        settle(&server, 0);
+    }
+}
+
+#[test]
+fn a_blocks_header_comes_before_its_receipts_and_those_before_its_logs() {
+    let (server, address) = start_one(Limits::default());
+    let mut socket = open_websocket(address);
+    let mut expected: Vec<String> = ["logs", "transactionReceipts", "newHeads"]
+        .map(|name| subscribe(&mut socket, &json!([name])))
+        .into();
+    expected.reverse();
+    settle(&server, 3);
+    server.publish(head(1, &[1]));
+    for id in expected {
+        results(&mut socket, &id, 1);
+    }
+}
+
+#[test]
 fn a_blocks_header_comes_before_its_logs() {
     let (server, address) = start_one(Limits::default());
     let mut socket = open_websocket(address);
@@ -285,6 +344,16 @@ fn wrong_subscriptions_are_refused() {
             -32602,
         ),
         (json!(["newPendingTransactions", "yes"]), -32602),
+        (json!(["transactionReceipts", []]), -32602),
+        (json!(["transactionReceipts", "0x"]), -32602),
+        (
+            json!(["transactionReceipts", {"transactionHashes": ["0x1"]}]),
+            -32602,
+        ),
+        (
+            json!(["transactionReceipts", {"transactionHashes": vec![format!("0x{}", "01".repeat(32)); 201]}]),
+            -32000,
+        ),
     ] {
         assert_eq!(
             error_of(&ask(&mut socket, "eth_subscribe", &params)).0,
@@ -302,6 +371,7 @@ fn open_subscriptions_are_counted_by_type() {
     let logs = subscribe(&mut socket, &json!(["logs", {}]));
     subscribe(&mut socket, &json!(["newPendingTransactions"]));
     subscribe(&mut socket, &json!(["newPendingTransactions", true]));
+    subscribe(&mut socket, &json!(["transactionReceipts"]));
     let open = |server: &Server| server.statistics().subscriptions_by_type;
     assert_eq!(
         open(&server),
@@ -309,7 +379,8 @@ fn open_subscriptions_are_counted_by_type() {
             ("newHeads", 1),
             ("logs", 1),
             ("newPendingTransactions", 2),
-            ("syncing", 0)
+            ("syncing", 0),
+            ("transactionReceipts", 1)
         ]
     );
     ask(&mut socket, "eth_unsubscribe", &json!([logs]));

@@ -121,9 +121,12 @@ class RPCServer:
         """While set, heavy calls are refused as "busy": consensus needs the processor."""
         self._server.set_shedding(shedding)
 
-    def publish_head(self, *, number: int, block_hash: bytes, header: Any, logs: Sequence[Any]) -> None:
-        """Tell subscribers and filters of a block. `header` and `logs` have the shapes of JSON-RPC."""
-        self._server.publish_head(number, block_hash, orjson.dumps(header), orjson.dumps(logs))
+    def publish_head(
+        self, *, number: int, block_hash: bytes, header: Any, logs: Sequence[Any], receipts: Sequence[Any]
+    ) -> None:
+        """Tell subscribers and filters of a block. `header`, `logs` and `receipts` have the shapes of JSON-RPC."""
+        told = [orjson.dumps(receipt) for receipt in receipts]
+        self._server.publish_head(number, block_hash, orjson.dumps(header), orjson.dumps(logs), told)
 
     def publish_pending(self, transactions: Mapping[bytes, Any]) -> None:
         """Tell subscribers and filters of new executable transactions: their hashes, and what they look like in JSON-RPC."""

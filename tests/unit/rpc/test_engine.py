@@ -177,11 +177,13 @@ def test_subscribers_hear_of_transactions_blocks_and_logs() -> None:
             served() as chain,
             connect(chain.url) as heads,
             connect(chain.url) as logs,
+            connect(chain.url) as receipts,
             connect(chain.url) as hashes,
             connect(chain.url) as whole,
         ):
             heads_id = await subscribe(heads, "newHeads")
             logs_id = await subscribe(logs, "logs", {"topics": ["0x" + "00" * 31 + "2a"]})
+            receipts_id = await subscribe(receipts, "transactionReceipts")
             hashes_id = await subscribe(hashes, "newPendingTransactions")
             whole_id = await subscribe(whole, "newPendingTransactions", True)
             sent = await chain.client.call("eth_sendRawTransaction", signed(0, data=LOGGING_CODE))
@@ -196,6 +198,7 @@ def test_subscribers_hear_of_transactions_blocks_and_logs() -> None:
             assert set(block) - set(head) == {"transactions", "uncles", "withdrawals", "size"}
             receipt = await chain.client.call("eth_getTransactionReceipt", sent)
             assert [log] == receipt["logs"]
+            assert await notified(receipts, receipts_id) == [receipt]
             for _ in range(5):
                 await chain.produce()
             numbers = [(await notified(heads, heads_id))["number"] for _ in range(5)]

@@ -42,7 +42,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use alloy_primitives::hex;
+use alloy_primitives::{B256, hex};
 pub use alloy_rpc_types_eth::SyncInfo;
 use alloy_rpc_types_eth::{Log, SyncStatus};
 use openrpc::Declaration;
@@ -166,6 +166,17 @@ impl Api {
     /// All logs of a block in order, for subscriptions and filters.
     pub fn logs(&self, block: &StoredBlock) -> Vec<Log> {
         objects::logs(block).collect()
+    }
+
+    /// The receipts of a block's transactions, each as `eth_getTransactionReceipt` gives it, with the transaction's hash.
+    pub fn receipts_json(
+        &self,
+        block: &StoredBlock,
+    ) -> Result<Vec<(B256, Box<RawValue>)>, RpcError> {
+        let receipts = self.receipts(block).into_iter();
+        receipts
+            .map(|receipt| Ok((receipt.transaction_hash, json(&receipt)?)))
+            .collect()
     }
 
     /// A transaction of the pool as `eth_getTransactionByHash` gives it.

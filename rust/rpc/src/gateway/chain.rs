@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::error::RpcError;
-use crate::event::{Event, Head};
+use crate::event::{Event, Head, Receipt};
 use alloy_primitives::B256;
 use alloy_rpc_types_eth::Log;
 use serde::Deserialize;
@@ -111,7 +111,7 @@ pub(crate) struct ChainCounters {
     pub(crate) fetched: AtomicU64,
     /// Not told, after a long silence.
     pub(crate) skipped: AtomicU64,
-    /// Blocks whose logs no node gave.
+    /// Blocks whose logs or receipts no node gave, though somebody wanted them.
     pub(crate) without_logs: AtomicU64,
 }
 
@@ -206,11 +206,16 @@ async fn take(network: &Network, last: &mut Last, header: Header) {
         return;
     };
     let interest = server.interest();
-    if !interest.heads && !interest.logs {
+    if !interest.heads && !interest.logs && !interest.receipts {
         return;
     }
     let logs = if interest.logs && header.has_logs {
-        logs(network, &header).await
+        of_any(network, &header, logs_of).await
+    } else {
+        Vec::new()
+    };
+    let receipts = if interest.receipts {
+        of_any(network, &header, receipts_of).await
     } else {
         Vec::new()
     };
@@ -219,6 +224,7 @@ async fn take(network: &Network, last: &mut Last, header: Header) {
         hash: header.hash,
         header: header.json,
         logs,
+        receipts,
     })));
 }
 
@@ -263,7 +269,25 @@ async fn logs_of(link: &Link, hash: B256) -> Result<Result<Vec<Log>, RpcError>, 
     Ok(receipts.map(|receipts| receipts.into_iter().flat_map(|one| one.logs).collect()))
 }
 
-async fn logs(network: &Network, header: &Header) -> Vec<Log> {
+/// The receipts of a block's transactions.
+async fn receipts_of(link: &Link, hash: B256) -> Result<Result<Vec<Receipt>, RpcError>, Lost> {
+    let params = format!("[\"{hash}\"]");
+    let found: Result<Vec<Box<RawValue>>, RpcError> =
+        ask(link, "eth_getBlockReceipts", &params).await?;
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return Ok(Err(error)),
+    };
+    let receipts: Option<Vec<Receipt>> = found.into_iter().map(Receipt::read).collect();
+    receipts.map(Ok).ok_or(Lost)
+}
+
+/// What belongs to a block, from any node that has the block.
+async fn of_any<T>(
+    network: &Network,
+    header: &Header,
+    of: impl AsyncFn(&Link, B256) -> Result<Result<Vec<T>, RpcError>, Lost>,
+) -> Vec<T> {
     for _ in 0..ROUNDS {
         let mut is_refused = false;
         for node in &network.nodes {
@@ -273,7 +297,7 @@ async fn logs(network: &Network, header: &Header) -> Vec<Log> {
             let Some(link) = links.choose(true) else {
                 continue;
             };
-            match timeout(network.timing.connect, logs_of(link, header.hash)).await {
+            match timeout(network.timing.connect, of(link, header.hash)).await {
                 Ok(Ok(Ok(found))) => return found,
                 Ok(Ok(Err(_))) => is_refused = true,
                 Ok(Err(Lost)) | Err(_) => {}

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use rpc::{
     Answer, Cost, Declaration, Event, Forwarded, Head, IsAbandoned, Limits, ListenerConfig,
-    ListenerKind, Methods, NoOutside, Outside, Pending, RpcError, Server, ServerConfig,
+    ListenerKind, Methods, NoOutside, Outside, Pending, Receipt, RpcError, Server, ServerConfig,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -432,7 +432,7 @@ pub fn close_code(socket: &mut Socket) -> Option<u16> {
     }
 }
 
-/// The event of a block with one log for each of `topics`.
+/// The event of a block with one log and one receipt for each of `topics`.
 pub fn head(number: u64, topics: &[u8]) -> Event {
     let hash = B256::repeat_byte(number as u8);
     let logs = topics
@@ -452,11 +452,16 @@ pub fn head(number: u64, topics: &[u8]) -> Event {
             removed: false,
         });
     let header = raw(&json!({"number": format!("0x{number:x}"), "hash": hash}).to_string());
+    let receipts = topics.iter().map(|topic| {
+        let receipt = json!({"transactionHash": B256::repeat_byte(*topic), "blockHash": hash});
+        Receipt::read(raw(&receipt.to_string())).unwrap()
+    });
     Event::Head(Arc::new(Head {
         number,
         hash,
         header,
         logs: logs.collect(),
+        receipts: receipts.collect(),
     }))
 }
 

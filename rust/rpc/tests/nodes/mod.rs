@@ -67,6 +67,11 @@ pub fn header(number: u64) -> Value {
     })
 }
 
+/// The transactions of a block, which its receipts name.
+pub fn transactions_of(number: u64) -> [B256; 2] {
+    [1_000_000, 2_000_000].map(|offset| hash_of(offset + number))
+}
+
 fn logs(number: u64) -> Vec<alloy_rpc_types_eth::Log> {
     vec![alloy_rpc_types_eth::Log {
         inner: alloy_primitives::Log {
@@ -159,7 +164,11 @@ impl Methods for Chain {
             "eth_getBlockReceipts" => {
                 let hash = params[0].as_str().map(ToOwned::to_owned);
                 let found = (0..=head).find(|number| Some(hash_of(*number).to_string()) == hash);
-                json!([{"logs": []}, {"logs": found.map(logs).unwrap_or_default()}])
+                let [first, second] = transactions_of(found.unwrap_or_default());
+                json!([
+                    {"transactionHash": first, "logs": []},
+                    {"transactionHash": second, "logs": found.map(logs).unwrap_or_default()},
+                ])
             }
             "eth_getLogs" => {
                 let hash = params[0]["blockHash"].as_str().map(ToOwned::to_owned);
@@ -215,6 +224,7 @@ impl FakeNode {
             hash: hash_of(number),
             header: RawValue::from_string(header(number).to_string()).unwrap(),
             logs: Vec::new(),
+            receipts: Vec::new(),
         })));
     }
 
