@@ -6,6 +6,7 @@ computes goes to a file and is shown at the end. What fails gets a second look w
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,7 +51,8 @@ class Beside:
     def __init__(self, commands: Sequence[Sequence[str]], log: Path) -> None:
         self._commands = commands
         self._log = log
-        self._stopped = threading.Event()
+        self._ended_early = threading.Event()
+        self._running: subprocess.Popen[bytes] | None = None
         self._codes: list[int] = []
         self._thread = threading.Thread(target=self._run)
 
@@ -58,9 +60,11 @@ class Beside:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """An interrupt reaches the running command by itself: it is waited for, and no other begins."""
-        self._stopped.set()
+    def __exit__(self, error: object, *_: object) -> None:
+        """An error ends the command that runs; after it, or when the caller does not wait, no other begins."""
+        self._ended_early.set()
+        if error is not None and self._running is not None:
+            self._running.terminate()
         self._thread.join()
 
     def wait(self) -> list[int]:
@@ -72,18 +76,19 @@ class Beside:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             for command in self._commands:
-                if self._stopped.is_set():
+                if self._ended_early.is_set():
                     return
                 log.write(f"{' '.join(command)}\n".encode())
                 log.flush()
-                ended = subprocess.run(
-                    [*LAST_AND_LEAST, *command], stdout=log, stderr=subprocess.STDOUT, check=False, cwd=ROOT
-                )
-                self._codes.append(ended.returncode)
+                with subprocess.Popen(
+                    [*LAST_AND_LEAST, *command], stdout=log, stderr=subprocess.STDOUT, cwd=ROOT
+                ) as self._running:
+                    self._codes.append(self._running.wait())
 
 
 def run(options: Sequence[str]) -> int:
     """Run everything; return the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="metanode-tests-") as name:
         caches = [Path(name, part) for part in ("computing", "waiting", "again")]
         computing = pytest_command(caches[0], [*COMPUTING_OPTIONS, *options, *_paths(COMPUTING)])

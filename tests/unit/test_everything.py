@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -52,11 +54,26 @@ def test_who_leaves_early_waits_for_the_command_that_runs_and_begins_no_other(tm
     with Beside([(*PYTHON, waits), (*PYTHON, f"open({str(never)!r}, 'w')")], tmp_path / "log") as beside:
         while not begun.exists():
             time.sleep(0.01)
-        beside._stopped.set()
+        beside._ended_early.set()
         may_end.touch()
 
     assert beside.wait() == [0]
     assert not never.exists()
+
+
+def test_an_error_ends_the_command_that_runs(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    waits = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(600)"
+
+    with (
+        contextlib.suppress(InterruptedError),
+        Beside([(*PYTHON, waits), (*PYTHON, "")], tmp_path / "log") as beside,
+    ):
+        while not begun.exists():
+            time.sleep(0.01)
+        raise InterruptedError
+
+    assert beside.wait() == [-signal.SIGTERM]
 
 
 def test_they_run_at_the_lowest_priority(tmp_path: Path) -> None:
