@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event, text, update
+from sqlalchemy import event, select, text, update
 from tests.unit.services.told_chain import SENDER, TOKEN, ToldChain, account, write_chain
 
-from sdk.testnet.services.queries import Slice, addresses, search, statistics, tokens
+from sdk.testnet.services.queries import Slice, addresses, consensus, search, statistics, tokens, validators
+from sdk.testnet.services.queries import blocks as blocks_queries
 from sdk.testnet.services.store.meanings import search_key
 from sdk.testnet.services.store.store import Store
-from sdk.testnet.services.store.tables import accounts, blocks
+from sdk.testnet.services.store.tables import accounts, blocks, counters, round_skips
 from sdk.testnet.services.store.tables import tokens as tokens_table
+from sdk.testnet.services.store.tables import validators as validators_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,3 +151,84 @@ def test_the_time_before_a_network_was_started_is_no_block_time(
     store.close()
 
     assert (rows[0].block_count, len(count), rows[0].block_time_s) == (5, 5, 2.0)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [consensus.current_members, validators.list_validators, lambda found: validators.get_validator(found, raw(SENDER))],
+    ids=["members", "validators", "one validator"],
+)  # fmt: skip
+def test_validators_are_found_without_a_walk_over_all_accounts(
+    store: Store, ask: Callable[[Connection], Any]
+) -> None:
+    assert "SCAN accounts" not in plans_of(store, ask)
+
+
+def test_validators_have_their_accounts_and_come_by_address(store: Store) -> None:
+    with store.change() as connection:
+        numbers = connection.execute(select(accounts.c.id, accounts.c.address)).all()[:5]
+        rows = [
+            {column.name: 0 for column in validators_table.c}
+            | {"account_id": number, "is_member": place != 2}
+            for place, (number, _) in enumerate(numbers)
+        ]
+        connection.execute(validators_table.insert(), rows)
+    members = sorted(bytes(address) for place, (_, address) in enumerate(numbers) if place != 2)
+
+    with store.look() as connection:
+        assert [one.address for one in consensus.current_members(connection)] == members
+        listed = validators.list_validators(connection)
+        former = validators.get_validator(connection, bytes(numbers[2][1]))
+    assert [one.account.address for one in listed] == [*members, bytes(numbers[2][1])]
+    assert former is not None
+    assert not former.is_member
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("late", [{3}, {0, 1, 2, 4, 5}, set()], ids=["few", "most", "none"])
+def test_late_blocks_are_the_same_by_walk_and_by_index(
+    store: Store, late: set[int], *, newest_first: bool
+) -> None:
+    def walk(counted: int) -> tuple[list[int], str]:
+        with store.change() as connection:
+            connection.execute(update(blocks).values(round=0))
+            connection.execute(update(blocks).where(blocks.c.number.in_(late)).values(round=1))
+            connection.execute(update(counters).where(counters.c.name == "late_blocks").values(value=counted))
+        found, cursor = [], None
+        with store.look() as connection:
+            while True:
+                which = Slice(limit=2, cursor=cursor, newest_first=newest_first)
+                page = blocks_queries.list_blocks(connection, which, late_only=True)
+                found += [block.number for block in page.items]
+                if (cursor := page.next_cursor) is None:
+                    break
+        plan = plans_of(store, lambda found: blocks_queries.list_blocks(found, late_only=True))
+        return found, plan
+
+    with store.change() as connection:
+        connection.execute(counters.delete().where(counters.c.name == "late_blocks"))
+        connection.execute(counters.insert().values(name="late_blocks", value=0))
+    rare, by_index = walk(0)
+    frequent, by_walk = walk(1_000_000)
+
+    assert rare == frequent == sorted(late, reverse=newest_first)
+    assert "blocks_by_round" in by_index
+    assert "blocks_by_round" not in by_walk
+
+
+def test_times_and_failed_rounds_of_blocks_are_asked_for_at_once(store: Store) -> None:
+    with store.change() as connection:
+        who = connection.execute(select(accounts.c.id).limit(1)).scalar_one()
+        rows = [
+            {"number": number, "round": round_, "validator_id": who}
+            for number in (1, 2, 4)
+            for round_ in (0, 1)
+        ]
+        connection.execute(round_skips.insert(), rows)
+
+    with store.look() as connection:
+        skips = consensus.skips_among(connection, [4, 1])
+        times = blocks_queries.timestamps_of(connection, [0, 3, 99])
+        each = {n: blocks_queries.get_block(connection, n) for n in (0, 3)}
+    assert [(skip.number, skip.round) for skip in skips] == [(1, 0), (1, 1), (4, 0), (4, 1)]
+    assert times == {number: block.timestamp for number, block in each.items() if block}

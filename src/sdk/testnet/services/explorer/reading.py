@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from metanode.crypto.addresses import parse_address
 from metanode.errors import InvalidInput, MetanodeError, Unavailable
 from metanode.primitives.hexadecimal import decode_data, decode_quantity
+from sdk.testnet.services.explorer.kept import OfHead
 from sdk.testnet.services.queries import Slice
 from sdk.testnet.services.queries.statistics import IndexStatus, index_status
 from sdk.testnet.services.web.problems import NotFound
@@ -75,6 +76,8 @@ class Reading:
     store: Store
     nodes: NodePool
     site: Site
+    of_head: OfHead = field(default_factory=OfHead)
+    """What only a block changes, for the looks of all readers."""
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(LOOK_THREADS, thread_name_prefix="index"), init=False
     )

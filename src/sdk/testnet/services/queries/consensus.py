@@ -19,6 +19,8 @@ from sdk.testnet.services.store.tables import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy import Connection
 
 SPAN_MAX: Final = 1_000
@@ -108,6 +110,12 @@ def skips_of(connection: Connection, first: int, last: int) -> tuple[SkipRow, ..
     return _skips(connection, round_skips.c.number.between(first, last))
 
 
+def skips_among(connection: Connection, numbers: Collection[int]) -> tuple[SkipRow, ...]:
+    """Return the failed rounds of these blocks (at most 1,000)."""
+    assert len(numbers) <= SPAN_MAX
+    return _skips(connection, round_skips.c.number.in_(numbers))
+
+
 def set_changes_of(connection: Connection, first: int, last: int) -> tuple[SetChangeRow, ...]:
     """Return who came and who went with blocks `first` to `last` (at most 1,000)."""
     assert last - first < SPAN_MAX
@@ -189,7 +197,9 @@ def current_members(connection: Connection) -> tuple[Party, ...]:
     who = accounts.alias()
     statement = (
         select(*party_columns(who))
-        .join(validators, validators.c.account_id == who.c.id)
+        .select_from(validators)
+        # An outer join, for its order stays: from some validators to their accounts, never from all accounts.
+        .outerjoin(who, who.c.id == validators.c.account_id)
         .where(validators.c.is_member == true())
         .order_by(who.c.address)
     )

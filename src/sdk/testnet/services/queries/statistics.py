@@ -137,6 +137,14 @@ def totals(connection: Connection) -> Totals:
     return Totals(**{counter.value: found.get(counter.value, 0) for counter in Counter})
 
 
+def counter(connection: Connection, which: Counter) -> int:
+    """Return one of the maintained counters."""
+    found: int | None = connection.execute(
+        select(counters.c.value).where(counters.c.name == which.value)
+    ).scalar()
+    return found or 0
+
+
 def series(
     connection: Connection, interval: Literal["hour", "day"], first: int, last: int
 ) -> tuple[StatisticsRow, ...]:

@@ -28,7 +28,7 @@ from sdk.testnet.services.queries.blocks import (
     list_blocks,
 )
 from sdk.testnet.services.queries.consensus import BlockConsensus, block_consensus, members_of
-from sdk.testnet.services.queries.statistics import index_status
+from sdk.testnet.services.queries.statistics import IndexStatus, index_status
 from sdk.testnet.services.queries.transactions import TransactionRow, block_transactions
 from sdk.testnet.services.web.problems import NotFound
 
@@ -160,12 +160,14 @@ async def read_blocks(
     parts: ExplorerParts, which: Slice = NEWEST, *, late: bool = False, full: bool = False
 ) -> Blocks:
     """Return a page of the list; without arguments the one that everybody sees first."""
-    status, page = await parts.reading.look(
-        lambda connection: (
-            index_status(connection),
-            list_blocks(connection, which, late_only=late, with_transactions=full),
-        )
-    )
+
+    def ask(connection: Connection) -> tuple[IndexStatus | None, Page[BlockRow]]:
+        status = index_status(connection)
+        if which != NEWEST or late or full:
+            return status, list_blocks(connection, which, late_only=late, with_transactions=full)
+        return status, parts.reading.of_head.get("blocks", status, lambda: list_blocks(connection, which))
+
+    status, page = await parts.reading.look(ask)
     return Blocks(as_of=await parts.reading.as_of(status), items=page.items, next=page.next_cursor)
 
 

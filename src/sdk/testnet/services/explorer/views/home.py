@@ -27,6 +27,9 @@ LATEST: Final = 8
 STRIP_BLOCKS: Final = 60
 """Two minutes of blocks."""
 
+_OfHead = tuple[tuple[BlockRow, ...], tuple[TransactionRow, ...], int]
+"""The strip's blocks, the newest transactions, how many validate."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
@@ -61,19 +64,13 @@ def home_handlers(parts: ExplorerParts) -> dict[str, Handler]:
 async def read_home(parts: ExplorerParts) -> Home:
     """Return the first page's model: the same for all readers at one block."""
 
-    def ask(
-        connection: Connection,
-    ) -> tuple[IndexStatus | None, tuple[BlockRow, ...], tuple[TransactionRow, ...], Totals, int]:
-        strip = recent_blocks(connection, STRIP_BLOCKS)
-        return (
-            index_status(connection),
-            strip,
-            list_transactions(connection, Slice(limit=LATEST)).items,
-            totals(connection),
-            len(current_members(connection)),
-        )
+    def ask(connection: Connection) -> tuple[IndexStatus | None, Totals, _OfHead]:
+        status = index_status(connection)
+        of_head = parts.reading.of_head.get("home", status, lambda: _of_head(connection))
+        # Contracts are verified without a block.
+        return status, totals(connection), of_head
 
-    status, strip, transactions, counts, validators = await parts.reading.look(ask)
+    status, counts, (strip, transactions, validators) = await parts.reading.look(ask)
     seconds = strip[-1].timestamp - strip[0].timestamp if len(strip) > 1 else 0
     limit = sum(block.gas_limit for block in strip)
     return Home(
@@ -89,6 +86,14 @@ async def read_home(parts: ExplorerParts) -> Home:
         blocks=tuple(reversed(strip[-LATEST:])),
         transactions=transactions,
         strip=strip,
+    )
+
+
+def _of_head(connection: Connection) -> _OfHead:
+    return (
+        recent_blocks(connection, STRIP_BLOCKS),
+        list_transactions(connection, Slice(limit=LATEST)).items,
+        len(current_members(connection)),
     )
 
 

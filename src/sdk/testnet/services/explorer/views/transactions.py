@@ -31,7 +31,7 @@ from sdk.testnet.services.explorer.views.home import extras
 from sdk.testnet.services.queries import Slice
 from sdk.testnet.services.queries.blocks import BlockRow, get_block
 from sdk.testnet.services.queries.contracts import find_signatures, get_contract, verified_twin
-from sdk.testnet.services.queries.statistics import index_status
+from sdk.testnet.services.queries.statistics import IndexStatus, index_status
 from sdk.testnet.services.queries.transactions import (
     TransactionRow,
     get_transaction,
@@ -295,9 +295,16 @@ async def _due_nonce(parts: ExplorerParts, sender: str) -> int | None:
 
 async def read_transactions(parts: ExplorerParts, which: Slice = NEWEST) -> Transactions:
     """Return a page of the list; without arguments the one that everybody sees first."""
-    status, page = await parts.reading.look(
-        lambda connection: (index_status(connection), list_transactions(connection, which))
-    )
+
+    def ask(connection: Connection) -> tuple[IndexStatus | None, Page[TransactionRow]]:
+        status = index_status(connection)
+        if which != NEWEST:
+            return status, list_transactions(connection, which)
+        return status, parts.reading.of_head.get(
+            "transactions", status, lambda: list_transactions(connection, which)
+        )
+
+    status, page = await parts.reading.look(ask)
     return Transactions(as_of=await parts.reading.as_of(status), items=page.items, next=page.next_cursor)
 
 

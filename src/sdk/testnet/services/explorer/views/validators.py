@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from metanode.chain.quorum import QuorumRule
 from metanode.crypto.addresses import format_address
-from sdk.testnet.services.explorer.reading import AsOf, address_in, first_url, next_url, slice_of
+from sdk.testnet.services.explorer.reading import NEWEST, AsOf, address_in, first_url, next_url, slice_of
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.explorer.views.home import extras
 from sdk.testnet.services.queries import FIRST, Slice
-from sdk.testnet.services.queries.blocks import BlockRow, list_blocks, recent_blocks
+from sdk.testnet.services.queries.blocks import BlockRow, list_blocks, recent_blocks, timestamps_of
 from sdk.testnet.services.queries.consensus import (
     SetChangeRow,
     SkipRow,
@@ -20,22 +20,31 @@ from sdk.testnet.services.queries.consensus import (
     list_skips,
     list_votes,
     seals_of,
+    skips_among,
     skips_of,
 )
-from sdk.testnet.services.queries.statistics import Totals, index_status, totals
+from sdk.testnet.services.queries.statistics import IndexStatus, Totals, index_status, totals
 from sdk.testnet.services.queries.validators import ValidatorRow, get_validator, list_validators
 from sdk.testnet.services.web.formatting import natural_key
 from sdk.testnet.services.web.problems import NotFound
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
     from starlette.requests import Request
 
     from sdk.testnet.services.explorer.parts import ExplorerParts, Handler
     from sdk.testnet.services.explorer.standing import Member, Standing
+    from sdk.testnet.services.queries import Page
 
-STRIP_BLOCKS: Final = 200
+STRIP_BLOCKS: Final = 120
+"""Four minutes of blocks; as many as the dashboard's strip. Each is 250 bytes of a page that has 60 KB."""
+SKIPS_SHOWN: Final = 3
+"""Failed rounds in the row of a late block; its own page has all."""
 TIMELINE_BLOCKS: Final = 120
 """Of one validator."""
+
+_Late: TypeAlias = "tuple[Page[BlockRow], dict[int, tuple[SkipRow, ...]], dict[int, int]]"
+"""Late blocks, the rounds that failed by block, and the times of the blocks before by their number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,23 +214,18 @@ def validator_handlers(parts: ExplorerParts) -> dict[str, Handler]:
     async def rounds(request: Request) -> View:
         which = slice_of(request)
 
-        def ask(connection):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - a tuple of five
-            page = list_blocks(connection, which, late_only=True)
-            skips = {block.number: skips_of(connection, block.number, block.number) for block in page.items}
-            before = {
-                block.number: list_blocks(connection, Slice(limit=1, cursor=str(block.number))).items
-                for block in page.items
-            }
+        def ask(connection: Connection) -> tuple[IndexStatus | None, Totals, tuple[BlockRow, ...], _Late]:
+            status, kept = index_status(connection), reading.of_head
             return (
-                index_status(connection),
+                status,
                 totals(connection),
-                recent_blocks(connection, STRIP_BLOCKS),
-                page,
-                skips,
-                before,
+                kept.get("rounds: strip", status, lambda: recent_blocks(connection, STRIP_BLOCKS)),
+                kept.get("rounds: late", status, lambda: _late(connection, which))
+                if which == NEWEST
+                else _late(connection, which),
             )
 
-        status, counts, strip, page, skips, before = await reading.look(ask)
+        status, counts, strip, (page, skips, before) = await reading.look(ask)
         standing = await parts.standing.now()
         period_s = None if standing is None else standing.period_s
         model = Rounds(
@@ -232,8 +236,8 @@ def validator_handlers(parts: ExplorerParts) -> dict[str, Handler]:
             items=tuple(
                 LateBlock(
                     block=block,
-                    skips=skips[block.number],
-                    lost_s=_lost_s(block, before[block.number], period_s),
+                    skips=skips.get(block.number, ()),
+                    lost_s=_lost_s(block, before.get(block.number - 1), period_s),
                 )
                 for block in page.items
             ),
@@ -242,6 +246,7 @@ def validator_handlers(parts: ExplorerParts) -> dict[str, Handler]:
         extra = {
             "next_url": next_url(request, page.next_cursor),
             "first_url": first_url(request),
+            "skips_shown": SKIPS_SHOWN,
         }
         return View(template="rounds.html", model=model, section="rounds", extra=extra | extras())
 
@@ -273,8 +278,21 @@ def _expected_share(recent: tuple[BlockRow, ...]) -> float | None:
     return QuorumRule.AUTHORITY.quorum_weight(count) / count if count else None
 
 
-def _lost_s(block: BlockRow, before: tuple[BlockRow, ...], period_s: int | None) -> int | None:
+def _late(connection: Connection, which: Slice) -> _Late:
+    page = list_blocks(connection, which, late_only=True)
+    numbers = [block.number for block in page.items]
+    skips: dict[int, list[SkipRow]] = {}
+    for skip in skips_among(connection, numbers):
+        skips.setdefault(skip.number, []).append(skip)
+    return (
+        page,
+        {number: tuple(found) for number, found in skips.items()},
+        timestamps_of(connection, [number - 1 for number in numbers]),
+    )
+
+
+def _lost_s(block: BlockRow, before: int | None, period_s: int | None) -> int | None:
     """How much later than its slot a block came."""
-    if not before or period_s is None or block.number < 2:
+    if before is None or period_s is None or block.number < 2:
         return None
-    return max(0, block.timestamp - before[0].timestamp - period_s)
+    return max(0, block.timestamp - before - period_s)
