@@ -562,10 +562,108 @@ pub fn requests() -> Vec<(String, &'static str, Value)> {
             json!([{"to": STORE, "data": word_of(9), "gas": "0x30d40"}, "0x1", {"tracer": "callTracer", "txIndex": index}]),
         );
     }
+    unusual_calls(&mut other);
     other("debug_traceCall", json!([{"to": STORE}, "pending"]));
     other("debug_traceCall", json!([{"to": STORE}, "0x99"]));
     other("debug_traceCall", json!([{"to": STORE}]));
     requests
+}
+
+/// What callers can bring about that no transaction of the chain does.
+fn unusual_calls(other: &mut impl FnMut(&'static str, Value)) {
+    let alice = Account::of(0).address;
+    let few = [
+        json!({}),
+        json!({"tracer": "callTracer"}),
+        json!({"tracer": "flatCallTracer"}),
+        json!({"tracer": "flatCallTracer", "tracerConfig": {"includePrecompiles": true}}),
+        json!({"tracer": "flatCallTracer", "tracerConfig": {"convertParityErrors": true}}),
+        json!({"tracer": "prestateTracer", "tracerConfig": {"diffMode": true}}),
+        json!({"tracer": "4byteTracer"}),
+    ];
+    let mut traced = |call: &Value, overrides: &Value| {
+        for option in &few {
+            let mut option = option.clone();
+            if !overrides.is_null() {
+                option["stateOverrides"] = overrides.clone();
+            }
+            other("debug_traceCall", json!([call, "latest", option]));
+        }
+    };
+    // Creations without code, and too much of it.
+    let create =
+        |init: Vec<u8>| json!({"from": alice, "gas": "0xe4e1c0", "data": Bytes::from(init)});
+    traced(&json!({"from": alice, "gas": "0x30d40"}), &Value::Null);
+    traced(
+        &json!({"from": alice, "gas": "0x30d40", "value": "0x1"}),
+        &Value::Null,
+    );
+    traced(&create(vec![0; 49_153]), &Value::Null);
+    traced(&create(assemble("0x6001 0x0 RETURN")), &Value::Null);
+    traced(
+        &create(assemble("0xef 0x0 MSTORE8 0x1 0x0 RETURN")),
+        &Value::Null,
+    );
+    let here = json!({"from": alice, "to": STORE, "gas": "0x989680", "data": "0x0102030405060708"});
+    for code in [
+        "0x0 0x0 0x0 CREATE",
+        "0x0 0x0 0x0 0x1 CREATE2 0x0 0x0 0x0 0x0 0x0 DUP6 0xffff CALL",
+        "0xc001 0x0 0x0 CREATE",
+        "0x0 0xc001 0x0 0x0 CREATE2",
+        "0xffffffffffff 0x0 0x0 CREATE",
+        "0xffffffffffffffff 0x1 0x0 CREATE",
+        "0xffffffffffffffffffff 0x0 0x0 CREATE",
+        "0x0 0x0 0x0 0x0 0x9 0xdead 0xffff CALL",
+    ] {
+        traced(
+            &here,
+            &json!({STORE.to_string(): {"code": Bytes::from(assemble(code))}}),
+        );
+    }
+    let poor = json!({"from": alice, "to": STORE, "gas": "0x7530"});
+    let large = Bytes::from(assemble("0xc001 0x0 0x0 CREATE"));
+    traced(&poor, &json!({STORE.to_string(): {"code": large}}));
+    // Precompiles that are replaced or moved, from a contract that calls both places.
+    let at = |number: u64| Address::from_word(word_of(number));
+    let calls = "0x20 0x0 0x4 0x0 0x0 0x2 0xffff CALL 0x20 0x0 0x4 0x0 0x0 0x999 0xffff CALL 0x2 BALANCE 0x999 BALANCE 0x0 0x0 LOG0";
+    let caller = json!({"code": Bytes::from(assemble(calls))});
+    let answering = json!({"code": Bytes::from(assemble("0x1 0x0 MSTORE 0x20 0x0 RETURN"))});
+    for overrides in [
+        json!({STORE.to_string(): caller}),
+        json!({STORE.to_string(): caller, at(2).to_string(): answering}),
+        json!({STORE.to_string(): caller, at(2).to_string(): {"movePrecompileToAddress": at(0x999)}}),
+        json!({STORE.to_string(): caller, at(2).to_string(): {"movePrecompileToAddress": at(0x999), "code": answering["code"]}}),
+        json!({STORE.to_string(): caller, at(2).to_string(): {}}),
+        json!({STORE.to_string(): caller, at(2).to_string(): {"nonce": "0x5"}}),
+        json!({STORE.to_string(): caller, at(0x999).to_string(): null}),
+        json!({STORE.to_string(): {"code": "0x"}}),
+        json!({STORE.to_string(): {"code": "0xef"}}),
+        json!({STORE.to_string(): {"code": "0xef0001"}}),
+        json!({STORE.to_string(): {"code": format!("0xef0100{}", alloy_primitives::hex::encode(REVERT))}}),
+        json!({STORE.to_string(): {"code": format!("0xef0100{}", alloy_primitives::hex::encode(at(2)))}}),
+        json!({STORE.to_string(): {"state": {}}}),
+        json!({STORE.to_string(): {"state": {word_of(0).to_string(): word_of(7)}}}),
+    ] {
+        traced(&here, &overrides);
+    }
+    let direct = json!({"from": alice, "to": at(2), "gas": "0x30d40", "data": "0x01020304"});
+    traced(&direct, &Value::Null);
+    traced(&direct, &json!({at(2).to_string(): answering}));
+    for limit in [
+        json!(-1),
+        json!(0),
+        json!(1),
+        json!(i64::MIN),
+        json!(i64::MAX),
+    ] {
+        other("debug_traceCall", json!([here, "latest", {"limit": limit}]));
+    }
+    for timeout in ["2562047h", "2562048h", "9999999999h", ".5m", "1.h", "."] {
+        other(
+            "debug_traceCall",
+            json!([{"to": alice}, "latest", {"timeout": timeout}]),
+        );
+    }
 }
 
 fn word_of(number: u64) -> B256 {

@@ -67,10 +67,7 @@ impl TraceOptions {
                 no_stack: self.disable_stack.unwrap_or_default(),
                 no_storage: self.disable_storage.unwrap_or_default(),
                 return_data: self.enable_return_data.unwrap_or_default(),
-                limit_bytes: self
-                    .limit
-                    .and_then(|limit| usize::try_from(limit).ok())
-                    .unwrap_or_default(),
+                limit_bytes: self.limit.unwrap_or_default(),
             })),
         }
     }
@@ -174,7 +171,7 @@ impl Api {
         if let Some(json) = &options.state_overrides {
             let overrides = field::<StateOverrides>("stateOverrides", json.get())?;
             overrides.check_size(self.limits.override_entries_max)?;
-            overrides.apply(&mut session.state, &mut session.precompiles)?;
+            overrides.apply(&mut session.state, &mut session.precompiles.map)?;
         }
         session.allow(&allowance);
         let transaction = session.transaction(&request, session.gas_max)?;

@@ -27,6 +27,7 @@ mod otterscan;
 mod overrides;
 mod params;
 mod parity;
+mod precompiles;
 mod proofs;
 mod raw;
 mod revert_reason;

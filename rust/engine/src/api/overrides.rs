@@ -14,12 +14,12 @@ use serde::Deserialize;
 use super::{
     RpcError,
     call::CallState,
-    params::{AddressField, Argument, DataField, HashField, U64Field, U256Field, object},
+    params::{AddressField, Argument, DataField, HashField, Object, U64Field, U256Field, object},
 };
 
-/// Accounts as they shall be for the call, whatever the chain says.
+/// Accounts as they shall be for the call, whatever the chain says; `null` stands for an account without changes.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct StateOverrides(BTreeMap<AddressField, AccountOverride>);
+pub(super) struct StateOverrides(BTreeMap<AddressField, Option<Object<AccountOverride>>>);
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -54,7 +54,11 @@ impl StateOverrides {
         let slots = |of: &Option<BTreeMap<_, _>>| of.as_ref().map_or(0, BTreeMap::len);
         let entries: usize = overrides
             .flat_map(|one| one.0.values())
-            .map(|account| 1 + slots(&account.state) + slots(&account.state_diff))
+            .map(|account| {
+                let changes = account.as_ref().map(|Object(account)| account);
+                let slots = changes.map_or(0, |of| slots(&of.state) + slots(&of.state_diff));
+                1 + slots
+            })
             .sum();
         if entries > max {
             return Err(RpcError::limit_exceeded(format!(
@@ -71,6 +75,9 @@ impl StateOverrides {
     ) -> Result<(), RpcError> {
         self.move_precompiles(precompiles)?;
         for (AddressField(address), account) in self.0 {
+            let Some(Object(account)) = account else {
+                continue;
+            };
             if account.state.is_some() && account.state_diff.is_some() {
                 return Err(RpcError::server(format!(
                     "account {address} has both 'state' and 'stateDiff'"
@@ -87,7 +94,11 @@ impl StateOverrides {
             |precompiles: &PrecompilesMap, address| precompiles.get(address).is_some();
         let mut moves = Vec::new();
         for (source, account) in &self.0 {
-            let Some(target) = &account.move_precompile_to_address else {
+            let Some(Object(AccountOverride {
+                move_precompile_to_address: Some(target),
+                ..
+            })) = account
+            else {
                 continue;
             };
             if !is_precompile(precompiles, &source.0) {
@@ -213,7 +224,7 @@ pub(super) struct BlockOverrides {
     pub(super) base_fee_per_gas: Option<U256Field>,
     pub(super) blob_base_fee: Option<U256Field>,
     pub(super) beacon_root: Option<HashField>,
-    pub(super) withdrawals: Option<Vec<WithdrawalField>>,
+    pub(super) withdrawals: Option<Vec<Object<WithdrawalField>>>,
 }
 
 /// A withdrawal as callers write it; the amount in gwei.

@@ -6,6 +6,7 @@
 use std::{
     borrow::Cow,
     fmt::{self, Display},
+    marker::PhantomData,
 };
 
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
@@ -357,6 +358,28 @@ field!(HashField, B256, "a hash", |text| parse_fixed(
     text, "a hash"
 )
 .map(B256::new));
+
+/// An object inside an argument: a list, which serde would take for the fields in their order, is refused.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Fields<T> {
+            type Value = T;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+                T::deserialize(de::value::MapAccessDeserializer::new(fields))
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData)).map(Self)
+    }
+}
 
 /// Read an object whose fields are checked by serde; `what` starts the error.
 pub(super) fn object<'a, T: Deserialize<'a>>(

@@ -40,10 +40,18 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         seconds += number * unit_seconds;
         rest = after;
     }
-    if is_negative {
-        return Ok(Duration::ZERO);
-    }
-    Duration::try_from_secs_f64(seconds).map_err(|_| invalid())
+    // Go counts nanoseconds in 63 bits.
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|duration| i64::try_from(duration.as_nanos()).is_ok())
+        .ok_or_else(invalid)
+        .map(|duration| {
+            if is_negative {
+                Duration::ZERO
+            } else {
+                duration
+            }
+        })
 }
 
 #[cfg(test)]
@@ -65,6 +73,10 @@ mod tests {
             ("s", Err("time: invalid duration \"s\"")),
             ("soon", Err("time: invalid duration \"soon\"")),
             ("1..5s", Err("time: invalid duration \"1..5s\"")),
+            (".5s", Ok(500)),
+            ("1.s", Ok(1_000)),
+            ("2562047h", Ok(2_562_047 * 3_600_000)),
+            ("2562048h", Err("time: invalid duration \"2562048h\"")),
             ("5x", Err("time: unknown unit \"x\" in duration \"5x\"")),
         ];
         for (text, expected) in cases {

@@ -4,6 +4,7 @@ use alloy_primitives::U256;
 use revm::{
     bytecode::opcode::{self, OpCode},
     interpreter::InstructionResult,
+    primitives::{eip170::MAX_CODE_SIZE, eip3860::MAX_INITCODE_SIZE},
 };
 
 use super::{REVERTED, struct_log::name};
@@ -80,9 +81,21 @@ pub(super) fn opcode_fault(
             "out of gas: not enough gas for reentrancy sentry",
             Price::Constant,
         ),
-        R::CreateInitCodeSizeLimit => {
-            uncharged("out of gas: max initcode size exceeded", Price::Constant)
+        // Gas for the opcode itself and the memory are looked at first.
+        R::CreateInitCodeSizeLimit if gas < CREATE_CONSTANT_GAS => {
+            uncharged("out of gas", Price::Constant)
         }
+        R::CreateInitCodeSizeLimit => match memory_reach(code, top) {
+            Reach::Overflow => uncharged("gas uint64 overflow", Price::Constant),
+            Reach::TooFar => uncharged("out of gas: gas uint64 overflow", Price::Constant),
+            Reach::Payable => {
+                let size = top.get(2).copied().unwrap_or_default();
+                let text = format!(
+                    "out of gas: max initcode size exceeded: code size {size} limit {MAX_INITCODE_SIZE}"
+                );
+                uncharged(&text, Price::Constant)
+            }
+        },
         R::OpcodeNotFound | R::NotActivated | R::InvalidFEOpcode | R::InvalidImmediateEncoding => {
             charged(&format!("invalid opcode: {}", name(code)))
         }
@@ -111,6 +124,9 @@ pub(super) fn opcode_fault(
 
 /// The constant part of a call's price since Berlin.
 const CALL_CONSTANT_GAS: u64 = 100;
+
+/// The constant part of a creation's price.
+const CREATE_CONSTANT_GAS: u64 = 32_000;
 
 fn is_call(code: u8) -> bool {
     matches!(
@@ -196,9 +212,10 @@ fn stack_fault(opcode: u8, height: usize) -> Option<String> {
     None
 }
 
-/// Why a frame failed, given the opcode's fault if one ended it.
+/// Why a frame failed, given the size of its output and the opcode's fault if one ended it.
 pub(crate) fn frame_error(
     result: InstructionResult,
+    output_bytes: usize,
     fault: Option<&str>,
     ran_to_its_end: bool,
 ) -> Option<String> {
@@ -210,7 +227,11 @@ pub(crate) fn frame_error(
         R::OutOfFunds | R::OverflowPayment => "insufficient balance for transfer",
         R::CreateCollision => "contract address collision",
         R::NonceOverflow => "nonce uint64 overflow",
-        R::CreateContractSizeLimit => "max code size exceeded",
+        R::CreateContractSizeLimit => {
+            return Some(format!(
+                "max code size exceeded: code size {output_bytes} limit {MAX_CODE_SIZE}"
+            ));
+        }
         R::CreateContractStartingWithEF => "invalid code: must not begin with 0xef",
         // The constructor had returned: it is the new code that was too dear.
         R::OutOfGas if ran_to_its_end => "contract creation code storage out of gas",

@@ -247,9 +247,7 @@ fn lower(kind: FrameKind) -> &'static str {
 /// Parity's words for an error, as far as it had its own.
 fn parity_error(error: &str) -> Option<&'static str> {
     Some(match error {
-        "contract creation code storage out of gas"
-        | "gas uint64 overflow"
-        | "max code size exceeded" => "Out of gas",
+        "contract creation code storage out of gas" | "gas uint64 overflow" => "Out of gas",
         "invalid jump destination" => "Bad jump destination",
         REVERTED => "Reverted",
         "return data out of bounds" => "Out of bounds",

@@ -11,7 +11,9 @@ use revm::{
     interpreter::{
         CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome, FrameInput,
         InstructionResult, Interpreter, InterpreterAction, InterpreterResult,
-        interpreter_types::{InputsTr, Jumps, LoopControl, ReturnData, RuntimeFlag},
+        interpreter_types::{
+            InputsTr, Jumps, LegacyBytecode, LoopControl, ReturnData, RuntimeFlag,
+        },
     },
 };
 
@@ -68,6 +70,8 @@ struct Before {
     memory_bytes: usize,
     return_data: Bytes,
     is_cold: bool,
+    /// Whether there is no code at all, which go-ethereum does not run.
+    is_nothing: bool,
     /// Of an SSTORE: the slot's value before the transaction and now.
     slot: Option<(U256, U256)>,
     makes_account: bool,
@@ -120,13 +124,18 @@ impl TraceInspector {
             return;
         };
         let error = if is_nonce_spent {
-            frame_error(InstructionResult::NonceOverflow, None, false)
+            frame_error(InstructionResult::NonceOverflow, 0, None, false)
         } else if let (InstructionResult::PrecompileError, Some((address, input))) =
             (result.result, &frame.precompile)
         {
             Some(precompile_error(*address, input, frame.gas).to_owned())
         } else {
-            frame_error(result.result, frame.fault.as_deref(), frame.is_finished)
+            frame_error(
+                result.result,
+                result.output.len(),
+                frame.fault.as_deref(),
+                frame.is_finished,
+            )
         };
         let gas_used = if result.result.is_halt() {
             frame.gas
@@ -201,6 +210,7 @@ impl<CTX: ContextTr<Journal: JournalExt>> Inspector<CTX> for TraceInspector {
             let balance = balance(context, own);
             before.inheritance = Some((Address::from_word(heir.into()), balance));
         }
+        before.is_nothing = interp.bytecode.bytecode_len() == 0;
         if !self.wants.steps {
             return;
         }
@@ -254,7 +264,7 @@ impl<CTX: ContextTr<Journal: JournalExt>> Inspector<CTX> for TraceInspector {
             frame.is_finished = result.is_some_and(|result| result.is_ok());
             frame.fault = fault.as_ref().map(|fault| fault.text.clone());
         }
-        if self.wants.steps {
+        if self.wants.steps && !self.before.is_nothing {
             let action = interp.bytecode.action().take();
             let cost = self.cost(interp, action.as_ref(), fault.as_ref());
             *interp.bytecode.action() = action;

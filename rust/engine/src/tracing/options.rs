@@ -138,6 +138,10 @@ fn read<'a, T: Default + Deserialize<'a>>(
 ) -> Result<T, String> {
     match config.map(RawValue::get) {
         None | Some("null") => Ok(T::default()),
+        // An array would be read as the fields in their order.
+        Some(text) if !text.starts_with('{') => {
+            Err(format!("{name}: tracerConfig: expected an object"))
+        }
         Some(text) => {
             serde_json::from_str(text).map_err(|error| format!("{name}: tracerConfig: {error}"))
         }
@@ -196,7 +200,17 @@ mod tests {
         assert!(error.contains("JavaScript are not run here"), "{error}");
         assert!(error.len() < 400, "{error}");
         assert!(named("callTracer", r#"{"withLog":3}"#).is_err());
-        assert!(named("callTracer", "\"x\"").is_err());
+        for config in ["[]", "[true]", "\"x\"", "7"] {
+            for name in [
+                "callTracer",
+                "flatCallTracer",
+                "prestateTracer",
+                "muxTracer",
+            ] {
+                let refused = format!("{name}: tracerConfig: expected an object");
+                assert_eq!(named(name, config), Err(refused));
+            }
+        }
         assert_eq!(
             named("prestateTracer", r#"{"diffMode":true,"includeEmpty":true}"#),
             Err("cannot use diffMode with includeEmpty".to_owned())

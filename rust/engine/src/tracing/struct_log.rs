@@ -16,8 +16,8 @@ pub(crate) struct StructLogOptions {
     pub(crate) no_stack: bool,
     pub(crate) no_storage: bool,
     pub(crate) return_data: bool,
-    /// Stop to add opcodes once their JSON has so many bytes; 0 for no end.
-    pub(crate) limit_bytes: usize,
+    /// Stop to add opcodes once their JSON has more bytes; 0 for no end, and below it none is added.
+    pub(crate) limit_bytes: i64,
 }
 
 /// Writes each opcode as JSON as soon as it is seen.
@@ -26,7 +26,7 @@ pub(crate) struct StructLogger {
     options: StructLogOptions,
     logs: String,
     /// Bytes of the opcodes without what stands between them.
-    logs_bytes: usize,
+    logs_bytes: i64,
     /// The slots that each contract has read or written so far.
     storage: HashMap<Address, BTreeMap<U256, U256>>,
     output: Bytes,
@@ -66,7 +66,7 @@ impl StructLogger {
         }
         let before = self.logs.len();
         self.write(step, state);
-        self.logs_bytes += self.logs.len() - before;
+        self.logs_bytes += i64::try_from(self.logs.len() - before).unwrap_or_default();
     }
 
     fn write(&mut self, step: &Step<'_>, state: &mut dyn Peek) {

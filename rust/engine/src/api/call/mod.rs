@@ -10,7 +10,7 @@ mod watch;
 
 use std::time::Instant;
 
-use alloy_evm::{EvmEnv, precompiles::PrecompilesMap};
+use alloy_evm::EvmEnv;
 use alloy_primitives::{Address, Bytes};
 use revm::{
     Context, Database as _, ExecuteEvm, InspectEvm, Inspector, Journal,
@@ -18,7 +18,7 @@ use revm::{
     context_interface::result::{ExecutionResult, ResultAndState},
     database::CacheDB,
     handler::EthFrame,
-    precompile::{PrecompileSpecId, Precompiles},
+    primitives::hardfork::SpecId,
 };
 
 pub use self::watch::Abandonment;
@@ -35,6 +35,7 @@ use super::{
     data_json,
     overrides::{BlockOverrides, StateOverrides},
     params::Params,
+    precompiles::Movable,
 };
 use crate::{
     EngineError,
@@ -50,7 +51,7 @@ const RECORDED_TOO_MUCH: &str = "trace recorded byte limit exceeded";
 pub(super) type CallState = CacheDB<StateView>;
 pub(super) type CallContext =
     Context<BlockEnv, TxEnv, CfgEnv, CallState, Journal<CallState>, Watch>;
-type CallEvm<I> = Evm<CallContext, I, WatchedInstructions, PrecompilesMap, EthFrame>;
+type CallEvm<I> = Evm<CallContext, I, WatchedInstructions, Movable, EthFrame>;
 
 impl Api {
     pub(super) fn eth_call(&self, params: &Params<'_>) -> Answer {
@@ -77,7 +78,7 @@ impl Api {
         }
         if let Some(overrides) = state_overrides {
             overrides.check_size(self.limits.override_entries_max)?;
-            overrides.apply(&mut session.state, &mut session.precompiles)?;
+            overrides.apply(&mut session.state, &mut session.precompiles.map)?;
         }
         Ok(session)
     }
@@ -90,9 +91,8 @@ impl Api {
             .ok_or_else(|| RpcError::internal(format!("block {number} has state and no header")))?;
         let mut env = self.engine.evm_env(&header.0);
         relax(&mut env);
-        let precompiles = Precompiles::new(PrecompileSpecId::from_spec_id(env.cfg_env.spec));
         Ok(Session {
-            precompiles: PrecompilesMap::from_static(precompiles),
+            precompiles: Movable::of(env.cfg_env.spec),
             state: CacheDB::new(view),
             env,
             rules: Rules::at(self.engine.spec(), number),
@@ -126,7 +126,7 @@ fn output(result: ExecutionResult) -> Result<Bytes, RpcError> {
 pub(super) struct Session {
     pub(super) env: EvmEnv,
     pub(super) state: CallState,
-    pub(super) precompiles: PrecompilesMap,
+    pub(super) precompiles: Movable,
     pub(super) gas_max: u64,
     rules: Rules,
     deadline: Instant,
@@ -224,10 +224,8 @@ impl Session {
         // The EVM owns its state and precompiles while it runs; they come back below.
         let placeholder = CacheDB::new(self.state.db.clone());
         let state = std::mem::replace(&mut self.state, placeholder);
-        let precompiles = std::mem::replace(
-            &mut self.precompiles,
-            PrecompilesMap::from_static(Precompiles::homestead()),
-        );
+        let placeholder = Movable::of(SpecId::HOMESTEAD);
+        let precompiles = std::mem::replace(&mut self.precompiles, placeholder);
         let context = Context::<BlockEnv, TxEnv, CfgEnv, CallState>::new(state, spec)
             .with_chain(Watch::until(self.deadline, self.abandonment.clone()))
             .with_cfg(env.cfg_env)

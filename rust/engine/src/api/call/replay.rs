@@ -4,18 +4,14 @@ use std::time::{Duration, Instant};
 
 use alloy_consensus::Header;
 use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS};
-use alloy_evm::{FromRecoveredTx as _, precompiles::PrecompilesMap};
+use alloy_evm::FromRecoveredTx as _;
 use alloy_primitives::{Address, Bytes};
 use revm::{
-    DatabaseCommit as _, ExecuteEvm as _, SystemCallEvm as _,
-    context::TxEnv,
-    database::CacheDB,
-    precompile::{PrecompileSpecId, Precompiles},
-    primitives::hardfork::SpecId,
-    state::EvmState,
+    DatabaseCommit as _, ExecuteEvm as _, SystemCallEvm as _, context::TxEnv, database::CacheDB,
+    primitives::hardfork::SpecId, state::EvmState,
 };
 
-use super::{Abandonment, Api, Failure, RpcError, Session};
+use super::{Abandonment, Api, Failure, Movable, RpcError, Session};
 use crate::{Block, instructions::Rules};
 
 /// How long a request may run, and for whom.
@@ -39,9 +35,8 @@ impl Api {
         };
         let view = self.engine.store().state_at(parent)?;
         let env = self.engine.evm_env(&block.header);
-        let precompiles = Precompiles::new(PrecompileSpecId::from_spec_id(env.cfg_env.spec));
         let mut session = Session {
-            precompiles: PrecompilesMap::from_static(precompiles),
+            precompiles: Movable::of(env.cfg_env.spec),
             state: CacheDB::new(view),
             env,
             rules: Rules::at(self.engine.spec(), block.header.number),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::super::{
     RpcError,
-    params::{AddressField, Argument, DataField, HashField, U64Field, U256Field, object},
+    params::{AddressField, Argument, DataField, HashField, Object, U64Field, U256Field, object},
 };
 
 /// A call as callers write it. Fields that libraries send along without need, such as `type` or signatures, are ignored.
@@ -29,11 +29,11 @@ pub(in super::super) struct CallRequest {
     /// The older name of `input`, which is preferred where both are given.
     data: Option<DataField>,
     input: Option<DataField>,
-    pub(in super::super) access_list: Option<Vec<AccessListField>>,
+    pub(in super::super) access_list: Option<Vec<Object<AccessListField>>>,
     chain_id: Option<U256Field>,
     pub(in super::super) max_fee_per_blob_gas: Option<U256Field>,
     pub(in super::super) blob_versioned_hashes: Option<Vec<HashField>>,
-    pub(in super::super) authorization_list: Option<Vec<SignedAuthorization>>,
+    pub(in super::super) authorization_list: Option<Vec<Object<SignedAuthorization>>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -120,8 +120,7 @@ impl CallRequest {
                 .authorization_list
                 .iter()
                 .flatten()
-                .cloned()
-                .map(Either::Left)
+                .map(|Object(one)| Either::Left(one.clone()))
                 .collect(),
         };
         transaction.tx_type = if self.authorization_list.is_some() {
@@ -179,7 +178,7 @@ impl CallRequest {
             .access_list
             .iter()
             .flatten()
-            .map(|item| AccessListItem {
+            .map(|Object(item)| AccessListItem {
                 address: item.address.0,
                 storage_keys: item.storage_keys.iter().map(|key| key.0).collect(),
             });

@@ -31,7 +31,6 @@ use serde_json::{Value, json};
 use super::{
     BlockResult,
     plan::BlockPlan,
-    precompiles::Movable,
     refusal,
     transaction::{Defaults, Unsigned},
     watcher::Watcher,
@@ -43,6 +42,7 @@ use crate::{
         call::{Attempted, CallRequest, halt_text},
         objects,
         overrides::{Overridable, Slots},
+        precompiles::Movable,
     },
     execute::{self, OverlayState},
     header::{next_base_fee, next_excess_blob_gas},
@@ -256,7 +256,7 @@ impl Simulator<'_> {
         ) {
             blobs.blob_gasprice = fee.0.saturating_to();
         }
-        let block_env = env.block_env.clone();
+        let (fork, block_env) = (env.cfg_env.spec, env.block_env.clone());
         let watcher = Watcher::new(self.deadline, self.trace_transfers);
         let mut evm = factory
             .evm_factory()
@@ -265,7 +265,7 @@ impl Simulator<'_> {
         let rules = Rules::at(spec, header.number);
         rules.apply(&mut evm.instruction);
         let evm = revm::context::Evm {
-            precompiles: Movable::new(evm.precompiles),
+            precompiles: Movable::of(fork),
             ctx: evm.ctx,
             inspector: evm.inspector,
             instruction: evm.instruction,
@@ -287,7 +287,7 @@ impl Simulator<'_> {
         let mut executor = EthBlockExecutor::new(evm, context, spec, factory.receipt_builder());
         if let Some(overrides) = plan.state {
             let (state, _, precompiles) = executor.evm.components_mut();
-            overrides.apply(*state, &mut precompiles.precompiles)?;
+            overrides.apply(*state, &mut precompiles.map)?;
         }
         let failed = |error: BlockExecutionError| self.refuse(error, None, &block_env);
         executor.apply_pre_execution_changes().map_err(failed)?;

@@ -6,7 +6,6 @@
 
 mod block;
 mod plan;
-mod precompiles;
 mod refusal;
 mod transaction;
 mod watcher;
@@ -22,7 +21,7 @@ use super::{
     call::CallRequest,
     json,
     overrides::{BlockOverrides, StateOverrides},
-    params::{Argument, Params, object},
+    params::{Argument, Object, Params, object},
 };
 
 /// Blocks of one simulation, those that fill gaps included (geth: 256).
@@ -32,7 +31,7 @@ const BLOCKS_MAX: u64 = 256;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Simulation {
-    block_state_calls: Vec<BlockCalls>,
+    block_state_calls: Vec<Object<BlockCalls>>,
     /// Report transfers of ether as logs of a token.
     trace_transfers: bool,
     /// Hold nonces and base fee against the calls, as a block would.
@@ -44,9 +43,9 @@ pub(super) struct Simulation {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct BlockCalls {
-    block_overrides: Option<BlockOverrides>,
+    block_overrides: Option<Object<BlockOverrides>>,
     state_overrides: Option<StateOverrides>,
-    calls: Option<Vec<CallRequest>>,
+    calls: Option<Vec<Object<CallRequest>>>,
 }
 
 #[expect(
@@ -110,7 +109,7 @@ impl Api {
         }
         let overrides = blocks
             .iter()
-            .filter_map(|block| block.state_overrides.as_ref());
+            .filter_map(|Object(block)| block.state_overrides.as_ref());
         StateOverrides::check_size_of_all(overrides, self.limits.override_entries_max)
     }
 }

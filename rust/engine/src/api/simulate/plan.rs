@@ -9,6 +9,7 @@ use crate::api::{
     RpcError,
     call::CallRequest,
     overrides::{BlockOverrides, StateOverrides},
+    params::Object,
 };
 
 /// Seconds between two simulated blocks whose times nobody chose: the slot of Ethereum.
@@ -26,11 +27,14 @@ pub(super) struct BlockPlan {
 
 impl BlockPlan {
     /// The blocks that follow `base`.
-    pub(super) fn sequence(blocks: Vec<BlockCalls>, base: &Header) -> Result<Vec<Self>, RpcError> {
+    pub(super) fn sequence(
+        blocks: Vec<Object<BlockCalls>>,
+        base: &Header,
+    ) -> Result<Vec<Self>, RpcError> {
         let mut plans: Vec<Self> = Vec::new();
         let (mut number, mut timestamp) = (base.number, base.timestamp);
-        for calls in blocks {
-            let block = calls.block_overrides.unwrap_or_default();
+        for Object(calls) in blocks {
+            let Object(block) = calls.block_overrides.unwrap_or_default();
             let wanted = block.number.as_ref().map(|number| number.0);
             let wanted = wanted.unwrap_or(U256::from(number) + U256::ONE);
             if wanted <= U256::from(number) {
@@ -60,7 +64,12 @@ impl BlockPlan {
                 timestamp,
                 block,
                 state: calls.state_overrides,
-                calls: calls.calls.unwrap_or_default(),
+                calls: calls
+                    .calls
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|Object(call)| call)
+                    .collect(),
             });
         }
         Ok(plans)
@@ -68,7 +77,7 @@ impl BlockPlan {
 
     pub(super) fn withdrawals(&self) -> Vec<Withdrawal> {
         let withdrawals = self.block.withdrawals.iter().flatten();
-        withdrawals.map(|one| one.to_withdrawal()).collect()
+        withdrawals.map(|Object(one)| one.to_withdrawal()).collect()
     }
 }
 

@@ -7,7 +7,11 @@ use alloy_eips::{eip2718::Encodable2718, eip7594::BlobTransactionSidecarVariant}
 use alloy_primitives::{Bytes, Signature, TxKind, U256, keccak256};
 use alloy_rlp::{Encodable, Header as RlpHeader};
 
-use crate::api::{RpcError, call::CallRequest, params::U256Field};
+use crate::api::{
+    RpcError,
+    call::CallRequest,
+    params::{Object, U256Field},
+};
 
 /// A transaction without a signature, and the bytes that stand for it in the block.
 pub(super) struct Unsigned {
@@ -65,7 +69,8 @@ impl Unsigned {
             }));
         }
         let address = call.to().unwrap_or_default();
-        if let Some(authorization_list) = call.authorization_list.clone() {
+        if let Some(signed) = &call.authorization_list {
+            let authorization_list = signed.iter().map(|Object(one)| one.clone()).collect();
             return Ok(Self::typed(TxEip7702 {
                 chain_id,
                 nonce,

@@ -235,6 +235,12 @@ fn a_precompile_can_be_replaced_and_moved() {
     let moved = json!({identity.to_string(): {"movePrecompileToAddress": NOBODY}});
     assert_eq!(call(NOBODY, moved.clone()), "0x1234");
     assert_eq!(call(identity, moved), "0x");
+    // Naming an account changes nothing but that it is no precompile any more.
+    assert_eq!(call(identity, json!({identity.to_string(): null})), "0x");
+    assert_eq!(
+        call(SLOT, json!({SLOT.to_string(): null})),
+        call(SLOT, json!({}))
+    );
     assert_eq!(
         words(&call(
             identity,
@@ -334,6 +340,18 @@ fn bad_call_objects_and_overrides_are_refused_with_the_argument() {
         (
             account(json!({"stateDiff": {"0x0": "0x0"}})),
             "invalid argument 2: hex string of odd length",
+        ),
+        (
+            account(json!([])),
+            "invalid argument 2: invalid type: sequence, expected an object",
+        ),
+        (
+            json!([{"accessList": [[SLOT, []]]}]),
+            "invalid argument 0: invalid type: sequence, expected an object",
+        ),
+        (
+            json!([{"authorizationList": [["0x1", SLOT, "0x0", "0x0", "0x1", "0x1"]]}]),
+            "invalid argument 0: invalid type: sequence, expected an object",
         ),
         (
             json!([{}, "latest", {}, {"time": "soon"}]),
