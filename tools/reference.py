@@ -1,7 +1,8 @@
 """Writes the pages of docs/reference that say what the code says: `python tools/reference.py` (`make docs`).
 
 configuration.md from the configuration's model, metrics.md from the registry of metrics, logs.md from the catalogue of events, cli.md and toolkit-testnet.md
-from the commands' own declarations, json-rpc.md and openrpc.json from those of the methods, in the compiled engine and here. A test compares the files with what this would write.
+from the commands' own declarations, json-rpc.md and openrpc.json from those of the methods, in the compiled engine and here, openapi.json from the
+community API's. A test compares the files with what this would write.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from metanode.rpc.method import declarations
 from metanode.telemetry.events import GROUPS
 from metanode.telemetry.metrics import node_metrics
 from sdk.testnet.command.program import app as toolkit
+from sdk.testnet.services.api import ApiConfig, make_app, openapi_of
+from sdk.testnet.services.store import Store
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,12 +111,24 @@ def pages() -> dict[Path, str]:
     return {
         REFERENCE / "openrpc.json": json.dumps(document, indent=1) + "\n",
         REFERENCE / "json-rpc.md": json_rpc_page(document),
+        REFERENCE / "openapi.json": json.dumps(openapi(), indent=1, sort_keys=True) + "\n",
         REFERENCE / "configuration.md": configuration_page(),
         REFERENCE / "metrics.md": metrics_page(),
         REFERENCE / "logs.md": logs_page(),
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "toolkit-testnet.md": toolkit_page(),
     }
+
+
+def openapi() -> dict[str, Any]:
+    """The OpenAPI document of the community API."""
+    # The paths are only described here, not served.
+    store = Store("sqlite://")
+    config = ApiConfig(network_name="any", chain_id=1, public_url="http://any")
+    try:
+        return openapi_of(make_app(store=store, node=typing.cast("Any", None), config=config))
+    finally:
+        store.close()
 
 
 def openrpc() -> dict[str, Any]:

@@ -46,6 +46,13 @@ def test_the_generated_pages_are_what_the_code_says() -> None:
     assert stale == [], "run: make docs"
 
 
+def test_the_community_api_is_described_in_openapi_3_1() -> None:
+    document = json.loads((ROOT / "docs" / "reference" / "openapi.json").read_text())
+
+    assert document["openapi"].startswith("3.1.")
+    assert len(document["paths"]) > 20
+
+
 def test_every_json_rpc_method_says_what_it_takes_and_gives() -> None:
     document = json.loads((ROOT / "docs" / "reference" / "openrpc.json").read_text())
     methods = {method["name"]: method for method in document["methods"]}

@@ -18,7 +18,7 @@ from tests.testnet.index_runs import index_to, running, wait_until
 
 from metanode.errors import InvalidInput
 from sdk.testnet import Testnet
-from sdk.testnet.services.api import ApiConfig, make_app, new_key, openapi_of, read_keys, shared
+from sdk.testnet.services.api import ApiConfig, new_key, read_keys, shared
 from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.indexer.events import TRANSFER
 from sdk.testnet.services.store import Store
@@ -71,18 +71,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         with serving(store, net.rpc_url) as url:
             yield World(net, chain, store, url, coins, paid["transactionHash"], head)
         store.close()
-
-
-def test_the_openapi_document_is_the_committed_one(tmp_path: Path) -> None:
-    store = Store(f"sqlite:///{tmp_path}/index.db")
-    config = ApiConfig(network_name="any", chain_id=1, public_url="http://any")
-    made = openapi_of(make_app(store=store, node=None, config=config))  # type: ignore[arg-type]
-    store.close()
-
-    assert made["openapi"].startswith("3.1")
-    assert json.loads(OPENAPI.read_text()) == json.loads(json.dumps(made)), (
-        "run: python -m sdk.testnet.services.api > docs/reference/openapi.json"
-    )
 
 
 def test_every_path_that_is_described_answers(world: World) -> None:
