@@ -51,3 +51,13 @@ def test_only_ports_of_other_processes_are_explained() -> None:
     assert sentence.startswith(
         f"server.rpc_port: port {ports['server.rpc_port']} is in use by process {os.getpid()} ("
     )
+
+
+def test_a_connection_sends_each_packet_at_once() -> None:
+    with (
+        open_listener("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname(), timeout=5.0),
+    ):
+        server, _ = listener.accept()
+        with server:
+            assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
