@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PYTHON = (sys.executable, "-c")
+
+
+def pipe(path: Path) -> Path:
+    """Who opens one end waits for the other to be opened."""
+    os.mkfifo(path)
+    return path
 
 
 def test_every_directory_of_tests_is_run_once() -> None:
@@ -48,29 +54,27 @@ def test_commands_follow_each_other_into_one_file_and_a_failure_ends_none_of_the
 
 
 def test_who_leaves_early_waits_for_the_command_that_runs_and_begins_no_other(tmp_path: Path) -> None:
-    begun, may_end, never = (tmp_path / name for name in ("begun", "may end", "never"))
-    waits = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch()\nwhile not pathlib.Path({str(may_end)!r}).exists(): time.sleep(0.01)"
+    begun, may_end, never = pipe(tmp_path / "begun"), pipe(tmp_path / "may end"), tmp_path / "never"
+    waits = f"open({str(begun)!r}, 'w').close(); open({str(may_end)!r}).read()"
 
     with Beside([(*PYTHON, waits), (*PYTHON, f"open({str(never)!r}, 'w')")], tmp_path / "log") as beside:
-        while not begun.exists():
-            time.sleep(0.01)
+        begun.read_text()
         beside._ended_early.set()
-        may_end.touch()
+        may_end.write_text("")
 
     assert beside.wait() == [0]
     assert not never.exists()
 
 
 def test_an_error_ends_the_command_that_runs(tmp_path: Path) -> None:
-    begun = tmp_path / "begun"
-    waits = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(600)"
+    begun, never = pipe(tmp_path / "begun"), pipe(tmp_path / "never")
+    waits = f"open({str(begun)!r}, 'w').close(); open({str(never)!r}).read()"
 
     with (
         contextlib.suppress(InterruptedError),
         Beside([(*PYTHON, waits), (*PYTHON, "")], tmp_path / "log") as beside,
     ):
-        while not begun.exists():
-            time.sleep(0.01)
+        begun.read_text()
         raise InterruptedError
 
     assert beside.wait() == [-signal.SIGTERM]

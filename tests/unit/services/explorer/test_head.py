@@ -18,7 +18,7 @@ from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.web.live import LiveHub
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 TOPICS = ("home", "blocks", "transactions", "pending", "dashboard")
 VIEWERS = 200
@@ -56,6 +56,12 @@ def shown(index: Index, *parts: str, folder: str = "") -> head.Shown:
         return {"model": SimpleNamespace(as_of=SimpleNamespace(block=index.number))}
 
     return head.Shown(parts=parts, read=read, folder=folder)
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Let the loop's other tasks run until it is so; no clock is in it, and the test's own time-out bounds it."""
+    while not condition():
+        await asyncio.sleep(0)
 
 
 async def event_of(events: AsyncIterator[tuple[str, dict[str, Any]]]) -> tuple[str, dict[str, Any]]:
@@ -103,13 +109,15 @@ async def test_a_fragment_that_fails_is_logged_and_the_next_one_is_published(
     with capture_logs() as entries:
         async with running(teller) as tasks:
             first = tasks.create_task(event_of(events))
-            while not hub.client_count:
-                await asyncio.sleep(0)
+            await wait_until(lambda: hub.client_count > 0)
             heads.tell(index.number)
-            while pages.failures:
+
+            def next_block_is_told() -> bool:
                 index.number += 1
                 heads.tell(index.number)
-                await asyncio.sleep(0)
+                return not pages.failures
+
+            await wait_until(next_block_is_told)
             index.number += 1
             heads.tell(index.number)
             name, data = await first
@@ -135,8 +143,7 @@ async def test_a_block_that_is_told_is_rendered_once_for_all_who_look(
     async with running(head.HeadFollower(parts=parts, pages=pages, hub=hub)) as tasks:
         for number in (2, 3, 4):
             waiting = [tasks.create_task(event_of(one)) for one in viewers]
-            while hub.client_count < VIEWERS:
-                await asyncio.sleep(0)
+            await wait_until(lambda: hub.client_count >= VIEWERS)
             index.number = number
             heads.tell(number)
             told = [await one for one in waiting]
@@ -193,8 +200,7 @@ async def test_the_dashboard_is_rendered_once_for_a_block_and_when_its_verdict_i
 
     async def wait_for_looks() -> None:
         before = monitor.asked
-        while monitor.asked < before + 20:
-            await asyncio.sleep(0)
+        await wait_until(lambda: monitor.asked >= before + 20)
 
     async with running(teller) as tasks:
 
@@ -202,8 +208,7 @@ async def test_the_dashboard_is_rendered_once_for_a_block_and_when_its_verdict_i
             return [tasks.create_task(event_of(one)) for one in viewers]
 
         waiting = listen()
-        while hub.client_count < VIEWERS:
-            await asyncio.sleep(0)
+        await wait_until(lambda: hub.client_count >= VIEWERS)
         # Somebody may have been told before the last one came.
         for change in (
             lambda: setattr(monitor, "head", 2),
