@@ -1,6 +1,6 @@
 """Two signatures that no honest validator makes: proof against one signer, for anyone who knows the chain's domain and the height's validators.
 
-Two rules, those of consensus.md 2.4 and 2.5 (b):
+Two rules, those of docs/spec/consensus.md, Accountability:
 
     equivocation       two different contents of one class in one height and round; a proposal is a prepare, so these two are one class
     forgotten commit   COMMIT in round r, and ROUND_CHANGE to a round after r that claims to have prepared nothing, or only before r

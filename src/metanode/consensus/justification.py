@@ -1,6 +1,6 @@
 """Why a later round's proposal is safe: its block is the highest one that could have been decided before, or none could have been.
 
-The safety argument (consensus.md 1.8): whoever decided a block in an earlier round did so after a quorum prepared it; every quorum of round
+The safety argument (docs/spec/consensus.md): whoever decided a block in an earlier round did so after a quorum prepared it; every quorum of round
 changes shares an honest validator with that quorum, whose claim names the block, and the highest claim wins. A node does not compare with
 its own prepared certificate: the quorum's word is enough.
 """

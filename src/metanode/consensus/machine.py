@@ -13,7 +13,7 @@ input that is rejected leaves the state as it was. The state is a `Core`; what c
 How a message of our own comes to be: `signing.sign` asks the watermark and signs; the message joins the next Persist with the record that it
 depends on; Persisted releases it, and only then do we count it ourselves. So no vote counts, here or anywhere, that a crash could undo.
 
-Sources: PROTOCOL sections 1 to 4; consensus.md 1.5 to 1.8, 1.11, 1.12, 1.14 to 1.16.
+Source: docs/spec/consensus.md.
 """
 
 from collections.abc import Callable, Iterator, Sequence

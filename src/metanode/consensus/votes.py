@@ -1,4 +1,4 @@
-"""Votes and round changes of one height, bounded per validator whatever anybody sends (consensus.md 1.12).
+"""Votes and round changes of one height, bounded per validator whatever anybody sends (docs/spec/consensus.md, Bounds of each validator at a height).
 
 Only a validator's own messages can push out a validator's messages. An object of this module belongs to one height of one core.
 """

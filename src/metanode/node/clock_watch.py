@@ -1,4 +1,4 @@
-"""When a node's wall clock is too far from the validators' to be left alone (PROTOCOL section 1). Pure."""
+"""When a node's wall clock is too far from the validators' to be left alone (docs/spec/consensus.md, A round). Pure."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from metanode.storage.signer_log import SLOT_BYTES
 
 
 def check_sent(index: int, disk: Disk, message: Message) -> None:
-    """Check before a new message leaves that what consensus.md 1.11 asks for is durable; raises InvariantBroken."""
+    """Check before a new message leaves that what it relies on (docs/spec/consensus.md, Before it is sent it is durable) is on the disk; raises InvariantBroken."""
     if isinstance(message, Decision):
         check_decided(index, disk, message.height, "told of")
         return

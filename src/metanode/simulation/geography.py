@@ -1,7 +1,7 @@
 """Links and processors with their costs: distance, bandwidth, and the time that a message takes its receiver.
 
 The latencies are half of usual round trips between data centres of five continents, rounded up; they are an assumption, as is the
-bandwidth. A processor handles one message after another: each signature that it has not seen costs 40 us (consensus.md, row 40), the rest
+bandwidth. A processor handles one message after another: each signature that it has not seen costs 40 us (docs/evidence/catalogue.md, row 40), the rest
 of a message 60 us, one whose bytes it has seen 5 us.
 """
 

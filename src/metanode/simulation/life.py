@@ -24,15 +24,6 @@ BOUNDARIES: Final = (
 )
 """Where a node may be killed: around each write to its disk and in the middle of it, before each message to each peer, and around each
 call of its execution client."""
-LIARS_BOUNDARIES: Final = (
-    "before fork",
-    "uncommitted fork",
-    "after fork",
-    "before evidence",
-    "uncommitted evidence",
-    "after evidence",
-)
-"""The same for writes that only a liar causes."""
 
 
 class Killed(BaseException):

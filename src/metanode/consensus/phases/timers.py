@@ -7,7 +7,7 @@ from metanode.consensus.core import Core
 from metanode.consensus.effects import StartBlockTimer, StartResendTimer, StartRoundTimer
 
 RESEND_MS_MAX: Final = 4_000
-"""Own messages are sent again this often, or every round timeout if that is shorter (consensus.md, decision 5)."""
+"""Own messages are sent again this often, or every round timeout if that is shorter (docs/spec/consensus.md, Changing the round)."""
 
 
 def arm_height(core: Core) -> None:

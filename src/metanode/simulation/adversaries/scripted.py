@@ -56,11 +56,6 @@ class Scripted:
         for other in range(self._nodes) if to is None else to:
             self._network.send(self.index, other, raw, message)
 
-    def send_bytes(self, raw: bytes, like: Message, to: Collection[int] | None = None) -> None:
-        """Send bytes that need not be a message; filters are asked about `like`."""
-        for other in range(self._nodes) if to is None else to:
-            self._network.send(self.index, other, raw, like)
-
     def round_changes(self, height: int, round_: int) -> list[RoundChange]:
         """Return the round changes of others to a round."""
         return [

@@ -1,4 +1,4 @@
-"""What happens to simulated networks, and what must come of it. The numbers are those of consensus.md 5.3.
+"""What happens to simulated networks, and what must come of it. The numbers are rows of docs/evidence/catalogue.md.
 
 A scenario draws its cluster from a seed, then plays. Whatever it does, the checker looks after every event; what a scenario asserts is
 the rest: how soon, in which round, with how many messages.

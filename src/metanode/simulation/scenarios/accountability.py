@@ -1,4 +1,4 @@
-"""Who lies is proven to have lied, and nobody else can be. 36 and 37 of consensus.md 5.3.
+"""Who lies is proven to have lied, and nobody else can be. Rows 36 and 37 of docs/evidence/catalogue.md.
 
 Judged by `verify_evidence` alone, with the set of the height. A contract that punishes is not here yet; it will be given the same pairs.
 """

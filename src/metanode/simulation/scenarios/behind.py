@@ -1,4 +1,4 @@
-"""A validator that comes when thousands of blocks are decided, among peers that lie about them. 38 of consensus.md 5.3."""
+"""A validator that comes when thousands of blocks are decided, among peers that lie about them. Row 38 of docs/evidence/catalogue.md."""
 
 from typing import Final
 

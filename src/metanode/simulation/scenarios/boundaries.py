@@ -1,4 +1,4 @@
-"""One node dies at each of its boundaries in turn, every one of them, in whatever part it has at the height. 24 of consensus.md 5.3."""
+"""One node dies at each of its boundaries in turn, every one of them, in whatever part it has at the height. Row 24 of docs/evidence/catalogue.md."""
 
 from typing import Final
 

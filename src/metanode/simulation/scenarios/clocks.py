@@ -1,4 +1,4 @@
-"""Clocks that are off, run fast or slow, or are set. 29 of consensus.md 5.3; timers run on a clock of their own and must not notice."""
+"""Clocks that are off, run fast or slow, or are set. Row 29 of docs/evidence/catalogue.md; timers run on a clock of their own and must not notice."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final

@@ -1,4 +1,4 @@
-"""What a disk may do to a validator's memory of its signatures: tear it, damage it, lose it, or be an old copy. 26 and 27 of consensus.md 5.3."""
+"""What a disk may do to a validator's memory of its signatures: tear it, damage it, lose it, or be an old copy. Rows 26 and 27 of docs/evidence/catalogue.md."""
 
 from typing import Final
 

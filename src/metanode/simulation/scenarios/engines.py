@@ -1,4 +1,4 @@
-"""Execution clients that are away, disagree, restart alone or forget. 22 and 23 of consensus.md 5.3."""
+"""Execution clients that are away, disagree, restart alone or forget. Rows 22 and 23 of docs/evidence/catalogue.md."""
 
 import asyncio
 from typing import Final

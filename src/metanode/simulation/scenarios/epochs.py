@@ -1,4 +1,4 @@
-"""Validator sets that change with the stakes, once an epoch. 34 of consensus.md 5.3.
+"""Validator sets that change with the stakes, once an epoch. Row 34 of docs/evidence/catalogue.md.
 
 The contract is a script: what it answers for each epoch is drawn. What the set of each epoch must be is worked out here again.
 """

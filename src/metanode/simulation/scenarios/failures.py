@@ -1,4 +1,4 @@
-"""Nodes that die or lose a part of their disk, clocks and links. 24, 26, 27 and 29 to 31 of consensus.md 5.3."""
+"""Nodes that die or lose a part of their disk, clocks and links. Rows 24, 26, 27 and 29 to 31 of docs/evidence/catalogue.md."""
 
 import asyncio
 import itertools

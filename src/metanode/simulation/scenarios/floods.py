@@ -1,4 +1,4 @@
-"""One validator that sends as much as it can of what nobody waits for. 11 and 12 of consensus.md 5.3."""
+"""One validator that sends as much as it can of what nobody waits for. Rows 11 and 12 of docs/evidence/catalogue.md."""
 
 import dataclasses
 from typing import Final

@@ -1,4 +1,4 @@
-"""Proposals and round changes that claim what they do not prove, and blocks that break a rule. 18, 19 and 21 of consensus.md 5.3."""
+"""Proposals and round changes that claim what they do not prove, and blocks that break a rule. Rows 18, 19 and 21 of docs/evidence/catalogue.md."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which block a later round may propose, each as the fork that a wrong answer would make. 18 and 19 of consensus.md 5.3.
+"""Which block a later round may propose, each as the fork that a wrong answer would make. Rows 18 and 19 of docs/evidence/catalogue.md.
 
 Validators are named after their turns at height 1: A proposes round 0, B round 1, C round 2, D round 3.
 """

@@ -1,4 +1,4 @@
-"""Validators that sign two things: as many as the protocol tolerates, and more. 13, 14, 25 and 37 of consensus.md 5.3."""
+"""Validators that sign two things: as many as the protocol tolerates, and more. Rows 13, 14, 25 and 37 of docs/evidence/catalogue.md."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -86,7 +86,7 @@ def _require_halted(cluster: Cluster, index: int, decided: set[Hash32]) -> None:
 
 
 async def play_forgotten_block(cluster: Cluster) -> None:
-    """A alone decides X and is cut off; B, which had prepared X, restarts; D lies that it prepared nothing (consensus.md 1.11)."""
+    """A alone decides X and is cut off; B, which had prepared X, restarts; D lies that it prepared nothing."""
     a, b, c, d = (cluster.proposer(1, round_) for round_ in range(4))
     forget_prepared(cluster, d)
 

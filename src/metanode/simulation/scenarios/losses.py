@@ -1,4 +1,4 @@
-"""Single messages that do not arrive, or late. 15 to 17 and 32 of consensus.md 5.3."""
+"""Single messages that do not arrive, or late. Rows 15 to 17 and 32 of docs/evidence/catalogue.md."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final

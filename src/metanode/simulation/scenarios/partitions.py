@@ -1,4 +1,4 @@
-"""Nodes that cannot reach each other, or come together from different rounds. 7 to 10 of consensus.md 5.3."""
+"""Nodes that cannot reach each other, or come together from different rounds. Rows 7 to 10 of docs/evidence/catalogue.md."""
 
 from collections.abc import Sequence
 from typing import Final

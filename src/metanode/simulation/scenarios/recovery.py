@@ -1,4 +1,4 @@
-"""Too many were away for long, and come back: how soon blocks go on. 5 of consensus.md 5.3."""
+"""Too many were away for long, and come back: how soon blocks go on. Row 5 of docs/evidence/catalogue.md."""
 
 from collections.abc import Sequence
 from typing import Final

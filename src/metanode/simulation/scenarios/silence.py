@@ -1,4 +1,4 @@
-"""Validators that say nothing: a proposer, F of them, too many, all of them for a while. 2 to 6 of consensus.md 5.3."""
+"""Validators that say nothing: a proposer, F of them, too many, all of them for a while. Rows 2 to 6 of docs/evidence/catalogue.md."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Networks in which nothing fails: the slots, unequal powers, a cold start, votes on membership. 1, 33, 35 and 39 of consensus.md 5.3."""
+"""Networks in which nothing fails: the slots, unequal powers, a cold start, votes on membership. Rows 1, 33, 35 and 39 of docs/evidence/catalogue.md."""
 
 from random import Random
 from typing import Final

@@ -28,7 +28,7 @@ class Scenario:
     """(seed, validators or None for the scenario's own number) -> cluster."""
     play: Callable[[Cluster], Awaitable[None]]
     rows: tuple[int, ...] = ()
-    """Rows of consensus.md 5.3 whose pass criterion this asserts."""
+    """Rows of docs/evidence/catalogue.md whose pass criterion this asserts."""
 
 
 def is_long(seed: int) -> bool:
@@ -37,7 +37,7 @@ def is_long(seed: int) -> bool:
 
 
 def highest_round(cluster: Cluster, nodes: Sequence[int] | None = None) -> int:
-    """Return the highest round of the height that is being decided, among honest nodes that run: R* of consensus.md 5.2."""
+    """Return the highest round of the height that is being decided, among honest nodes that run: "soon" counts from it (docs/evidence/catalogue.md)."""
     chosen = range(len(cluster.nodes)) if nodes is None else nodes
     rounds = [
         cluster.nodes[i].driver.snapshot.round
@@ -58,9 +58,9 @@ def rounds_s(cluster: Cluster, first: int, count: int) -> float:
 async def wait_resumed(
     cluster: Cluster, *, rounds: int | None = None, nodes: Sequence[int] | None = None
 ) -> None:
-    """Wait for the next decision, and require that it takes at most L rounds from the highest one of now on.
+    """Wait for the next decision, and require that it comes soon (docs/evidence/catalogue.md): in at most so many rounds from the highest one of now on.
 
-    L is F + 2 unless told (consensus.md 5.2): the round that runs, F rounds of faulty proposers, and one more.
+    F + 2 unless told: the round that runs, F rounds of faulty proposers, and one more.
     """
     allowed = cluster.max_faulty + 2 if rounds is None else rounds
     height, now = cluster.height + 1, highest_round(cluster, nodes)

@@ -1,4 +1,4 @@
-"""Validators that exist twice. 14 and 28 of consensus.md 5.3."""
+"""Validators that exist twice. Rows 14 and 28 of docs/evidence/catalogue.md."""
 
 from collections.abc import Callable
 from random import Random

@@ -1,4 +1,4 @@
-"""Votes on membership, whatever the operators wish. 35 of consensus.md 5.3.
+"""Votes on membership, whatever the operators wish. Row 35 of docs/evidence/catalogue.md.
 
 The sets are worked out here again from the votes in the headers, by Besu's rules and in the plainest way.
 """

@@ -1,4 +1,4 @@
-"""Unequal powers, and the exact third. 33 of consensus.md 5.3; what may be silent is in `steady`."""
+"""Unequal powers, and the exact third. Row 33 of docs/evidence/catalogue.md; what may be silent is in `steady`."""
 
 from random import Random
 from typing import Final

@@ -1,4 +1,4 @@
-"""A hundred validators on five continents. 40 of consensus.md 5.3."""
+"""A hundred validators on five continents. Row 40 of docs/evidence/catalogue.md."""
 
 from typing import Final
 

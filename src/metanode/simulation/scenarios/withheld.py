@@ -1,4 +1,4 @@
-"""Validators that keep to themselves what others need. 15 and 20 of consensus.md 5.3."""
+"""Validators that keep to themselves what others need. Rows 15 and 20 of docs/evidence/catalogue.md."""
 
 from typing import Final
 
