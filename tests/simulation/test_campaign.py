@@ -147,7 +147,7 @@ def test_every_row_gets_its_seeds_and_all_scenarios_advance_alike() -> None:
     of_rows = count_seeds(summarize([outcome_of(run) for run in runs]))
     assert set(of_rows) == set(range(1, 41))
     assert min(of_rows.values()) == 100
-    assert {len(seeds[name]) for name, scenario in SCENARIOS.items() if not scenario.rows} == {25}
+    assert {len(seeds[name]) for name, scenario in SCENARIOS.items() if not scenario.rows} == {10}
     half = runs[: len(runs) // 2]
     for name, found in seeds.items():
         done = sum(run.scenario == name for run in half)

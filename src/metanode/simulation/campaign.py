@@ -17,7 +17,7 @@ RUN_LIMIT_S: Final = 900.0
 """Of real time, after which a run counts as endless; the longest take a minute on a busy machine."""
 RUNS_A_PROCESS: Final = 500
 """Then a fresh process goes on: whatever a run leaves behind in memory is bounded."""
-SHARE_WITHOUT_ROW: Final = 4
+SHARE_WITHOUT_ROW: Final = 10
 """A scenario of no row, ours beside the catalogue's, gets this part of a row's seeds."""
 LINE_BYTES_MAX: Final = 1 << 20
 PROGRESS_EVERY_S: Final = 15.0
