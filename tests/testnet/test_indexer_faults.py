@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 KILLS = 20
+TRANSFERS_A_BLOCK = 15
+"""A block takes long enough that a kill comes within it as well as between two."""
 COUNTED = (
     "counters",
     "accounts",
@@ -54,7 +56,7 @@ def halted() -> Iterator[tuple[str, int]]:
         payer = chain.speaker(b"Payer", "PAY", 18, value=10**6)
         number = 0
         while number < 2 * KILLS + 5:
-            for _ in range(3):
+            for _ in range(TRANSFERS_A_BLOCK):
                 chain.send(to="0x" + os.urandom(20).hex(), value=1)
             receipt = chain.do(to=payer, data=call_of("pay(address,uint256)", "0x" + os.urandom(20).hex(), 1))
             number = int(receipt["blockNumber"], 16)

@@ -271,7 +271,11 @@ class Window:
         if self._again:
             first, count = self._again[0]
         else:
-            first, count = self._cursor, min(goal, tip + WINDOW_BLOCKS) - self._cursor + 1
+            first, last = self._cursor, min(goal, tip + WINDOW_BLOCKS)
+            count = last - first + 1
+            if count < count_max and last < goal and first != tip + 1:
+                # The window moves by a block for each that is imported: a question for each would be a round trip for each.
+                return None
         if count <= 0:
             return None
         held = self.held_bytes + len(self._open()) * BATCH_BYTES

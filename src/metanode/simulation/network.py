@@ -66,6 +66,8 @@ class SimulatedNetwork:
         self.links: dict[tuple[int, int], LinkFaults] = {}
         """(sender, receiver) -> how bad this direction is, in place of `faults`."""
         self._cut: set[tuple[int, int]] = set()
+        self._to_greet: set[tuple[int, int]] = set()
+        """(one, other) whose connection has begun, while what `one` says first is on its way."""
         self.nodes: list[SimulatedNode] = []
         self.filters: list[Filter] = []
         self.strangers: set[tuple[int, int]] = set()
@@ -195,6 +197,8 @@ class SimulatedNetwork:
     def _deliver(self, sender: int, receiver: int, raw: bytes, message: Message) -> None:
         if not self.is_linked(sender, receiver):
             return
+        # Messages may overtake each other on a link, but none what the connection begins with.
+        self._greet(sender, receiver)
         node = self.nodes[receiver]
         self.delivered += 1
         self._trace.note("delivered", sender, receiver, raw)
@@ -218,9 +222,13 @@ class SimulatedNetwork:
 
     def _meet(self, one: int, other: int) -> None:
         """Give `other` what `one` says when a connection begins."""
+        self._to_greet.add((one, other))
         asyncio.get_running_loop().call_later(self.draw_delay_s(), self._greet, one, other)
 
     def _greet(self, one: int, other: int) -> None:
+        if (one, other) not in self._to_greet:
+            return
+        self._to_greet.discard((one, other))
         if not self.is_linked(one, other):
             return
         greeter, greeted = self.nodes[one], self.nodes[other]

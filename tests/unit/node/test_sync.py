@@ -161,7 +161,7 @@ def catch_up(
 def test_a_node_that_is_far_behind_imports_every_block_in_order_from_several_peers() -> None:
     peers = {ALICE: FakePeer(5_000), BOB: FakePeer(5_000), CAROL: FakePeer(5_000)}
 
-    chain, source = catch_up(peers, to=5_000)
+    chain, source = catch_up(peers, to=5_000, chain=FakeChain(import_s=0.00001))
 
     assert chain.imported == list(range(1, 5_001))
     assert not source.reports
@@ -209,6 +209,15 @@ def test_what_is_asked_for_and_what_waits_is_bounded(block_bytes: int) -> None:
     assert max(ahead) <= fetching.WINDOW_BLOCKS + 1
     assert max(held) <= fetching.WINDOW_BYTES + fetching.QUESTIONS_MAX * 2**21
     assert chain.imported == list(range(1, 3_001))
+
+
+def test_a_window_that_moves_block_by_block_asks_for_many_at_once() -> None:
+    peers = {node_id: FakePeer(10_000, answer_s=0.3) for node_id in (ALICE, BOB, CAROL)}
+
+    catch_up(peers, to=10_000)
+
+    counts = Counter(count for peer in peers.values() for _, count in peer.asked)
+    assert counts.total() <= 100, "ten thousand blocks, 128 in a question"
 
 
 def test_large_blocks_are_asked_for_a_few_at_a_time() -> None:
@@ -323,11 +332,11 @@ def test_claims_alone_start_sync_when_the_tip_stands_still() -> None:
 
 
 def test_a_slow_peer_is_overtaken_charged_and_dropped_while_others_are_faster() -> None:
-    slow, fast = FakePeer(10_000, answer_s=4.0), FakePeer(10_000, answer_s=0.1)
+    slow, fast = FakePeer(20_000, answer_s=4.0), FakePeer(20_000, answer_s=0.1)
 
-    chain, source = catch_up({ALICE: slow, BOB: fast}, to=10_000)
+    chain, source = catch_up({ALICE: slow, BOB: fast}, to=20_000, chain=FakeChain(import_s=0.0001))
 
-    assert chain.imported == list(range(1, 10_001))
+    assert chain.imported == list(range(1, 20_001))
     assert source.reports == {(ALICE, Offence.SLOW): 3}
     assert ALICE not in source.peers
 

@@ -10,6 +10,8 @@ from metanode.simulation.cluster import Cluster
 from metanode.simulation.network import LinkFaults
 from metanode.simulation.scenarios.story import SETTLE_S, Scenario, is_long, require
 
+IMPORT_MS: Final = (1, 4)
+"""Of each of the two calls that import a block: so that what is measured is how soon blocks come."""
 LIARS: Final = ("false heights", "bad certificates", "truncated bodies", "other blocks", "slow")
 
 
@@ -29,6 +31,7 @@ async def _late_among_liars(cluster: Cluster) -> None:
         return True
 
     network.filters.append(see)
+    node.engine_model.delay_ms = IMPORT_MS
     async with cluster.running(start=honest):
         await cluster.wait_height(heights, within_s=5 * heights + 60)
         for offset, what in enumerate(LIARS):
@@ -36,7 +39,6 @@ async def _late_among_liars(cluster: Cluster) -> None:
         for index in honest:
             # Liars answer faster, so that they are asked.
             cluster.nodes[index].answers.takes_s = 0.3
-            cluster.nodes[index].answers.give = lambda _first, blocks: blocks[:20]
         for offset in range(len(LIARS)):
             cluster.start(4 + offset)
         await cluster.wait_s(1)
