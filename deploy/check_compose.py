@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from engine import BASE, USER, Engine, NoEngineError, engine, give_wheels, prepare_images  # noqa: E402 - of this checkout
+from dashboards import check_dashboards  # noqa: E402 - of this checkout
+from engine import BASE, USER, Engine, NoEngineError, engine, give_wheels, prepare_images  # noqa: E402 - the same
 from public_testnet import MONITORING, check_parvyom  # noqa: E402 - the same
 from reset import CHAIN_ID, check_reset  # noqa: E402 - the same
 from seeing import (  # noqa: E402 - the same
@@ -37,6 +38,7 @@ from seeing import (  # noqa: E402 - the same
     is_above,
     page,
     say,
+    tree_of,
     wait_until,
 )
 from upgrade import check_upgrade  # noqa: E402 - the same
@@ -68,6 +70,7 @@ def main() -> int:
     work.chmod(0o755)
     kept = work / "report.json"
     report = Report.load(kept)
+    tree = tree_of(ROOT)
     try:
         with engine(work, report) as found:
             wheels = prepare_images(found, work, report)
@@ -84,7 +87,7 @@ def main() -> int:
             for name, check in cases.items():
                 if arguments.only in (None, name) and name not in report.done:
                     check()
-                    report.finish(name, kept)
+                    report.finish(name, kept, tree=tree)
     except NoEngineError as error:
         say(str(error))
         return 2
@@ -172,6 +175,8 @@ def check_network(
             holds=True,
         )
         check_killed(engine, report, case, run, urls)
+        prometheus = f"http://127.0.0.1:{9090 + offset}"
+        check_dashboards(report, case, output, prometheus, "moderntensor-testnet")
         stopped = time.monotonic()
         run(*MONITORING, "stop")
         took_s = time.monotonic() - stopped

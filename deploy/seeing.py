@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 import urllib.request
 from dataclasses import dataclass, field
@@ -12,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 import websockets.sync.client
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from engine import Engine
 
 OTHERS = (
-    "PostgreSQL 15, Redis and Prometheus are Debian's programs behind the variables of the official images. Grafana is in no archive that this machine reaches, "
-    "so its container was not started; Compose has read its part of the file, and every expression of its dashboards is asked of a live Prometheus by "
-    "`tests/integration/test_monitoring_prometheus.py`"
+    "PostgreSQL 15, Redis and Prometheus are Debian's programs behind the variables of the official images. Grafana's container was not started: no archive that this "
+    "machine reaches has a Grafana that runs (Debian from bullseye to experimental, PyPI and npm have libraries and plugins only). Compose has read its part of the file, "
+    "and every expression of its dashboards is asked of the deployment's Prometheus"
 )
 START_TIMEOUT_S = 180.0
 """A machine that does much else beside this is slow."""
@@ -40,6 +40,8 @@ class Report:
     """Case, claim, what was seen."""
     done: list[str] = field(default_factory=list)
     """Cases of which every claim held."""
+    trees: dict[str, str] = field(default_factory=dict)
+    """By case the commit of the tree that was deployed."""
 
     @classmethod
     def load(cls, file: Path) -> Report:
@@ -47,12 +49,18 @@ class Report:
         if not file.exists():
             return cls()
         found = json.loads(file.read_text(encoding="utf-8"))
-        return cls(rows=[(case, claim, seen) for case, claim, seen in found["rows"]], done=found["done"])
+        return cls(
+            rows=[(case, claim, seen) for case, claim, seen in found["rows"]],
+            done=found["done"],
+            trees=found["trees"],
+        )
 
-    def finish(self, name: str, file: Path) -> None:
+    def finish(self, name: str, file: Path, *, tree: str) -> None:
         """Keep a case that is done."""
         self.done.append(name)
-        file.write_text(json.dumps({"rows": self.rows, "done": self.done}), encoding="utf-8")
+        self.trees[name] = tree
+        kept = {"rows": self.rows, "done": self.done, "trees": self.trees}
+        file.write_text(json.dumps(kept), encoding="utf-8")
 
     def claim(self, case: str, claim: str, seen: str, *, holds: bool) -> None:
         """Keep a claim; ends the run when it is not true."""
@@ -170,6 +178,7 @@ def page(report: Report, cases: Sequence[str]) -> str:
     left = [name for name in cases if name not in report.done]
     missing = f"\nNot seen: the cases {', '.join(left)}.\n" if left else ""
     facts = "\n".join(f"- {name}: {value}." for name, value in report.facts.items())
+    trees = "; ".join(f"{name} {report.trees[name]}" for name in cases if name in report.trees)
     rows = "\n".join(f"| {case} | {claim} | {seen} |" for case, claim, seen in report.rows)
     return f"""# Containers on a real Docker engine
 
@@ -178,11 +187,24 @@ every line here was seen.
 
 {facts}
 - Images of others: {OTHERS}.
+- Commits: {trees or "none"}.
 
 | deployed by | claim | seen |
 |---|---|---|
 {rows}
 {missing}"""
+
+
+def tree_of(folder: Path) -> str:
+    """The commit of a checkout, and whether what stands there differs from it."""
+
+    def git(*command: str) -> str:
+        done = subprocess.run(["git", *command], cwd=folder, check=False, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    return (git("rev-parse", "--short=12", "HEAD") or "no checkout") + (
+        " with changes" if git("status", "--porcelain") else ""
+    )
 
 
 def say_why(engine: Engine, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -186,6 +186,28 @@ def test_a_validator_that_is_voted_out_and_in_again_is_told(net: Testnet) -> Non
     assert asyncio.run(live()) == [("ValidatorLeft", "validator-4"), ("ValidatorJoined", "validator-4")]
 
 
+def test_a_node_that_is_started_with_other_settings_is_told(net: Testnet) -> None:
+    files = sorted(net.directory.node(net.node(3).name).glob("*.toml"))
+
+    async def live() -> list[str]:
+        async with TestnetMonitor.of_plan(net.directory.load_plan()) as monitor:
+
+            def told() -> list[str]:
+                return [alert.text for alert in monitor.events if alert.name == "ConfigChanged"]
+
+            await asyncio.to_thread(net.node(3).restart)
+            await seconds_until(lambda: monitor.verdict.verdict in WELL, within_s=60, what=told)
+            assert told() == [], "the same settings again are no change"
+            await asyncio.to_thread(net.node(3).stop)
+            for file in files:
+                file.write_text(file.read_text().replace("[p2p]", "[p2p]\nmax_peers = 7"))
+            await asyncio.to_thread(net.node(3).start)
+            await seconds_until(lambda: bool(told()), within_s=60, what=told)
+            return told()
+
+    assert asyncio.run(live()) == ["validator-4 runs with other settings: peer limit 25 → 7"]
+
+
 def test_an_address_where_nothing_is_is_unknown_and_told_down() -> None:
     async def live() -> tuple[Verdict, list[str]]:
         probe = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from metanode.errors import InvalidInput
+from sdk.testnet.command.network import status
 from sdk.testnet.deployment import deploy_testnet
 from sdk.testnet.deployment.apply import deployed, local
 from sdk.testnet.deployment.apply.supervisor import running_node
@@ -79,7 +80,9 @@ def wait_until_at(url: str, height: int) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_deployment_runs_as_processes_stops_and_goes_on(tmp_path: Path) -> None:
+def test_a_deployment_runs_as_processes_stops_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked: dict[str, Any] = {
         "num_validators": 4,
         "output_dir": tmp_path,
@@ -120,6 +123,10 @@ def test_a_deployment_runs_as_processes_stops_and_goes_on(tmp_path: Path) -> Non
                 f"http://127.0.0.1:{port + asked['port_offset']}/", timeout=10
             ) as page:
                 assert page.status == 200
+        status(tmp_path)
+        shown = capsys.readouterr().out
+        assert f"dashboard  http://127.0.0.1:{3000 + asked['port_offset']}/dashboard" in shown
+        assert f"faucet     http://127.0.0.1:{8080 + asked['port_offset']}" in shown
         gateway = f"http://127.0.0.1:{8645 + asked['port_offset']}"
         assert int(rpc(gateway, "eth_blockNumber"), 16) > height
         assert deployed.stop(tmp_path)

@@ -16,7 +16,7 @@ from rich.console import Console
 from metanode.chain.quorum import QuorumRule
 from metanode.cli.log_stream import LogStream
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
-from metanode.cli.output import print_json, print_progress, print_table, print_warning
+from metanode.cli.output import print_json, print_progress, print_services, print_table, print_warning
 from metanode.errors import InvalidInput
 from sdk.testnet.deployment.apply.accounts import funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
@@ -260,19 +260,7 @@ def _print_network(found: NetworkStatus, where: NetworkDirectory) -> None:
         ],
         title=f"{found.network_name} · chain id {found.chain_id}",
     )
-    if found.services:
-        print_table(
-            ("service", "address", "state"),
-            [
-                row
-                for each in found.services
-                for row in (
-                    [(each.name, each.url, each.state), ("dashboard", f"{each.url}/dashboard", each.state)]
-                    if each.name == "explorer"
-                    else [(each.name, each.url, each.state)]
-                )
-            ],
-        )
+    print_services(found.services)
     count = found.validator_count
     tolerance = QuorumRule.AUTHORITY.tolerance([1] * count)
     typer.echo(f"{count} validator{'s' * (count > 1)}: {tolerance}")

@@ -4,9 +4,18 @@ from sdk.testnet.command.output import (
     print_error,
     print_json,
     print_progress,
+    print_services,
     print_table,
     print_warning,
     run_program,
 )
 
-__all__ = ["print_error", "print_json", "print_progress", "print_table", "print_warning", "run_program"]
+__all__ = [
+    "print_error",
+    "print_json",
+    "print_progress",
+    "print_services",
+    "print_table",
+    "print_warning",
+    "run_program",
+]

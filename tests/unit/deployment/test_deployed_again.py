@@ -55,6 +55,20 @@ def process_of(folder: Path, name: str) -> Iterator[int]:
             process.kill()
 
 
+def test_a_taken_port_is_told_with_what_a_deployment_can_do_about_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "listeners", lambda: {8545: os.getpid()})
+
+    with pytest.raises(InvalidInput, match=r"port 8545 .* is in use by process") as refused:
+        deploy(tmp_path / "net", apply="local")
+
+    # It has none of the options of `metanode up`.
+    assert "deploy with port_offset=200" in str(refused.value)
+    assert "--no-services" not in str(refused.value)
+    assert not (tmp_path / "net" / "data").exists(), "nothing was written"
+
+
 @pytest.mark.usefixtures("starts")
 def test_nodes_that_a_killed_supervisor_left_hold_their_ports_against_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -118,6 +118,28 @@ def test_a_node_that_is_started_again_is_told() -> None:
     assert happened(chronicle, memory, *again) == []
 
 
+def test_a_node_that_runs_with_other_settings_is_told_with_the_old_and_the_new_ones() -> None:
+    chronicle, memory = Chronicle(), Memory()
+    text = (
+        'metanode_build_info{{version="{}",commit="a",python="3.11"}} 1\n'
+        'metanode_node_info{{node="validator-1",role="validator",genesis="0xaa"}} 1\nmetanode_p2p_peer_limit {}'
+    )
+
+    def told(*pages: str) -> list[tuple[str, str]]:
+        by_name = {f"validator-{number}": page(each) for number, each in enumerate(pages, 1)}
+        seen = pictured(observed(*network(), pages=by_name, at_s=next(LOOKS)), memory)
+        return [(event.name, event.text) for event in chronicle.events(seen, Totals())]
+
+    # The first look is no news, and a page that could not be read, or has less on it, no change.
+    assert told(text.format("1", 25), text.format("1", 25)) == []
+    assert told(text.format("1", 25)) == []
+    assert told("", text.format("1", 25)) == []
+    assert told(text.format("2", 10), text.format("1", 25)) == [
+        ("ConfigChanged", "validator-1 runs with other settings: version 1 → 2, peer limit 25 → 10")
+    ]
+    assert told(text.format("2", 10), text.format("1", 25)) == []
+
+
 def test_milestones_are_told_once_and_not_those_behind_when_the_monitor_began() -> None:
     chronicle, memory = Chronicle(), Memory()
     at = [

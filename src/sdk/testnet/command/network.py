@@ -10,7 +10,14 @@ import typer
 
 from metanode.errors import InvalidInput, MetanodeError
 from sdk.testnet.command.options import HERE, AsJson, Directory
-from sdk.testnet.command.output import print_json, print_progress, print_table, print_warning, progress
+from sdk.testnet.command.output import (
+    print_json,
+    print_progress,
+    print_services,
+    print_table,
+    print_warning,
+    progress,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,6 +179,7 @@ def _print_network(found: NetworkStatus) -> None:
         ],
         title=f"{found.network_name} · chain id {found.chain_id}",
     )
+    print_services(found.services)
     if found.running and not any(node.role == "validator" for node in found.nodes):
         typer.echo(
             f"{found.validator_count} validators decide the next block; they publish no JSON-RPC, `docker compose ps` shows their health"

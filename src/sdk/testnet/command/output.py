@@ -15,6 +15,8 @@ from metanode.errors import MetanodeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from sdk.testnet.deployment.apply.services import ServiceStatus
+
 WIDTH_MIN = 130
 """An address or a key that is cut is of no use: a narrower terminal wraps the lines instead."""
 
@@ -37,6 +39,18 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, title
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH_MIN)
     console.print(table)
+
+
+def print_services(services: Sequence[ServiceStatus]) -> None:
+    """Print on stdout where each service is, and the dashboard, which is a page of the explorer; nothing where there are none."""
+    if not services:
+        return
+    rows = []
+    for each in services:
+        rows.append((each.name, each.url, each.state))
+        if each.name == "explorer":
+            rows.append(("dashboard", f"{each.url}/dashboard", each.state))
+    print_table(("service", "address", "state"), rows)
 
 
 def print_progress(text: str) -> None:

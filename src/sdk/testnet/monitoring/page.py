@@ -15,6 +15,7 @@ WANTED: Final = frozenset({
     "metanode_consensus_proposals_total",
     "metanode_consensus_proposals_missed_total",
     "metanode_disk_free_bytes",
+    "metanode_p2p_peer_limit",
     "metanode_p2p_peers",
     "metanode_p2p_validator_rtt_seconds",
     "metanode_rpc_errors_total",

@@ -40,6 +40,8 @@ SERVICES_TIMEOUT_S: Final = 60.0
 """They make their databases and read the first blocks."""
 ASK_TIMEOUT_S: Final = 5.0
 POLL_INTERVAL_S: Final = 0.2
+ADVICE: Final = "Stop it, or deploy with port_offset=200 (`testnet deploy --port-offset 200`)"
+"""About a port that is taken. A deployment is made from Python or by `testnet`, which have not the options of `metanode up`."""
 
 
 def directory_of(output: Path) -> NetworkDirectory:
@@ -57,7 +59,9 @@ def check(plan: DeploymentPlan) -> None:
     wanted = _network(plan)
     if not local.is_running(directory):
         # What a killed supervisor left behind is ended when the network is started.
-        local.check_ports(part for part in wanted.processes if running_node(directory, part.name) is None)
+        local.check_ports(
+            (part for part in wanted.processes if running_node(directory, part.name) is None), advice=ADVICE
+        )
     elif directory.load_plan() != wanted:
         raise InvalidInput(
             f"{directory.path}: a network of other parameters runs; stop it with `metanode down --directory {directory.path}`"

@@ -65,6 +65,8 @@ READY_TIMEOUT_S = 60.0
 """A network that is not up after this has a fault; the message shows the logs' ends."""
 SUPERVISOR_START_TIMEOUT_S = 10.0
 """A supervisor holds its lock within a second; one that does not after this has ended, and no node will come up."""
+ADVICE = "Stop it, or start this network with --port-offset 200 in another --directory; --no-services needs fewer ports"
+"""About a port that is taken, in the words of `metanode up`."""
 PORTS_NAMED_MAX = 8
 """A second network beside a first one meets all its ports: some of them tell what is wrong."""
 POLL_INTERVAL_S = 0.1
@@ -411,8 +413,8 @@ def check_new_ports(directory: NetworkDirectory, spec: NetworkSpec, *, with_serv
     check_ports([*plan_network(spec).nodes, *programs])
 
 
-def check_ports(nodes: Iterable[NodePlan | ProgramPlan]) -> None:
-    """Refuse to start when another process listens on a port of ours.
+def check_ports(nodes: Iterable[NodePlan | ProgramPlan], *, advice: str = ADVICE) -> None:
+    """Refuse to start when another process listens on a port of ours; `advice` is what to do about it.
 
     Raises:
         InvalidInput: naming each port, what it is for, and which process has it.
@@ -427,10 +429,7 @@ def check_ports(nodes: Iterable[NodePlan | ProgramPlan]) -> None:
     if problems:
         more = len(problems) - PORTS_NAMED_MAX
         lines = [*problems[:PORTS_NAMED_MAX], *([f"and {more} more ports"] if more > 0 else [])]
-        raise InvalidInput(
-            "\n  ".join(lines)
-            + "\nStop it, or start this network with --port-offset 200 in another --directory; --no-services needs fewer ports"
-        )
+        raise InvalidInput("\n  ".join(lines) + f"\n{advice}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,6 +116,7 @@ ALERTS: Final = (
     _kind("ValidatorSetChanged", INFO, impact="Who votes is different from now on.", in_monitor=False),
     _kind("VotePending", INFO, impact="None yet: a validator has asked to change the set.", in_monitor=False),
     _kind("VersionMix", INFO, impact="None, while the versions agree on every block; an upgrade is half done."),
+    _kind("ConfigChanged", INFO, impact="None, if somebody meant it: a node runs with other settings than before."),
     _kind("Milestone", INFO, impact="None: worth a word."),
     _kind("Watchdog", AlertSeverity.NONE, impact="When it stops, nobody is told of anything any more.", in_monitor=False),
 )  # fmt: skip

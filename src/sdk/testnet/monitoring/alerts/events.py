@@ -1,4 +1,4 @@
-"""What has happened between two looks: members that came and went, nodes that were started again, round numbers. Pure."""
+"""What has happened between two looks: members that came and went, nodes that were started again or with other settings, round numbers. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sdk.testnet.monitoring import thresholds
 from sdk.testnet.monitoring.alerts.catalogue import INFO
 from sdk.testnet.monitoring.alerts.conditions import Condition
 from sdk.testnet.monitoring.memory import transactions_of
+from sdk.testnet.monitoring.settings import published_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,8 @@ class Chronicle:
     """Names by address; None before the first look."""
     _passed: dict[str, int] = field(default_factory=dict)
     """By what is counted the milestones that are behind."""
+    _settings: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By node what its page said last of how it was started."""
     _genesis: str | None = None
     _height: int = 0
 
@@ -43,6 +46,7 @@ class Chronicle:
             self._passed.clear()
         yield from self._set(picture)
         yield from self._starts(picture)
+        yield from self._changes(picture)
         transactions = totals.transactions
         if transactions is None:
             transactions = transactions_of(picture.observation.pages)
@@ -81,6 +85,24 @@ class Chronicle:
             if starts and starts[-1] == seen_s:
                 yield Condition(
                     name="NodeRestarted", subject=name, severity=INFO, text=f"{name} was started again"
+                )
+
+    def _changes(self, picture: Picture) -> Iterator[Condition]:
+        for name, page in picture.observation.pages.items():
+            settings = published_settings(page)
+            before = self._settings.get(name, {})
+            self._settings[name] = before | settings
+            different = [
+                f"{what} {before[what]} → {value}"
+                for what, value in settings.items()
+                if before.get(what, value) != value
+            ]
+            if different:
+                yield Condition(
+                    name="ConfigChanged",
+                    subject=name,
+                    severity=INFO,
+                    text=f"{name} runs with other settings: {', '.join(different)}",
                 )
 
     def _milestone(self, picture: Picture, what: str, count: int, step: int) -> Iterator[Condition]:

@@ -409,6 +409,12 @@ def _services() -> tuple[Rule, ...]:
     )  # fmt: skip
 
 
+def _several(metric: str, labels: str, what: str) -> str:
+    """The nodes that have had more than one value of these labels in five minutes."""
+    values = f"count by (network, node, {labels}) (last_over_time({metric}[5m]))"
+    return f'label_replace(count by (network, node) ({values}), "what", "{what}", "", "") > 1'
+
+
 def _changes() -> tuple[Rule, ...]:
     where = "{{ $labels.network }}"
     head = "max by (network) (metanode_chain_head_block_number{})"
@@ -428,6 +434,16 @@ def _changes() -> tuple[Rule, ...]:
             name="VersionMix", severity=INFO,
             expression="count by (network) (count by (network, version, commit) (metanode_build_info)) > 1",
             summary=f"{where}: nodes run {{{{ $value }}}} different builds",
+        ),
+        Rule(
+            name="ConfigChanged", severity=INFO,
+            # What a node publishes of its configuration, which it reads when it starts: both the old and the new stand in the window for five minutes.
+            expression=" or ".join((
+                f"({_several('metanode_build_info', 'version, commit, python', 'build')})",
+                f"({_several('metanode_node_info', 'role, genesis', 'role or genesis')})",
+                '(label_replace(max by (network, node) (changes(metanode_p2p_peer_limit[5m])), "what", "limit of peers", "", "") > 0)',
+            )),
+            summary=f"{where}: {{{{ $labels.node }}}} runs with another {{{{ $labels.what }}}} than before",
         ),
         Rule(
             name="Milestone", severity=INFO,
