@@ -176,7 +176,7 @@ def check_network(
         )
         check_killed(engine, report, case, run, urls)
         prometheus = f"http://127.0.0.1:{9090 + offset}"
-        check_dashboards(report, case, output, prometheus, "moderntensor-testnet")
+        check_dashboards(report, case, output, prometheus, network="moderntensor-testnet", rpc_url=urls[0])
         stopped = time.monotonic()
         run(*MONITORING, "stop")
         took_s = time.monotonic() - stopped
