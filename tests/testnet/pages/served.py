@@ -126,11 +126,12 @@ def serve(tmp_path: Path, net: Testnet, *, more: str = "") -> Iterator[tuple[str
     port = free_port()
     urls = json.dumps([node.rpc_url for node in net.nodes])
     names = json.dumps([node.name for node in net.nodes])
+    metrics = json.dumps([node.metrics_url for node in net.nodes])
     addresses = "\n".join(
         f'"0x{net.directory.validator_address(node.name).hex()}" = "{node.name}"' for node in net.nodes
     )
     config.write_text(
-        f'[network]\nnetwork_id = "metanode-testnet"\nchain_id = {net.chain_id}\nrpc_urls = {urls}\nnode_names = {names}\n'
+        f'[network]\nnetwork_id = "metanode-testnet"\nchain_id = {net.chain_id}\nrpc_urls = {urls}\nnode_names = {names}\nmetrics_urls = {metrics}\n'
         f"[explorer]\nport = {port}\n{more}\n[names]\n{addresses}\n"
     )
     log = (tmp_path / "services.log").open("ab")

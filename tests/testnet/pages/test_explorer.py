@@ -396,7 +396,7 @@ def test_charts_of_the_dashboard_share_a_cursor_and_say_24_hours(served: Served,
     with Visit(browser, "desktop") as visit:
         page = visit.page
         page.goto(f"{served.url}/dashboard?window=900")
-        page.wait_for_function("() => document.querySelectorAll('.uplot').length === 9")
+        page.wait_for_function("() => document.querySelectorAll('.uplot').length === 10")
         plot = page.locator(".uplot .u-over").first
         plot.scroll_into_view_if_needed()
         plot.hover()
@@ -407,6 +407,122 @@ def test_charts_of_the_dashboard_share_a_cursor_and_say_24_hours(served: Served,
         assert len(set(times)) == 1, "one moment on all of them"
         assert not re.search("[AP]M", times[0], re.IGNORECASE)
         assert visit.complaints == []
+
+
+def log_in(served: Served, page: Page) -> None:
+    page.goto(f"{served.url}/dashboard/login")
+    page.get_by_label("Password").fill(served.operator_password)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/dashboard/operator")
+
+
+def test_an_operator_s_charts_have_a_line_for_each_node_and_one_cursor_for_all(
+    served: Served, browser: Browser
+) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        log_in(served, page)
+        numbers = f"{served.url}/dashboard/operator/history.json?window=900"
+
+        def charts() -> dict[str, set[str]]:
+            found: dict[str, set[str]] = {}
+            for line in page.request.get(numbers).json()["lines"]:
+                found.setdefault(line["chart"], set()).add(line["name"])
+            return found
+
+        # What needs two marks of ten seconds comes last.
+        wait_until(lambda: len(charts()) == 5, what="the monitor has numbers for all charts", within_s=60)
+        nodes = {f"validator-{number}" for number in range(1, 5)}
+        for chart in ("cpu_percent", "loop_lag_p99_ms", "disk_free_gb", "round_trip_ms"):
+            assert charts()[chart] == nodes
+        public = served.get("/dashboard/history.json?window=900").json()["lines"]
+        assert {line["chart"] for line in public} == {"rpc_p95_ms"}
+        assert len(public) <= 7, "six methods, and the worst of the others"
+
+        asked: list[str] = []
+        sizes: list[int] = []
+        page.on(
+            "response",
+            lambda answer: answer.url.endswith(".js") and sizes.append(len(gzip.compress(answer.body()))),
+        )
+        page.on("request", lambda request: "history.json" in request.url and asked.append(request.url))
+        answer = page.goto(f"{served.url}/dashboard/operator?window=900")
+        assert answer is not None
+        assert len(answer.body()) <= HTML_BYTES_MAX
+        page.wait_for_function("() => document.querySelectorAll('.uplot').length === 14")
+        assert asked == [numbers]
+        assert 0 < sum(sizes) <= 90 * 1024
+        for chart, unit in (("cpu_percent", "%"), ("loop_lag_p99_ms", "ms"), ("disk_free_gb", "GB")):
+            plot = page.locator(f"[data-chart={chart}]")
+            plot.locator(".u-over").hover()
+            page.wait_for_function(
+                "() => new Set([...document.querySelectorAll('.u-legend .u-series:first-child .u-value')].map((cell) => cell.textContent)).size === 1"
+            )
+            assert {name.rstrip(":") for name in plot.locator(".u-label").all_inner_texts()} == {
+                "UTC",
+                *nodes,
+            }
+            values = plot.locator(".u-series:not(:first-child) .u-value").all_inner_texts()
+            assert all(re.fullmatch(rf"[\d.,]+ {unit}|\u2013", value) for value in values), values
+        table = page.get_by_role("table", name="Round trips in milliseconds")
+        assert table.get_by_role("columnheader").all_inner_texts() == ["From", *sorted(nodes)]
+        assert table.get_by_role("rowheader").all_inner_texts() == sorted(nodes)
+        cells = table.get_by_role("cell").all_inner_texts()
+        assert [cells[4 * place + place] for place in range(4)] == ["·"] * 4, "nobody measures itself"
+        for view in VIEWS:
+            if view == "narrow":
+                page.reload(wait_until="load")
+            visit.look_as(view)
+            page.wait_for_function("() => document.querySelectorAll('.uplot').length === 14")
+            page.screenshot(path=SCREENSHOTS / f"operator-{view}.png", full_page=True)
+            assert page.evaluate(TOO_WIDE_PX) <= 0, view
+            assert grave_faults(page) == [], view
+        assert visit.complaints == []
+
+
+def test_nothing_moves_when_the_cursor_brings_its_numbers(served: Served, browser: Browser) -> None:
+    height = "document.documentElement.scrollHeight"
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        page.goto(f"{served.url}/dashboard?window=900")
+        page.wait_for_function("() => document.querySelectorAll('.uplot').length === 10")
+        page.get_by_role("button", name="Pause").click()
+        before = page.evaluate(height)
+        page.locator(".uplot .u-over").first.hover()
+        page.wait_for_function("() => /[0-9]/.test(document.querySelector('.u-legend .u-value').textContent)")
+        assert page.evaluate(height) == before
+
+
+def test_charts_of_a_time_that_nobody_remembers_say_so_and_lead_to_now(
+    served: Served, browser: Browser
+) -> None:
+    with Visit(browser, "narrow-dark") as visit:
+        page = visit.page
+        page.goto(f"{served.url}/dashboard?window=900&until=1000000000")
+        page.wait_for_function(
+            "() => document.querySelectorAll('.chart .nothing:not([hidden])').length === 10"
+        )
+        assert page.locator(".uplot").count() == 0
+        assert page.get_by_text("Nobody has looked in this time.").count() == 9
+        assert page.get_by_text("No node has told of a call in this time.").is_visible()
+        assert page.evaluate(TOO_WIDE_PX) <= 0
+        page.screenshot(path=SCREENSHOTS / "dashboard-nothing-narrow-dark.png", full_page=True)
+        page.get_by_role("link", name="Charts of now").click()
+        page.wait_for_function("() => document.querySelectorAll('.uplot').length === 10")
+        page.get_by_role("link", name="Permalink").click()
+        page.wait_for_url(re.compile(r"window=900&until=\d{10}#charts"))
+        page.wait_for_function("() => document.querySelectorAll('.uplot').length > 0")
+        assert visit.complaints == []
+
+
+def test_charts_whose_numbers_do_not_come_say_so(served: Served, browser: Browser) -> None:
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        page.route("**/dashboard/history.json*", lambda route: route.abort())
+        page.goto(f"{served.url}/dashboard")
+        page.get_by_text("The numbers did not come. Load the page again.").first.wait_for()
+        assert page.get_by_text("The numbers did not come.").count() == 10
 
 
 def test_a_single_moment_stands_in_the_middle_of_its_chart(served: Served, browser: Browser) -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sdk.testnet.monitoring.distributions import Distribution
 from sdk.testnet.monitoring.growth import Counters, Growth
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ BLOCKS_MAX: Final = 1_800
 WINDOW_S: Final = 300.0
 """What "lately" means for intervals."""
 TURNS_WINDOW_S: Final = 1_800.0
+DURATIONS_WINDOW_S: Final = 120.0
+"""Of percentiles, as the alert of a stalled event loop has it."""
 RESTARTS_WINDOW_S: Final = 600.0
 MARKS_EVERY_S: Final = 10.0
 MARKS_MAX: Final = 190
@@ -56,6 +59,16 @@ class Memory:
     head_at_s: float = 0.0
     """Since when this has been the newest block of all that answer."""
     genesis_hash: str | None = None
+    calls: Distribution = field(
+        default_factory=lambda: Distribution(
+            "metanode_rpc_request_duration_seconds", "method", DURATIONS_WINDOW_S
+        )
+    )
+    """How long calls took, by method."""
+    loop_lags: Distribution = field(
+        default_factory=lambda: Distribution("metanode_event_loop_lag_seconds", None, DURATIONS_WINDOW_S)
+    )
+    """How late event loops ran, by node."""
     _up_s: dict[str, tuple[float, float]] = field(default_factory=dict)
     """By node how long it had been up, and when."""
     _growths: dict[tuple[str, float], Growth] = field(default_factory=dict)
@@ -75,6 +88,8 @@ class Memory:
             if not self.blocks or block.number > self.blocks[-1].number:
                 self.blocks.append(block)
         self._remember_restarts(observation)
+        for distribution in (self.calls, self.loop_lags):
+            distribution.take(observation.at_s, observation.pages)
         if not self.marks or observation.at_s - self.marks[-1].at_s >= MARKS_EVERY_S:
             self.marks.append(_mark(observation))
 

@@ -19,6 +19,7 @@ from sdk.testnet.monitoring.alerts.webhooks import WEBHOOKS_MAX, Receiver, Webho
 from sdk.testnet.monitoring.endpoints import Endpoint, endpoints_of, read_endpoints
 from sdk.testnet.monitoring.health import NetworkMetrics, NodeHealth
 from sdk.testnet.monitoring.history import History
+from sdk.testnet.monitoring.line_values import line_values
 from sdk.testnet.monitoring.memory import Memory
 from sdk.testnet.monitoring.rendering.rules import rules
 from sdk.testnet.monitoring.thresholds import Thresholds
@@ -263,7 +264,10 @@ class TestnetMonitor:
                 self._board.happened(event, now=now) for event in self._chronicle.events(seen, self._counts)
             ]
             self._tell([*told, *happened])
-        self._history.append(now, {} if seen is None else screen.row(seen))
+        if seen is None:
+            self._history.append(now, {})
+        else:
+            self._history.append(now, screen.row(seen), line_values(seen, screen.cpu_percents(self._memory)))
         for health in screen.healths(observation, self._memory, now):
             self.nodes[health.node_id] = health
 
@@ -335,11 +339,27 @@ class TestnetMonitor:
             tps=0.0,
         )
 
+    @property
+    def looks(self) -> int:
+        """How often it has looked: its history is the same until it has done so again."""
+        return self._history.count
+
     def get_history(
-        self, window_s: float = 3600.0, *, points_max: int = 600
+        self, window_s: float = 3600.0, *, until_s: float | None = None, points_max: int = 600
     ) -> dict[str, list[float | None]]:
-        """Columns of the last looks, at most a day: `at` (Unix time) and numbers; None where nobody answered. Raises InvalidInput."""
-        return self._history.read(since=self._now_s() - window_s, points_max=points_max)
+        """Columns of the looks of a window that ends now, or at a Unix time; at most a day back. Raises InvalidInput.
+
+        `at` is Unix time; a number is None where nobody answered.
+        """
+        end_s = self._now_s() if until_s is None else until_s
+        return self._history.read(since=end_s - window_s, until=end_s, points_max=points_max)
+
+    def get_history_lines(
+        self, window_s: float = 3600.0, *, until_s: float | None = None, points_max: int = 600
+    ) -> dict[str, dict[str, list[float | None]]]:
+        """Columns with a line for each method, node or validator, by chart and name; of the same looks when `until_s` is the same."""
+        end_s = self._now_s() if until_s is None else until_s
+        return self._history.read_lines(since=end_s - window_s, until=end_s, points_max=points_max)
 
     def get_dashboard_data(self) -> dict[str, Any]:
         """Everything that a page shows, as JSON has it. `verdict.state` is UNKNOWN when the rest is old."""
@@ -360,6 +380,7 @@ class TestnetMonitor:
             "validators": [],
             "blocks": [],
             "consensus": None,
+            "round_trips": None,
             "traffic": None,
         }
         if self._picture is not None:

@@ -15,10 +15,12 @@ WANTED: Final = frozenset({
     "metanode_consensus_proposals_total",
     "metanode_consensus_proposals_missed_total",
     "metanode_disk_free_bytes",
+    "metanode_event_loop_lag_seconds_bucket",
     "metanode_p2p_peer_limit",
     "metanode_p2p_peers",
     "metanode_p2p_validator_rtt_seconds",
     "metanode_rpc_errors_total",
+    "metanode_rpc_request_duration_seconds_bucket",
     "metanode_rpc_requests_total",
     "metanode_rpc_websocket_connections",
     "metanode_txpool_oldest_pending_age_seconds",
@@ -57,6 +59,21 @@ class MetricsPage:
             for label_name, text in key:
                 if label_name == label:
                     found[text] = found.get(text, 0.0) + value
+        return found
+
+    def histograms(self, name: str, label: str | None = None) -> dict[str, dict[float, float]]:
+        """Counts up to each bound (`le`) of a histogram `name`, for each value of a label; under "" of one without labels."""
+        found: dict[str, dict[float, float]] = {}
+        for key, value in self.samples.get(f"{name}_bucket", {}).items():
+            texts = dict(key)
+            of = "" if label is None else texts.get(label)
+            try:
+                bound = float(texts.get("le", ""))
+            except ValueError:
+                continue
+            if of is not None and not math.isnan(bound):
+                counts = found.setdefault(of, {})
+                counts[bound] = counts.get(bound, 0.0) + value
         return found
 
     def label(self, name: str, label: str) -> str | None:

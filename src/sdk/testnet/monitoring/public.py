@@ -23,13 +23,15 @@ PUBLIC_WORDS: Final = frozenset({
     "ValidatorSetChanged", "VotePending", "Milestone",
 })  # fmt: skip
 """Alerts whose words are of what the chain itself shows. Of all others, new ones too, strangers read what it is, of whom, and who is hurt."""
-SUMMARIES: Final = ("diagnosis", "incident_summary")
+INSIDE: Final = ("diagnosis", "incident_summary", "round_trips")
+PUBLIC_LINES: Final = frozenset({"rpc_p95_ms"})
+"""Of charts with a line for each method, node or validator: how long a call takes, everybody can time."""
 
 
 def public_data(data: dict[str, Any]) -> dict[str, Any]:
     """Return what everybody may read of `TestnetMonitor.get_dashboard_data()`."""
     verdict = data["verdict"]
-    return {name: part for name, part in data.items() if name not in SUMMARIES} | {
+    return {name: part for name, part in data.items() if name not in INSIDE} | {
         "verdict": {"state": verdict["state"], "sentence": verdict["public_sentence"]},
         "validators": [_without(each, INSIDE_OF_VALIDATORS) for each in data["validators"]],
         "nodes": [_without(each, INSIDE_OF_NODES) for each in data["nodes"]],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sdk.testnet.diagnosis.diagnose import diagnose
 from sdk.testnet.monitoring.health import HEALTHY, SYNCED, NetworkMetrics, NodeHealth
+from sdk.testnet.monitoring.line_values import round_trips
 from sdk.testnet.monitoring.memory import TURNS_WINDOW_S, WINDOW_S, transactions_of
 from sdk.testnet.monitoring.thresholds import BEHIND_WARNING
 from sdk.testnet.monitoring.view import consensus_of
@@ -34,12 +35,21 @@ CPU_WINDOW_S: Final = 30.0
 def healths(observation: Observation, memory: Memory, now: float) -> list[NodeHealth]:
     """Each node that was asked, as a health. A node that does not answer keeps no height."""
     head = max(memory.head, 0)
-    cpu = memory.increase("cpu_s", CPU_WINDOW_S)
-    span_s = _span(memory)
+    cpu = cpu_percents(memory)
     return [
-        _health(node, observation, now=now, head=head, cpu=_percent(cpu.get((node.name, "")), span_s))
+        _health(node, observation, now=now, head=head, cpu=cpu.get(node.name))
         for node in observation.facts.nodes
     ]
+
+
+def cpu_percents(memory: Memory) -> dict[str, float]:
+    """By node how much of one core its process took in the last half minute."""
+    span_s = _span(memory)
+    return {
+        node: round(100 * seconds / span_s, 1)
+        for (node, _), seconds in memory.increase("cpu_s", CPU_WINDOW_S).items()
+        if span_s > 0
+    }
 
 
 def _span(memory: Memory) -> float:
@@ -52,10 +62,6 @@ def _span(memory: Memory) -> float:
         before.at_s for before, after in itertools.pairwise(memory.marks) if after.at_s >= last - CPU_WINDOW_S
     ]
     return last - pairs[0] if pairs else 0.0
-
-
-def _percent(seconds: float | None, span_s: float) -> float | None:
-    return round(100 * seconds / span_s, 1) if seconds is not None and span_s > 0 else None
 
 
 def _health(
@@ -185,6 +191,7 @@ def details(picture: Picture) -> dict[str, Any]:
             }
             for block in list(picture.memory.blocks)[-STRIP_BLOCKS:]
         ],
+        "round_trips": round_trips(picture),
         "traffic": {
             "pool_pending": _most(picture, "metanode_txpool_transactions", state="pending"),
             "pool_queued": _most(picture, "metanode_txpool_transactions", state="queued"),
@@ -281,6 +288,7 @@ def _validator(picture: Picture, member: ValidatorView, counted: _Counted) -> di
     ]
     takes_part = member.address in counted.taking_part
     page = None if holder is None else picture.observation.pages.get(holder.name)
+    peers = None if page is None else page.value("metanode_p2p_peers")
     round_trip_s = counted.round_trip_s.get(member.address)
     sealed = counted.sealed
     return {
@@ -300,6 +308,7 @@ def _validator(picture: Picture, member: ValidatorView, counted: _Counted) -> di
         "seal_share": round(sum(member.address in sealers for sealers in sealed) / len(sealed), 3)
         if sealed
         else None,
+        "peers": None if peers is None else int(peers),
         "round_trip_ms": None if round_trip_s is None else round(1000 * round_trip_s),
         "clock_offset_ms": None if own is None else own.clock_offset_ms,
         "disk_free_bytes": None if page is None else page.value("metanode_disk_free_bytes", volume="data"),

@@ -12,11 +12,11 @@ import pytest
 
 from metanode.errors import StorageFailed
 from metanode.rpc.errors import NodeUnreachable
-from sdk.testnet.monitoring.history import NAMES, History
+from sdk.testnet.monitoring.history import History
+from sdk.testnet.monitoring.line_values import ROUND_TRIPS_MAX
 from sdk.testnet.monitoring.public import public_data
 from sdk.testnet.services.explorer.app import make_app
 from sdk.testnet.services.explorer.parts import ExplorerParts
-from sdk.testnet.services.explorer.views.dashboard import read_moments
 from sdk.testnet.services.web.site import Site
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ DATA: dict[str, Any] = {
         {
             "name": "validator-1", "address": VALIDATOR, "power": 1, "state": "silent", "why": CANARY, "height": 9, "behind": 0,
             "round": 0, "round_ends_ms": None, "phase": "awaiting", "last_message_s": 1.0, "proposed_30m": 3, "missed_30m": 0,
-            "seal_share": 1.0, "round_trip_ms": 4242, "clock_offset_ms": 4343, "disk_free_bytes": 44 * 1024**3, "version": CANARY,
+            "seal_share": 1.0, "peers": 3, "round_trip_ms": 4242, "clock_offset_ms": 4343, "disk_free_bytes": 44 * 1024**3, "version": CANARY,
             "up_s": 4545,
         }
     ],
@@ -62,11 +62,16 @@ DATA: dict[str, Any] = {
         "round_ends_ms": 1_000, "slot_in_ms": 0, "weight": 3, "quorum_weight": 3, "total_weight": 4, "spare_validators": 0,
         "head_age_s": 1.0, "interval_p95_s": 2.0,
     },
+    "round_trips": {
+        "of_validators": 4,
+        "to": ["validator-10", "validator-2"],
+        "rows": [{"from": "validator-10", "ms": [None, 4747]}, {"from": "validator-2", "ms": [0, None]}, {"from": "rpc-1", "ms": [149, 50]}],
+    },
     "traffic": {"pool_pending": 1, "pool_queued": 0, "websocket_connections": 7, "rpc_calls": {"eth_call": 12}, "rpc_error_ratio": 0.031},
     "diagnosis": {"headline": CANARY, "findings": [{"code": "x", "severity": "warning", "text": CANARY, "action": CANARY}]},
     "incident_summary": f"**DEGRADED** {CANARY}",
 }  # fmt: skip
-INSIDE = (CANARY, "4242", "4343", "4545", "44.0")
+INSIDE = (CANARY, "4242", "4343", "4545", "44.0", "4747")
 
 
 class Monitor:
@@ -75,12 +80,24 @@ class Monitor:
     def get_dashboard_data(self) -> dict[str, Any]:
         return json.loads(json.dumps(DATA))
 
-    def get_history(self, window_s: float, *, points_max: int) -> dict[str, list[float | None]]:
-        assert window_s in {900, 3_600}
-        history = History()
+    looks = 10
+
+    def __init__(self) -> None:
+        self.history = History()
         for number in range(10):
-            history.append(1_000.0 + 2 * number, {"height": number, "rpc_calls": 10 * number})
-        return history.read(since=0.0, points_max=points_max)
+            self.history.append(
+                1_000.0 + 2 * number,
+                {"height": number, "rpc_calls": 10 * number},
+                {"rpc_p95_ms": {"eth_call": 2.5}, "cpu_percent": {"validator-1": 48.48}},
+            )
+
+    def get_history(self, window_s: float, *, until_s: float, points_max: int) -> Any:
+        assert window_s in {900, 3_600}
+        return self.history.read(since=0.0, until=until_s, points_max=points_max)
+
+    def get_history_lines(self, window_s: float, *, until_s: float, points_max: int) -> Any:
+        assert window_s in {900, 3_600}
+        return self.history.read_lines(since=0.0, until=until_s, points_max=points_max)
 
 
 class Nodes:
@@ -221,6 +238,47 @@ async def test_without_a_faucet_there_is_no_tile_of_it_and_calls_that_fail_have_
     assert '<div class="tile warn"><dt>RPC errors</dt><dd class="value number">3.1\u202f%</dd>' in page
 
 
+@pytest.mark.parametrize("validators", [4, 20, 100])
+async def test_however_many_validators_there_are_the_page_keeps_its_budget(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, validators: int
+) -> None:
+    names = [f"validator-{number}" for number in range(1, validators + 1)]
+    member = DATA["validators"][0] | {"state": "online", "why": None, "version": "0.4.2"}
+    monkeypatch.setitem(
+        DATA,
+        "validators",
+        [member | {"name": name, "address": f"0x{number:040x}"} for number, name in enumerate(names)],
+    )
+    DATA["validators"][-1]["state"] = "silent"
+    blocks = [
+        DATA["blocks"][0] | {"number": 1_284_000 + number, "timestamp": 2 * number} for number in range(200)
+    ]
+    monkeypatch.setitem(DATA, "blocks", blocks)
+    monkeypatch.setitem(
+        DATA, "events", [alert("NodeRestarted", "it was started again: 0.4.1 to 0.4.2")] * 100
+    )
+    shown = names[:ROUND_TRIPS_MAX]
+    monkeypatch.setitem(
+        DATA,
+        "round_trips",
+        {
+            "of_validators": validators,
+            "to": shown,
+            "rows": [{"from": name, "ms": [450] * len(shown)} for name in shown],
+        },
+    )
+    await caller.login()
+
+    for path in ("/dashboard", "/dashboard/operator"):
+        page = await caller.http.get(path)
+        assert len(page.content) <= 60 * 1024, path
+        rows = re.findall(r'href="/validator/(0x[0-9a-f]{40})"', page.text)
+        assert len(rows) == min(validators, 20)
+        assert rows[-1] == f"0x{validators - 1:040x}", "who is silent is always among them"
+        assert ("20 of 100: who is silent" in page.text) == (validators == 100)
+    assert ("the 12 of 20 that are slowest" in page.text) == (validators == 20)
+
+
 async def test_charts_have_the_numbers_of_a_window(caller: Caller) -> None:
     found = (await caller.http.get("/dashboard/history.json?window=900")).json()
 
@@ -231,17 +289,60 @@ async def test_charts_have_the_numbers_of_a_window(caller: Caller) -> None:
     assert (await caller.http.get("/dashboard?window=7")).status_code == 400
 
 
-def test_a_counter_that_begins_anew_is_no_negative_rate() -> None:
-    columns: dict[str, list[float | None]] = {name: [None] * 4 for name in NAMES}
-    columns |= {"at": [0.0, 2.0, 4.0, 6.0], "rpc_calls": [100.0, 104.0, 3.0, None]}
+async def test_charts_may_end_at_a_moment_that_an_address_names(caller: Caller) -> None:
+    found = (await caller.http.get("/dashboard/history.json?window=900&until=1004")).json()
+    assert [item["start"] for item in found["items"]] == [1_000.0, 1_002.0, 1_004.0]
+    assert found["lines"] == [{"chart": "rpc_p95_ms", "name": "eth_call", "values": [2.5] * 3}]
 
-    assert [item.rpc_calls_per_s for item in read_moments(columns, 900).items] == [None, 2.0, None, None]
-    assert read_moments({name: [] for name in ("at", *NAMES)}, 900).items == ()
+    page = (await caller.http.get("/dashboard?window=900&until=1004")).text
+    assert 'data-charts="/dashboard/history.json?window=900&amp;until=1004"' in page
+    assert "data-refresh-s" not in page
+    assert "The charts end at 1970-01-01 00:16:44 UTC" in page
+    assert 'href="/dashboard?window=3600&amp;until=1004#charts"' in page
+    now = (await caller.http.get("/dashboard?window=900")).text
+    assert 'data-refresh-s="10"' in now
+    assert 'href="/dashboard?window=900&amp;until=1000#charts"' in now, "what the page is of"
+    for wrong in ("x", "-1", "1.5", "", "4294967296", "9" * 400, "%D9%A1"):
+        for path in ("/dashboard", "/dashboard/history.json"):
+            assert (await caller.http.get(f"{path}?until={wrong}")).status_code == 400, wrong
+
+
+async def test_numbers_of_nodes_are_for_operators_and_of_methods_for_everybody(caller: Caller) -> None:
+    public = await caller.http.get("/dashboard/history.json")
+    assert {line["chart"] for line in public.json()["lines"]} == {"rpc_p95_ms"}
+    assert public.headers["access-control-allow-origin"] == "*"
+    assert "48.48" not in public.text
+    assert 'data-chart="cpu_percent"' not in (await caller.http.get("/dashboard")).text
+    assert (await caller.http.get("/dashboard/operator/history.json")).status_code == 401
+
+    await caller.login()
+    inside = await caller.http.get("/dashboard/operator/history.json")
+    assert {line["chart"] for line in inside.json()["lines"]} == {"rpc_p95_ms", "cpu_percent"}
+    assert "access-control-allow-origin" not in inside.headers
+    assert inside.headers["cache-control"] == "no-store"
+    page = (await caller.http.get("/dashboard/operator")).text
+    assert 'data-charts="/dashboard/operator/history.json?window=3600"' in page
+    assert 'data-chart="cpu_percent"' in page
+    # Others' numbers stay others' although both were asked for between two looks.
+    assert (await caller.http.get("/dashboard/history.json")).content == public.content
+
+
+async def test_round_trips_are_a_table_in_the_order_of_names(caller: Caller) -> None:
+    await caller.login()
+    page = (await caller.http.get("/dashboard/operator")).text
+    table = page[page.index('<table class="matrix') :]
+    table = table[: table.index("</table>")]
+
+    assert re.findall(r'<th scope="col">([^<]+)', table) == ["From", "validator-2", "validator-10"]
+    assert re.findall(r'<th scope="row">([^<]+)', table) == ["rpc-1", "validator-2", "validator-10"]
+    assert re.findall(r"<td(?: class=\"(\w+)\")?>([^<]+)<", table.replace("&lt;", "under ")) == [
+        ("s1", "50"), ("s1", "149"), ("", "·"), ("s0", "under 1"), ("s3", "4747"), ("", "·"),
+    ]  # fmt: skip
 
 
 def test_what_is_public_keeps_the_shape_of_the_data() -> None:
     shown = public_data(DATA)
 
-    assert set(DATA) - set(shown) == {"diagnosis", "incident_summary"}
+    assert set(DATA) - set(shown) == {"diagnosis", "incident_summary", "round_trips"}
     assert CANARY not in json.dumps(shown)
     assert DATA["validators"][0]["version"] == CANARY, "the original stays whole"

@@ -134,7 +134,7 @@ def make_app(
     routes: list[Any] = [
         *health_routes({"index": lambda: _index_problem(parts), "node": lambda: _node_problem(parts)}),
         live_route(hub, login),
-        *([] if parts.monitor is None else history_routes(parts)),
+        *([] if parts.monitor is None else history_routes(parts, login)),
         *([] if login is None else operator_routes(parts, pages, login)),
         *search_routes(pages, parts),
         *export_routes(parts),

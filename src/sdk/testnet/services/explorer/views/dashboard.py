@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from metanode.errors import InvalidInput, Unavailable
+from metanode.errors import Unavailable
 from sdk.testnet.monitoring.public import public_data
 from sdk.testnet.services.explorer.reading import AsOf
 from sdk.testnet.services.explorer.twins import View
+from sdk.testnet.services.explorer.views.moments import WINDOWS, until_of, window_of
 from sdk.testnet.services.queries.statistics import StatisticsRow, Totals, series, totals
 from sdk.testnet.services.web.formatting import natural_key
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 STRIP_BLOCKS: Final = 120
 EVENTS_SHOWN: Final = 30
 METHODS_SHOWN: Final = 12
+VALIDATORS_SHOWN: Final = 20
+"""Rows of the table: with 120 blocks and a table of round trips what a page's 60 kB hold. `/validators` has them all."""
 DAYS_SHOWN: Final = 7
 DAY_S: Final = 86_400
 TONES: Final = {
@@ -40,14 +43,12 @@ TONES: Final = {
 """Colour and icon of each verdict; the word is always there too."""
 PARTS: Final = ("verdict", "alerts", "tiles", "strip", "validators", "events", "traffic")
 """Live parts that everybody sees; each has a template of its own."""
-OPERATOR_PARTS: Final = (*PARTS, "doctor", "summary")
+OPERATOR_PARTS: Final = (*PARTS, "doctor", "round_trips", "summary")
 TOPIC: Final = "dashboard"
 OPERATOR_TOPIC: Final = "operator"
 """The live parts of who is logged in."""
-WINDOWS: Final = {"15 min": 900, "1 h": 3_600, "6 h": 21_600, "24 h": 86_400}
-"""What the charts show, in seconds."""
-POINTS: Final = 400
-"""Of one chart: a wide screen's pixels are twice that."""
+ROUND_TRIP_STEPS_MS: Final = (50, 150, 400)
+"""Where the table of round trips changes its colour: within a continent, across an ocean, around the world; slower is a fault of some line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,39 +124,37 @@ class Dashboard:
         ]
 
     @property
+    def validators(self) -> list[dict[str, Any]]:
+        """Those that the table has room for, in the order of their names: the ones that somebody has to look at come before the others."""
+        members: list[dict[str, Any]] = self.data["validators"]
+        shown = sorted(
+            members, key=lambda each: (each["state"] == "online", -(each["behind"] or 0), -each["missed_30m"])
+        )[:VALIDATORS_SHOWN]
+        return sorted(shown, key=lambda each: natural_key(str(each["name"])))
+
+    @property
+    def round_trips(self) -> dict[str, Any] | None:
+        """Who measures what to whom, by name, in ms with how bad that is, 0 to 3; None where no node tells, or it is no matter of the reader."""
+        found: dict[str, Any] | None = self.data.get("round_trips")
+        if not found:
+            return None
+        names = found["to"]
+        order = sorted(range(len(names)), key=lambda place: natural_key(names[place]))
+        rows = [
+            {
+                "from": row["from"],
+                "cells": [(row["ms"][place], _step_of(row["ms"][place])) for place in order],
+            }
+            for row in sorted(found["rows"], key=lambda row: natural_key(row["from"]))
+        ]
+        return found | {"to": [names[place] for place in order], "rows": rows}
+
+    @property
     def busiest_methods(self) -> list[tuple[str, int]]:
         """JSON-RPC methods by calls since the nodes started."""
         calls = (self.data["traffic"] or {}).get("rpc_calls") or {}
         ordered = sorted(calls.items(), key=lambda item: (-item[1], item[0]))
         return [(str(name)[:60], int(count)) for name, count in ordered[:METHODS_SHOWN] if count]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """The numbers of one look; None where nobody answered."""
-
-    start: float
-    """Seconds since 1970."""
-    block_interval_s: float | None
-    head_age_s: float | None
-    round: float | None
-    validators_online: float | None
-    tps: float | None
-    gas_percent: float | None
-    pool_pending: float | None
-    rpc_calls_per_s: float | None
-    """Since the look before."""
-    websocket_connections: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moments:
-    """What the monitor remembers of a window, oldest first."""
-
-    window_s: int
-    step_s: float
-    """Usual time from one to the next."""
-    items: tuple[Moment, ...]
 
 
 def dashboard_handlers(parts: ExplorerParts) -> dict[str, Handler]:
@@ -169,11 +168,12 @@ def dashboard_handlers(parts: ExplorerParts) -> dict[str, Handler]:
 
 
 def extras(request: Request, parts: ExplorerParts) -> dict[str, Any]:
-    """Return what the page needs beside its model; raises InvalidInput for a window that is none."""
+    """Return what the page needs beside its model; raises InvalidInput for a window or an end of it that is none."""
     return {
         "topic": TOPIC,
         "windows": WINDOWS,
         "window_s": window_of(request),
+        "until": until_of(request),
         "form_token": "",
         "has_operator": parts.has_operator,
         "events_shown": EVENTS_SHOWN,
@@ -203,50 +203,8 @@ async def read_dashboard(parts: ExplorerParts, *, is_operator: bool = False) -> 
     )
 
 
-def window_of(request: Request) -> int:
-    """Return the seconds of `?window=`; raises InvalidInput."""
-    text = request.query_params.get("window", "3600")
-    if text not in {str(window_s) for window_s in WINDOWS.values()}:
-        raise InvalidInput(
-            f"window: expected one of {', '.join(map(str, WINDOWS.values()))} seconds, found {text!r:.40}"
-        )
-    return int(text)
-
-
-def read_moments(history: dict[str, list[float | None]], window_s: int) -> Moments:
-    """Return the monitor's columns as rows, with calls as a rate: counters of nodes begin anew when a node does."""
-    times = [at or 0.0 for at in history["at"]]
-    calls = history["rpc_calls"]
-    items = []
-    for place, start in enumerate(times):
-        before, now = (calls[place - 1] if place else None), calls[place]
-        passed_s = start - times[place - 1] if place else 0.0
-        rate = (
-            (now - before) / passed_s
-            if before is not None and now is not None and passed_s > 0 and now >= before
-            else None
-        )
-        gas = history["gas_used_ratio"][place]
-        items.append(
-            Moment(
-                start=round(start, 1),
-                block_interval_s=history["block_interval_s"][place],
-                head_age_s=_rounded(history["head_age_s"][place]),
-                round=history["round"][place],
-                validators_online=history["validators_online"][place],
-                tps=_rounded(history["tps"][place]),
-                gas_percent=None if gas is None else _rounded(100 * gas),
-                pool_pending=history["pool_pending"][place],
-                rpc_calls_per_s=_rounded(rate),
-                websocket_connections=history["websocket_connections"][place],
-            )
-        )
-    step_s = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 2.0
-    return Moments(window_s=window_s, step_s=round(step_s, 1) or 2.0, items=tuple(items))
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+def _step_of(round_trip_ms: int | None) -> int | None:
+    return None if round_trip_ms is None else sum(round_trip_ms >= step for step in ROUND_TRIP_STEPS_MS)
 
 
 def _read_use(connection: Connection, today: int) -> Use:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.routing import Route
 
 from sdk.testnet.services.explorer.twins import json_response, plain
 from sdk.testnet.services.explorer.views import dashboard
+from sdk.testnet.services.explorer.views.moments import KeptMoments, until_of, window_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
     from starlette.routing import BaseRoute
 
     from sdk.testnet.services.explorer.parts import ExplorerParts
@@ -24,15 +25,27 @@ HOME = "/dashboard/operator"
 FRESH = {"cache-control": "no-store"}
 
 
-def history_routes(parts: ExplorerParts) -> list[BaseRoute]:
-    """Return the route of the charts' numbers: what the monitor remembers, whatever a Prometheus does."""
+def history_routes(parts: ExplorerParts, login: Login | None) -> list[BaseRoute]:
+    """Return the routes of the charts' numbers: what the monitor remembers, whatever a Prometheus does."""
+    kept = KeptMoments(parts.monitor)
 
     async def history(request: Request) -> Response:
-        window_s = dashboard.window_of(request)
-        found = parts.monitor.get_history(window_s, points_max=dashboard.POINTS)
-        return json_response(plain(dashboard.read_moments(found, window_s)))
+        return Response(
+            kept.read(window_of(request), until_of(request), is_operator=False),
+            media_type="application/json",
+            headers={"cache-control": "no-cache", "access-control-allow-origin": "*"},
+        )
 
-    return [Route("/dashboard/history.json", history)]
+    async def inside(request: Request) -> Response:
+        if login is None or login.session_of(request) is None:
+            raise HTTPException(401, "Log in at /dashboard/login, and send its cookie.")
+        return Response(
+            kept.read(window_of(request), until_of(request), is_operator=True),
+            media_type="application/json",
+            headers=FRESH,
+        )
+
+    return [Route("/dashboard/history.json", history), Route(f"{HOME}/history.json", inside)]
 
 
 def operator_routes(parts: ExplorerParts, pages: Pages, login: Login) -> list[BaseRoute]:

@@ -1,5 +1,6 @@
-// Draws <div data-chart="FIELD"> from the JSON that the page names: one cursor for all, drawn again when width or colours change. With data-refresh-s the
-// numbers are asked for again, as long as somebody looks and nothing is paused. Times are UTC, of 24 hours.
+// Draws <div data-chart="FIELD"> from the JSON that the page names: one cursor for all, drawn again when width or colours change. With data-lines the chart has
+// a line for each name that the JSON's `lines` has for it. Where there is nothing to draw, the sentence below it is shown. With data-refresh-s the numbers are
+// asked for again, as long as somebody looks and nothing is paused. Times are UTC, of 24 hours.
 import { isPaused } from "./live.js";
 
 const HEIGHT = 180;
@@ -13,22 +14,19 @@ const TIMES = [
 ];
 
 const root = document.querySelector("[data-charts]");
-if (root) start().catch(() => { root.classList.add("failed"); });
+if (root) start().catch(failed);
 
 async function start() {
-  let { items, step_s: step } = await ask();
+  let found = await ask();
   const sync = uPlot.sync("charts");
-  const plots = [];
-  const draw = () => {
-    for (const plot of plots.splice(0)) plot.destroy();
-    for (const place of root.querySelectorAll("[data-chart]")) plots.push(one(place, items, step, sync));
-  };
+  const charts = [...root.querySelectorAll("[data-chart]")].map((place) => ({ place, plot: null, names: "" }));
+  const draw = () => { for (const chart of charts) show(chart, found, sync, true); };
   draw();
   let width = root.clientWidth;
   new ResizeObserver(() => {
     if (root.clientWidth === width) return;
     width = root.clientWidth;
-    for (const plot of plots) plot.setSize({ width: plot.root.parentElement.clientWidth, height: HEIGHT });
+    for (const { place, plot } of charts) plot?.setSize({ width: place.clientWidth, height: HEIGHT });
   }).observe(root);
   document.addEventListener("themechange", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
@@ -37,13 +35,48 @@ async function start() {
   setInterval(async () => {
     if (document.hidden || isPaused()) return;
     try {
-      ({ items, step_s: step } = await ask());
+      found = await ask();
     } catch {
       return; // What is drawn stays; the page says itself that its data are old.
     }
-    // In place: the cursor stays where somebody holds it.
-    for (const plot of plots) plot.setData(columns(items, plot.root.parentElement.dataset.chart));
+    for (const chart of charts) show(chart, found, sync, false);
   }, 1000 * seconds);
+}
+
+function failed() {
+  root.classList.add("failed");
+  for (const nothing of root.querySelectorAll(".nothing")) {
+    nothing.textContent = "The numbers did not come. Load the page again.";
+    nothing.hidden = false;
+  }
+}
+
+// The same lines as before get new numbers in place: the cursor stays where somebody holds it.
+function show(chart, found, sync, isAnew) {
+  const { place } = chart;
+  const lines = linesOf(place, found);
+  const names = JSON.stringify(lines.map((line) => line.name));
+  const columns = [found.items.map((item) => item.start), ...lines.map((line) => line.values)];
+  if (chart.plot && !isAnew && names === chart.names) {
+    chart.plot.setData(columns);
+    return;
+  }
+  chart.plot?.destroy();
+  chart.names = names;
+  const nothing = place.parentElement.querySelector(".nothing");
+  place.hidden = nothing !== null && !lines.some(isKnown);
+  if (nothing) nothing.hidden = !place.hidden;
+  chart.plot = place.hidden ? null : one(place, lines, columns, found.step_s, sync);
+}
+
+function linesOf(place, found) {
+  const field = place.dataset.chart;
+  if (place.dataset.lines !== undefined) return found.lines.filter((line) => line.chart === field);
+  return [{ name: place.closest("figure").querySelector("h2, h3").textContent, values: found.items.map((item) => item[field]) }];
+}
+
+function isKnown(line) {
+  return line.values.some((value) => value !== null && value !== undefined);
 }
 
 async function ask() {
@@ -52,19 +85,14 @@ async function ask() {
   return answer.json();
 }
 
-function columns(items, field) {
-  return [items.map((item) => item.start), items.map((item) => item[field])];
-}
-
 // The range of a single moment: it stands in the middle. For one uPlot would take three years.
 export function around(times, step) {
   return times.length === 1 ? [times[0] - step, times[0] + step] : null;
 }
 
-function one(place, items, step, sync) {
+function one(place, lines, columns, step, sync) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
-  const line = colour(`--series-${place.dataset.series}`);
   const axis = {
     stroke: colour("--muted"), font: `12px ${colour("--sans")}`,
     grid: { stroke: colour("--border"), width: 1 }, ticks: { stroke: colour("--border"), width: 1 },
@@ -73,6 +101,14 @@ function one(place, items, step, sync) {
   const number = (value) => value.toLocaleString("en", { maximumFractionDigits: 3 });
   const shown = (value) => (value === null || value === undefined ? "–" : number(value) + unit);
   const clock = step < 60 ? "medium" : "short";
+  const isAlone = place.dataset.lines === undefined;
+  const drawn = (line, index) => {
+    const stroke = line.name === "" ? colour("--muted") : colour(`--series-${isAlone ? place.dataset.series : index + 1}`);
+    return {
+      label: line.name === "" ? "worst of the others" : line.name, stroke, width: 2, fill: isAlone ? `${stroke}22` : undefined,
+      dash: line.name === "" ? [4, 4] : undefined, points: { show: columns[0].length < 3 }, value: (_, value) => shown(value),
+    };
+  };
   return new uPlot({
     width: place.clientWidth,
     height: HEIGHT,
@@ -82,8 +118,8 @@ function one(place, items, step, sync) {
     scales: { x: { time: true, range: (plot, low, high) => around(plot.data?.[0] ?? [], step) ?? [low, high] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
     series: [
       { label: "UTC", value: (_, seconds) => (seconds === null || seconds === undefined ? "–" : new Date(seconds * 1000).toLocaleString("en-GB", { ...UTC, dateStyle: "short", timeStyle: clock })) },
-      { label: place.closest("figure").querySelector("h2, h3").textContent, stroke: line, width: 2, fill: `${line}22`, points: { show: items.length < 3 }, value: (_, value) => shown(value) },
+      ...lines.map(drawn),
     ],
     axes: [{ ...axis, values: TIMES, space: 64 }, { ...axis, size: 60, values: (_, marks) => marks.map(number) }],
-  }, columns(items, place.dataset.chart), place);
+  }, columns, place);
 }
