@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
+from tests.acceptance.processes import slowness, wait_until
 from tests.testnet.postgresql import PostgreSQL, PostgreSQLAbsent, running_postgresql
 
 from metanode.errors import StorageFailed
@@ -114,7 +116,7 @@ def test_a_server_that_says_nothing_any_more_is_one_that_failed(server: PostgreS
         with pytest.raises(StorageFailed), store.change() as connection:
             connection.execute(text("INSERT INTO kept VALUES (1)"))
 
-    assert look_once(store) == 7
+    wait_until(lambda: _reads(store), within_s=5, what="it reads again")
     with store.change() as connection:
         connection.execute(text("INSERT INTO kept VALUES (2)"))
     store.close()
@@ -129,5 +131,65 @@ def test_a_server_that_falls_silent_in_the_middle_of_a_change_ends_it(server: Po
 
     with pytest.raises(StorageFailed):
         silenced()
-    assert look_once(store) == 7
+    wait_until(lambda: _reads(store), within_s=5, what="it reads again")
     store.close()
+
+
+def test_who_reads_a_server_that_hangs_is_told_within_two_seconds_however_many_they_are(
+    server: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    store = opened(server.url)
+    took_s: list[float] = []
+
+    def read() -> None:
+        began_s = time.monotonic()
+        with pytest.raises(StorageFailed):
+            look_once(store)
+        took_s.append(time.monotonic() - began_s)
+
+    # Both places have their connection.
+    with store.look() as one, store.look() as other:
+        assert one.execute(text("SELECT 7")).scalar_one() == other.execute(text("SELECT 7")).scalar_one()
+    with server.frozen():
+        # Over twice as many as there are places: those wait for a statement, the others for a place.
+        readers = [threading.Thread(target=read) for _ in range(5)]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        assert max(took_s) < 2 * slowness()
+        took_s.clear()
+        read()
+        assert took_s[0] < 0.5 * slowness(), "now it is known"
+        began_s = time.monotonic()
+        with pytest.raises(StorageFailed, match="says nothing"), store.change():
+            pytest.fail("a change without a server")
+        assert time.monotonic() - began_s < 0.5 * slowness()
+
+    wait_until(lambda: _reads(store), within_s=5, what="it reads again, by itself")
+    store.close()
+
+
+def test_a_server_that_refuses_is_not_called_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    try:
+        with running_postgresql() as server:
+            store = opened(server.url)
+            assert look_once(store) == 7
+            server.stop()
+            for _ in range(3):
+                with pytest.raises(StorageFailed, match=r"refused or did not answer: .*(failed|terminating)"):
+                    look_once(store)
+            server.start()
+            assert look_once(store) == 7
+            store.close()
+    except PostgreSQLAbsent as absent:
+        pytest.skip(str(absent))
+
+
+def _reads(store: Database) -> bool:
+    try:
+        return look_once(store) == 7
+    except StorageFailed:
+        return False

@@ -7,15 +7,17 @@ import time
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import psycopg
 from sqlalchemy import URL, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from metanode.errors import InvalidInput, StorageFailed
+from sdk.testnet.database_pulse import CONNECT_S, Pulse, ServerSilent
 from sdk.testnet.database_watch import ConnectionWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
@@ -31,6 +33,8 @@ IDLE_S: Final = 60
 SILENT_S: Final = 15
 """What a server may take longer than its own limits before its connection is cut off."""
 _PING_S: Final = 5.0
+_SLICE_S: Final = 0.25
+"""How often who waits for a place is told that the server says nothing."""
 _READ_STEPS: Final = 20_000
 """Of SQLite's machine between two looks at the clock, well under a millisecond."""
 CONNECTIONS: Final = 4
@@ -72,18 +76,28 @@ class Database:
         # A database in memory lives as long as its one connection; a change of a file by two threads would only wait longer.
         self._lock = threading.RLock()
         self._watch = ConnectionWatch()
+        self._looks = ConnectionWatch()
+        self._pulse = None if self.is_sqlite else Pulse(lambda: _connected(parsed), self._looks.cut_all)
         self._engine = (
             _sqlite(parsed, synchronous)
             if self.is_sqlite
-            else _postgresql(parsed, CONNECTIONS, self._watch, statement_s=WRITE_S)
+            else _postgresql(parsed, CONNECTIONS, self._watch, self._check_pulse, statement_s=WRITE_S)
         )
         self._reading: Engine | None = None
+        # The pool's own queue would be waited in also while the server is silent.
+        self._places = threading.BoundedSemaphore(max(1, readers))
         if readers and not in_memory:
             self._reading = (
                 _sqlite_readers(parsed, readers)
                 if self.is_sqlite
                 else _postgresql(
-                    parsed, readers, self._watch, statement_s=READ_S, isolation_level="REPEATABLE READ"
+                    parsed,
+                    readers,
+                    self._looks,
+                    self._check_pulse,
+                    statement_s=READ_S,
+                    connect_s=CONNECT_S,
+                    isolation_level="REPEATABLE READ",
                 )
             )
 
@@ -121,8 +135,9 @@ class Database:
             # A page's statements are some; each has the server's own limit.
             with (
                 self._as_storage_failed(),
+                self._place(),
                 self._reading.connect() as connection,
-                self._watched(connection, 4 * READ_S + SILENT_S),
+                self._looked(connection, 4 * READ_S + SILENT_S),
             ):
                 yield connection
         else:
@@ -137,20 +152,55 @@ class Database:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the lock of this process."""
-        if not self._lock.acquire(timeout=WAIT_S + WRITE_S):
+        if not self._waited_for(self._lock, WAIT_S + WRITE_S):
             raise StorageFailed(f"{self._owner} is held by another change for over {WAIT_S + WRITE_S} s")
         try:
             yield
         finally:
             self._lock.release()
 
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Hold one of the reading connections."""
+        if not self._waited_for(self._places, WAIT_S):
+            raise StorageFailed(f"{self._owner} is read by so many that none ended within {WAIT_S} s")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _waited_for(self, place: Any, seconds: float) -> bool:
+        """Take a lock, and say whether it was had in time; raises StorageFailed as soon as the server is known to say nothing."""
+        until_s = time.monotonic() + seconds
+        while True:
+            self._check_pulse()
+            left_s = until_s - time.monotonic()
+            if place.acquire(timeout=max(0.0, min(left_s, _SLICE_S))):
+                return True
+            if left_s <= _SLICE_S:
+                return False
+
+    def _check_pulse(self) -> None:
+        if self._pulse is not None:
+            try:
+                self._pulse.check()
+            except ServerSilent:
+                raise StorageFailed(f"{self._owner} says nothing: its server hangs, or is cut off") from None
+
     def _watched(self, connection: Connection, seconds: float | None) -> AbstractContextManager[None]:
         if self.is_sqlite or seconds is None:
             return nullcontext()
         return self._watch.within(connection.connection.dbapi_connection, seconds)
 
+    def _looked(self, connection: Connection, seconds: float) -> AbstractContextManager[None]:
+        if self.is_sqlite:
+            return nullcontext()
+        return self._looks.within(connection.connection.dbapi_connection, seconds)
+
     def close(self) -> None:
         """Close all connections."""
+        if self._pulse is not None:
+            self._pulse.close()
         self._engine.dispose()
         if self._reading is not None:
             self._reading.dispose()
@@ -214,8 +264,23 @@ def _sqlite_engine(url: URL, **options: Any) -> Engine:
     return create_engine(url, connect_args=connect_args, **options)
 
 
+def _connected(url: URL) -> psycopg.Connection[Any]:
+    """A connection that only asks whether anybody is there."""
+    plain = url.set(drivername="postgresql").difference_update_query(["options"])
+    return psycopg.connect(
+        plain.render_as_string(hide_password=False), connect_timeout=CONNECT_S, autocommit=True
+    )
+
+
 def _postgresql(
-    url: URL, connections: int, watch: ConnectionWatch, *, statement_s: int, **options: Any
+    url: URL,
+    connections: int,
+    watch: ConnectionWatch,
+    check_pulse: Callable[[], None],
+    *,
+    statement_s: int,
+    connect_s: int = WAIT_S,
+    **options: Any,
 ) -> Engine:
     limits = {
         "lock_timeout": WAIT_S,
@@ -229,7 +294,7 @@ def _postgresql(
         max_overflow=0,
         pool_timeout=WAIT_S,
         connect_args={
-            "connect_timeout": WAIT_S,
+            "connect_timeout": connect_s,
             # Behind ours, so that who runs the database may set others.
             "options": " ".join(f"-c {name}={seconds}s" for name, seconds in limits.items()) + f" {own}",
             "keepalives_idle": WAIT_S,
@@ -248,6 +313,8 @@ def _postgresql(
                 with watch.within(connection, _PING_S):
                     engine.dialect.do_ping(connection)
             except engine.dialect.loaded_dbapi.Error:
+                # A new connection to one that is silent would be waited for as long again.
+                check_pulse()
                 raise InvalidatePoolError from None
         record.info["is_used"] = True
 

@@ -50,6 +50,15 @@ class ConnectionWatch:
             with self._lock:
                 self._until.pop(mine, None)
 
+    def cut_all(self) -> None:
+        """Cut off what is watched now, whatever time it has left."""
+        with self._lock:
+            cut = len(self._until)
+            while self._until:
+                _cut_off(self._until.popitem()[1][1])
+        if cut:
+            log.warning("database_cut_off", connections=cut)
+
     def _look(self) -> None:
         idle = 0
         while True:
