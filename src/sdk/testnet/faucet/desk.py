@@ -54,6 +54,8 @@ log = structlog.get_logger(__name__)
 
 VIEW_AGE_S: Final = 1.0
 """How old what is public of the faucet may be: any number of readers cost one look a second."""
+LOOK_S: Final = 1.2
+"""A page waits no longer for a node that hangs; claims have its own limit."""
 PAYOUTS_SHOWN: Final = 50
 DATACENTER_NETWORKS_MAX: Final = 100_000
 
@@ -353,13 +355,17 @@ class ClaimDesk:
         return promised
 
     async def _look(self) -> DeskView:
-        chain = await self._till.open_chain()
+        try:
+            async with asyncio.timeout(LOOK_S):
+                chain = await self._till.open_chain()
+        except TimeoutError:
+            raise Unavailable("the node does not answer") from None
         balance_gwei: int | None = None
         try:
-            async with self._till.connect(chain) as node:
+            async with asyncio.timeout(LOOK_S), self._till.connect(chain) as node:
                 balance_gwei = (await self._till.standing(chain, node)).balance_wei // GWEI
-        except Unavailable as error:
-            log.warning("faucet_unavailable", reason=str(error))
+        except (Unavailable, TimeoutError) as error:
+            log.warning("faucet_unavailable", reason=str(error) or f"no answer in {LOOK_S:g} s")
         now_ms = self.now_ms()
         settings = await asyncio.to_thread(self._till.operation.settings)
         totals = await asyncio.to_thread(self._till.ledger.totals, now_ms)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-BALANCE_TIMEOUT_S: Final = 2.0
+BALANCE_TIMEOUT_S: Final = 1.5
 """Less than a scrape may take."""
 WEI_PER_TOKEN: Final = 10**18
 REQUEST_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5)

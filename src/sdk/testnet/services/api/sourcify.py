@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from sdk.testnet.services.queries.contracts import ContractRow
 
+RETRY_S: Final = 5
+"""After which somebody may try again whom the database or a node has kept waiting."""
 FIELDS: Final = (
     "abi",
     "compilation",
@@ -92,7 +94,8 @@ def _answered(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Re
 
 def _error(request: Request, status: int, code: str, message: str) -> Response:
     document = {"customCode": code, "message": message, "errorId": request_id_of(request)}
-    return JSONResponse(document, status_code=status, headers={"cache-control": "no-store"})
+    again = {"retry-after": str(RETRY_S)} if status == 503 else {}
+    return JSONResponse(document, status_code=status, headers={"cache-control": "no-store"} | again)
 
 
 async def _verify(request: Request) -> Response:

@@ -51,8 +51,11 @@ def export_routes(parts: ExplorerParts) -> list[Route]:
             if address:
                 address_in(address)
             name = path.replace("{address}", address).strip("/").replace("/", "-")
+            lines = _lines(parts, request, header, read, cells)
+            # What cannot be read is said before the first byte.
+            first = await anext(lines)
             return StreamingResponse(
-                _lines(parts, request, header, read, cells),
+                _all(first, lines),
                 media_type="text/csv; charset=utf-8",
                 headers={
                     "content-disposition": f'attachment; filename="{name}"',
@@ -105,15 +108,21 @@ async def _lines(
     read: Callable[[Connection, Request, Slice], Page[Any]],
     cells: Callable[[Any], Sequence[Any]],
 ) -> AsyncIterator[str]:
-    yield line(header)
-    cursor: str | None = None
+    """The file in steps; the first has the header and the first rows."""
+    start, cursor = line(header), None
     for _ in range(ROWS_MAX // STEP):
         which = Slice(cursor=cursor, limit=STEP)
         page = await parts.reading.look(lambda connection, which=which: read(connection, request, which))  # type: ignore[misc]
-        yield "".join(line(cells(item)) for item in page.items)
-        cursor = page.next_cursor
+        yield start + "".join(line(cells(item)) for item in page.items)
+        start, cursor = "", page.next_cursor
         if cursor is None:
             return
+
+
+async def _all(first: str, others: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for one in others:
+        yield one
 
 
 def _address(request: Request) -> bytes:

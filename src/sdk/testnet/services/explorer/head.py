@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
 
-from metanode.errors import MetanodeError
+from metanode.errors import MetanodeError, Unavailable
 from sdk.testnet.services.explorer.views import dashboard
 from sdk.testnet.services.explorer.views.blocks import read_blocks
 from sdk.testnet.services.explorer.views.home import extras, read_home
 from sdk.testnet.services.explorer.views.transactions import read_pending, read_transactions
 from sdk.testnet.services.queries.statistics import index_status
+from sdk.testnet.services.web.problems import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -103,21 +104,35 @@ class HeadFollower:
     hub: LiveHub
 
     async def run(self) -> None:
-        """Follow until cancelled; a database that fails is waited for, and so is a part that can't be made."""
-        shown = -1
+        """Follow until cancelled; a database that fails is waited for, and so is a part that can't be made.
+
+        Without a new block it is news too that no node answers any more, or one does again: pages say how far they go.
+        """
+        shown: tuple[int, bool] | None = None
         owed: Mapping[str, Shown] = {}
         while True:
             since = self.parts.heads.told
             async with _Guard("index") as guard:
                 status = await self.parts.reading.look(index_status)
-            if guard.is_well and status is not None and status.number != shown:
-                shown, owed = status.number, OF_BLOCKS
-            if owed:
+                if status is not None and (status.number, await self._has_node()) != shown:
+                    shown, owed = (status.number, await self._has_node()), OF_BLOCKS
+            if not guard.is_well:
+                shown = None
+                for topic in OF_BLOCKS:
+                    self.hub.away(topic, guard.reason)
+            elif owed:
                 owed = await _tell(self, owed)
                 await asyncio.sleep(PACE_S)
             if owed or not guard.is_well:
                 await asyncio.sleep(RETRY_S)
-            await self.parts.heads.wait(POLL_S, since=since)
+            else:
+                await self.parts.heads.wait(POLL_S, since=since)
+
+    async def _has_node(self) -> bool:
+        """Whether a node answers; asked while somebody looks, and taken for granted otherwise."""
+        if not any(self.hub.watched(topic) for topic in OF_BLOCKS):
+            return True
+        return await self.parts.reading.chain_head() is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +201,7 @@ async def _tell(
             }
             teller.hub.publish(topic, {"number": context["model"].as_of.block, "parts": rendered})
         if not guard.is_well:
+            teller.hub.away(topic, guard.reason)
             owed[topic] = shown
     return owed
 
@@ -196,6 +212,8 @@ class _Guard:
     def __init__(self, topic: str) -> None:
         self._topic = topic
         self.is_well = True
+        self.reason = ""
+        """What went wrong, for everybody."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -204,6 +222,7 @@ class _Guard:
         if error is None:
             return False
         self.is_well = False
+        self.reason = reason_of(error) if isinstance(error, Unavailable) else "this part could not be made"
         if isinstance(error, MetanodeError):
             log.warning("explorer_head_unknown", topic=self._topic, reason=str(error))
         elif isinstance(error, Exception):

@@ -38,7 +38,7 @@ LOOK_THREADS: Final = 8
 """Looks at the index at the same time; threads of their own, so that a slow ledger of the faucet holds no page up."""
 LOOKS_WAITING_MAX: Final = 200
 """Looks that wait for a thread: two seconds of pages. More are told to come again."""
-LIVE_TIMEOUT_S: Final = 2.0
+LIVE_TIMEOUT_S: Final = 1.5
 """A page waits no longer for what it can do without."""
 LAG_BLOCKS_SHOWN: Final = 3
 """An index this far behind says so on its pages; one block is what a page's own way takes."""

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from metanode.crypto.addresses import format_address
-from metanode.errors import InvalidInput, Unavailable
+from metanode.errors import InvalidInput, StorageFailed, Unavailable
 from sdk.testnet.faucet.client_address import LOOPBACK
 from sdk.testnet.faucet.paying import GWEI
 from sdk.testnet.faucet.policy import Refused, describe_seconds
@@ -259,26 +259,34 @@ class _Views:
         return PlainTextResponse("alive\n", headers={"cache-control": "no-store"})
 
     async def ready(self, _: Request) -> Response:
-        """Database and node answer. Raises Unavailable."""
-        if self._desk.trouble:
-            raise Unavailable(self._desk.trouble)
-        view = await self._desk.view()
-        if view.balance_gwei is None:
-            raise Unavailable("the node does not answer; claims are queued until it does")
-        return PlainTextResponse("ready\n", headers={"cache-control": "no-store"})
+        """Database and node answer."""
+        trouble = self._desk.trouble
+        try:
+            if not trouble and (await self._desk.view()).balance_gwei is None:
+                trouble = "the node does not answer; what was claimed is paid when it does"
+        except Unavailable as unavailable:
+            trouble = reason_of(unavailable)
+        headers = {"cache-control": "no-store"} | ({"retry-after": "5"} if trouble else {})
+        return PlainTextResponse(
+            f"{trouble or 'ready'}\n", status_code=503 if trouble else 200, headers=headers
+        )
 
     async def _form(
         self, request: Request, *, address: str, error: str = "", title: str = "", status: int = 200
     ) -> Response:
-        view, trouble = None, ""
+        view, trouble, headers = None, "", {}
         try:
             view = await self._desk.view()
         except Unavailable as unavailable:
             trouble = reason_of(unavailable)
+            if isinstance(unavailable, StorageFailed):
+                # Without its records it takes nothing at all; without a node it says so, and its form is there.
+                status, headers = 503, {"retry-after": "5", "cache-control": "no-store"}
         return self._pages.render(
             "claim.html",
             request,
             status=status,
+            headers=headers,
             section="claim",
             view=view,
             trouble=trouble,

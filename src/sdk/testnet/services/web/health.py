@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-CHECK_TIMEOUT_S: Final = 2.0
+CHECK_TIMEOUT_S: Final = 1.8
 """A part that has not answered after this is not ready: who asks waits for five seconds at most."""
 _FRESH: Final = {"cache-control": "no-store"}
 

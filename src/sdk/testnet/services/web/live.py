@@ -89,6 +89,8 @@ class LiveHub:
         """When somebody who listened to a topic went last."""
         self._skipped: dict[str, int] = {}
         """The newest event of a topic that was never made."""
+        self._away: dict[str, str] = {}
+        """Why nothing can be told of a topic now."""
         self._is_closed = False
 
     @property
@@ -109,9 +111,24 @@ class LiveHub:
         self._sequence += 1
         self._skipped[topic] = self._sequence
 
+    def away(self, topic: str, reason: str) -> None:
+        """Tell who listens to a topic, now or until the next event of it, that nothing can be told, and why: what they show is not live."""
+        assert topic in self._topics, topic
+        if self._away.get(topic) != reason:
+            self._away[topic] = reason
+            for client in self._clients:
+                if topic in client.topics:
+                    self._put(client, self._away_event(topic))
+
+    def _away_event(self, topic: str) -> bytes:
+        # It is no news of the topic: who comes back asks for what follows the newest of those.
+        data = orjson.dumps({"topic": topic, "reason": self._away[topic]})
+        return _event("away", data, f"{self._life}-{self._sequence}")
+
     def publish(self, topic: str, data: Any) -> None:
         """Send a JSON value to everybody who listens to a topic; the browser gets it as an event of the topic's name."""
         assert topic in self._topics, topic
+        self._away.pop(topic, None)
         self._sequence += 1
         event = _event(topic, orjson.dumps(data), f"{self._life}-{self._sequence}")
         self._recent.append((self._sequence, topic, event))
@@ -159,6 +176,8 @@ class LiveHub:
             return problem_json(request, full)
         client = _Client(topics, who)
         self._catch_up(client, request.headers.get("last-event-id", ""))
+        for topic in sorted(self._away.keys() & topics):
+            self._put(client, self._away_event(topic))
         # Counted from here on, not from the first byte: many may come at once.
         self._clients.add(client)
         self._open_by_one[who] += 1

@@ -17,6 +17,8 @@ const AGAIN_MS = 30000; // After a stream was refused it is tried again, and so 
 const listeners = new Map(); // topic to functions of its data
 let paused = false;
 let lastHeard = Date.now();
+const away = new Map(); // topic to why the server can't tell of it now; "" is the connection, and this page as a whole
+let showState = () => {};
 
 // Calls a function with the data of every event of a topic, also for pages with scripts of their own.
 export function listen(topic, action) {
@@ -32,6 +34,7 @@ export function startLive() {
   const topics = new Set([...document.querySelectorAll("[data-live]")].map((element) => element.dataset.live));
   const connection = new Connection([...topics]);
   const controls = document.querySelectorAll("[data-live-control]");
+  showState = show;
   for (const control of controls) {
     control.hidden = false;
     control.querySelector("button").addEventListener("click", () => {
@@ -46,13 +49,14 @@ export function startLive() {
     if (document.hidden) connection.leave();
     else if (!paused) connection.join(true);
   });
-  setInterval(showState, 2000);
+  setInterval(show, 2000);
   if (!document.hidden) connection.join(false);
-  showState();
+  show();
 
-  function showState() {
-    const state = paused ? "paused" : Date.now() - lastHeard > AWAY_AFTER_MS ? "away" : "live";
-    const words = { live: "Live", paused: "Paused", away: "No news" };
+  function show() {
+    const [reason] = away.values();
+    const state = paused ? "paused" : reason !== undefined || Date.now() - lastHeard > AWAY_AFTER_MS ? "away" : "live";
+    const words = { live: "Live", paused: "Paused", away: reason ? `Not live: ${reason}` : "No news" };
     for (const control of controls) {
       control.dataset.state = state;
       control.querySelector("[data-live-word]").textContent = words[state];
@@ -127,7 +131,7 @@ class Connection {
     this.again = 0;
     const topics = [...this.wanted];
     this.source = new EventSource(`/live?topics=${topics.map(encodeURIComponent).join(",")}`);
-    for (const topic of [...topics, "resync"]) {
+    for (const topic of [...topics, "resync", "away"]) {
       this.source.addEventListener(topic, (event) => {
         const data = JSON.parse(event.data);
         take(topic, data);
@@ -136,12 +140,19 @@ class Connection {
     }
     this.source.addEventListener("open", () => {
       lastHeard = Date.now();
+      if (away.delete("")) {
+        showState();
+        this.channel?.postMessage({ kind: "event", topic: "back", data: {} });
+      }
       if (!this.timer) return;
       this.stopPolling();
       this.channel?.postMessage({ kind: "open" });
       refresh(); // A block since the last question has no other to come after it while the chain stands still.
     });
     this.source.addEventListener("error", () => {
+      const lost = { topic: "", reason: "the server does not answer" };
+      take("away", lost);
+      this.channel?.postMessage({ kind: "event", topic: "away", data: lost });
       // Closed for good: the server takes no more, so ask as pages did before streams. Otherwise the browser connects again by itself.
       if (this.source?.readyState === EventSource.CLOSED) {
         this.poll();
@@ -163,11 +174,18 @@ class Connection {
 
 function take(topic, data) {
   if (paused) return;
-  lastHeard = Date.now();
-  if (topic === "resync") {
-    refresh();
+  if (topic === "away") {
+    // What is shown is not live any more. Topics of other tabs are their matter.
+    if (data.topic && !document.querySelector(`[data-live="${CSS.escape(data.topic)}"]`)) return;
+    if (!away.has(data.topic)) say(`Not live: ${data.reason}`);
+    away.set(data.topic, data.reason);
+    showState();
     return;
   }
+  lastHeard = Date.now();
+  if (topic === "back") away.delete("");
+  else if (topic === "resync") refresh();
+  if (away.delete(topic) || topic === "back") showState();
   for (const element of document.querySelectorAll(`[data-live="${CSS.escape(topic)}"]`)) {
     const fragment = data.parts?.[element.dataset.part];
     if (fragment !== undefined) put(element, fragment);
@@ -179,8 +197,13 @@ function take(topic, data) {
 async function refresh() {
   try {
     const answer = await fetch(location.href, { cache: "no-cache", headers: { accept: "text/html" } });
-    if (!answer.ok) return;
+    if (!answer.ok) {
+      take("away", { topic: "", reason: "the page can't be made now" });
+      return;
+    }
     lastHeard = Date.now();
+    away.clear();
+    showState();
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const element of document.querySelectorAll("[data-live][data-part]")) {
       const selector = `[data-live="${CSS.escape(element.dataset.live)}"][data-part="${CSS.escape(element.dataset.part)}"]`;
@@ -190,7 +213,7 @@ async function refresh() {
     // Whoever hears of a topic hears of this page too: it is newer than the last event.
     for (const actions of listeners.values()) for (const action of actions) action(null);
   } catch {
-    // The server is away: what is shown stays, and the state says "No news" in a while.
+    take("away", { topic: "", reason: "the server does not answer" }); // What is shown stays.
   }
 }
 
