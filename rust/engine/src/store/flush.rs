@@ -33,9 +33,8 @@ impl Flusher {
         let (sender, requests) = bounded::<()>(1);
         let run = move || {
             for () in requests {
-                if let Err(error) = inner.flush() {
-                    inner.writer.lock().failed.get_or_insert(error);
-                }
+                // Whoever commits next is told what has failed.
+                let _ = inner.flush();
             }
         };
         let thread = std::thread::Builder::new()
@@ -66,8 +65,20 @@ impl Flusher {
 
 impl Inner {
     /// Write every committed block to the key-value store.
+    ///
+    /// A flush that failed is the last one of this life, even if the disk would take the next: readers were told of it before it was written, and nobody
+    /// knows how much of it is there. What it leaves out is in the log, and opening executes it again.
     pub(crate) fn flush(&self) -> Result<()> {
         let _flushing = self.flushing.lock();
+        if let Some(error) = &self.writer.lock().failed {
+            return Err(error.clone());
+        }
+        self.write_committed().inspect_err(|error| {
+            self.writer.lock().failed.get_or_insert(error.clone());
+        })
+    }
+
+    fn write_committed(&self) -> Result<()> {
         let (deltas, published) = {
             let writer = self.writer.lock();
             let deltas: Vec<Arc<Delta>> = writer.deltas.iter().cloned().collect();

@@ -73,6 +73,32 @@ fn after_a_crash_the_blocks_of_the_log_are_applied_again() {
 }
 
 #[test]
+fn a_flush_that_failed_is_not_made_again_by_a_disk_that_has_recovered() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut chain = Chain::new(StoreOptions {
+        flush_every_blocks: 1_000,
+        ..options(Some(directory.path()))
+    });
+    grow(&mut chain, 5);
+    chain.store().flush().unwrap();
+    grow(&mut chain, 9);
+    let tables = directory.path().join("state/keyspaces/1/tables");
+    let away = directory.path().join("away");
+    std::fs::rename(&tables, &away).unwrap();
+    let failed = chain.store().flush().unwrap_err();
+    std::fs::rename(&away, &tables).unwrap();
+
+    assert_eq!(chain.store().flush().unwrap_err(), failed);
+    let (executed, _) = chain.execute(&steady_touches(10));
+    assert_eq!(chain.store().commit(&executed).unwrap_err(), failed);
+    assert_eq!(chain.reopen().unwrap(), 4, "closing writes nothing either");
+    chain.check();
+    grow(&mut chain, 12);
+    assert_eq!(chain.reopen().unwrap(), 0);
+    chain.check();
+}
+
+#[test]
 fn a_log_cut_at_any_byte_opens_at_a_decided_block() {
     let (directory, chain) = crashed();
     let image = directory.path().join("image");
