@@ -11,6 +11,7 @@ from tests.unit.deployment.test_deployer import deploy
 from metanode.errors import InvalidInput
 from sdk.testnet.command import claims, containers
 from sdk.testnet.command.network import status
+from sdk.testnet.deployment.apply import services
 from sdk.testnet.deployment.apply.local import NodeStatus
 from sdk.testnet.deployment.configuration import PARVYOM
 from sdk.testnet.deployment.plan import NetworkSpec, NodePlan, plan_network
@@ -49,6 +50,7 @@ def test_of_the_public_testnet_the_coordinator_is_asked(tmp_path: Path, asked: l
     assert found is not None
     assert [(plan.name, plan.rpc_url) for plan in asked] == [("bpci-server", "http://127.0.0.1:8556")]
     assert (found.height, found.validator_count, found.running) == (7, 4, True)
+    assert found.services == (), "they have other ports"
 
 
 def test_validators_are_asked_where_they_listen(tmp_path: Path, asked: list[NodePlan]) -> None:
@@ -57,6 +59,23 @@ def test_validators_are_asked_where_they_listen(tmp_path: Path, asked: list[Node
     containers.containers_status(tmp_path)
 
     assert [plan.rpc_url for plan in asked] == ["http://192.0.2.5:8545", "http://192.0.2.5:8546"]
+
+
+@pytest.mark.usefixtures("asked")
+def test_services_are_told_where_they_are_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(services, "_listens", lambda _, port: port != 8091)
+    deploy(tmp_path, services=("faucet", "explorer"), port_offset=11)
+
+    status(tmp_path)
+
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["explorer", "http://127.0.0.1:3011", "running"] in shown
+    assert ["dashboard", "http://127.0.0.1:3011/dashboard", "running"] in shown
+    assert ["api", "http://127.0.0.1:9556", "running"] in shown
+    assert ["faucet", "http://127.0.0.1:8091", "starting"] in shown
+    assert not any(line and line[0] == "gateway" for line in shown)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.deployment.apply import compose
 from sdk.testnet.deployment.apply.local import NetworkStatus, NodeStatus, ask_node
+from sdk.testnet.deployment.apply.services import published_statuses
 from sdk.testnet.deployment.changes import load_record
 from sdk.testnet.deployment.compose import COMPOSE_FILE
 from sdk.testnet.deployment.configuration import PARVYOM
@@ -48,9 +49,9 @@ def stop_containers(directory: Path) -> None:
 
 
 def containers_status(directory: Path) -> NetworkStatus | None:
-    """What the nodes of a deployment answer at their published ports, as its record has them; None where there is no record.
+    """What the nodes of a deployment answer at their published ports, and its services, as its record has them; None where there is no record.
 
-    Of the plan for a public testnet this is `bpci-server` alone: its validators publish no JSON-RPC.
+    Of the plan for a public testnet this is `bpci-server` alone: its validators publish no JSON-RPC, and its guide has the services' ports, which are others.
 
     Raises:
         InvalidInput: when the record can't be read.
@@ -70,16 +71,19 @@ def containers_status(directory: Path) -> NetworkStatus | None:
     except KeyError as error:
         raise InvalidInput(f"{directory}: the record of the deployment has no {error}") from None
     plans = plan_network(spec).nodes
+    chosen = asked.get("services", ())
     if asked.get("preset") == PARVYOM:
         # It has the port that is the first validator's elsewhere.
-        plans = (replace(plans[0], name=COORDINATOR, role="follower"),)
+        plans, chosen = (replace(plans[0], name=COORDINATOR, role="follower"),), ()
     nodes = asyncio.run(_ask_all(plans))
+    is_running = any(node.height is not None for node in nodes)
     return NetworkStatus(
         directory=directory,
         network_name=spec.network_name,
         chain_id=spec.chain_id,
-        running=any(node.height is not None for node in nodes),
+        running=is_running,
         nodes=nodes,
+        services=published_statuses(spec, chosen, is_running=is_running),
     )
 
 

@@ -20,6 +20,7 @@ from sdk.testnet.deployment.services_file import ServedNode, ServicesFile, SiteP
 from sdk.testnet.keys import read_account, take_key
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from metanode.crypto.secp256k1 import PrivateKey
@@ -106,16 +107,37 @@ def render_config(directory: NetworkDirectory, plan: NetworkPlan) -> str:
 
 def statuses(plan: NetworkPlan, *, is_running: bool) -> tuple[ServiceStatus, ...]:
     """Return each service and whether it takes connections."""
-    host = reachable_host(plan.spec.bind_address)
+    ports = {
+        name: port
+        for program in plan.programs
+        if program.name == NAME
+        for name, port in program.ports.items()
+    }
+    return _statuses(plan.spec, ports, is_running=is_running)
+
+
+def published_statuses(
+    spec: NetworkSpec, chosen: Collection[str], *, is_running: bool
+) -> tuple[ServiceStatus, ...]:
+    """Return the same of containers: those of `services=` of a deployment, at the ports that they publish."""
+    ports = {
+        name: port + spec.port_offset
+        for name, port in PORTS.items()
+        # The community API is of the explorer's container.
+        if ("explorer" if name == "api" else name) in chosen
+    }
+    return _statuses(spec, ports, is_running=is_running)
+
+
+def _statuses(spec: NetworkSpec, ports: Mapping[str, int], *, is_running: bool) -> tuple[ServiceStatus, ...]:
+    host = reachable_host(spec.bind_address)
     return tuple(
         ServiceStatus(
             name=name,
             url=f"http://{url_host(host)}:{port}",
             state="stopped" if not is_running else "running" if _listens(host, port) else "starting",
         )
-        for program in plan.programs
-        if program.name == NAME
-        for name, port in program.ports.items()
+        for name, port in ports.items()
     )
 
 
