@@ -73,6 +73,33 @@ def test_events_of_a_topic_are_searched_by_it(store: Store) -> None:
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
+def test_a_proposer_s_blocks_are_a_range_of_an_index_at_any_depth(
+    store: Store, *, newest_first: bool
+) -> None:
+    who = raw(account(0xFEE))
+    with store.change() as connection:
+        found = connection.execute(select(accounts.c.id).where(accounts.c.address == who)).scalar_one()
+        connection.execute(update(blocks).where(blocks.c.number.in_((1, 2, 4))).values(proposer_id=found))
+    numbers: list[int] = []
+    cursor = None
+    while not numbers or cursor is not None:
+        which = Slice(limit=1, newest_first=newest_first, cursor=cursor)
+
+        def ask(connection: Connection, which: Slice = which) -> Any:
+            return blocks_queries.list_blocks(connection, which, proposer=who, first_block=2)
+
+        plan = plans_of(store, ask)
+        assert "blocks_by_proposer (proposer_id=? AND number" in plan
+        assert "SCAN blocks" not in plan
+        with store.look() as connection:
+            page = ask(connection)
+        numbers += [block.number for block in page.items]
+        cursor = page.next_cursor
+
+    assert numbers == ([4, 2] if newest_first else [2, 4])
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
 def test_an_account_s_moves_of_one_token_are_the_same_by_either_list(
     store: Store, monkeypatch: pytest.MonkeyPatch, *, newest_first: bool
 ) -> None:

@@ -161,7 +161,9 @@ def account_transfers_page(
         & (transfers.c.log_idx == part.c.log_idx)
         & (transfers.c.sub_idx == part.c.sub_idx),
     )
-    return transfer_rows(connection, chosen, which, is_bounded=True)
+    # The limit takes nothing away, but keeps apart what belongs together. Without it PostgreSQL joins names to all transfers of all tokens first, as it thinks that
+    # few are of a token whose name is known, and looks for the page's afterwards: 200,000 were read for 500.
+    return transfer_rows(connection, chosen.limit(which.limit + 1), which, is_bounded=True)
 
 
 def _has_fewer_transfers(connection: Connection, token: int, account: int) -> bool:
