@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,22 @@ def test_a_figure_is_of_the_address_and_not_of_its_spelling() -> None:
     colour, path = formatting.figure("0x" + "00" * 20)
     assert colour.startswith("#")
     assert path
+
+
+def test_a_figure_is_mirrored_and_says_each_field_once_in_few_pieces() -> None:
+    for number in range(300):
+        digits = number.to_bytes(2, "big") * 10
+        _, path = formatting.figure("0x" + digits[:10].hex() + "00" * 10)
+        pieces = re.findall(r"M(\d) (\d)h1v(\d)h-1z", path)
+        if not pieces:
+            assert path == "M1 1h3v3h-3z"
+            continue
+        assert "".join(f"M{x} {y}h1v{height}h-1z" for x, y, height in pieces) == path
+        fields = [(int(x), int(y) + below) for x, y, height in pieces for below in range(int(height))]
+        assert len(set(fields)) == len(fields)
+        assert {(4 - x, y) for x, y in fields} == set(fields)
+        assert all(y < 5 for _, y in fields)
+        assert not any((int(x), int(y) + int(height)) in fields for x, y, height in pieces)
 
 
 @pytest.mark.parametrize(

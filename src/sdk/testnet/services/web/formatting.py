@@ -7,6 +7,7 @@ copy button.
 from __future__ import annotations
 
 import colorsys
+import itertools
 import re
 from datetime import UTC, datetime
 from typing import Final
@@ -129,9 +130,16 @@ def figure(address: str) -> tuple[str, str]:
     """Return colour and SVG path of the small figure that stands beside an address: five by five fields, mirrored, the same for every spelling."""
     digits = bytes.fromhex(address[2:42].lower().ljust(40, "0"))
     bits = int.from_bytes(digits[2:4], "big") ^ int.from_bytes(digits[10:12], "big")
-    cells = [(x, y) for y in range(5) for x in range(3) if bits >> (3 * y + x) & 1]
-    mirrored = sorted({(column, y) for x, y in cells for column in (x, 4 - x)})
-    path = "".join(f"M{x} {y}h1v1h-1z" for x, y in mirrored) or "M1 1h3v3h-3z"
+    path = ""
+    for x in range(5):
+        column = [bool(bits >> (3 * y + min(x, 4 - x)) & 1) for y in range(5)]
+        y = 0
+        # Fields below each other are one piece: a page of a list has fifty figures.
+        for is_set, run in itertools.groupby(column):
+            height = len(list(run))
+            path += f"M{x} {y}h1v{height}h-1z" if is_set else ""
+            y += height
+    path = path or "M1 1h3v3h-3z"
     # One lightness for light and dark: readable on both, and it is never the only mark.
     red, green, blue = colorsys.hls_to_rgb(digits[0] / 256, 0.5, 0.45 + digits[1] / 1024)
     return f"#{int(red * 255):02x}{int(green * 255):02x}{int(blue * 255):02x}", path
