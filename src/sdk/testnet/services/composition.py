@@ -17,7 +17,7 @@ from sdk.testnet.services.serving import SiteServer, bind
 from sdk.testnet.services.web.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
     from contextlib import AsyncExitStack
     from pathlib import Path
 
@@ -62,6 +62,8 @@ class Composition:
         self.sites: list[SiteServer] = []
         self.servers: list[tuple[str, Callable[[asyncio.Event], Coroutine[Any, Any, None]]]] = []
         """What listens by itself, each until the event is set and it has drained."""
+        self._index_problem: Callable[[], Awaitable[str]] | None = None
+        """Why the index is not at the chain's head; of a process that writes it."""
         self._metrics: ServiceMetrics | None = None
         if config.metrics is not None and config.metrics.enabled:
             from sdk.testnet.monitoring.service_metrics import ServiceMetrics  # noqa: PLC0415 - see the module
@@ -72,6 +74,13 @@ class Composition:
         """Give what runs beside the sites, each to be made a task."""
         for name, run in self._runs:
             yield name, run()
+
+    def add_network_check(self) -> None:
+        """Look whether the nodes are of the network that is configured, as soon as they answer; who is not ends the program with a sentence."""
+        from sdk.testnet.services.network_check import check_network  # noqa: PLC0415 - see the module
+
+        network = self._config.network
+        self._runs.append(("network", lambda: check_network(network.rpc_urls, network.chain_id)))
 
     async def add(self, name: str) -> None:
         """Make a service; raises a MetanodeError that says why it can't be."""
@@ -84,10 +93,14 @@ class Composition:
             return
         from starlette.applications import Starlette  # noqa: PLC0415 - see the module
 
+        from sdk.testnet.services.web.health import health_routes  # noqa: PLC0415 - the same
+
         self._metrics.monitor = self._monitor
         self._watch_certificates(self._metrics)
         listener = bind("metrics", section.bind_address, section.port)
-        app = Starlette(routes=[self._metrics.route()])
+        # Of an indexer that is alone it is the only site.
+        checks = {} if self._index_problem is None else {"index": self._index_problem}
+        app = Starlette(routes=[self._metrics.route(), *health_routes(checks)])
         self.sites.append(SiteServer(name="metrics", app=app, listener=listener))
 
     def _watch_certificates(self, metrics: ServiceMetrics) -> None:
@@ -133,6 +146,12 @@ class Composition:
         heads = self._open_heads()
         heads.is_local = True
         indexer = Indexer(await self._open_store(), config, upon_blocks=heads.tell)
+
+        async def problem() -> str:
+            status = indexer.status
+            return "" if status.state == "live" else f"{status.state}, at block {status.indexed}"
+
+        self._index_problem = problem
         if self._metrics is not None:
             self._metrics.index = lambda: indexer.status
             self._metrics.indexing = indexer.work

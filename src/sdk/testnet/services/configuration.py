@@ -45,6 +45,7 @@ _NAMES_MAX: Final = 1_000
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _SYMBOL: Final = re.compile(r"[A-Za-z0-9]{1,11}")
 _NETWORK_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 _TYPES: Final[dict[str, tuple[type, str]]] = {
     "str": (str, "text"),
     "int": (int, "a whole number"),
@@ -253,6 +254,12 @@ class ServicesConfig:
         )
         problems += _problems_of_network(network) if network is not None else []
         problems += _shared_ports(config)
+        redis_url = tables.get("database", {}).get("redis_url", "")
+        if isinstance(redis_url, str) and redis_url and not redis_url.startswith(_REDIS_SCHEMES):
+            # Not shown: it may hold a password.
+            problems.append(
+                "database.redis_url: expected redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH, found another kind"
+            )
         if problems:
             raise InvalidInput("\n".join(problems))
         return config

@@ -13,7 +13,7 @@ import os
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -26,7 +26,7 @@ from sdk.testnet.services.failures import leaves_of
 from sdk.testnet.services.serving import serve_site, stop_on_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
 log = structlog.get_logger(__name__)
 
@@ -82,8 +82,22 @@ def choose(config: ServicesConfig, names: Sequence[str]) -> tuple[str, ...]:
 async def serve_services(
     config: ServicesConfig, names: Sequence[str], *, stop: asyncio.Event | None = None
 ) -> None:
-    """Run services until `stop` is set, or a signal comes."""
+    """Run services until `stop` is set, a signal comes, or one of them can't go on.
+
+    Raises:
+        MetanodeError: why one can't: an index or nodes of another chain.
+    """
     stop = stop or asyncio.Event()
+    refused: list[MetanodeError] = []
+
+    async def until_refused(run: Coroutine[Any, Any, None]) -> None:
+        """What can't go on ends the others well: its reason is a sentence, and theirs would be traces."""
+        try:
+            await run
+        except MetanodeError as error:
+            refused.append(error)
+            stop.set()
+
     raise_file_limit()
     async with AsyncExitStack() as stack:
         stack.enter_context(stop_on_signals(stop))
@@ -91,10 +105,11 @@ async def serve_services(
         for name in names:
             await composition.add(name)
         composition.add_metrics()
+        composition.add_network_check()
         for site in composition.sites:
             log.info("service_listening", name=site.name, address=site.address)
         async with asyncio.TaskGroup() as tasks:
-            beside = [tasks.create_task(run, name=name) for name, run in composition.tasks()]
+            beside = [tasks.create_task(until_refused(run), name=name) for name, run in composition.tasks()]
             serving = [
                 tasks.create_task(serve_site(site, stop), name=f"site {site.name}")
                 for site in composition.sites
@@ -109,6 +124,8 @@ async def serve_services(
             for task in beside:
                 task.cancel()
     log.info("services_stopped")
+    if refused:
+        raise refused[0]
 
 
 def main() -> int:
