@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +20,14 @@ from tests.testnet.index_runs import index_to, running, wait_until
 
 from metanode.errors import InvalidInput
 from sdk.testnet import Testnet
+from sdk.testnet.services import heads as heads_module
 from sdk.testnet.services.api import ApiConfig, new_key, read_keys, shared
 from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.indexer.events import TRANSFER
 from sdk.testnet.services.store import Store
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
 OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "reference" / "openapi.json"
@@ -327,6 +331,41 @@ def test_a_block_is_told_by_redis_to_other_processes_and_they_go_on_without_it()
 
     with running_redis() as (redis_url, _):
         asyncio.run(story(redis_url))
+
+
+def test_who_was_told_by_a_redis_that_hangs_now_looks_often_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("redis-server") is None:
+        pytest.skip("Redis is not installed; apt-get install redis-server")
+    monkeypatch.setattr(heads_module, "HEARD_S", 1.0)
+
+    async def waited_s(heads: Heads) -> float:
+        began_s = time.monotonic()
+        await heads.wait(0.05)
+        return time.monotonic() - began_s
+
+    async def story(url: str, redis: subprocess.Popen[bytes]) -> None:
+        one, other = Heads(url), Heads(url)
+        running = [asyncio.create_task(heads.run()) for heads in (one, other)]
+        try:
+            async with asyncio.timeout(60):
+                while not other.told:
+                    one.tell(7)
+                    await asyncio.sleep(0.02)
+                redis.send_signal(signal.SIGSTOP)
+                while await waited_s(other) > 1:
+                    pass
+                redis.send_signal(signal.SIGCONT)
+                before = other.told
+                while other.told == before:
+                    one.tell(8)
+                    await asyncio.sleep(0.02)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
+
+    with running_redis() as (redis_url, redis):
+        asyncio.run(story(redis_url, redis))
 
 
 def test_a_new_block_is_told_to_whoever_listens(world: World) -> None:

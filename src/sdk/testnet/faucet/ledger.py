@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from sqlalchemy import and_, delete, func, insert, or_, select, update
 
-from metanode.errors import InvalidInput
+from metanode.errors import InvalidInput, StorageFailed
 from sdk.testnet.faucet import quotas, schema
 from sdk.testnet.faucet.counts import Channel, Counts
 from sdk.testnet.faucet.facts import read_fact, record, write_fact
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from sdk.testnet.faucet.payout import ChainIdentity, Claim
     from sdk.testnet.faucet.policy import Limits
     from sdk.testnet.faucet.quotas import Asker
+
+log = structlog.get_logger(__name__)
 
 REQUEST_LIFE_MS: Final = WEEK_MS
 """At least this long a request is kept for the limits."""
@@ -71,10 +74,12 @@ class Ledger:
                 )
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database; where it is away, the newest refusals are counted by nobody."""
         try:
             with self._database.change() as connection:
                 self._save_rejected(connection)
+        except StorageFailed as failed:
+            log.warning("faucet_unavailable", reason=str(failed))
         finally:
             self._database.close()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -26,6 +27,8 @@ LOOK_EVERY_S: Final = 5.0
 """How often who is told looks all the same."""
 LISTEN_S: Final = 5.0
 """Of one wait for Redis; a connection that broke is noticed within it."""
+HEARD_S: Final = 15.0
+"""Of who has told nothing for so long nobody knows whether he still does: a Redis that hangs keeps its connections."""
 PAUSE_S: Final = 5.0
 """Until Redis is asked again after it failed."""
 
@@ -41,7 +44,8 @@ class Heads:
         self._redis_url = redis_url
         self.is_local = False
         """Whether the indexer is in this process, so that `tell` says all there is to say."""
-        self._is_heard = False
+        self._heard_s = float("-inf")
+        """When another process told something last."""
         self.told = 0
         """How often a block was told."""
         self._moved = asyncio.Event()
@@ -63,7 +67,8 @@ class Heads:
         """
         if since is not None and since != self.told:
             return
-        longest_s = LOOK_EVERY_S if self.is_local or self._is_heard else seconds
+        is_told = self.is_local or time.monotonic() - self._heard_s < HEARD_S
+        longest_s = LOOK_EVERY_S if is_told else seconds
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(longest_s):
                 await self._moved.wait()
@@ -73,7 +78,12 @@ class Heads:
         if not self._redis_url:
             return
         try:
-            redis = Redis.from_url(self._redis_url, socket_connect_timeout=PAUSE_S, health_check_interval=30)
+            redis = Redis.from_url(
+                self._redis_url,
+                socket_connect_timeout=PAUSE_S,
+                socket_timeout=PAUSE_S,
+                health_check_interval=30,
+            )
         except ValueError:
             raise InvalidInput("redis_url: expected redis://HOST:PORT or unix://PATH") from None
         try:
@@ -96,13 +106,13 @@ class Heads:
                         tasks.create_task(self._hear(channel), name="heads: hear")
                         tasks.create_task(self._publish(redis), name="heads: tell")
             finally:
-                self._is_heard = False
+                self._heard_s = float("-inf")
 
     async def _hear(self, channel: PubSub) -> None:
         while True:
             if await channel.get_message(timeout=LISTEN_S) is not None:
                 # Somebody does tell, so there is no need to look so often.
-                self._is_heard = True
+                self._heard_s = time.monotonic()
                 self._wake()
 
     async def _publish(self, redis: Redis) -> None:

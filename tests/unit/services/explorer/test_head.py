@@ -13,6 +13,7 @@ import pytest
 from starlette.requests import Request
 from structlog.testing import capture_logs
 
+from metanode.errors import StorageFailed
 from sdk.testnet.services.explorer import head
 from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.web.live import LiveHub
@@ -45,10 +46,17 @@ class Index:
     def __init__(self) -> None:
         self.number = 1
         self.looks = 0
+        self.node_answers = True
+        self.failure: Exception | None = None
 
     async def look(self, _: Any) -> Any:
         self.looks += 1
+        if self.failure is not None:
+            raise self.failure
         return SimpleNamespace(number=self.number)
+
+    async def chain_head(self) -> int | None:
+        return self.number if self.node_answers else None
 
 
 def shown(index: Index, *parts: str, folder: str = "") -> head.Shown:
@@ -65,8 +73,11 @@ async def wait_until(condition: Callable[[], bool]) -> None:
 
 
 async def event_of(events: AsyncIterator[tuple[str, dict[str, Any]]]) -> tuple[str, dict[str, Any]]:
-    """Return the next one."""
-    return await anext(events)
+    """Return the next one that is news; that there is none for a while is another test's."""
+    while True:
+        name, data = await anext(events)
+        if name != "away":
+            return name, data
 
 
 async def viewer(hub: LiveHub, topic: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
@@ -125,6 +136,37 @@ async def test_a_fragment_that_fails_is_logged_and_the_next_one_is_published(
 
     failed = [entry for entry in entries if entry["event"] == "explorer_live_failed"]
     assert [(entry["topic"], entry["log_level"]) for entry in failed] == [(topic, "error")]
+
+
+async def test_who_looks_is_told_that_the_database_or_the_nodes_are_away_and_that_they_are_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index, hub, pages, heads = Index(), LiveHub(TOPICS), Pages(), Heads()
+    monkeypatch.setattr(head, "OF_BLOCKS", {"home": shown(index, "lag")})
+    parts: Any = SimpleNamespace(reading=index, heads=heads)
+    events = viewer(hub, "home")
+    async with running(head.HeadFollower(parts=parts, pages=pages, hub=hub)) as tasks:
+        first = tasks.create_task(event_of(events))
+        await wait_until(lambda: hub.client_count > 0)
+        index.number += 1
+        heads.tell(index.number)
+        assert (await first)[0] == "home"
+
+        index.failure = StorageFailed("the index's database at postgresql://u:secret@db says nothing")
+        heads.tell(index.number)
+        reason = "the database refused or did not answer"
+        assert await anext(events) == ("away", {"topic": "home", "reason": reason})
+        late = viewer(hub, "home")
+        assert await anext(late) == ("away", {"topic": "home", "reason": reason}), "also who comes now"
+        index.failure = None
+        assert (await anext(events))[0] == "home", "back, without a new block"
+
+        index.node_answers = False
+        heads.tell(index.number)
+        assert (await anext(events))[0] == "home", "the page says that no node answers, without a new block"
+        index.node_answers = True
+        heads.tell(index.number)
+        assert (await anext(events))[0] == "home"
 
 
 async def test_a_block_that_is_told_is_rendered_once_for_all_who_look(
@@ -246,7 +288,7 @@ async def test_a_dashboard_that_could_not_be_made_is_made_at_the_next_look(
     events = viewer(hub, "dashboard")
     with capture_logs() as entries:
         async with running(head.MonitorTeller(parts=parts, pages=pages, hub=hub, topics=topics)):
-            assert (await anext(events))[0] == "dashboard"
+            assert (await event_of(events))[0] == "dashboard"
 
     failed = [entry["event"] for entry in entries if entry["log_level"] == "error"]
     assert failed == ["explorer_live_failed"] * 2

@@ -114,8 +114,9 @@ class HeadFollower:
             since = self.parts.heads.told
             async with _Guard("index") as guard:
                 status = await self.parts.reading.look(index_status)
-                if status is not None and (status.number, await self._has_node()) != shown:
-                    shown, owed = (status.number, await self._has_node()), OF_BLOCKS
+                now = None if status is None else (status.number, await self._has_node())
+                if now not in {None, shown}:
+                    shown, owed = now, OF_BLOCKS
             if not guard.is_well:
                 shown = None
                 for topic in OF_BLOCKS:

@@ -40,6 +40,8 @@ LOOKS_WAITING_MAX: Final = 200
 """Looks that wait for a thread: two seconds of pages. More are told to come again."""
 LIVE_TIMEOUT_S: Final = 1.5
 """A page waits no longer for what it can do without."""
+STILL_S: Final = 10.0
+"""An index that is behind gets several blocks a second, while nothing holds it up."""
 LAG_BLOCKS_SHOWN: Final = 3
 """An index this far behind says so on its pages; one block is what a page's own way takes."""
 _NUMBER_DIGITS_MAX: Final = 18
@@ -67,6 +69,11 @@ class AsOf:
     def is_behind(self) -> bool:
         """Whether a reader should be told."""
         return self.lag_blocks > LAG_BLOCKS_SHOWN
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether an index that is behind has got no block for a while: it does not catch up."""
+        return self.is_behind and self.block >= 0 and time.time() - self.indexed_at > STILL_S
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from functools import partial
@@ -93,7 +94,8 @@ class Verifier:
                     renewing.cancel()
         except asyncio.CancelledError:
             # The database answers in milliseconds, or the lease runs out.
-            await asyncio.shield(asyncio.to_thread(jobs.give_back, self._store, job.id))
+            with contextlib.suppress(StorageFailed):
+                await asyncio.shield(asyncio.to_thread(jobs.give_back, self._store, job.id))
             raise
         self.results[outcome] += 1
         log.info(
