@@ -35,6 +35,7 @@ LONGEST = (
     "tests/integration/test_monitoring_nodes.py",
     "tests/integration/test_sync_processes.py",
     "tests/testnet/pages/test_explorer.py",
+    "tests/testnet/pages/test_faults.py",
     "tests/testnet/test_command_network.py",
     "tests/testnet/test_faucet_service.py",
     "tests/testnet/test_indexer_faults.py",
