@@ -5,12 +5,11 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use engine::EngineEvent;
-use engine::api::{Abandonment, Api};
+use engine::api::{Api, Caller};
 use engine::pool::PooledTransaction;
 use engine::store::StoredBlock;
 use rpc::{
-    Answer, Cost, Declaration, Event, Head, IsAbandoned, Methods, Pending, Receipt, RpcError,
-    Server,
+    Answer, Cost, Declaration, Event, Head, Methods, Pending, Receipt, RpcError, Server, Waiting,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -43,12 +42,10 @@ impl Methods for EngineMethods {
         &self,
         method: &str,
         params: Option<&RawValue>,
-        is_abandoned: IsAbandoned,
+        waiting: Arc<dyn Waiting>,
     ) -> Answer {
-        let abandonment = Abandonment::told_by(is_abandoned);
-        self.0
-            .call_unless(method, params, abandonment)
-            .map_err(to_rpc)
+        let caller = Caller::new(Arc::new(Remote(waiting)));
+        self.0.call_unless(method, params, caller).map_err(to_rpc)
     }
 
     fn call_many(&self, method: &str, params: &[Option<Box<RawValue>>]) -> Vec<Answer> {
@@ -57,6 +54,19 @@ impl Methods for EngineMethods {
             .into_iter()
             .map(|answer| answer.map_err(to_rpc))
             .collect()
+    }
+}
+
+/// Who waits for the server's answer, as the engine knows callers.
+struct Remote(Arc<dyn Waiting>);
+
+impl engine::api::Waiting for Remote {
+    fn is_abandoned(&self) -> bool {
+        self.0.is_abandoned()
+    }
+
+    fn may_hold(&self, bytes: usize) -> bool {
+        self.0.may_hold(bytes)
     }
 }
 

@@ -3,16 +3,20 @@
 //! Noting costs one atomic store a read, write and request; no timer is touched on the way. A watcher wakes up once
 //! a second and looks.
 
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::budget::{Budget, Permit};
 use crate::config::Limits;
+use crate::intake::Intake;
 
 const IDLE: u8 = 0;
 const READING_HEAD: u8 = 1;
@@ -30,6 +34,8 @@ pub(crate) struct Activity {
     since: AtomicU64,
     /// Milliseconds from `begun` to the first write the peer did not take, or `NEVER`.
     stalled: AtomicU64,
+    /// The message of a WebSocket that arrives.
+    message: Mutex<Option<Intake>>,
 }
 
 impl Activity {
@@ -45,6 +51,7 @@ impl Activity {
             phase,
             since,
             stalled,
+            message: Mutex::default(),
         })
     }
 
@@ -65,6 +72,21 @@ impl Activity {
     /// The response is ready to be written.
     pub(crate) fn request_ends(&self) {
         self.enter(IDLE);
+    }
+
+    /// From now on the connection is a WebSocket, whose messages find room there.
+    pub(crate) fn messages_begin(&self, requests: &Arc<Budget>) {
+        *self.message.lock() = Some(Intake::new(requests));
+    }
+
+    /// A message is whole; its place in the budget.
+    pub(crate) fn message_ends(&self) -> Option<Permit> {
+        self.message.lock().as_mut().and_then(Intake::finish)
+    }
+
+    fn is_room_for(&self, bytes: usize) -> bool {
+        let mut message = self.message.lock();
+        message.as_mut().is_none_or(|message| message.add(bytes))
     }
 
     /// Returns when the peer has used up its patience.
@@ -126,6 +148,9 @@ impl AsyncRead for Watched {
     ) -> Poll<std::io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if !self.activity.is_room_for(buffer.filled().len() - before) {
+            return Poll::Ready(Err(ErrorKind::OutOfMemory.into()));
+        }
         if buffer.filled().len() > before && self.activity.phase.load(Relaxed) == IDLE {
             self.activity.enter(READING_HEAD);
         }

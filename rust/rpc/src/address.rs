@@ -46,6 +46,8 @@ pub(crate) struct Share {
     pub(crate) heavy_queued_max: usize,
     /// Where its large answers find room.
     pub(crate) answers: Arc<Budget>,
+    /// Where its large requests do.
+    pub(crate) requests: Arc<Budget>,
 }
 
 impl Share {
@@ -53,7 +55,7 @@ impl Share {
     pub(crate) fn of_response(&self, bytes_max: usize) -> Self {
         Self {
             answers: Budget::share(&self.answers, bytes_max, RpcError::response_too_large),
-            ..*self
+            ..self.clone()
         }
     }
 }
@@ -195,15 +197,18 @@ pub(crate) struct Addresses {
     forget_at: AtomicUsize,
     /// Room for the large answers of all.
     answers: Arc<Budget>,
+    /// And for their large requests.
+    requests: Arc<Budget>,
 }
 
 impl Addresses {
-    pub(crate) fn new(answers: Arc<Budget>) -> Self {
+    pub(crate) fn new(answers: Arc<Budget>, requests: Arc<Budget>) -> Self {
         Self {
             known: Mutex::default(),
             callers: AtomicU64::new(0),
             forget_at: AtomicUsize::new(REMEMBERED_MAX),
             answers,
+            requests,
         }
     }
 
@@ -237,6 +242,7 @@ impl Addresses {
                 caller,
                 heavy_queued_max: limits.heavy_queued_max,
                 answers: Arc::clone(&self.answers),
+                requests: Arc::clone(&self.requests),
             };
         }
         Share {
@@ -245,6 +251,11 @@ impl Addresses {
             answers: Budget::share(
                 &self.answers,
                 limits.responses_held_per_address_bytes_max,
+                RpcError::busy,
+            ),
+            requests: Budget::share(
+                &self.requests,
+                limits.requests_held_per_address_bytes_max,
                 RpcError::busy,
             ),
         }
@@ -341,7 +352,11 @@ mod tests {
             (["10.1.1.1", "10.1.1.1"], true),
         ] {
             assert_eq!(
-                connect_all(&Addresses::new(Budget::new(0)), &peers, &limits),
+                connect_all(
+                    &Addresses::new(Budget::new(0), Budget::new(0)),
+                    &peers,
+                    &limits
+                ),
                 [true, second],
                 "{peers:?}"
             );
@@ -350,7 +365,7 @@ mod tests {
 
     #[test]
     fn the_allowance_has_a_burst_of_two_seconds_and_fills_again() {
-        let address = Addresses::new(Budget::new(0))
+        let address = Addresses::new(Budget::new(0), Budget::new(0))
             .connect("192.0.2.1".parse().unwrap(), &Limits::default())
             .unwrap();
         let allowance = Allowance::of_calls(5);
@@ -373,7 +388,7 @@ mod tests {
             weights: [("logs".to_owned(), 20), ("huge".to_owned(), 1_000)].into(),
             calls_per_second: [("rare".to_owned(), 1)].into(),
         };
-        let addresses = Addresses::new(Budget::new(0));
+        let addresses = Addresses::new(Budget::new(0), Budget::new(0));
         let user = |ip: &str| addresses.user(ip.parse().unwrap(), &Limits::default());
         let (one, other) = (user("192.0.2.1"), user("192.0.2.2"));
         let now = Instant::now();
@@ -418,7 +433,7 @@ mod tests {
             }),
             ..Limits::default()
         };
-        let addresses = Addresses::new(Budget::new(0));
+        let addresses = Addresses::new(Budget::new(0), Budget::new(0));
         let now = Instant::now();
         let user = |ip: u32| addresses.user(IpAddr::V4(ip.into()), &limits);
         let busy = user(0x0a00_0001).address;
@@ -444,7 +459,7 @@ mod tests {
             responses_held_per_address_bytes_max: 6,
             ..Limits::default()
         };
-        let addresses = Addresses::new(Budget::new(10));
+        let addresses = Addresses::new(Budget::new(10), Budget::new(10));
         let share = |peer: &str| {
             let address = addresses.connect(peer.parse().unwrap(), &limits).unwrap();
             addresses.share_of(&address)

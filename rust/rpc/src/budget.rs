@@ -90,6 +90,15 @@ impl Permit {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// Takes so many bytes more. False when fewer are left: then it stays as it was.
+    pub(crate) fn grow(&mut self, bytes: usize) -> bool {
+        let is_taken = self.budget.subtract(bytes);
+        if is_taken {
+            self.bytes += bytes;
+        }
+        is_taken
+    }
 }
 
 impl Drop for Permit {
@@ -113,6 +122,11 @@ mod tests {
         drop(first);
         assert!(budget.take(8).is_none());
         drop((rest, budget.take(7).unwrap()));
+        let mut grown = budget.take(4).unwrap();
+        assert!(grown.grow(5) && !grown.grow(2));
+        assert_eq!(grown.bytes(), 9);
+        assert!(budget.take(2).is_none());
+        drop(grown);
         assert!(budget.take(10).is_some());
     }
 

@@ -143,12 +143,21 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// One response, or the sum of a batch. geth allows 25 MB a batch.
     pub response_bytes_max: usize,
-    /// Large responses (over 64 KiB) that are made and not yet taken by their callers, all together: what callers who do not
-    /// read can make the node keep. Two of the largest, and some.
+    /// What calls hold in all: large requests, the memory and the changes of code that runs, traces, answers that are made, and
+    /// those that are not yet taken. One call may have all of it; what is small does not count. Whatever callers do, a node may
+    /// grow by 50 MB; this is what of it can be counted.
+    pub calls_held_bytes_max: usize,
+    /// Of that, large responses (over 64 KiB) that are made and not yet taken by their callers: what callers who do not read can
+    /// make the node keep. One of the largest, and some; the rest is left for code that runs.
     pub responses_held_bytes_max: usize,
     /// What of them one address may hold, so that others find room: one of the largest, and some. Not for loopback and
     /// trusted proxies.
     pub responses_held_per_address_bytes_max: usize,
+    /// Of `calls_held_bytes_max`, large requests (over 64 KiB) that arrive or are answered, at twice their size: a handful of the
+    /// largest at one moment.
+    pub requests_held_bytes_max: usize,
+    /// What of them one address may hold: two of the largest. Not for loopback and trusted proxies.
+    pub requests_held_per_address_bytes_max: usize,
     /// Requests in one batch.
     pub batch_items_max: usize,
     /// From the first byte of a request's head to its last.
@@ -206,8 +215,11 @@ impl Default for Limits {
             forwarded_for: false,
             body_bytes_max: 1 << 20,
             response_bytes_max: 10 << 20,
-            responses_held_bytes_max: 24 << 20,
+            calls_held_bytes_max: 22 << 20,
+            responses_held_bytes_max: 14 << 20,
             responses_held_per_address_bytes_max: 12 << 20,
+            requests_held_bytes_max: 8 << 20,
+            requests_held_per_address_bytes_max: 4 << 20,
             batch_items_max: 100,
             head_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(10),

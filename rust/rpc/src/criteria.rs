@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256};
 use alloy_rpc_types_eth::Log;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 use serde_json::value::RawValue;
 
 use crate::budget::{Budget, Permit};
@@ -185,6 +188,24 @@ fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
     values
 }
 
+/// A hash as go-ethereum reads it: with its `0x`, and nothing but text.
+struct Hash(B256);
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(source)?;
+        match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+            None => Err(D::Error::custom("hex string without 0x prefix")),
+            // More digits, or a second prefix, is no hash.
+            Some(digits) if digits.len() != 64 => Err(D::Error::custom(format!(
+                "hex string has length {}, want 64 for common.Hash",
+                digits.len()
+            ))),
+            Some(digits) => digits.parse().map(Self).map_err(D::Error::custom),
+        }
+    }
+}
+
 /// Transactions whose receipts somebody wants, and the memory that this takes.
 #[derive(Debug, Default)]
 pub(crate) struct WantedReceipts {
@@ -207,7 +228,7 @@ impl WantedReceipts {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Given {
-            transaction_hashes: Option<Vec<B256>>,
+            transaction_hashes: Option<Vec<Hash>>,
         }
         if option.get() == "null" {
             return Ok(Self::default());
@@ -231,7 +252,7 @@ impl WantedReceipts {
             ));
         }
         Ok(Self {
-            transactions: sorted(transactions),
+            transactions: sorted(transactions.into_iter().map(|hash| hash.0).collect()),
             _memory: limits.hold(option)?,
         })
     }

@@ -163,32 +163,43 @@ fn not_a_request() -> RpcError {
 
 /// Appends the response object of one call.
 pub(crate) fn encode_answer(out: &mut Vec<u8>, id: &str, answer: &Answer) {
+    let text = text_of(answer).map_or("", RawValue::get);
+    out.reserve(128 + id.len() + text.len());
+    encode_opening(out, id, answer);
+    out.extend_from_slice(text.as_bytes());
+    encode_closing(out, answer);
+}
+
+/// What of an answer is JSON already, and can be large.
+pub(crate) fn text_of(answer: &Answer) -> Option<&RawValue> {
     match answer {
-        Ok(result) => {
-            out.reserve(38 + id.len() + result.get().len());
-            out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-            out.extend_from_slice(id.as_bytes());
-            out.extend_from_slice(b",\"result\":");
-            out.extend_from_slice(result.get().as_bytes());
-            out.push(b'}');
-        }
+        Ok(result) => Some(result),
+        Err(error) => error.data.as_deref(),
+    }
+}
+
+/// Writes what stands before the text of an answer.
+pub(crate) fn encode_opening(out: &mut Vec<u8>, id: &str, answer: &Answer) {
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    out.extend_from_slice(id.as_bytes());
+    match answer {
+        Ok(_) => out.extend_from_slice(b",\"result\":"),
         Err(error) => {
-            let data = error.data.as_ref().map_or(0, |data| data.get().len());
-            out.reserve(96 + id.len() + error.message.len() + data);
-            out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-            out.extend_from_slice(id.as_bytes());
             out.extend_from_slice(b",\"error\":{\"code\":");
             out.extend_from_slice(error.code.to_string().as_bytes());
             out.extend_from_slice(b",\"message\":");
             // A string into memory: nothing of this can fail.
             let _ = serde_json::to_writer(&mut *out, &error.message);
-            if let Some(data) = &error.data {
+            if error.data.is_some() {
                 out.extend_from_slice(b",\"data\":");
-                out.extend_from_slice(data.get().as_bytes());
             }
-            out.extend_from_slice(b"}}");
         }
     }
+}
+
+/// Writes what stands behind the text of an answer.
+pub(crate) fn encode_closing(out: &mut Vec<u8>, answer: &Answer) {
+    out.extend_from_slice(if answer.is_ok() { b"}" } else { b"}}" });
 }
 
 /// The text of one notification to a subscriber.

@@ -15,13 +15,16 @@ use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use crate::address::{Client, Standing};
+use crate::body::Parts;
+use crate::budget::{Budget, Permit};
 use crate::connection::Connection;
 use crate::forwarding::user_behind;
+use crate::intake::Intake;
 use crate::response::{Outcome, Response as Answered};
 use crate::router::{Caller, Facts};
 use crate::websocket;
@@ -40,7 +43,7 @@ const ALLOW_PRIVATE_NETWORK: HeaderName =
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-pub(crate) type Reply = Response<Full<Bytes>>;
+pub(crate) type Reply = Response<Parts>;
 
 /// How an origin stands with a listener.
 enum Origin {
@@ -184,7 +187,7 @@ fn origin(connection: &Connection, headers: &HeaderMap, websocket: bool) -> Orig
 }
 
 fn preflight(headers: &HeaderMap, is_allowed: bool) -> Reply {
-    let mut reply = Response::new(Full::default());
+    let mut reply = Response::new(Parts::default());
     *reply.status_mut() = StatusCode::NO_CONTENT;
     if is_allowed {
         let answer = reply.headers_mut();
@@ -239,13 +242,14 @@ async fn post(connection: &Arc<Connection>, request: Request<Incoming>) -> Reply
     let limits = &connection.shared.limits;
     let user = user_of(connection, request.headers());
     let client = user.as_ref().unwrap_or(&connection.client);
-    let body = match timeout(
+    let (body, _place) = match timeout(
         limits.body_timeout,
-        read_body(request, limits.body_bytes_max),
+        read_body(request, limits.body_bytes_max, &client.share.requests),
     )
     .await
     {
         Ok(Ok(body)) => body,
+        Ok(Err(StatusCode::SERVICE_UNAVAILABLE)) => return busy(),
         Ok(Err(status)) => return closing(text(status, "The body is too large or broke off.\n")),
         Err(_) => {
             return closing(text(
@@ -264,12 +268,10 @@ async fn post(connection: &Arc<Connection>, request: Request<Incoming>) -> Reply
     let answer = router.answer(&caller, &body).await;
     let outcome = answer.as_ref().map_or(Outcome::Tried, Answered::outcome);
     let body = match answer {
-        None => Bytes::new(),
-        // Keeps its place in the budget until the last byte is written.
-        Some(answer) if answer.is_large() => Bytes::from_owner(answer),
-        Some(answer) => Bytes::from(answer.bytes),
+        None => Parts::default(),
+        Some(answer) => Parts::new(answer.into_parts()),
     };
-    let mut reply = Response::new(Full::new(body));
+    let mut reply = Response::new(body);
     reply
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -328,8 +330,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     !encoded && known.iter().any(|name| kind.eq_ignore_ascii_case(name))
 }
 
-/// A declared length over the limit is refused before anything is read.
-async fn read_body(request: Request<Incoming>, bytes_max: usize) -> Result<Bytes, StatusCode> {
+/// A declared length over the limit is refused before anything is read. A large body comes with its place in the budget.
+async fn read_body(
+    request: Request<Incoming>,
+    bytes_max: usize,
+    requests: &Arc<Budget>,
+) -> Result<(Bytes, Option<Permit>), StatusCode> {
     let declared = request
         .headers()
         .get(CONTENT_LENGTH)
@@ -340,6 +346,7 @@ async fn read_body(request: Request<Incoming>, bytes_max: usize) -> Result<Bytes
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
     let mut incoming = request.into_body();
+    let mut intake = Intake::new(requests);
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = incoming.frame().await {
@@ -348,6 +355,9 @@ async fn read_body(request: Request<Incoming>, bytes_max: usize) -> Result<Bytes
         };
         if first.len() + rest.len() + data.len() > bytes_max {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        if !intake.add(data.len()) {
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
         }
         if first.is_empty() && rest.is_empty() {
             first = data;
@@ -359,15 +369,28 @@ async fn read_body(request: Request<Incoming>, bytes_max: usize) -> Result<Bytes
             rest.extend_from_slice(&data);
         }
     }
-    Ok(if rest.is_empty() {
+    let body = if rest.is_empty() {
         first
     } else {
         rest.freeze()
-    })
+    };
+    Ok((body, intake.finish()))
+}
+
+/// There is no room for a large request now.
+fn busy() -> Reply {
+    let mut reply = closing(text(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Too many large requests are being read and answered: try again later.\n",
+    ));
+    reply
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    reply
 }
 
 pub(crate) fn text(status: StatusCode, message: &'static str) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from_static(message.as_bytes())));
+    let mut reply = Response::new(Parts::from(Bytes::from_static(message.as_bytes())));
     *reply.status_mut() = status;
     reply.headers_mut().insert(
         CONTENT_TYPE,

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use crate::address::Share;
-use crate::budget::Budget;
+use crate::budget::{Budget, Permit};
 use crate::error::{LIMIT_EXCEEDED, RpcError};
-use crate::methods::{Answer, IsAbandoned, Methods};
+use crate::methods::{Answer, Methods, Waiting};
 use crate::priority::give_way;
 use crate::response::Made;
 use crate::turns::{Full, Turns};
@@ -35,6 +36,33 @@ struct HeavyJob {
     answers: Arc<Budget>,
 }
 
+/// A heavy call that is worked on.
+struct Working {
+    reply: oneshot::Sender<Made>,
+    memory: Arc<Budget>,
+    held: Mutex<Option<Permit>>,
+}
+
+impl Waiting for Working {
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn may_hold(&self, bytes: usize) -> bool {
+        let mut held = self.held.lock();
+        match &mut *held {
+            Some(permit) => match bytes.checked_sub(permit.bytes()) {
+                Some(more) => permit.grow(more),
+                None => true,
+            },
+            None => {
+                *held = self.memory.take(bytes);
+                held.is_some()
+            }
+        }
+    }
+}
+
 /// The queues to the threads. The threads end when this is dropped.
 pub(crate) struct Lanes {
     heavy: Arc<Turns<HeavyJob>>,
@@ -44,6 +72,7 @@ pub(crate) struct Lanes {
 impl Lanes {
     pub(crate) fn start(
         methods: &Arc<dyn Methods>,
+        memory: &Arc<Budget>,
         heavy_threads: usize,
         heavy_queued_max: usize,
         writes_queued_max: usize,
@@ -51,9 +80,10 @@ impl Lanes {
         let heavy = Arc::new(Turns::new(heavy_queued_max));
         for number in 0..heavy_threads.max(1) {
             let (methods, jobs) = (Arc::clone(methods), Arc::clone(&heavy));
+            let memory = Arc::clone(memory);
             thread::Builder::new()
                 .name(format!("rpc-heavy-{number}"))
-                .spawn(move || run_heavy(&*methods, &jobs))?;
+                .spawn(move || run_heavy(&*methods, &memory, &jobs))?;
         }
         let (writes, write_jobs) = bounded(writes_queued_max);
         let methods = Arc::clone(methods);
@@ -123,19 +153,24 @@ impl Job {
     }
 }
 
-fn run_heavy(methods: &dyn Methods, jobs: &Turns<HeavyJob>) {
+fn run_heavy(methods: &dyn Methods, memory: &Arc<Budget>, jobs: &Turns<HeavyJob>) {
     give_way();
     while let Some(HeavyJob { job, answers }) = jobs.pop() {
         if !job.reply.is_closed() {
-            let reply = Arc::new(job.reply);
-            let waited_for = Arc::clone(&reply);
-            let is_abandoned: IsAbandoned = Arc::new(move || waited_for.is_closed());
+            let working = Arc::new(Working {
+                reply: job.reply,
+                memory: Arc::clone(memory),
+                held: Mutex::default(),
+            });
+            let waiting = Arc::clone(&working) as Arc<dyn Waiting>;
             let answer = catch_unwind(AssertUnwindSafe(|| {
-                methods.call_unless(&job.method, job.params.as_deref(), is_abandoned)
+                methods.call_unless(&job.method, job.params.as_deref(), waiting)
             }))
             .unwrap_or_else(|_| Err(RpcError::internal()));
             // Whoever watched the caller is done with it; were it not so, the caller would read an internal error.
-            if let Some(reply) = Arc::into_inner(reply) {
+            if let Some(Working { reply, held, .. }) = Arc::into_inner(working) {
+                // From here on it is the answer that takes room.
+                drop(held);
                 let _ = reply.send(Made::new(answer, &answers));
             }
         }

@@ -14,6 +14,7 @@
 mod access;
 mod activity;
 mod address;
+mod body;
 mod budget;
 mod config;
 mod connection;
@@ -28,6 +29,7 @@ pub mod gateway;
 mod growth;
 mod http;
 mod ids;
+mod intake;
 mod lanes;
 mod methods;
 mod own;
@@ -47,7 +49,7 @@ pub use config::{Allowance, Limits, ListenerConfig, ListenerKind, Network, Serve
 pub use error::{RpcError, StartError};
 pub use event::{Event, Head, Interest, Pending, Receipt};
 pub use methods::{
-    Answer, Cost, Forwarded, IsAbandoned, Methods, NoMethods, NoOutside, Outside, Reply,
+    Answer, Cost, Forwarded, Methods, NoMethods, NoOutside, Outside, Reply, Waiting,
 };
 pub use openrpc::Declaration;
 pub use own::own_declarations;

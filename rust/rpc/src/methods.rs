@@ -13,8 +13,15 @@ use crate::error::RpcError;
 /// The result of one call: JSON as it goes into the response, or an error object.
 pub type Answer = Result<Box<RawValue>, RpcError>;
 
-/// Tells whether nobody waits for an answer any more: the caller has gone, or was told that it took too long.
-pub type IsAbandoned = Arc<dyn Fn() -> bool + Send + Sync>;
+/// Who waits for the answer of a heavy call, as those who work on it see it.
+pub trait Waiting: Send + Sync {
+    /// Whether nobody waits any more: the caller has gone, or was told that it took too long.
+    fn is_abandoned(&self) -> bool;
+
+    /// Whether the work may hold so many bytes in all, until it is done. What all calls hold has a bound; who is told no
+    /// gives up, or goes on with what it has.
+    fn may_hold(&self, bytes: usize) -> bool;
+}
 
 /// Where a method runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +49,14 @@ pub trait Methods: Send + Sync + 'static {
     /// Answers one call.
     fn call(&self, method: &str, params: Option<&RawValue>) -> Answer;
 
-    /// As `call`, for a call on the heavy lane: its work may stop as soon as it `is_abandoned`.
+    /// As `call`, for a call on the heavy lane: its work may stop as soon as nobody is waiting.
     fn call_unless(
         &self,
         method: &str,
         params: Option<&RawValue>,
-        is_abandoned: IsAbandoned,
+        waiting: Arc<dyn Waiting>,
     ) -> Answer {
-        drop(is_abandoned);
+        drop(waiting);
         self.call(method, params)
     }
 

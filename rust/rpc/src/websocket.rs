@@ -1,5 +1,7 @@
 //! WebSocket connections: one task each, which reads, answers and tells, and waits for nobody longer than it must.
 
+use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -10,7 +12,6 @@ use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -19,11 +20,14 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use crate::address::Client;
+use crate::body::Parts;
+use crate::budget::Permit;
 use crate::connection::{Connection, stopped};
 use crate::envelope::encode_notification;
 use crate::http::{Reply, text};
@@ -37,6 +41,8 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// Read and write buffers of a connection: small, since most are quiet.
 const BUFFER_BYTES: usize = 8 << 10;
+/// The most that one frame of an answer has: what is copied to be written.
+const FRAGMENT_BYTES: usize = 128 << 10;
 /// Ping and pong frames a peer may send in one ping interval; more is a flood.
 const CONTROL_FRAMES_MAX: u32 = 200;
 /// Notifications written before the connection is looked at again.
@@ -94,7 +100,7 @@ pub(crate) fn upgrade(
             serve(TokioIo::new(upgraded), connection, user).await;
         }
     });
-    let mut reply = Response::new(Full::default());
+    let mut reply = Response::new(Parts::default());
     *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     reply
         .headers_mut()
@@ -117,6 +123,7 @@ async fn serve(stream: TokioIo<Upgraded>, connection: Arc<Connection>, user: Opt
         .max_write_buffer_size(2 * limits.response_bytes_max + BUFFER_BYTES)
         .max_message_size(Some(limits.body_bytes_max))
         .max_frame_size(Some(limits.body_bytes_max));
+    connection.activity.messages_begin(&client.share.requests);
     let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
     let (outlet, notifications, overflow) = Outlet::new(limits.notifications_queued_max);
     let subscribed = Arc::new(Subscribed::new(
@@ -136,7 +143,7 @@ async fn serve(stream: TokioIo<Upgraded>, connection: Arc<Connection>, user: Opt
     .await;
     drop(subscribed);
     if let Some((code, reason)) = ending {
-        if code == CloseCode::Again {
+        if ending == TOO_SLOW {
             shared
                 .router
                 .counters
@@ -168,11 +175,16 @@ async fn talk(
     let limits = &connection.shared.limits;
     let mut stopping = connection.shared.stopping.clone();
     let mut answers = FuturesUnordered::new();
+    let mut answering_bytes = 0;
     let mut ping = tokio::time::interval(limits.ping_interval);
     ping.reset();
     let mut heard = Instant::now();
     let mut control_frames = 0;
     let mut telling: Option<Notification> = None;
+    // Who has asked much is read again when some of it is answered.
+    let may_ask = |requests: usize, bytes: usize| {
+        requests < limits.websocket_requests_in_flight_max && bytes < limits.body_bytes_max
+    };
     let mut writer = Writer {
         write_timeout: limits.write_timeout,
         overflow,
@@ -181,13 +193,12 @@ async fn talk(
         tokio::select! {
             () = stopped(&mut stopping) => return Some((CloseCode::Away, "the node stops")),
             () = overflow.happened() => return TOO_SLOW,
-            Some((answer, session)) = answers.next(), if !answers.is_empty() => {
-                let (mut answer, session): (Option<Answered>, Session) = (answer, session);
+            Some(done) = answers.next(), if !answers.is_empty() => {
+                let Done { answer, session, body_bytes } = done;
+                answering_bytes -= body_bytes;
                 session.activate();
-                // It keeps its place in the budget until it is written.
-                if let Some(answer) = &mut answer
-                    && let Some(message) = into_message(std::mem::take(&mut answer.bytes))
-                    && let Err(ending) = writer.write(socket, [message]).await
+                if let Some(answer) = answer
+                    && let Err(ending) = writer.write(socket, into_frames(answer.into_parts())).await
                 {
                     return ending;
                 }
@@ -200,25 +211,30 @@ async fn talk(
                     return ending;
                 }
             }
-            received = socket.next(), if answers.len() < limits.websocket_requests_in_flight_max => {
+            received = socket.next(), if may_ask(answers.len(), answering_bytes) => {
                 heard = Instant::now();
-                match received {
-                    Some(Ok(Message::Text(body))) => answers.push(answer(connection, client, subscribed, body.into())),
-                    Some(Ok(Message::Binary(body))) => answers.push(answer(connection, client, subscribed, body)),
+                let body: Bytes = match received {
+                    Some(Ok(Message::Text(body))) => body.into(),
+                    Some(Ok(Message::Binary(body))) => body,
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
                         control_frames += 1;
                         if control_frames > CONTROL_FRAMES_MAX {
                             return Some((CloseCode::Policy, "too many control frames"));
                         }
+                        continue;
                     }
                     Some(Ok(Message::Close(_) | Message::Frame(_))) | None => return None,
                     Some(Err(error)) => return ending(&error),
-                }
+                };
+                // A control frame may stand between the fragments of a message.
+                let place = connection.activity.message_ends();
+                answering_bytes += body.len();
+                answers.push(answer(connection, client, subscribed, body, place));
             }
             _ = ping.tick() => {
                 control_frames = 0;
                 // A peer that is not read because it has asked too much is not silent.
-                let is_read = answers.len() < limits.websocket_requests_in_flight_max;
+                let is_read = may_ask(answers.len(), answering_bytes);
                 if is_read && heard.elapsed() > limits.ping_interval * 2 {
                     return Some((CloseCode::Policy, "no pong"));
                 }
@@ -230,6 +246,7 @@ async fn talk(
     }
 }
 
+const NO_ROOM: Ending = Some((CloseCode::Again, "too many large requests, try again later"));
 const TOO_SLOW: Ending = Some((CloseCode::Again, "notifications are not read fast enough"));
 
 async fn answer(
@@ -237,7 +254,8 @@ async fn answer(
     client: &Client,
     subscribed: &Arc<Subscribed>,
     body: Bytes,
-) -> (Option<Answered>, Session) {
+    _place: Option<Permit>,
+) -> Done {
     let session = Session::new(Arc::clone(subscribed));
     let caller = Caller {
         connection,
@@ -246,11 +264,46 @@ async fn answer(
         share: &client.share,
     };
     let answer = connection.shared.router.answer(&caller, &body).await;
-    (answer, session)
+    Done {
+        answer,
+        session,
+        body_bytes: body.len(),
+    }
 }
 
-fn into_message(answer: Vec<u8>) -> Option<Message> {
-    String::from_utf8(answer).ok().map(Message::text)
+/// A request that was answered.
+struct Done {
+    answer: Option<Answered>,
+    session: Session,
+    body_bytes: usize,
+}
+
+/// An answer as one message. A large one is sent in fragments, as it would be copied whole otherwise; each keeps its place in
+/// the budget until it is written.
+fn into_frames(parts: VecDeque<Bytes>) -> impl Iterator<Item = Message> {
+    let mut pieces = parts.into_iter().flat_map(into_pieces).peekable();
+    let mut is_first = true;
+    std::iter::from_fn(move || {
+        let piece = pieces.next()?;
+        let kind = if std::mem::take(&mut is_first) {
+            Data::Text
+        } else {
+            Data::Continue
+        };
+        let is_last = pieces.peek().is_none();
+        Some(Message::Frame(Frame::message(
+            piece,
+            OpCode::Data(kind),
+            is_last,
+        )))
+    })
+}
+
+fn into_pieces(mut part: Bytes) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        let length = part.len().min(FRAGMENT_BYTES);
+        (length > 0).then(|| part.split_to(length))
+    })
 }
 
 /// The notification that is being told, or the next one. Ready at once while there is one.
@@ -292,6 +345,7 @@ fn some_of(
 /// What the peer is told about an error of its own making.
 fn ending(error: &Error) -> Ending {
     match error {
+        Error::Io(error) if error.kind() == ErrorKind::OutOfMemory => NO_ROOM,
         Error::Capacity(CapacityError::MessageTooLong { .. }) => {
             Some((CloseCode::Size, "message too large"))
         }

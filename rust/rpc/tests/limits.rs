@@ -412,6 +412,7 @@ fn an_address_that_does_not_read_leaves_room_for_the_answers_of_others() {
         return;
     };
     let limits = Limits {
+        calls_held_bytes_max: 3 * ANSWER_BYTES,
         responses_held_bytes_max: 3 * ANSWER_BYTES,
         responses_held_per_address_bytes_max: 2 * ANSWER_BYTES - 1,
         response_bytes_max: 2 * ANSWER_BYTES,
@@ -436,6 +437,41 @@ fn an_address_that_does_not_read_leaves_room_for_the_answers_of_others() {
     drop(silent);
     wait_until("it comes back", || {
         post(greedy, &body).json()["error"].is_null()
+    });
+}
+
+/// What runs and what was answered and is not read yet share one bound; what is done gives its part back.
+#[test]
+fn what_calls_hold_while_they_run_is_bounded_in_sum() {
+    const ANSWER_BYTES: usize = 16 << 20;
+    let limits = Limits {
+        calls_held_bytes_max: 2 * ANSWER_BYTES,
+        responses_held_bytes_max: 2 * ANSWER_BYTES,
+        response_bytes_max: 2 * ANSWER_BYTES,
+        write_timeout: Duration::from_secs(60),
+        heavy_timeout: PATIENCE,
+        ..Limits::default()
+    };
+    let (_server, address, fake) = start_with_fake(limits);
+    let hold = |bytes: usize| call(address, "eth_holding", &json!([bytes]));
+    fake.gate.release(100);
+    assert_eq!(error_of(&hold(2 * ANSWER_BYTES + 1)), (-32005, "no room"));
+    for _ in 0..3 {
+        assert_eq!(hold(2 * ANSWER_BYTES)["result"], json!(true));
+    }
+    let body = request("eth_large", &json!([ANSWER_BYTES])).to_string();
+    let mut silent = connect(address);
+    silent.write_all(&post_bytes("", body.as_bytes())).unwrap();
+    silent.read_exact(&mut [0; 12]).unwrap();
+    assert_eq!(
+        error_of(&hold(ANSWER_BYTES + 1)),
+        (-32005, "no room"),
+        "an answer that is not read takes of the same"
+    );
+    assert_eq!(hold(ANSWER_BYTES / 2)["result"], json!(true));
+    drop(silent);
+    wait_until("it comes back", || {
+        hold(ANSWER_BYTES + 1)["error"].is_null()
     });
 }
 

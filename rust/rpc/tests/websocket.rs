@@ -351,6 +351,18 @@ fn wrong_subscriptions_are_refused() {
             -32602,
         ),
         (
+            json!(["transactionReceipts", {"transactionHashes": ["01".repeat(32)]}]),
+            -32602,
+        ),
+        (
+            json!(["transactionReceipts", {"transactionHashes": [format!("0x0x{}", "01".repeat(32))]}]),
+            -32602,
+        ),
+        (
+            json!(["transactionReceipts", {"transactionHashes": [null]}]),
+            -32602,
+        ),
+        (
             json!(["transactionReceipts", {"transactionHashes": vec![format!("0x{}", "01".repeat(32)); 201]}]),
             -32000,
         ),

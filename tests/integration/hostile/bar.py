@@ -45,7 +45,6 @@ class Bar:
     """How long good requests took."""
     refused: list[str] = field(default_factory=list)
     """Good requests without a good answer."""
-    memory_max_bytes: int = 0
     memory_before_bytes: int = 0
     answers: list[str] = field(default_factory=list)
 
@@ -71,7 +70,6 @@ def holding(
     *,
     record: Callable[[str, object], None],
     opens_connections: bool = True,
-    memory_bytes_max: int = MEMORY_BYTES_MAX,
     heavy_too: bool = False,
 ) -> Iterator[Bar]:
     """Attack inside the block; afterwards all of the bar is asserted.
@@ -80,13 +78,13 @@ def holding(
         target: Who is attacked.
         record: Keeps the figures: pytest's `record_property`.
         opens_connections: Whether some of the good requests come on connections of their own; not where the attack takes them all.
-        memory_bytes_max: What the attack may add.
         heavy_too: Whether the good requests also run code.
     """
     bar = Bar(target)
     _warm_up(target)
     log_before, height_before, began = len(target.process.log), target.height(), time.monotonic()
-    bar.memory_before_bytes = bar.memory_max_bytes = target.memory_bytes()
+    target.forget_memory_peak()
+    bar.memory_before_bytes = target.memory_bytes()
     ended = threading.Event()
     beside = threading.Thread(
         target=_ask_beside, args=(bar, ended, opens_connections, heavy_too), name="good requests", daemon=True
@@ -101,7 +99,7 @@ def holding(
     assert not beside.is_alive(), "a good request beside the attack got no answer for half a minute"
     assert target.is_alive, f"the node ended:\n{target.process.log[-3000:]}"
     elapsed_s = time.monotonic() - began
-    grown = bar.memory_max_bytes - bar.memory_before_bytes
+    grown = target.memory_peak_bytes() - bar.memory_before_bytes
     worst_s = max(bar.good_s, default=0.0)
     figures: Mapping[str, object] = {
         "memory grown, MB": round(grown / 1e6, 1), "slowest good request, ms": round(worst_s * 1e3, 1),
@@ -113,7 +111,7 @@ def holding(
     assert not bar.refused, f"{len(bar.refused)} good requests failed beside the attack: {bar.refused[:3]}"
     assert bar.good_s, "no good request was answered beside the attack"
     assert worst_s < GOOD_REQUEST_S_MAX * slow, f"a good request beside the attack took {worst_s:.2f} s"
-    assert grown <= memory_bytes_max, f"the attack took {grown / 1e6:.0f} MB"
+    assert grown <= MEMORY_BYTES_MAX, f"the attack took {grown / 1e6:.0f} MB"
     _check_recovered(target)
     _check_blocks(target, height_before, slow)
     _check_words(bar, log_before, elapsed_s)
@@ -151,8 +149,6 @@ def _ask_beside(bar: Bar, ended: threading.Event, opens_connections: bool, heavy
                 kept.close()
                 kept = None
         bar.good_s.append(time.monotonic() - begun)
-        with contextlib.suppress(Exception):
-            bar.memory_max_bytes = max(bar.memory_max_bytes, bar.target.memory_bytes())
         ended.wait(BETWEEN_QUESTIONS_S)
     if kept is not None:
         kept.close()

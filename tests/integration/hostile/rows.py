@@ -56,6 +56,7 @@ ROWS: Final = {
         "slow heads, slow bodies, slow reading, 500 sockets", "closed within 15 s, others served",
         (
             f"{HERE}/test_slow_clients.py::test_row_05_five_hundred_slow_clients_are_closed_and_others_served",
+            f"{HERE}/test_slow_clients.py::test_row_05_large_requests_are_bounded_in_sum",
             f"{HERE}/test_slow_clients.py::test_row_05_clients_that_do_not_read_are_closed_and_cost_no_memory",
         ),
         (
@@ -90,8 +91,12 @@ ROWS: Final = {
         (
             f"{HERE}/test_costly_calls.py::test_row_10_code_without_an_end_runs_out_of_gas_or_time_and_others_are_served",
             f"{HERE}/test_costly_calls.py::test_row_10_answers_of_megabytes_are_bounded_in_sum",
+            f"{HERE}/test_costly_calls.py::test_row_10_calls_that_take_much_memory_are_bounded_in_sum",
         ),
-        (f"{SERVER}/limits.rs::an_address_with_many_costly_calls_does_not_hold_up_others",),
+        (
+            f"{SERVER}/limits.rs::an_address_with_many_costly_calls_does_not_hold_up_others",
+            f"{SERVER}/limits.rs::what_calls_hold_while_they_run_is_bounded_in_sum",
+        ),
     ),
     11: Row(
         "10,000 overrides in estimates, access lists, simulations", "a limit",

@@ -76,6 +76,16 @@ class Target:
         """What the process takes of the machine's memory."""
         return int(psutil.Process(self.pid).memory_info().rss)
 
+    def memory_peak_bytes(self) -> int:
+        """The most that it has taken since `forget_memory_peak`, as the system counts it: no moment is missed."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
+    def forget_memory_peak(self) -> None:
+        """From now on the peak is counted anew."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
     def cpu_s(self) -> float:
         """Seconds that it has computed, on all processors."""
         times = psutil.Process(self.pid).cpu_times()

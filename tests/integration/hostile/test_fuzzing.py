@@ -46,7 +46,7 @@ def test_every_method_stands_what_fits_its_schema_and_what_almost_does(
     fuzzed: Target, surface: Surface, record_property: Any
 ) -> None:
     print(f"SEED={SEED}")  # noqa: T201 - shown in failures
-    with holding(fuzzed, record=record_property, memory_bytes_max=program.MEMORY_BYTES_MAX) as bar:
+    with holding(fuzzed, record=record_property) as bar:
         findings = program.fuzz(fuzzed, surface, first_seed=SEED, examples=program.EXAMPLES_CI)
     record_property("calls", findings.calls)
     record_property("p99 of good requests, ms", round(bar.p99_s() * 1e3, 1))

@@ -59,6 +59,43 @@ def test_row_05_five_hundred_slow_clients_are_closed_and_others_served(
         assert time.monotonic() - begun < CLOSED_WITHIN_S * slowness()
 
 
+def test_row_05_large_requests_are_bounded_in_sum(target: Target, record_property: Any) -> None:
+    """A megabyte less a few bytes on each of 200 connections, and as much on 100 WebSockets; then whole ones that wait behind loops."""
+    mib = 1 << 20
+    large = wire.request(
+        "eth_call", [{"to": "0x" + "77" * 20, "data": "0x" + "00" * 450_000}, "latest"]
+    ).encode()
+    loop = wire.request(
+        "eth_call", [{"to": "0x" + "77" * 20}, "latest", {"0x" + "77" * 20: {"code": "0x5b5f56"}}]
+    ).encode()
+    with holding(target, record=record_property), contextlib.ExitStack() as stack:
+        busy = 0
+        for number in range(200):
+            connection = stack.enter_context(wire.connect(target.port))
+            # Who is refused hears it before all is sent.
+            with contextlib.suppress(OSError):
+                connection.sendall(wire.head(mib) + b" " * (mib - 10))
+                if number >= 100:
+                    websocket = stack.enter_context(wire.open_websocket(target.port))
+                    websocket.connection.sendall(websocket.frame(wire.TEXT, length=mib) + b" " * (mib - 10))
+            connection.settimeout(0.2)
+            with contextlib.suppress(OSError):
+                busy += b" 503 " in connection.recv(100)
+        assert busy > 50, f"{busy} of 200 were told that there is no room"
+    with holding(target, record=record_property), contextlib.ExitStack() as stack:
+        for _ in range(20):
+            websocket = stack.enter_context(wire.open_websocket(target.port))
+            websocket.connection.settimeout(0.5)
+            with contextlib.suppress(OSError):
+                for _ in range(16):
+                    websocket.connection.sendall(
+                        websocket.frame(wire.TEXT, loop) + websocket.frame(wire.TEXT, large)
+                    )
+    with holding(target, record=record_property):
+        reply = wire.post(target.port, large)
+        assert reply.status == 200, reply.body[:200]
+
+
 def test_row_05_clients_that_do_not_read_are_closed_and_cost_no_memory(
     target: Target, record_property: Any
 ) -> None:

@@ -191,14 +191,21 @@ class WebSocket:
         self.send(TEXT, text.encode())
 
     def read_frame(self) -> tuple[int, bytes]:
-        """The next frame's opcode and payload; ConnectionError at the end."""
+        """The next message's or control frame's opcode and payload; ConnectionError at the end. Large answers come in fragments."""
+        opcode, payload, is_last = self._read_fragment()
+        while not is_last:
+            _, more, is_last = self._read_fragment()
+            payload += more
+        return opcode, payload
+
+    def _read_fragment(self) -> tuple[int, bytes, bool]:
         first, second = self._take(2)
         length = second & 0x7F
         if length == 126:
             (length,) = struct.unpack("!H", self._take(2))
         elif length == 127:
             (length,) = struct.unpack("!Q", self._take(8))
-        return first & 0x0F, self._take(length)
+        return first & 0x0F, self._take(length), bool(first & 0x80)
 
     def read(self) -> Any:
         """The next message that is no ping, as JSON."""

@@ -43,10 +43,39 @@ BLOCKS = textwrap.dedent(
 )
 
 
-def kept_bytes(how: str) -> int:
-    """What a process keeps of large blocks that four threads used and freed."""
+SMALL = textwrap.dedent(
+    """
+    import ctypes, sys, time
+    import psutil
+    from metanode.rpc.memory import give_back_freed_memory
+
+    if sys.argv[1] == "bounded" and not give_back_freed_memory():
+        sys.exit(3)
+    library = ctypes.CDLL(None)
+    library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
+    library.free.argtypes = (ctypes.c_void_p,)
+    process = psutil.Process()
+    before = process.memory_info().rss
+    blocks = [library.malloc(4096) for _ in range(10_000)]
+    for block in blocks:
+        ctypes.memset(block, 1, 4096)
+    library.malloc(4096)
+    # The thread looks once while all are in use, and finds nothing to give back.
+    time.sleep(float(sys.argv[2]))
+    for block in blocks:
+        library.free(block)
+    deadline = time.monotonic() + (20 if sys.argv[1] == "bounded" else 3)
+    while time.monotonic() < deadline and process.memory_info().rss - before > 6 << 20:
+        time.sleep(0.05)
+    print(process.memory_info().rss - before)
+    """
+)
+
+
+def kept_bytes(how: str, program: str = BLOCKS) -> int:
+    """What a process keeps of large blocks that four threads used and freed, or of what another program does."""
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKS, how], check=False, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program, how, "2.5"], check=False, capture_output=True, text=True, timeout=120
     )
     if done.returncode == 3:
         # What is tested is glibc's habit: others, as musl, have no such bounds to set. CI has glibc and does not allow this skip.
@@ -60,4 +89,12 @@ def test_large_blocks_leave_nothing_behind_and_without_bounds_they_do() -> None:
     assert bounded < 6 << 20, f"{bounded / 1e6:.1f} MB are kept"
     assert unbounded > 2 * bounded, (
         f"{unbounded / 1e6:.1f} MB are kept without bounds: this test shows nothing"
+    )
+
+
+def test_many_small_blocks_below_one_that_stays_are_given_back_by_a_thread() -> None:
+    bounded, unbounded = kept_bytes("bounded", SMALL), kept_bytes("free", SMALL)
+    assert bounded < 8 << 20, f"{bounded / 1e6:.1f} MB are kept"
+    assert unbounded > 30 << 20, (
+        f"{unbounded / 1e6:.1f} MB are kept without a thread: this test shows nothing"
     )

@@ -6,7 +6,7 @@ use revm_inspectors::access_list::AccessListInspector;
 
 use super::{
     Answer, Api, RpcError,
-    call::{CallRequest, halt_text},
+    call::{CallRequest, Session},
     json,
     params::Params,
 };
@@ -37,7 +37,7 @@ impl Api {
                 return json(&AccessListResult {
                     access_list: found,
                     gas_used: U256::from(result.tx_gas_used()),
-                    error: error_text(&result),
+                    error: error_text(&result, &session),
                 });
             }
             transaction.access_list = found;
@@ -58,10 +58,10 @@ fn same(one: &AccessList, other: &AccessList) -> bool {
     sorted(one) == sorted(other)
 }
 
-fn error_text(result: &ExecutionResult) -> Option<String> {
+fn error_text(result: &ExecutionResult, session: &Session) -> Option<String> {
     match result {
         ExecutionResult::Success { .. } => None,
         ExecutionResult::Revert { .. } => Some("execution reverted".to_owned()),
-        ExecutionResult::Halt { reason, .. } => Some(halt_text(reason)),
+        ExecutionResult::Halt { reason, .. } => Some(session.halt_text(reason)),
     }
 }

@@ -23,7 +23,7 @@ use super::{
     Answer, Api, RpcError,
     block_id::{BlockId, BlockNumber},
     call::{Allowance, CallRequest, CallState, Failure, Session, transaction_env},
-    json, objects,
+    objects,
     overrides::{BlockOverrides, StateOverrides},
     params::{Argument, Params, Quantity, object},
 };
@@ -80,6 +80,9 @@ impl TraceOptions {
     }
 }
 
+/// What stands around the trace of one transaction of a block.
+const NAME_BYTES: usize = r#"{"txHash":"","result":},"#.len() + 2 + 2 * B256::len_bytes();
+
 /// One transaction of a traced block.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -133,7 +136,8 @@ impl Api {
                 result,
             });
         }
-        json(&results)
+        let bytes = traces.bytes_taken + results.len() * NAME_BYTES + 2;
+        params.caller().json_of(&results, bytes)
     }
 
     pub(super) fn trace_call(&self, params: &Params<'_>) -> Answer {
@@ -226,7 +230,7 @@ impl Api {
         Allowance {
             timeout: timeout.min(max),
             end: Instant::now() + max,
-            abandonment: params.abandonment().clone(),
+            caller: params.caller().clone(),
         }
     }
 }
@@ -235,6 +239,7 @@ impl Api {
 struct Traces {
     kind: TracerKind,
     bytes_left: usize,
+    bytes_taken: usize,
 }
 
 impl Traces {
@@ -242,6 +247,7 @@ impl Traces {
         Self {
             kind,
             bytes_left: bytes_max,
+            bytes_taken: 0,
         }
     }
 
@@ -272,7 +278,8 @@ impl Traces {
     ) -> Result<(Box<RawValue>, EvmState), RpcError> {
         let traced = describe(session, &transaction, place)?;
         let inspector =
-            TraceInspector::new(self.kind.start(&traced), traced.refund, self.bytes_left);
+            TraceInspector::new(self.kind.start(&traced), traced.refund, self.bytes_left)
+                .held_by(session.caller(), self.bytes_taken);
         let (done, inspector) = session.trace(transaction, inspector).map_err(failed)?;
         let ended = Ended {
             gas_used: done.result.tx_gas_used(),
@@ -283,6 +290,7 @@ impl Traces {
             Some(left) => self.bytes_left = left,
             None => return Err(RpcError::too_large()),
         }
+        self.bytes_taken += trace.get().len();
         Ok((trace, done.state))
     }
 }

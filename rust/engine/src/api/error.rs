@@ -1,8 +1,8 @@
 //! The error object of an answer: codes and texts as geth gives them, because client libraries match on both.
 
-use alloy_primitives::Bytes;
 use serde_json::Value;
 
+use super::Caller;
 use crate::EngineError;
 
 /// A JSON-RPC error: what the caller did wrong, or that we could not answer.
@@ -66,6 +66,14 @@ impl RpcError {
         Self::new(TOO_LARGE, "response too large")
     }
 
+    /// What a call does or is answered takes more memory than is left for calls.
+    pub fn no_room() -> Self {
+        Self::new(
+            LIMIT_EXCEEDED,
+            "the call needs more memory than is free for calls now: try again later, or ask for less at once",
+        )
+    }
+
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(INTERNAL, message)
     }
@@ -81,15 +89,18 @@ impl RpcError {
     }
 
     /// A call that reverted: code 3 with the bytes in `data`, from which libraries decode custom errors.
-    pub fn reverted(output: &Bytes) -> Self {
+    pub(super) fn reverted(output: &[u8], caller: &Caller) -> Self {
         let message = super::revert_reason::decode(output).map_or_else(
             || "execution reverted".to_owned(),
             |reason| format!("execution reverted: {reason}"),
         );
-        Self {
-            code: EXECUTION_REVERTED,
-            message,
-            data: Some(Value::String(output.to_string())),
+        match caller.data_text(output) {
+            Ok(data) => Self {
+                code: EXECUTION_REVERTED,
+                message,
+                data: Some(Value::String(data)),
+            },
+            Err(refused) => refused,
         }
     }
 }

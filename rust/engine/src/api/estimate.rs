@@ -11,7 +11,7 @@ use revm::{
 
 use super::{
     Answer, Api, RpcError,
-    call::{CallRequest, Failure, Session, halt_text},
+    call::{CallRequest, Failure, Session},
     json,
     params::Params,
 };
@@ -73,7 +73,7 @@ impl<'a> Estimate<'a> {
         let most = self.gas_max;
         let result = match self.attempt(most)? {
             Attempt::Succeeded(result) => result,
-            Attempt::Failed(why) => return Err(failure(why, most)),
+            Attempt::Failed(why) => return Err(failure(why, most, self.session)),
         };
         // What it used is too little where gas is refunded or a call may take only 63/64 of what is left.
         let used = result.gas().total_gas_spent().max(result.tx_gas_used());
@@ -139,13 +139,17 @@ impl<'a> Estimate<'a> {
 }
 
 /// Why the transaction fails with all the gas there is.
-fn failure(result: Option<ExecutionResult>, gas: u64) -> RpcError {
+fn failure(result: Option<ExecutionResult>, gas: u64, session: &Session) -> RpcError {
     match result {
-        Some(ExecutionResult::Revert { output, .. }) => RpcError::reverted(&output),
+        Some(ExecutionResult::Revert { output, .. }) => RpcError::reverted(&output, session.caller()),
         Some(ExecutionResult::Halt { reason, .. })
-            if !matches!(reason, HaltReason::OutOfGas(_)) =>
+            // As in go-ethereum, where an opcode whose price cannot be told is out of gas.
+            if !matches!(
+                reason,
+                HaltReason::OutOfGas(_) | HaltReason::CreateInitCodeSizeLimit
+            ) =>
         {
-            RpcError::server(halt_text(&reason))
+            RpcError::server(session.halt_text(&reason))
         }
         _ => RpcError::server(format!("gas required exceeds allowance ({gas})")),
     }

@@ -50,6 +50,10 @@ impl LogsJson {
         self.logs.len()
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// Write a log, with the members and in the form of alloy's `Log`.
     pub(super) fn push(&mut self, log: &FoundLog<'_>) {
         let out = &mut self.text;

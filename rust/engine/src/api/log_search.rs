@@ -5,7 +5,7 @@ use std::{ops::Range, time::Instant};
 use alloy_primitives::{Address, B256};
 
 use super::{
-    Answer, Api, ApiLimits, RpcError,
+    Answer, Api, ApiLimits, Caller, Holding, RpcError,
     log_json::{FoundLog, LogsJson},
     log_scan::{Place, collect, scan},
     logs::Matcher,
@@ -21,6 +21,7 @@ const BLOCKS_PER_ADDRESS_MIN: u64 = 8;
 pub(super) struct Search<'a> {
     store: &'a Store,
     limits: &'a ApiLimits,
+    caller: &'a Caller,
     matcher: Matcher,
     blocks: Range<u64>,
     deadline: Instant,
@@ -28,10 +29,16 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(api: &'a Api, matcher: Matcher, blocks: Range<u64>) -> Self {
+    pub(super) fn new(
+        api: &'a Api,
+        caller: &'a Caller,
+        matcher: Matcher,
+        blocks: Range<u64>,
+    ) -> Self {
         Self {
             store: api.engine.store(),
             limits: &api.limits,
+            caller,
             matcher,
             blocks,
             deadline: Instant::now() + api.limits.scan_timeout,
@@ -161,6 +168,14 @@ impl<'a> Search<'a> {
     }
 
     fn check_count(&self) -> Result<(), RpcError> {
+        // Sorting those of several addresses writes them once more.
+        let copies = self.matcher.addresses().len().clamp(1, 2);
+        if !self
+            .caller
+            .may_hold(Holding::Text, copies * self.found.bytes())
+        {
+            return Err(RpcError::no_room());
+        }
         if self.found.len() <= self.limits.logs_max {
             return Ok(());
         }

@@ -26,7 +26,7 @@ impl Api {
             }
             LogRange::Between(from, to) => self.log_range(from, to)?,
         };
-        Search::new(self, Matcher::new(&filter), from..to + 1).run()
+        Search::new(self, params.caller(), Matcher::new(&filter), from..to + 1).run()
     }
 
     fn check_criteria(&self, filter: &LogFilter) -> Result<(), RpcError> {

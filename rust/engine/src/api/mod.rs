@@ -10,6 +10,7 @@ mod access_list;
 mod block_id;
 mod blocks;
 mod call;
+mod caller;
 mod chain;
 mod debug;
 mod error;
@@ -43,7 +44,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use alloy_primitives::{B256, hex};
+use alloy_primitives::B256;
 pub use alloy_rpc_types_eth::SyncInfo;
 use alloy_rpc_types_eth::{Log, SyncStatus};
 use openrpc::Declaration;
@@ -52,9 +53,14 @@ use quick_cache::sync::Cache;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+pub(crate) use self::caller::Holding;
 pub(crate) use self::revert_reason::decode as revert_text;
 use self::{blocks::BlockKey, fees::TipOracle, methods::Method, params::Params};
-pub use self::{call::Abandonment, error::RpcError, limits::ApiLimits};
+pub use self::{
+    caller::{Caller, Waiting},
+    error::RpcError,
+    limits::ApiLimits,
+};
 use crate::{Engine, pool::PooledTransaction, store::StoredBlock};
 
 /// What a handler gives: the `result` of the answer, or its `error`.
@@ -98,16 +104,12 @@ impl Api {
 
     /// Answer one request. `params` is the request's `params`, if it had one.
     pub fn call(&self, method: &str, params: Option<&RawValue>) -> Answer {
-        self.call_unless(method, params, Abandonment::default())
+        self.call_unless(method, params, Caller::default())
     }
 
-    /// As [`Api::call`], but code that runs for the answer is stopped when nobody waits for it any more.
-    pub fn call_unless(
-        &self,
-        method: &str,
-        params: Option<&RawValue>,
-        abandonment: Abandonment,
-    ) -> Answer {
+    /// As [`Api::call`], but what works for the answer is stopped when nobody waits for it any more, or when there is no more memory
+    /// for it.
+    pub fn call_unless(&self, method: &str, params: Option<&RawValue>, caller: Caller) -> Answer {
         let Some(Method {
             arguments_max,
             handler,
@@ -116,7 +118,7 @@ impl Api {
         else {
             return Err(RpcError::method_not_found(method));
         };
-        let params = Params::parse(params, *arguments_max)?.unless(abandonment);
+        let params = Params::parse(params, *arguments_max)?.of(caller);
         handler(self, &params)
     }
 
@@ -189,18 +191,6 @@ impl Api {
 /// Write a value as JSON.
 fn json<T: Serialize + ?Sized>(value: &T) -> Answer {
     to_raw_value(value).map_err(|error| RpcError::internal(error.to_string()))
-}
-
-/// Write bytes as DATA, without a copy more than needed: what code returns can be megabytes.
-fn data_json(bytes: &[u8]) -> Answer {
-    let mut text = vec![b'"'; 2 * bytes.len() + 4];
-    let end = text.len() - 1;
-    text[1..3].copy_from_slice(b"0x");
-    let written = hex::encode_to_slice(bytes, &mut text[3..end]).map_err(|error| error.to_string());
-    let text = written.and_then(|()| String::from_utf8(text).map_err(|error| error.to_string()));
-    text.map_err(RpcError::internal).and_then(|text| {
-        RawValue::from_string(text).map_err(|error| RpcError::internal(error.to_string()))
-    })
 }
 
 /// The answer for what does not exist.

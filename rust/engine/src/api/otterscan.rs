@@ -105,7 +105,8 @@ impl Api {
         let mut session = self.session_before(&stored.block, index, &allowance)?;
         session.allow(&allowance);
         let tracer = Tracer::Entries(EntryTracer::default());
-        let inspector = TraceInspector::new(tracer, 0, self.limits.trace_bytes_max);
+        let inspector =
+            TraceInspector::new(tracer, 0, self.limits.trace_bytes_max).held_by(params.caller(), 0);
         let (done, inspector) = session
             .trace(transaction_env(&stored.block, index), inspector)
             .map_err(failed)?;
@@ -364,7 +365,7 @@ impl Search {
 
     /// Add a block's transactions in which the address calls or is called, newest first; `false` when the time is over.
     fn block(&self, api: &Api, number: u64, found: &mut Found) -> Result<bool, RpcError> {
-        if Instant::now() >= self.end || self.allowance.abandonment.is_abandoned() {
+        if Instant::now() >= self.end || self.allowance.caller.is_abandoned() {
             return Ok(false);
         }
         let Some(stored) = api.engine.store().block(number)? else {

@@ -13,7 +13,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
-use super::{Abandonment, RpcError};
+use super::{Caller, RpcError};
 
 /// No method takes more.
 const ARGUMENTS_MAX: usize = 4;
@@ -23,7 +23,7 @@ const ARGUMENTS_MAX: usize = 4;
 pub(super) struct Params<'a> {
     items: [&'a str; ARGUMENTS_MAX],
     count: usize,
-    abandonment: Abandonment,
+    caller: Caller,
 }
 
 impl<'a> Params<'a> {
@@ -33,7 +33,7 @@ impl<'a> Params<'a> {
         let mut parsed = Self {
             items: [""; ARGUMENTS_MAX],
             count: 0,
-            abandonment: Abandonment::default(),
+            caller: Caller::default(),
         };
         let Some(text) = params.map(|raw| raw.get().trim()) else {
             return Ok(parsed);
@@ -60,16 +60,13 @@ impl<'a> Params<'a> {
     }
 
     /// The same arguments, of a caller who may go away.
-    pub(super) fn unless(self, abandonment: Abandonment) -> Self {
-        Self {
-            abandonment,
-            ..self
-        }
+    pub(super) fn of(self, caller: Caller) -> Self {
+        Self { caller, ..self }
     }
 
-    /// Whether the caller still waits.
-    pub(super) fn abandonment(&self) -> &Abandonment {
-        &self.abandonment
+    /// Who asked.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// Read argument `index`, which must be there.

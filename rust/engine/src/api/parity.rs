@@ -15,7 +15,7 @@ use revm::{
     Inspector,
     context::TxEnv,
     context_interface::{ContextTr, context::ContextError, result::ExecutionResult},
-    interpreter::Interpreter,
+    interpreter::{CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter},
     state::EvmState,
 };
 use revm_inspectors::tracing::{
@@ -24,17 +24,24 @@ use revm_inspectors::tracing::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Api, RpcError,
+    Answer, Api, Caller, Holding, RpcError,
     block_id::{BlockId, BlockNumber},
     call::{Allowance, CallRequest, Session, transaction_env},
     debug::failed,
-    json, null,
+    null,
     params::{AddressField, Argument, Params, Quantity, object},
 };
-use crate::{Block, store::StoredBlock, tracing::TOO_LARGE};
+use crate::{
+    Block,
+    store::StoredBlock,
+    tracing::{NO_ROOM, TOO_LARGE},
+};
 
 /// What an opcode of a `vmTrace` weighs at least as JSON: so many fit into an answer.
 const STEP_BYTES: usize = 100;
+/// What an opcode and a call of a trace take of the machine's memory, as they are recorded and as they are given.
+const STEP_MEMORY_BYTES: usize = 500;
+const FRAME_MEMORY_BYTES: usize = 1_500;
 /// Indices of one trace_get.
 const TRACE_ADDRESS_MAX: usize = 1_024;
 
@@ -119,13 +126,13 @@ impl Api {
             return null();
         };
         let mut tracing = self.parity_tracing(params);
-        json(&tracing.block(self, &stored)?)
+        params.caller().json(&tracing.block(self, &stored)?)
     }
 
     pub(super) fn parity_transaction(&self, params: &Params<'_>) -> Answer {
         let hash = params.required::<B256>(0)?;
         match self.parity_traces_of(hash, params)? {
-            Some(traces) => json(&traces),
+            Some(traces) => params.caller().json(&traces),
             None => null(),
         }
     }
@@ -217,7 +224,7 @@ impl Api {
                 }
             }
         }
-        json(&found)
+        params.caller().json(&found)
     }
 
     pub(super) fn parity_call(&self, params: &Params<'_>) -> Answer {
@@ -230,7 +237,7 @@ impl Api {
         session.allow(&tracing.allowance);
         let transaction = session.transaction(&request, session.gas_max)?;
         let (results, _) = tracing.results(&mut session, transaction, &types)?;
-        json(&results)
+        params.caller().json(&results)
     }
 
     /// Each call runs on the state that the one before it has left.
@@ -255,7 +262,7 @@ impl Api {
             session.commit(state);
             all.push(results);
         }
-        json(&all)
+        params.caller().json(&all)
     }
 
     /// A signed transaction as if it came next; it is sent to nobody.
@@ -274,7 +281,7 @@ impl Api {
         session.allow(&tracing.allowance);
         let transaction = TxEnv::from_recovered_tx(&transaction, sender);
         let (results, _) = tracing.results(&mut session, transaction, &types)?;
-        json(&results)
+        params.caller().json(&results)
     }
 
     pub(super) fn parity_replay_transaction(&self, params: &Params<'_>) -> Answer {
@@ -288,7 +295,7 @@ impl Api {
         session.allow(&tracing.allowance);
         let transaction = transaction_env(&stored.block, index);
         let (results, _) = tracing.results(&mut session, transaction, &types)?;
-        json(&results)
+        params.caller().json(&results)
     }
 
     pub(super) fn parity_replay_block_transactions(&self, params: &Params<'_>) -> Answer {
@@ -314,13 +321,14 @@ impl Api {
                 });
             }
         }
-        json(&all)
+        params.caller().json(&all)
     }
 
     fn parity_tracing(&self, params: &Params<'_>) -> ParityTracing {
         ParityTracing {
             allowance: self.allowance(self.limits.trace_timeout, params),
             bytes_left: self.limits.trace_bytes_max,
+            bytes_taken: 0,
         }
     }
 }
@@ -329,6 +337,7 @@ impl Api {
 struct ParityTracing {
     allowance: Allowance,
     bytes_left: usize,
+    bytes_taken: usize,
 }
 
 impl ParityTracing {
@@ -401,11 +410,10 @@ impl ParityTracing {
             .set_behavior(TraceLimitBehavior::Halt);
         let inspector = TracingInspector::new(config).with_limits(limits);
         let bound = StepBound {
-            steps_left: if config.record_steps {
-                steps_max
-            } else {
-                usize::MAX
-            },
+            caller: session.caller().clone(),
+            held: 2 * self.bytes_taken,
+            steps_left: steps_max,
+            records_steps: config.record_steps,
         };
         let (done, (inspector, _)) = session
             .trace(transaction, (inspector, bound))
@@ -425,27 +433,71 @@ impl ParityTracing {
             Some(left) => self.bytes_left = left,
             None => return Err(RpcError::too_large()),
         }
+        self.bytes_taken += counter.0;
         Ok(())
     }
 }
 
-/// Ends a run with more opcodes than an answer holds: the recorder bounds bytes alone.
+/// Ends a run with more opcodes than an answer holds, or with more of them and of calls than there is memory for: the recorder
+/// bounds bytes alone.
 struct StepBound {
     steps_left: usize,
+    caller: Caller,
+    /// What the traces of the call hold by now.
+    held: usize,
+    records_steps: bool,
+}
+
+impl StepBound {
+    /// Count what is recorded next; the error is why it cannot be.
+    fn record(&mut self, bytes: usize) -> Result<(), &'static str> {
+        self.held += bytes;
+        if self.caller.may_hold(Holding::Trace, self.held) {
+            Ok(())
+        } else {
+            Err(NO_ROOM)
+        }
+    }
+}
+
+/// Ends all frames; a failed frame would let its callers go on.
+fn end(context: &mut impl ContextTr, why: &str) {
+    let error = context.error();
+    if error.is_ok() {
+        *error = Err(ContextError::Custom(why.to_owned()));
+    }
 }
 
 impl<CTX: ContextTr> Inspector<CTX> for StepBound {
     fn step(&mut self, interp: &mut Interpreter, context: &mut CTX) {
-        match self.steps_left.checked_sub(1) {
-            Some(left) => self.steps_left = left,
-            None => {
-                let error = context.error();
-                if error.is_ok() {
-                    *error = Err(ContextError::Custom(TOO_LARGE.to_owned()));
-                }
-                interp.halt_fatal();
-            }
+        if !self.records_steps {
+            return;
         }
+        let recorded = match self.steps_left.checked_sub(1) {
+            Some(left) => {
+                self.steps_left = left;
+                self.record(STEP_MEMORY_BYTES)
+            }
+            None => Err(TOO_LARGE),
+        };
+        if let Err(why) = recorded {
+            end(context, why);
+            interp.halt_fatal();
+        }
+    }
+
+    fn call(&mut self, context: &mut CTX, _: &mut CallInputs) -> Option<CallOutcome> {
+        if let Err(why) = self.record(FRAME_MEMORY_BYTES) {
+            end(context, why);
+        }
+        None
+    }
+
+    fn create(&mut self, context: &mut CTX, _: &mut CreateInputs) -> Option<CreateOutcome> {
+        if let Err(why) = self.record(FRAME_MEMORY_BYTES) {
+            end(context, why);
+        }
+        None
     }
 }
 

@@ -127,6 +127,8 @@ impl CallTracer {
         let Some(mut frame) = self.open.pop() else {
             return;
         };
+        // There are thousands, which would keep room for more calls.
+        frame.calls.shrink_to_fit();
         self.bytes += exited.output.len() * 2;
         frame.gas_used = U64::from(exited.gas_used);
         frame.end_with(exited);

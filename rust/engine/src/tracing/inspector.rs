@@ -23,9 +23,12 @@ use super::{
     gas::{Machine, constant_cost, unpaid_cost},
     precompile::precompile_error,
 };
+use crate::api::{Caller, Holding};
 
 /// The error of a run that was stopped because its trace has more bytes than allowed.
 pub(crate) const TOO_LARGE: &str = "trace too large";
+/// The error of a run for which there is no more memory.
+pub(crate) const NO_ROOM: &str = "no room";
 
 /// An opcode takes no more from the stack.
 const TOP_MAX: usize = 7;
@@ -38,6 +41,9 @@ pub(crate) struct TraceInspector {
     tracer: Tracer,
     wants: Wants,
     bytes_max: usize,
+    caller: Caller,
+    /// What earlier traces of the same call hold.
+    held_before: usize,
     frames: Vec<Frame>,
     /// Gas that authorizations gave back before the first frame.
     refund_before: u64,
@@ -86,9 +92,20 @@ impl TraceInspector {
             wants: tracer.wants(),
             tracer,
             bytes_max,
+            caller: Caller::default(),
+            held_before: 0,
             frames: Vec::new(),
             refund_before,
             before: Before::default(),
+        }
+    }
+
+    /// Hold what the caller of the trace may hold, of which earlier traces hold some already.
+    pub(crate) fn held_by(self, caller: &Caller, held_before: usize) -> Self {
+        Self {
+            caller: caller.clone(),
+            held_before,
+            ..self
         }
     }
 
@@ -98,12 +115,17 @@ impl TraceInspector {
 
     /// End the whole run when the trace is too large; a failed frame would let its callers go on.
     fn check_size(&self, context: &mut impl ContextTr) -> bool {
-        if self.tracer.bytes() <= self.bytes_max {
+        let held = self.held_before + self.tracer.memory_bytes();
+        let why = if self.tracer.bytes() > self.bytes_max {
+            TOO_LARGE
+        } else if !self.caller.may_hold(Holding::Trace, held) {
+            NO_ROOM
+        } else {
             return true;
-        }
+        };
         let error = context.error();
         if error.is_ok() {
-            *error = Err(ContextError::Custom(TOO_LARGE.to_owned()));
+            *error = Err(ContextError::Custom(why.to_owned()));
         }
         false
     }

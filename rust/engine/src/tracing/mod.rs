@@ -31,7 +31,7 @@ use self::{
 };
 pub(crate) use self::{
     duration::parse_duration,
-    inspector::{TOO_LARGE, TraceInspector},
+    inspector::{NO_ROOM, TOO_LARGE, TraceInspector},
     options::{StructLogOptions, TracerKind},
     otterscan::{EntryTracer, MentionTracer},
 };
@@ -269,6 +269,16 @@ impl Tracer {
             Self::Mux(tracer) => tracer.bytes(),
             Self::Entries(tracer) => tracer.bytes(),
             Self::Mention(_) | Self::Noop => 0,
+        }
+    }
+
+    /// What it takes of the machine's memory with the text that it becomes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self {
+            // It is that text, which is there twice while it grows.
+            Self::StructLogs(_) => self.bytes() * 2,
+            // Values are larger than their JSON, and are there until it is written.
+            _ => self.bytes() * 4,
         }
     }
 

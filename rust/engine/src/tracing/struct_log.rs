@@ -133,7 +133,7 @@ impl StructLogger {
         // What another failure than a revert leaves behind is nothing that the caller sees.
         let shown = !failed || self.error.as_deref() == Some(REVERTED);
         let output = if shown { &self.output[..] } else { &[] };
-        let mut out = String::with_capacity(self.logs.len() + output.len() * 2 + 100);
+        let mut out = String::with_capacity(output.len() * 2 + 100);
         out.push_str("{\"gas\":");
         json::push_number(&mut out, ended.gas_used);
         out.push_str(",\"failed\":");
@@ -141,9 +141,11 @@ impl StructLogger {
         out.push_str(",\"returnValue\":");
         json::push_data(&mut out, output);
         out.push_str(",\"structLogs\":[");
-        out.push_str(&self.logs);
-        out.push_str("]}");
-        json::raw(out)
+        // Megabytes that are there already are not written again.
+        let mut logs = self.logs;
+        logs.insert_str(0, &out);
+        logs.push_str("]}");
+        json::raw(logs)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::dispatch::{Finished, Started};
 use super::{Answerer, Caller, Router};
-use crate::envelope::{Call, Message, Refusal, encode_answer};
+use crate::envelope::{Call, Message, Refusal};
 use crate::error::RpcError;
 use crate::methods::Cost;
 use crate::response::{Made, Response, length};
@@ -26,12 +26,12 @@ impl Router {
             Message::Single(item) => {
                 let mut out = Response::default();
                 self.answer_one(caller, item, &mut out).await;
-                (!out.bytes.is_empty()).then_some(out)
+                (!out.is_empty()).then_some(out)
             }
             Message::Batch(items) => {
                 self.counters.batches.record(items.len());
                 let mut out = Response::default();
-                out.bytes.push(b'[');
+                out.push(b'[');
                 // What waits for the others of a batch would be too much for its response anyway.
                 let share = caller.share.of_response(self.limits.response_bytes_max);
                 let caller = Caller {
@@ -39,8 +39,8 @@ impl Router {
                     ..*caller
                 };
                 self.answer_batch(&caller, items, &mut out).await;
-                let answered = out.bytes.len() > 1;
-                out.bytes.push(b']');
+                let answered = out.len() > 1;
+                out.push(b']');
                 answered.then_some(out)
             }
         }
@@ -88,7 +88,7 @@ impl Router {
             }
             match item {
                 Err(refusal) => {
-                    separate(&mut out.bytes);
+                    separate(out);
                     self.refuse(caller, refusal, out);
                 }
                 Ok(call) => {
@@ -116,7 +116,7 @@ impl Router {
         for (counters, begun, id, started) in waiting.drain(..) {
             let finished = started.finish().await;
             if id.is_some() {
-                separate(&mut out.bytes);
+                separate(out);
             }
             self.conclude(caller, counters, begun, id, finished, out);
         }
@@ -126,7 +126,7 @@ impl Router {
         let failed = Some((Failure::Error, refusal.error.code));
         self.unknown
             .record(caller.transport(), Duration::ZERO, failed);
-        encode_answer(&mut out.bytes, refusal.id, &Err(refusal.error.clone()));
+        out.append_small(refusal.id, &Err(refusal.error.clone()));
         out.record(failed);
     }
 
@@ -137,33 +137,32 @@ impl Router {
         counters: &MethodCounters,
         begun: Instant,
         id: Option<&str>,
-        (mut made, mut failure): Finished,
+        (mut made, failure): Finished,
         out: &mut Response,
     ) {
         // An error counts too: what a contract reverts with is its caller's choice.
-        if out.bytes.len() + length(&made.answer) > self.limits.response_bytes_max {
+        if out.len() + length(&made.answer) > self.limits.response_bytes_max {
             made = Made::free(Err(RpcError::response_too_large()));
         }
-        if let Some(id) = id
-            && let Err(refused) = out.append(id, &mut made, &caller.share.answers)
-        {
-            self.counters.shed.fetch_add(1, Relaxed);
-            failure = Some(Failure::Limited);
-            made = Made::free(Err(refused));
-            encode_answer(&mut out.bytes, id, &made.answer);
-        }
-        let failed = made
+        let mut failed = made
             .answer
             .as_ref()
             .err()
             .map(|error| (failure.unwrap_or(Failure::Error), error.code));
+        if let Some(id) = id
+            && let Err(refused) = out.append(id, made, &caller.share.answers)
+        {
+            self.counters.shed.fetch_add(1, Relaxed);
+            failed = Some((Failure::Limited, refused.code));
+            out.append_small(id, &Err(refused));
+        }
         out.record(failed);
         counters.record(caller.transport(), begun.elapsed(), failed);
     }
 }
 
 /// A comma between the objects of a batch.
-fn separate(out: &mut Vec<u8>) {
+fn separate(out: &mut Response) {
     if out.len() > 1 {
         out.push(b',');
     }

@@ -12,8 +12,8 @@ use alloy_primitives::{Address, B256, LogData};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use rpc::{
-    Answer, Cost, Declaration, Event, Forwarded, Head, IsAbandoned, Limits, ListenerConfig,
-    ListenerKind, Methods, NoOutside, Outside, Pending, Receipt, RpcError, Server, ServerConfig,
+    Answer, Cost, Declaration, Event, Forwarded, Head, Limits, ListenerConfig, ListenerKind,
+    Methods, NoOutside, Outside, Pending, Receipt, RpcError, Server, ServerConfig, Waiting,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -86,6 +86,7 @@ impl Methods for Fake {
             "eth_slow",
             "eth_held",
             "eth_endless",
+            "eth_holding",
             "eth_sendRawTransaction",
             "eth_getTransactionReceipt",
             "eth_getLogs",
@@ -101,7 +102,7 @@ impl Methods for Fake {
 
     fn cost(&self, method: &str) -> Cost {
         match method {
-            "eth_slow" | "eth_held" | "eth_endless" => Cost::Heavy,
+            "eth_slow" | "eth_held" | "eth_endless" | "eth_holding" => Cost::Heavy,
             "eth_sendRawTransaction" => Cost::Write,
             _ => Cost::Read,
         }
@@ -143,12 +144,22 @@ impl Methods for Fake {
         &self,
         method: &str,
         params: Option<&RawValue>,
-        is_abandoned: IsAbandoned,
+        waiting: Arc<dyn Waiting>,
     ) -> Answer {
-        if method != "eth_endless" {
-            return self.call(method, params);
+        match method {
+            "eth_endless" => {}
+            "eth_holding" => {
+                let bytes = params.and_then(|one| serde_json::from_str(one.get()).ok());
+                let [bytes]: [usize; 1] = bytes.unwrap_or_default();
+                if !waiting.may_hold(bytes / 2) || !waiting.may_hold(bytes) {
+                    return Err(RpcError::new(-32005, "no room"));
+                }
+                self.gate.pass();
+                return Ok(raw("true"));
+            }
+            _ => return self.call(method, params),
         }
-        while !is_abandoned() {
+        while !waiting.is_abandoned() {
             thread::yield_now();
         }
         self.stopped.fetch_add(1, Relaxed);

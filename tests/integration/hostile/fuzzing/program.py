@@ -45,8 +45,6 @@ P99_S_MAX: Final = 0.05
 EXAMPLES_CI: Final = 12
 CALLS_OF_A_SOCKET: Final = 200
 """Then a new one: subscriptions of one are limited, and its notifications are in the way."""
-MEMORY_BYTES_MAX: Final = 120 * 10**6
-"""Thousands of filters, subscriptions and answers of all kinds, which all have their limits; each row alone has to do with less."""
 
 
 @dataclass
@@ -206,9 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         surface = discover(target).only(options.only)
         print(f"{len(surface.methods)} methods, seed {options.seed}, {options.seconds:g} s", flush=True)
-        with holding(
-            target, record=figures.__setitem__, memory_bytes_max=MEMORY_BYTES_MAX, heavy_too=False
-        ) as bar:
+        with holding(target, record=figures.__setitem__, heavy_too=False) as bar:
             findings = fuzz(
                 target,
                 surface,

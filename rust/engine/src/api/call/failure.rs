@@ -7,7 +7,7 @@ use alloy_primitives::Address;
 use revm::{
     context::TxEnv,
     context_interface::result::{HaltReason, InvalidTransaction},
-    primitives::eip3860::MAX_INITCODE_SIZE,
+    primitives::{eip170::MAX_CODE_SIZE, eip3860::MAX_INITCODE_SIZE},
 };
 
 use super::RpcError;
@@ -24,6 +24,8 @@ pub(in super::super) enum Failure {
     TimedOut(Duration),
     /// The trace has more bytes than an answer may have.
     TooLarge,
+    /// The run takes more memory than is left for calls.
+    NoRoom,
     Engine(EngineError),
     Internal(String),
 }
@@ -37,6 +39,7 @@ impl Failure {
                 RpcError::server(format!("execution aborted (timeout = {timeout:?})"))
             }
             Self::TooLarge => RpcError::too_large(),
+            Self::NoRoom => RpcError::no_room(),
             Self::Engine(error) => error.into(),
             Self::Internal(text) => RpcError::internal(text),
         }
@@ -130,7 +133,16 @@ impl Attempted {
     }
 }
 
-pub(in super::super) fn halt_text(reason: &HaltReason) -> String {
+/// Sizes that a run came across last, which go-ethereum names when they are too large.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in super::super) struct Sizes {
+    /// What RETURN gave.
+    pub(in super::super) returned: u64,
+    /// What CREATE or CREATE2 was to run.
+    pub(in super::super) init_code: u64,
+}
+
+pub(in super::super) fn halt_text(reason: &HaltReason, sizes: Sizes) -> String {
     let text = match reason {
         HaltReason::OutOfGas(_) => "out of gas",
         HaltReason::OpcodeNotFound | HaltReason::NotActivated => "invalid opcode",
@@ -139,9 +151,20 @@ pub(in super::super) fn halt_text(reason: &HaltReason) -> String {
         HaltReason::OutOfOffset => "return data out of bounds",
         HaltReason::CreateCollision => "contract address collision",
         HaltReason::NonceOverflow => "nonce uint64 overflow",
-        HaltReason::CreateContractSizeLimit => "max code size exceeded",
+        HaltReason::CreateContractSizeLimit => {
+            return format!(
+                "max code size exceeded: code size {} limit {MAX_CODE_SIZE}",
+                sizes.returned
+            );
+        }
         HaltReason::CreateContractStartingWithEF => "invalid code: must not begin with 0xef",
-        HaltReason::CreateInitCodeSizeLimit => "max initcode size exceeded",
+        // Of a transaction's own code it is a refusal; an opcode finds out when it asks for its price.
+        HaltReason::CreateInitCodeSizeLimit => {
+            return format!(
+                "out of gas: max initcode size exceeded: code size {} limit {MAX_INITCODE_SIZE}",
+                sizes.init_code
+            );
+        }
         HaltReason::StateChangeDuringStaticCall | HaltReason::CallNotAllowedInsideStatic => {
             "write protection"
         }

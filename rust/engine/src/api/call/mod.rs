@@ -4,6 +4,7 @@
 //! of times, each from the same state, under one deadline.
 
 mod failure;
+mod footprint;
 mod replay;
 mod request;
 mod watch;
@@ -15,24 +16,23 @@ use alloy_primitives::{Address, Bytes};
 use revm::{
     Context, Database as _, ExecuteEvm, InspectEvm, Inspector, Journal,
     context::{BlockEnv, CfgEnv, Evm, FrameStack, TxEnv, result::EVMError},
-    context_interface::result::{ExecutionResult, ResultAndState},
+    context_interface::result::{ExecutionResult, HaltReason, ResultAndState},
     database::CacheDB,
     handler::EthFrame,
     primitives::hardfork::SpecId,
 };
 
-pub use self::watch::Abandonment;
 use self::watch::WatchedInstructions;
 pub(super) use self::{
-    failure::{Attempted, Failure, halt_text},
+    failure::{Attempted, Failure, Sizes, halt_text},
+    footprint::run_bytes,
     replay::{Allowance, transaction_env},
     request::CallRequest,
     watch::Watch,
 };
 use super::{
-    Answer, Api, RpcError,
+    Answer, Api, Caller, RpcError,
     block_id::BlockId,
-    data_json,
     overrides::{BlockOverrides, StateOverrides},
     params::Params,
     precompiles::Movable,
@@ -41,7 +41,7 @@ use crate::{
     EngineError,
     instructions::{self, Rules},
     store::StateView,
-    tracing::TOO_LARGE,
+    tracing::{NO_ROOM, TOO_LARGE},
 };
 
 /// How an inspector of revm-inspectors ends a run whose trace is too large.
@@ -63,7 +63,7 @@ impl Api {
         let result = session.run(transaction).map_err(|failure| {
             failure.into_error(|text| format!("err: {text} (supplied gas {gas})"))
         })?;
-        data_json(&output(result)?)
+        params.caller().data_json(&output(result, &session)?)
     }
 
     /// The state and environment that the arguments after the call name: block, state overrides, block overrides.
@@ -72,7 +72,7 @@ impl Api {
         let state_overrides = params.optional::<StateOverrides>(2)?;
         let block_overrides = params.optional::<BlockOverrides>(3)?;
         let mut session = self.session_at(id)?;
-        session.abandonment = params.abandonment().clone();
+        session.caller = params.caller().clone();
         if let Some(overrides) = block_overrides {
             overrides.apply(&mut session.env.block_env)?;
         }
@@ -99,7 +99,8 @@ impl Api {
             gas_max: self.engine.config().gas_ceiling,
             deadline: Instant::now() + self.limits.call_timeout,
             timeout: self.limits.call_timeout,
-            abandonment: Abandonment::default(),
+            caller: Caller::default(),
+            sizes: Sizes::default(),
         })
     }
 }
@@ -114,11 +115,11 @@ fn relax(env: &mut EvmEnv) {
 }
 
 /// Output of a successful call; a revert or a halt is the error that the caller gets.
-fn output(result: ExecutionResult) -> Result<Bytes, RpcError> {
+fn output(result: ExecutionResult, session: &Session) -> Result<Bytes, RpcError> {
     match result {
         ExecutionResult::Success { output, .. } => Ok(output.into_data()),
-        ExecutionResult::Revert { output, .. } => Err(RpcError::reverted(&output)),
-        ExecutionResult::Halt { reason, .. } => Err(RpcError::server(halt_text(&reason))),
+        ExecutionResult::Revert { output, .. } => Err(RpcError::reverted(&output, &session.caller)),
+        ExecutionResult::Halt { reason, .. } => Err(RpcError::server(session.halt_text(&reason))),
     }
 }
 
@@ -131,11 +132,22 @@ pub(super) struct Session {
     rules: Rules,
     deadline: Instant,
     timeout: std::time::Duration,
-    /// Whether the caller still waits.
-    abandonment: Abandonment,
+    /// Who waits for it.
+    caller: Caller,
+    /// Of the last run.
+    sizes: Sizes,
 }
 
 impl Session {
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Why the last run ended that ended so.
+    pub(super) fn halt_text(&self, reason: &HaltReason) -> String {
+        halt_text(reason, self.sizes)
+    }
+
     /// Let calls run where transactions ran.
     pub(super) fn relax(&mut self) {
         relax(&mut self.env);
@@ -227,7 +239,7 @@ impl Session {
         let placeholder = Movable::of(SpecId::HOMESTEAD);
         let precompiles = std::mem::replace(&mut self.precompiles, placeholder);
         let context = Context::<BlockEnv, TxEnv, CfgEnv, CallState>::new(state, spec)
-            .with_chain(Watch::until(self.deadline, self.abandonment.clone()))
+            .with_chain(Watch::until(self.deadline, self.caller.clone()))
             .with_cfg(env.cfg_env)
             .with_block(env.block_env);
         let mut evm = Evm {
@@ -240,6 +252,7 @@ impl Session {
         };
         let outcome = run(&mut evm, transaction);
         let expired = evm.ctx.chain.is_expired();
+        self.sizes = evm.ctx.chain.sizes();
         self.state = evm.ctx.journaled_state.database;
         self.precompiles = evm.precompiles;
         if let Some(reserved) = reserved {
@@ -261,6 +274,7 @@ impl Session {
             Err(EVMError::Custom(text)) if text == TOO_LARGE || text == RECORDED_TOO_MUCH => {
                 Err(Failure::TooLarge)
             }
+            Err(EVMError::Custom(text)) if text == NO_ROOM => Err(Failure::NoRoom),
             Err(other) => Err(Failure::Internal(other.to_string())),
         }
     }

@@ -11,7 +11,7 @@ use revm::{
     primitives::hardfork::SpecId, state::EvmState,
 };
 
-use super::{Abandonment, Api, Failure, Movable, RpcError, Session};
+use super::{Api, Caller, Failure, Movable, RpcError, Session, Sizes};
 use crate::{Block, instructions::Rules};
 
 /// How long a request may run, and for whom.
@@ -20,7 +20,7 @@ pub(in super::super) struct Allowance {
     pub(in super::super) timeout: Duration,
     /// When all of the request has to end.
     pub(in super::super) end: Instant,
-    pub(in super::super) abandonment: Abandonment,
+    pub(in super::super) caller: Caller,
 }
 
 impl Api {
@@ -43,7 +43,8 @@ impl Api {
             gas_max: self.engine.config().gas_ceiling,
             deadline: allowance.end,
             timeout: allowance.timeout,
-            abandonment: allowance.abandonment.clone(),
+            caller: allowance.caller.clone(),
+            sizes: Sizes::default(),
         };
         session
             .begin_block(&block.header)
@@ -57,7 +58,7 @@ impl Session {
     pub(in super::super) fn allow(&mut self, allowance: &Allowance) {
         self.deadline = (Instant::now() + allowance.timeout).min(allowance.end);
         self.timeout = allowance.timeout;
-        self.abandonment = allowance.abandonment.clone();
+        self.caller = allowance.caller.clone();
     }
 
     /// What a block does before its first transaction: EIP-4788 and EIP-2935.

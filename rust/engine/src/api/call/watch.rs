@@ -1,83 +1,83 @@
 //! The clock inside a running call. Code cannot run for long without a jump destination or a call, so these
 //! instructions count, and every so often look at the clock; when it is too late the whole call ends at once.
-//! An inspector could do the same at several times the price.
+//! An inspector could do the same at several times the price. At the same places they look at the memory that the call takes.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::time::Instant;
 
 use revm::{
     bytecode::opcode,
     context_interface::context::ContextError,
     handler::instructions::InstructionProvider,
     interpreter::{
-        Instruction, InstructionContext, InstructionExecResult, InstructionResult,
-        instructions::{GasTable, InstructionTable, contract, gas_table_spec, instruction_table},
+        Instruction, InstructionContext, InstructionExecResult, InstructionResult, Stack,
+        instructions::{
+            GasTable, InstructionTable, contract, control, gas_table_spec, instruction_table,
+        },
         interpreter::EthInterpreter,
     },
     primitives::hardfork::SpecId,
 };
 
-use super::{CallContext, CallState};
-use crate::instructions::{self, Rules};
+use super::{
+    super::{Caller, Holding},
+    CallContext, CallState,
+    failure::Sizes,
+    footprint::call_bytes,
+};
+use crate::{
+    instructions::{self, Rules},
+    tracing::NO_ROOM,
+};
 
 /// Jumps between two looks at the clock: between two jumps lie microseconds at most, outside of calls.
 const STEPS_BETWEEN_LOOKS: u32 = 256;
 /// A call counts for more, because a precompile can take milliseconds.
 const STEPS_OF_A_CALL: u32 = 32;
 const STEPS_OF_A_JUMP: u32 = 1;
-
-/// Tells whether nobody waits for the answer any more. By default somebody always does.
-#[derive(Clone, Default)]
-pub struct Abandonment(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
-
-impl Abandonment {
-    /// `is_abandoned` is asked every few thousand opcodes.
-    pub fn told_by(is_abandoned: Arc<dyn Fn() -> bool + Send + Sync>) -> Self {
-        Self(Some(is_abandoned))
-    }
-
-    pub(in super::super) fn is_abandoned(&self) -> bool {
-        self.0.as_ref().is_some_and(|is_abandoned| is_abandoned())
-    }
-}
-
-impl fmt::Debug for Abandonment {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Abandonment({})", self.is_abandoned())
-    }
-}
+/// Memory below this needs no look of its own.
+const LARGE_BYTES: usize = 256 << 10;
+/// More memory than the gas of any call pays for.
+const OUTPUT_BYTES_MAX: usize = 64 << 20;
 
 /// When a call has to end.
 #[derive(Debug)]
 pub(in super::super) struct Watch {
     deadline: Instant,
-    abandonment: Abandonment,
+    caller: Caller,
     steps_left: u32,
     expired: bool,
+    sizes: Sizes,
 }
 
 impl Watch {
-    pub(super) fn until(deadline: Instant, abandonment: Abandonment) -> Self {
+    pub(super) fn until(deadline: Instant, caller: Caller) -> Self {
         Self {
             deadline,
-            abandonment,
+            caller,
             steps_left: STEPS_BETWEEN_LOOKS,
             expired: false,
+            sizes: Sizes::default(),
         }
+    }
+
+    pub(super) fn sizes(&self) -> Sizes {
+        self.sizes
     }
 
     pub(super) fn is_expired(&self) -> bool {
         self.expired
     }
 
+    /// Count a step; false when it is time to look.
     fn step(&mut self, weight: u32) -> bool {
         match self.steps_left.checked_sub(weight) {
             Some(left) => self.steps_left = left,
             None => {
                 self.steps_left = STEPS_BETWEEN_LOOKS;
-                self.expired = Instant::now() >= self.deadline || self.abandonment.is_abandoned();
+                return false;
             }
         }
-        !self.expired
+        true
     }
 }
 
@@ -99,6 +99,8 @@ const fn table(has_net_sstore: bool, checks_storage: bool) -> Table {
     table[opcode::CALLCODE as usize] = Instruction::new(call::<{ opcode::CALLCODE }>);
     table[opcode::DELEGATECALL as usize] = Instruction::new(call::<{ opcode::DELEGATECALL }>);
     table[opcode::STATICCALL as usize] = Instruction::new(call::<{ opcode::STATICCALL }>);
+    table[opcode::RETURN as usize] = Instruction::new(ret);
+    table[opcode::REVERT as usize] = Instruction::new(revert);
     if checks_storage {
         table[opcode::CREATE as usize] = Instruction::new(create_checked::<false>);
         table[opcode::CREATE2 as usize] = Instruction::new(create_checked::<true>);
@@ -147,25 +149,85 @@ fn jumpdest(context: Watched<'_>) -> InstructionExecResult {
 }
 
 fn call<const KIND: u8>(context: Watched<'_>) -> InstructionExecResult {
-    check(context.host, STEPS_OF_A_CALL)?;
+    check_frame(context.host)?;
     contract::call::<KIND, _, _>(context)
 }
 
 fn create<const IS_CREATE2: bool>(context: Watched<'_>) -> InstructionExecResult {
-    check(context.host, STEPS_OF_A_CALL)?;
+    check_creation(context.host, &context.interpreter.stack)?;
     contract::create::<IS_CREATE2, _, _>(context)
 }
 
 fn create_checked<const IS_CREATE2: bool>(context: Watched<'_>) -> InstructionExecResult {
-    check(context.host, STEPS_OF_A_CALL)?;
+    check_creation(context.host, &context.interpreter.stack)?;
     instructions::create::<IS_CREATE2, CallState, Watch>(context)
 }
 
-/// An error of the context ends all frames; a failed frame would let its callers go on.
+/// RETURN copies a part of the memory, which it may enlarge to that end: megabytes without a loop or a call.
+fn ret(mut context: Watched<'_>) -> InstructionExecResult {
+    check_output(&mut context)?;
+    control::ret(context)
+}
+
+fn revert(mut context: Watched<'_>) -> InstructionExecResult {
+    check_output(&mut context)?;
+    control::revert(context)
+}
 fn check(context: &mut CallContext, weight: u32) -> InstructionExecResult {
     if context.chain.step(weight) {
         return Ok(());
     }
-    context.error = Err(ContextError::Custom("timeout".to_owned()));
+    let watch = &mut context.chain;
+    watch.expired = Instant::now() >= watch.deadline || watch.caller.is_abandoned();
+    if watch.expired {
+        return end(context, "timeout");
+    }
+    check_memory(context, 0)
+}
+
+/// A frame more: with few steps many of them can hold much.
+fn check_frame(context: &mut CallContext) -> InstructionExecResult {
+    check(context, STEPS_OF_A_CALL)?;
+    let memory = context.local.shared_memory_buffer.borrow().len();
+    if memory < LARGE_BYTES {
+        return Ok(());
+    }
+    check_memory(context, 0)
+}
+
+/// The code to run is the third on the stack of both opcodes.
+fn check_creation(context: &mut CallContext, stack: &Stack) -> InstructionExecResult {
+    if let Ok(length) = stack.peek(2) {
+        context.chain.sizes.init_code = length.saturating_to();
+    }
+    check_frame(context)
+}
+
+fn check_output(context: &mut Watched<'_>) -> InstructionExecResult {
+    let Ok(length) = context.interpreter.stack.peek(1) else {
+        return Ok(());
+    };
+    context.host.chain.sizes.returned = length.saturating_to();
+    // More than its gas can pay ends in geth's words; so does a stack that is too short.
+    match usize::try_from(length) {
+        Ok(length) if (LARGE_BYTES..OUTPUT_BYTES_MAX).contains(&length) => {
+            check_memory(context.host, 2 * length)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is room for what the call holds, and for so much more.
+fn check_memory(context: &mut CallContext, more: usize) -> InstructionExecResult {
+    let bytes = call_bytes(context) + more;
+    if context.chain.caller.may_hold(Holding::Run, bytes) {
+        return Ok(());
+    }
+    end(context, NO_ROOM)
+}
+
+/// An error of the context ends all frames; a failed frame would let its callers go on.
+fn end(context: &mut CallContext, why: &str) -> InstructionExecResult {
+    context.error = Err(ContextError::Custom(why.to_owned()));
     Err(InstructionResult::FatalExternalError)
 }

@@ -38,8 +38,8 @@ use super::{
 use crate::{
     Block, Engine, EngineError,
     api::{
-        RpcError,
-        call::{Attempted, CallRequest, halt_text},
+        Caller, Holding, RpcError,
+        call::{Attempted, CallRequest, Sizes, halt_text},
         objects,
         overrides::{Overridable, Slots},
         precompiles::Movable,
@@ -51,6 +51,9 @@ use crate::{
     store::StateView,
 };
 
+/// A log without its data, as the EVM leaves it and as an answer has it.
+const LOG_BYTES: usize = 1_000;
+
 /// Everything that the blocks of one simulation share.
 pub(super) struct Simulator<'a> {
     pub(super) engine: &'a Engine,
@@ -58,6 +61,9 @@ pub(super) struct Simulator<'a> {
     pub(super) trace_transfers: bool,
     /// Whole transactions instead of hashes.
     pub(super) full: bool,
+    pub(super) caller: &'a Caller,
+    /// What the results take of the machine's memory so far.
+    pub(super) held: usize,
     pub(super) deadline: Instant,
     pub(super) timeout: Duration,
     /// What all calls together may still use.
@@ -82,6 +88,7 @@ pub(super) struct CallResult {
 struct Called {
     result: ExecutionResult,
     logs: Vec<alloy_primitives::Log>,
+    sizes: Sizes,
 }
 
 impl Simulator<'_> {
@@ -165,7 +172,7 @@ impl Simulator<'_> {
             state.block_hashes.insert(block.header.number, block.hash);
             (parent, parent_hash) = (block.header.clone(), block.hash);
             results.push(BlockResult {
-                calls: results_of(&block, called),
+                calls: results_of(&block, called, self.caller),
                 block: self.json(&block)?,
             });
         }
@@ -257,7 +264,7 @@ impl Simulator<'_> {
             blobs.blob_gasprice = fee.0.saturating_to();
         }
         let (fork, block_env) = (env.cfg_env.spec, env.block_env.clone());
-        let watcher = Watcher::new(self.deadline, self.trace_transfers);
+        let watcher = Watcher::new(self.deadline, self.caller, self.trace_transfers);
         let mut evm = factory
             .evm_factory()
             .create_evm_with_inspector(state, env, watcher)
@@ -325,6 +332,9 @@ impl Simulator<'_> {
             if executor.evm.inspector().expired {
                 return Err(self.timed_out());
             }
+            if executor.evm.inspector().has_no_room {
+                return Err(RpcError::no_room());
+            }
             let mut ran = ran.map_err(|error| {
                 if let Some(fault) = overlay.fault() {
                     return fault.clone().into();
@@ -344,7 +354,16 @@ impl Simulator<'_> {
             self.gas_left = self.gas_left.saturating_sub(result.tx_gas_used());
             executor.commit_transaction(ran);
             let logs = executor.evm.inspector_mut().take_logs();
-            filled.called.push(Called { result, logs });
+            self.held += result_bytes(&result, &logs);
+            if !self.caller.may_hold(Holding::Trace, self.held) {
+                return Err(RpcError::no_room());
+            }
+            let sizes = executor.evm.inspector().sizes;
+            filled.called.push(Called {
+                result,
+                logs,
+                sizes,
+            });
             filled.senders.push(sender);
             filled.raws.push(unsigned.raw);
             filled.transactions.push(unsigned.envelope);
@@ -406,6 +425,14 @@ impl Simulator<'_> {
     }
 }
 
+/// What a result takes of the machine's memory: once from the EVM and once in its block's receipts.
+fn result_bytes(result: &ExecutionResult, logs: &[alloy_primitives::Log]) -> usize {
+    let output = result.output().map_or(0, |output| output.len());
+    let data: usize = logs.iter().map(|log| log.data.data.len()).sum();
+    // Its text is twice as long, and is there beside it in the end.
+    2 * output + logs.len() * LOG_BYTES + 2 * data
+}
+
 /// The calls of a block, as transactions and as results.
 #[derive(Default)]
 struct Filled {
@@ -416,7 +443,7 @@ struct Filled {
     blob_gas_used: u64,
 }
 
-fn results_of(block: &Block, called: Vec<Called>) -> Vec<CallResult> {
+fn results_of(block: &Block, called: Vec<Called>, caller: &Caller) -> Vec<CallResult> {
     let mut log_index = 0;
     let number = |(index, called): (usize, Called)| {
         let gas = called.result.gas();
@@ -428,12 +455,12 @@ fn results_of(block: &Block, called: Vec<Called>) -> Vec<CallResult> {
                     code,
                     message,
                     data,
-                } = RpcError::reverted(&output);
+                } = RpcError::reverted(&output, caller);
                 let error = json!({"code": code, "message": message, "data": data});
                 (Bytes::new(), 0, Some(error))
             }
             ExecutionResult::Halt { reason, .. } => {
-                let error = json!({"code": refusal::CALL_FAILED, "message": halt_text(&reason)});
+                let error = json!({"code": refusal::CALL_FAILED, "message": halt_text(&reason, called.sizes)});
                 (Bytes::new(), 0, Some(error))
             }
         };

@@ -19,7 +19,6 @@ use super::{
     Answer, Api, RpcError,
     block_id::BlockId,
     call::CallRequest,
-    json,
     overrides::{BlockOverrides, StateOverrides},
     params::{Argument, Object, Params, object},
 };
@@ -92,11 +91,14 @@ impl Api {
             validation: simulation.validation,
             trace_transfers: simulation.trace_transfers,
             full: simulation.return_full_transactions,
+            caller: params.caller(),
+            held: 0,
             deadline,
             timeout: self.limits.call_timeout,
             gas_left: self.engine.config().gas_ceiling,
         };
-        json(&simulator.run(base, &header, plans)?)
+        let results = simulator.run(base, &header, plans)?;
+        params.caller().json(&results)
     }
 
     fn check_simulation(&self, simulation: &Simulation) -> Result<(), RpcError> {

@@ -6,9 +6,18 @@ use alloy_primitives::{Address, B256, Log, LogData, U256, address, b256};
 use revm::{
     Inspector,
     context_interface::{ContextTr, JournalTr, context::ContextError},
+    inspector::JournalExt,
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, InterpreterTypes,
     },
+};
+
+use crate::{
+    api::{
+        Caller, Holding,
+        call::{Sizes, run_bytes},
+    },
+    tracing::NO_ROOM,
 };
 
 /// Where the logs of transfers seem to come from.
@@ -16,14 +25,22 @@ const TRANSFERS: Address = address!("0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
 /// keccak256 of `Transfer(address,address,uint256)`.
 const TRANSFER: B256 = b256!("0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef");
 /// Instructions between two looks at the clock: some microseconds.
-const STEPS_BETWEEN_LOOKS: u32 = 1_024;
+const STEPS_BETWEEN_LOOKS: u64 = 1_024;
+/// A log without its data.
+const LOG_BYTES: usize = 200;
 
 /// Keeps the logs of frames that did not fail, and ends the call when it is too late.
 #[derive(Debug)]
 pub(super) struct Watcher {
     deadline: Instant,
-    steps: u32,
+    steps: u64,
+    next_look: u64,
     pub(super) expired: bool,
+    /// The run takes more memory than is left for calls.
+    pub(super) has_no_room: bool,
+    caller: Caller,
+    /// Of the last creation.
+    pub(super) sizes: Sizes,
     wants_transfers: bool,
     /// The logs of each open frame.
     frames: Vec<Vec<Log>>,
@@ -32,11 +49,15 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn new(deadline: Instant, wants_transfers: bool) -> Self {
+    pub(super) fn new(deadline: Instant, caller: &Caller, wants_transfers: bool) -> Self {
         Self {
             deadline,
             steps: 0,
+            next_look: STEPS_BETWEEN_LOOKS,
             expired: false,
+            has_no_room: false,
+            caller: caller.clone(),
+            sizes: Sizes::default(),
             wants_transfers,
             frames: Vec::new(),
             logs: Vec::new(),
@@ -78,18 +99,30 @@ impl Watcher {
         }
     }
 
-    fn look(&mut self) -> bool {
-        self.expired |= Instant::now() >= self.deadline;
-        self.expired
+    /// Why the call has to end, if it has to.
+    fn look(&mut self, context: &impl ContextTr<Journal: JournalExt>) -> Option<&'static str> {
+        self.expired |= Instant::now() >= self.deadline || self.caller.is_abandoned();
+        if self.expired {
+            return Some("timeout");
+        }
+        let logs = self.frames.iter().map(Vec::len).sum::<usize>() * LOG_BYTES;
+        self.has_no_room |= !self
+            .caller
+            .may_hold(Holding::Run, run_bytes(context) + logs);
+        self.has_no_room.then_some(NO_ROOM)
     }
 }
 
-impl<C: ContextTr, I: InterpreterTypes> Inspector<C, I> for Watcher {
+impl<C: ContextTr<Journal: JournalExt>, I: InterpreterTypes> Inspector<C, I> for Watcher {
     fn step(&mut self, interpreter: &mut Interpreter<I>, context: &mut C) {
         self.steps += 1;
-        if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) && self.look() {
+        if self.steps < self.next_look {
+            return;
+        }
+        self.next_look = self.steps + STEPS_BETWEEN_LOOKS;
+        if let Some(why) = self.look(context) {
             // An error of the context ends all frames; a failed frame would let its callers go on.
-            *context.error() = Err(ContextError::Custom("timeout".to_owned()));
+            *context.error() = Err(ContextError::Custom(why.to_owned()));
             interpreter.halt_fatal();
         }
     }
@@ -128,6 +161,7 @@ impl<C: ContextTr, I: InterpreterTypes> Inspector<C, I> for Watcher {
     }
 
     fn create_end(&mut self, _: &mut C, _: &CreateInputs, outcome: &mut CreateOutcome) {
+        self.sizes.returned = outcome.result.output.len() as u64;
         self.leave(outcome.result.is_ok());
     }
 

@@ -152,6 +152,51 @@ fn code_that_fails_otherwise_names_the_failure() {
 }
 
 #[test]
+fn code_that_is_too_large_is_named_with_its_size() {
+    let node = Node::new();
+    let somewhere = Address::repeat_byte(0x77);
+    // Returns 24,577 bytes as a contract's code.
+    let large = "0x6160015ff3";
+    // Creates, by both opcodes, with code of 49,153 bytes.
+    let opcodes = ["0x61c0015f5ff0", "0x5f61c0015f5ff5"];
+    let (_, message, _) = node.refuse("eth_call", json!([{"input": large}]));
+    assert_eq!(
+        message,
+        "max code size exceeded: code size 24577 limit 24576"
+    );
+    let (_, message, _) = node.refuse("eth_estimateGas", json!([{"input": large}]));
+    assert_eq!(
+        message,
+        "max code size exceeded: code size 24577 limit 24576"
+    );
+    let simulated = json!([{"blockStateCalls": [{"calls": [{"input": large}]}]}, "latest"]);
+    assert_eq!(
+        node.ask("eth_simulateV1", simulated)[0]["calls"][0]["error"]["message"],
+        "max code size exceeded: code size 24577 limit 24576"
+    );
+    for code in opcodes {
+        let state = json!({somewhere.to_string(): {"code": code}});
+        let params = json!([{"to": somewhere}, "latest", state]);
+        let (_, message, _) = node.refuse("eth_call", params.clone());
+        assert_eq!(
+            message,
+            "out of gas: max initcode size exceeded: code size 49153 limit 49152"
+        );
+        let (_, message, _) = node.refuse("eth_estimateGas", params);
+        assert!(
+            message.starts_with("gas required exceeds allowance ("),
+            "{message}"
+        );
+    }
+    let input = format!("0x{}", "00".repeat(49_153));
+    let (_, message, _) = node.refuse("eth_call", json!([{"input": input, "gas": "0x1000000"}]));
+    assert_eq!(
+        message,
+        "err: max initcode size exceeded: code size 49153 limit 49152 (supplied gas 16777216)"
+    );
+}
+
+#[test]
 fn a_call_changes_nothing() {
     let node = Node::new();
     let before = node.ask("eth_getStorageAt", json!([STORE, "0x0"]));

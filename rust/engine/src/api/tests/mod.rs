@@ -6,6 +6,7 @@ mod chain;
 mod estimates;
 mod fees;
 mod log_search;
+mod memory;
 mod node;
 mod otterscan;
 mod parity;

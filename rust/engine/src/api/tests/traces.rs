@@ -17,7 +17,7 @@ use serde_json::{Value, json, value::RawValue};
 use super::node::{LOOP, Node, STORE, call, word};
 use crate::{
     Engine, EngineConfig,
-    api::{Abandonment, Api, ApiLimits},
+    api::{Api, ApiLimits, Caller, Waiting},
     pool::Origin,
     testing::{Account, GAS_LIMIT, raw},
     trace_cases,
@@ -308,6 +308,23 @@ fn a_trace_ends_with_its_time_however_often_the_block_repeats() {
     );
 }
 
+/// A caller who is gone when `is_abandoned` says so.
+struct Watching<F>(F);
+
+impl<F: Fn() -> bool + Send + Sync> Waiting for Watching<F> {
+    fn is_abandoned(&self) -> bool {
+        self.0()
+    }
+
+    fn may_hold(&self, _: usize) -> bool {
+        true
+    }
+}
+
+fn waiting(is_abandoned: impl Fn() -> bool + Send + Sync + 'static) -> Caller {
+    Caller::new(Arc::new(Watching(is_abandoned)))
+}
+
 #[test]
 fn a_trace_of_more_bytes_than_an_answer_holds_ends_early() {
     const LOOKS_MAX: usize = 500;
@@ -329,10 +346,10 @@ fn a_trace_of_more_bytes_than_an_answer_holds_ends_early() {
         let params = RawValue::from_string(params.to_string()).expect("JSON");
         let looks = Arc::new(AtomicUsize::new(0));
         let counted = looks.clone();
-        let counting = Abandonment::told_by(Arc::new(move || {
+        let counting = waiting(move || {
             counted.fetch_add(1, Ordering::Relaxed);
             false
-        }));
+        });
         let answer = node
             .api
             .call_unless("debug_traceCall", Some(&params), counting);
@@ -359,17 +376,16 @@ fn nothing_runs_on_for_a_caller_who_has_gone() {
     let watched = gone.clone();
     let asked = Arc::new(AtomicBool::new(false));
     let asking = asked.clone();
-    let abandonment = Abandonment::told_by(Arc::new(move || {
+    let who = waiting(move || {
         asking.store(true, Ordering::Relaxed);
         watched.load(Ordering::Relaxed)
-    }));
+    });
     let caller = thread::spawn({
         let node = node.clone();
         move || {
             let params = json!([{"to": LOOP, "gas": "0x2faf080"}, "latest", {"tracer": "noopTracer", "timeout": "1h"}]);
             let params = RawValue::from_string(params.to_string()).expect("JSON");
-            node.api
-                .call_unless("debug_traceCall", Some(&params), abandonment)
+            node.api.call_unless("debug_traceCall", Some(&params), who)
         }
     });
     while !asked.load(Ordering::Relaxed) && !caller.is_finished() {

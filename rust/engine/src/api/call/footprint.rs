@@ -1,0 +1,53 @@
+//! What a run of code takes of the machine's memory, near enough for a bound.
+
+use revm::{
+    context::JournalEntry,
+    context_interface::{ContextTr, JournalTr as _, LocalContextTr as _},
+    inspector::JournalExt,
+};
+
+use super::CallContext;
+
+/// A change in the journal, which is there twice while it grows.
+const CHANGE_BYTES: usize = 2 * size_of::<JournalEntry>();
+/// A transient slot in its table, with what keeps the table sparse.
+const TRANSIENT_BYTES: usize = 74;
+/// The same when the table grows, and is there twice for a moment.
+const TRANSIENT_BYTES_MAX: usize = 3 * TRANSIENT_BYTES;
+/// So many accounts with transient slots are looked at one by one.
+const TRANSIENT_ACCOUNTS_MAX: usize = 32;
+/// A log without its data.
+const LOG_BYTES: usize = 160;
+
+/// The memory of all open frames, and what they have changed.
+pub(super) fn call_bytes(context: &CallContext) -> usize {
+    let tables = &context.journaled_state.inner.transient_storage;
+    if tables.len() > TRANSIENT_ACCOUNTS_MAX {
+        return run_bytes(context);
+    }
+    let transient: usize = tables
+        .values()
+        .map(|slots| {
+            // One that is nearly full is about to be copied to one of twice its size.
+            let is_full = slots.len() > slots.capacity() / 8 * 7;
+            let bytes = if is_full {
+                TRANSIENT_BYTES_MAX
+            } else {
+                TRANSIENT_BYTES
+            };
+            slots.capacity() * bytes
+        })
+        .sum();
+    bytes(context, CHANGE_BYTES) + transient
+}
+
+/// The same of any EVM, which does not show its transient slots: each change counts as one.
+pub(in super::super) fn run_bytes(context: &impl ContextTr<Journal: JournalExt>) -> usize {
+    bytes(context, CHANGE_BYTES + TRANSIENT_BYTES_MAX)
+}
+
+fn bytes(context: &impl ContextTr<Journal: JournalExt>, change_bytes: usize) -> usize {
+    let memory = context.local().shared_memory_buffer().borrow().len();
+    let journal = context.journal_ref();
+    memory + journal.journal().len() * change_bytes + journal.logs().len() * LOG_BYTES
+}
