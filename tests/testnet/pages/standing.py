@@ -214,7 +214,9 @@ def standing(folder: Path) -> Iterator[Standing]:
                 assert process.wait(10) == 0, log.read_text()[-2000:]
             finally:
                 process.kill()
+                # A test may have put another one in the place of the one that its context ends.
                 found.redis.kill()
+                found.redis.wait()
 
 
 def words_of(page: str) -> str:
