@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 KILLS = 10
+PACE_S = 0.05
+"""From one claim to the next."""
 END_S = 5.0
 CHANGE_S = 90.0
 """A change that a server holds when it begins to hang is waited for as long as it may take."""
@@ -97,25 +99,25 @@ class Claimant:
         self.asked: list[str] = []
         self.accepted: dict[str, str] = {}
         self._url = f"{url}/api/v1/faucet/claims"
-        self._is_over = False
+        self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._claim)
         self._thread.start()
 
     def _claim(self) -> None:
-        while not self._is_over:
+        while not self._is_over.is_set():
             who = f"0x{0xC1A1_0000 + len(self.asked):040x}"
             self.asked.append(who)
             try:
                 answer = httpx.post(self._url, json={"address": who}, timeout=20)
             except httpx.HTTPError:
-                time.sleep(0.05)
+                self._is_over.wait(PACE_S)
                 continue
             if answer.status_code == 202:
                 self.accepted[who] = answer.json()["id"]
-            time.sleep(0.05)
+            self._is_over.wait(PACE_S)
 
     def close(self) -> None:
-        self._is_over = True
+        self._is_over.set()
         self._thread.join()
 
 
@@ -224,10 +226,10 @@ def test_without_its_database_it_ends_well_and_soon(is_frozen: bool, net: Testne
             try:
                 if is_frozen:
                     with server.frozen():
-                        _end(process, within_s=CHANGE_S)
+                        _end(services, process, within_s=CHANGE_S)
                 else:
                     server.stop()
-                    _end(process, within_s=END_S)
+                    _end(services, process, within_s=END_S)
             finally:
                 process.kill()
                 process.wait()
@@ -235,8 +237,13 @@ def test_without_its_database_it_ends_well_and_soon(is_frozen: bool, net: Testne
         pytest.skip(str(absent))
 
 
-def _end(process: subprocess.Popen[bytes], *, within_s: float) -> None:
-    time.sleep(2)
+def _end(services: Services, process: subprocess.Popen[bytes], *, within_s: float) -> None:
+    ready = f"{services.urls['api']}/readyz"
+    wait_until(
+        lambda: httpx.get(ready, timeout=20).status_code == 503,
+        within_s=20,
+        what="it knows that the database is away",
+    )
     began_s = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.wait(within_s * slowness()) == 0

@@ -8,9 +8,10 @@ import textwrap
 
 import pytest
 
-BLOCKS = textwrap.dedent(
+BEGIN = textwrap.dedent(
     """
-    import ctypes, threading, psutil, sys
+    import ctypes, sys, threading, time
+    import psutil
     from metanode.rpc.memory import give_back_freed_memory
 
     if sys.argv[1] == "bounded" and not give_back_freed_memory():
@@ -19,6 +20,13 @@ BLOCKS = textwrap.dedent(
     library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
     library.free.argtypes = (ctypes.c_void_p,)
     process = psutil.Process()
+    """
+)
+"""Of each program: the first argument says whether memory is bounded."""
+
+
+BLOCKS = BEGIN + textwrap.dedent(
+    """
 
     def use() -> None:
         # Each block is freed before a larger one is asked for; a small one that stays lies behind each.
@@ -43,18 +51,8 @@ BLOCKS = textwrap.dedent(
 )
 
 
-SMALL = textwrap.dedent(
+SMALL = BEGIN + textwrap.dedent(
     """
-    import ctypes, sys, time
-    import psutil
-    from metanode.rpc.memory import give_back_freed_memory
-
-    if sys.argv[1] == "bounded" and not give_back_freed_memory():
-        sys.exit(3)
-    library = ctypes.CDLL(None)
-    library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
-    library.free.argtypes = (ctypes.c_void_p,)
-    process = psutil.Process()
     before = process.memory_info().rss
     blocks = [library.malloc(4096) for _ in range(10_000)]
     for block in blocks:
