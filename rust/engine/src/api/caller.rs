@@ -173,14 +173,14 @@ impl Write for Text<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Allows so many bytes, and remembers the most it was asked for.
     #[derive(Default)]
-    struct Room {
+    pub(in super::super) struct Room {
         bytes: usize,
-        asked: AtomicUsize,
+        pub(in super::super) asked: AtomicUsize,
     }
 
     impl Waiting for Room {
@@ -194,7 +194,7 @@ mod tests {
         }
     }
 
-    fn caller(bytes: usize) -> (Caller, Arc<Room>) {
+    pub(in super::super) fn caller(bytes: usize) -> (Caller, Arc<Room>) {
         let room = Arc::new(Room {
             bytes,
             ..Room::default()

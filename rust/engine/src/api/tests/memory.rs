@@ -1,14 +1,11 @@
 //! What a call may hold of the node's memory, and what is said when it needs more.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json, value::RawValue};
 
 use super::node::{Node, RECURSE};
-use crate::api::{Answer, Caller, Waiting};
+use crate::api::{Answer, caller::tests::caller};
 
 const SOMEWHERE: &str = "0x7777777777777777777777777777777777777777";
 const MIB: usize = 1 << 20;
@@ -23,33 +20,11 @@ const REVERTS: &str = "0x623000005ffd";
 /// A log after the other.
 const LOGS: &str = "0x5b5f5fa05f56";
 
-/// Lets a call hold so many bytes, and remembers the most that it asked for.
-struct Room {
-    bytes: usize,
-    asked: AtomicUsize,
-}
-
-impl Waiting for Room {
-    fn is_abandoned(&self) -> bool {
-        false
-    }
-
-    fn may_hold(&self, bytes: usize) -> bool {
-        self.asked.fetch_max(bytes, Ordering::Relaxed);
-        bytes <= self.bytes
-    }
-}
-
 /// The answer of a call that may hold so much, and the most that it asked for.
 fn ask(node: &Node, method: &str, params: &Value, bytes: usize) -> (Answer, usize) {
-    let room = Arc::new(Room {
-        bytes,
-        asked: AtomicUsize::new(0),
-    });
+    let (caller, room) = caller(bytes);
     let params = RawValue::from_string(params.to_string()).expect("JSON");
-    let answer = node
-        .api
-        .call_unless(method, Some(&params), Caller::new(room.clone()));
+    let answer = node.api.call_unless(method, Some(&params), caller);
     (answer, room.asked.load(Ordering::Relaxed))
 }
 
