@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
@@ -13,6 +13,9 @@ from metanode.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+COMMAND_LENGTH_MAX: Final = 80
+"""Of a command line in a sentence; enough to know a program by."""
+
 
 def describe_process(pid: int | None) -> str:
     """A process by its id, name and command line."""
@@ -20,7 +23,10 @@ def describe_process(pid: int | None) -> str:
         return "a process of another user"
     try:
         process = psutil.Process(pid)
-        return f"process {pid} ({process.name()}: {' '.join(process.cmdline())[:80]})"
+        command = " ".join(process.cmdline())
+        if len(command) > COMMAND_LENGTH_MAX:
+            command = command[: COMMAND_LENGTH_MAX - 1] + "…"
+        return f"process {pid} ({process.name()}: {command})"
     except psutil.Error:
         return f"process {pid}"
 

@@ -72,6 +72,7 @@ class Measurements:
         self._metrics.besu["ethereum_peer_limit"].set(peer_limit)
         self._last_timestamp: int | None = None
         self._counted: dict[tuple[Counter, tuple[str, ...]], float] = {}
+        self._round_trips_shown: set[str] = set()
         self.rpc: RPCServer | None = None
         """Set once the server runs."""
 
@@ -200,9 +201,17 @@ class Measurements:
                 role = "validator" if is_validator else "follower"
                 metrics.peers.labels("inbound" if inbound else "outbound", role).set(count)
         metrics.besu["ethereum_peer_count"].set(len(peers))
-        for peer in peers:
-            if peer.is_validator and peer.proven is not None:
-                metrics.validator_rtt.labels(format_address(peer.proven)).set(peer.round_trip_ms / 1000)
+        round_trips_s = {
+            format_address(peer.proven): peer.round_trip_ms / 1000
+            for peer in peers
+            if peer.is_validator and peer.proven is not None
+        }
+        # Of a peer that is gone nobody knows a round trip: its last one would look like one of now.
+        for gone in self._round_trips_shown - round_trips_s.keys():
+            metrics.validator_rtt.remove(gone)
+        for validator, seconds in round_trips_s.items():
+            metrics.validator_rtt.labels(validator).set(seconds)
+        self._round_trips_shown = set(round_trips_s)
         offset_s = clock_offset_s(peers)
         if offset_s is not None:
             metrics.clock_offset.labels("peers").set(offset_s)

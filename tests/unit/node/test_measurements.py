@@ -25,7 +25,7 @@ from metanode.crypto.addresses import format_address
 from metanode.execution.client import Invalid
 from metanode.node.measurements import Measurements
 from metanode.p2p.statistics import NetworkStatistics
-from metanode.primitives.types import Hash32, Height, Round
+from metanode.primitives.types import Address, Hash32, Height, Round
 from metanode.rpc.server import Listener, RPCServerConfig
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.virtual_time import VirtualTimeLoop
@@ -61,6 +61,7 @@ class Page:
         self.node = cluster.nodes[index]
         self.engine = dict(QUIET_ENGINE)
         self.network: dict[str, Any] = {}
+        self.peers: list[Any] = []
         self.measurements = Measurements(
             name="node",
             role="validator",
@@ -68,7 +69,7 @@ class Page:
             genesis=SimpleNamespace(chain_id=1337, hash=OTHER),
             driver=self.node.driver,
             network=SimpleNamespace(
-                peers=list,
+                peers=lambda: self.peers,
                 highest_claim=lambda: Height(0),
                 statistics=lambda: NetworkStatistics(
                     **{name: getattr(QUIET_NETWORK, name) for name in NetworkStatistics.__slots__}
@@ -366,6 +367,27 @@ def test_what_a_part_counts_is_shown(part: str, told: dict[str, Any], shown: dic
         assert {name: page[name] for name in shown} == shown
         # Counters are brought up to a total, not added to.
         assert {name: page[name] for name in shown} == shown
+
+    play(scenario, validators=1)
+
+
+def test_the_round_trip_to_a_validator_that_is_gone_is_shown_no_more() -> None:
+    async def scenario(page: Page) -> None:
+        one, other = (
+            SimpleNamespace(
+                is_inbound=True,
+                is_validator=True,
+                proven=Address(bytes([number]) * 20),
+                round_trip_ms=number,
+                clock_skew_ms=0,
+            )
+            for number in (1, 2)
+        )
+        page.peers = [one, other]
+        assert page["p2p_validator_rtt_seconds"] == 0.003
+        page.peers = [other]
+        assert page["p2p_validator_rtt_seconds"] == 0.002
+        assert format_address(one.proven) not in generate_latest(page.measurements.registry).decode()
 
     play(scenario, validators=1)
 
