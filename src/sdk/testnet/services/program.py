@@ -3,7 +3,8 @@
     python -m sdk.testnet.services.program CONFIG [NAME ...]
 
 `run_services` is the same for other programs. Sockets are taken first, so that who asks meanwhile waits instead of being refused; what can't run stops
-the program with a sentence. On SIGTERM streams are ended, answers under way are finished, and the process ends within five seconds.
+the program with a sentence. On SIGTERM streams are ended, answers under way are finished, and the process ends within five seconds; what waits longer,
+for a database that hangs, is given up as a kill would.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import AsyncExitStack
+import threading
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,17 +28,22 @@ from sdk.testnet.services.failures import leaves_of
 from sdk.testnet.services.serving import serve_site, stop_on_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
 log = structlog.get_logger(__name__)
 
 SERVICES: Final = ("indexer", "explorer", "faucet", "api", "gateway", "bootstrap")
 """What can run, each alone too. The dashboard is a page of the explorer."""
 ALL: Final = "all"
+GIVE_UP_S: Final = 8
+"""From a signal to the end of a process that is not done: less than the ten seconds after which Docker kills one. A change that a hanging server
+holds would take minutes; whatever is cut short is as after a kill, and made again."""
 
 
 def run_services(config: ServicesConfig | Path | str, names: Sequence[str] = ()) -> None:
     """Run services until SIGTERM or SIGINT: those that are named, or all that the configuration has.
+
+    Ends the process, with status 1, when it is not done `GIVE_UP_S` after the signal.
 
     Raises:
         InvalidInput: when the configuration or a name is wrong; a line for each problem.
@@ -45,7 +52,8 @@ def run_services(config: ServicesConfig | Path | str, names: Sequence[str] = ())
     found = config if isinstance(config, ServicesConfig) else ServicesConfig.load(config)
     chosen = choose(found, names)
     try:
-        asyncio.run(serve_services(found, chosen))
+        with _giving_up() as begin:
+            asyncio.run(serve_services(found, chosen, upon_signal=begin))
     except BaseExceptionGroup as group:
         leaves = leaves_of(group)
         if all(isinstance(leaf, MetanodeError) for leaf in leaves):
@@ -80,7 +88,11 @@ def choose(config: ServicesConfig, names: Sequence[str]) -> tuple[str, ...]:
 
 
 async def serve_services(
-    config: ServicesConfig, names: Sequence[str], *, stop: asyncio.Event | None = None
+    config: ServicesConfig,
+    names: Sequence[str],
+    *,
+    stop: asyncio.Event | None = None,
+    upon_signal: Callable[[], None] = lambda: None,
 ) -> None:
     """Run services until `stop` is set, a signal comes, or one of them can't go on.
 
@@ -100,7 +112,7 @@ async def serve_services(
 
     raise_file_limit()
     async with AsyncExitStack() as stack:
-        stack.enter_context(stop_on_signals(stop))
+        stack.enter_context(stop_on_signals(stop, upon_signal))
         composition = Composition(config, stack)
         for name in names:
             await composition.add(name)
@@ -126,6 +138,32 @@ async def serve_services(
     log.info("services_stopped")
     if refused:
         raise refused[0]
+
+
+@contextmanager
+def _giving_up() -> Iterator[Callable[[], None]]:
+    """What to call when the process is to end: it does, unless this block is left in time."""
+    timers: list[threading.Timer] = []
+
+    def begin() -> None:
+        timer = threading.Timer(GIVE_UP_S, _give_up)
+        timer.daemon = True
+        timers.append(timer)
+        timer.start()
+
+    try:
+        yield begin
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+def _give_up() -> None:
+    log.error(
+        "services_given_up", after_s=GIVE_UP_S, consequence="what was begun is made again at the next start"
+    )
+    sys.stdout.flush()
+    os._exit(1)
 
 
 def main() -> int:

@@ -87,13 +87,18 @@ async def serve_site(site: SiteServer, stop: asyncio.Event) -> None:
 
 
 @contextlib.contextmanager
-def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Set the event on SIGTERM and SIGINT, while in the block."""
+def stop_on_signals(stop: asyncio.Event, upon_signal: Callable[[], None]) -> Iterator[None]:
+    """Set the event on SIGTERM and SIGINT, while in the block, and call the function."""
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def upon() -> None:
+        stop.set()
+        upon_signal()
+
     try:
         for number in numbers:
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, upon)
     except (ValueError, RuntimeError):
         # Not the main thread: whoever runs us ends us by cancellation.
         yield
