@@ -1,4 +1,4 @@
-"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|logs|indexer|simulation|testnet|faucet|gateway`."""
+"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|logs|indexer|simulation|testnet|faucet|gateway|viewers`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from benchmarks import (
     simulation,
     sync,
     testnet,
+    viewers,
 )
 from benchmarks.report import print_table, save
 
@@ -36,6 +37,7 @@ PARTS = (
     "testnet",
     "faucet",
     "gateway",
+    "viewers",
 )
 RESULTS = Path(__file__).parent / "results"
 ENGINE = ("cargo", "bench", "--locked", "-p", "engine")
@@ -61,6 +63,7 @@ def main() -> int:
         "simulation",
         "testnet",
         "faucet",
+        "viewers",
     }:
         print(f"not installed: {', '.join(missing)}; apt-get install wrk golang npm", file=sys.stderr)
         return 1
@@ -90,6 +93,8 @@ def main() -> int:
                 figures = list(simulation.measure(arguments.rounds))
             case "testnet":
                 figures = list(testnet.measure(arguments.rounds))
+            case "viewers":
+                figures = list(viewers.measure())
             case _:
                 figures = list(saturation.measure(arguments.saturation_s))
         print_table(figures)

@@ -1,4 +1,4 @@
-"""How a thousand people who watch the first page are told of a block: `python -m benchmarks.viewers [--viewers N] [--blocks N]`.
+"""How a thousand people who watch the first page are told of a block: `python -m benchmarks viewers`.
 
 A validator makes blocks of two seconds, and the services run beside it in a process of their own. Every viewer is a connection that reads the stream of
 `/live`. Told are: how long after the first viewer the last one has a block, how many events each block was (one: it is rendered once), what a
@@ -7,7 +7,6 @@ block costs the services' processor, and their memory with and without viewers.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import socket
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import psutil
 
 from benchmarks.pages import wait_ready
-from benchmarks.report import Figure, print_table
+from benchmarks.report import Figure
 from sdk.testnet import Testnet
 from sdk.testnet.services.connections import raise_file_limit
 
@@ -39,7 +38,7 @@ MEMORY_TARGET_MB: Final = 200
 EVENT: Final = b"event: home"
 
 
-def measure(viewers: int, blocks: int) -> Iterator[Figure]:
+def measure(viewers: int = VIEWERS, blocks: int = BLOCKS) -> Iterator[Figure]:
     """Give the figures."""
     raise_file_limit()
     with tempfile.TemporaryDirectory(prefix="metanode-viewers-") as folder, Testnet(validators=1, block_time_s=BLOCK_S, in_memory=True) as net:  # fmt: skip
@@ -57,17 +56,6 @@ def measure(viewers: int, blocks: int) -> Iterator[Figure]:
                 yield from asyncio.run(_watch(port, psutil.Process(process.pid), viewers, blocks))
             finally:
                 process.terminate()
-
-
-def main() -> None:
-    """Measure, and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--viewers", type=int, default=VIEWERS)
-    parser.add_argument("--blocks", type=int, default=BLOCKS)
-    arguments = parser.parse_args()
-    print_table(list(measure(arguments.viewers, arguments.blocks)))
 
 
 async def _watch(port: int, services: psutil.Process, viewers: int, blocks: int) -> list[Figure]:
@@ -152,7 +140,3 @@ def _cpu_s(process: psutil.Process) -> float:
 
 def _figure(measure: str, values: Sequence[float], target: str = "") -> Figure:
     return Figure(measure, "metanode", statistics.median(values), min(values), max(values), target)
-
-
-if __name__ == "__main__":
-    main()
