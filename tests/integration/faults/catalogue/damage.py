@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.integration.faults.cluster import Cluster, Node
 
 BACK_WITHIN_S = 20.0
+END_WITHIN_S = 10.0
+"""From the last answer of a node that has met damage to its end."""
 FLIP_EVERY_BYTES = 1_000_000
 FLIP_MANY_BYTES = 10_000
 """A short chain has small files, most of them empty pages: so many that some are met."""
@@ -48,8 +50,11 @@ def start_again(cluster: Cluster, victim: Node) -> str | None:
             f"{victim.name} is at the head or says why not; it is at {victim.height()}:\n{victim.log[-3000:]}"
         ),
     )
-    if victim.is_running:
-        return None
+    return None if victim.is_running else last_words(victim)
+
+
+def last_words(victim: Node) -> str:
+    """What a node that ended says to its operator: a sentence that names the file."""
     code, last = victim.exit_code() or 0, victim.log.strip().splitlines()[-1]
     assert code > 0, f"{victim.name} ended with {code}"
     assert last.startswith("error: "), victim.log[-3000:]
@@ -175,9 +180,15 @@ def compare_answers(victim: Node, other: Node) -> int:
             refused += 1
             continue
         except httpx.HTTPError:
-            assert not victim.is_running or victim.height() is not None, f"{victim.name} hangs at {method}"
+            # One that has met damage closes its doors before it ends.
+            wait_until(
+                lambda: not victim.is_running or victim.height() is not None,
+                within_s=END_WITHIN_S,
+                what=f"{victim.name} answers again, or ends, after {method}",
+            )
             refused += 1
             if not victim.is_running:
+                last_words(victim)
                 break
             continue
         expected = other.rpc.call(method, *params)
