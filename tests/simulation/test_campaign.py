@@ -1,6 +1,7 @@
 """Many runs on several processes: the same outcomes as one by one, a table, and nothing lost in a kill."""
 
 import asyncio
+import dataclasses
 import os
 import signal
 import subprocess
@@ -192,3 +193,21 @@ def test_one_failure_does_not_hide_the_runs_after_it(
     arguments = ["--scenario", "cold-start", "--runs", "3", "--traces", str(tmp_path)]
     assert program.main(arguments) == 1
     assert capsys.readouterr().out.count("trace hash ") == 3
+
+
+def test_failures_of_a_campaign_leave_their_traces(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(runs: list[Run], **_: object) -> list[Outcome]:
+        played = [judge(run, draw(run)) for run in runs]
+        endless = dataclasses.replace(played[1], problem="the run did not end", trace_hash="")
+        return [dataclasses.replace(played[0], problem="made up"), endless, *played[2:]]
+
+    monkeypatch.setattr(program, "run_campaign", fail)
+    arguments = ["--scenario", "cold-start", "--runs", "3", "--jobs", "2", "--traces", str(tmp_path)]
+    assert program.main(arguments) == 1
+    again = Run(scenario="cold-start", seed=1, validators=None)
+    trace = tmp_path / "cold-start-1.trace"
+    assert f"trace: {trace}" in capsys.readouterr().out
+    assert judge(again, draw(again)).trace_hash in trace.read_text().splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == [trace.name], "one that did not end has none"

@@ -12,10 +12,12 @@ import platform
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from metanode.simulation.campaign import plan_rows, plan_runs, run_campaign
+from metanode.simulation.cluster import Cluster
 from metanode.simulation.journal import Journal
 from metanode.simulation.playing import describe, draw, judge, play, run
 from metanode.simulation.run import Run
@@ -25,6 +27,9 @@ from metanode.simulation.shrink import shrink
 from metanode.simulation.table import format_page, format_table, hash_of_all
 
 __all__ = ["Scenario", "main", "play", "run"]
+
+TRACES_MAX: Final = 10
+"""Of a campaign: failures that are played once more for their traces. Whoever has ten knows where to begin."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -127,8 +132,7 @@ def _run_one(wanted: Run, options: argparse.Namespace) -> bool:
     if outcome.problem is None:
         print(f"held: {claim} ({outcome.heights} heights in {outcome.seconds:.2f} s)")
     else:
-        trace = options.traces / f"{wanted.scenario}-{wanted.seed}.trace"
-        cluster.checker.trace.save(trace)
+        trace = _save_trace(wanted, cluster, options.traces)
         print(f"FAILED: {claim}\n{outcome.problem}\ntrace: {trace}\nreplay: {wanted.command}", flush=True)
         if options.shrink:
             smaller = shrink(
@@ -139,6 +143,12 @@ def _run_one(wanted: Run, options: argparse.Namespace) -> bool:
             print(f"smaller: {smaller.problem}\nreplay: {smaller.run.command}")
     print(f"trace hash {outcome.trace_hash}", flush=True)
     return outcome.held
+
+
+def _save_trace(wanted: Run, cluster: Cluster, folder: Path) -> Path:
+    trace = folder / f"{wanted.scenario}-{wanted.seed}.trace"
+    cluster.checker.trace.save(trace)
+    return trace
 
 
 def _campaign(runs: list[Run], options: argparse.Namespace) -> int:
@@ -155,6 +165,11 @@ def _campaign(runs: list[Run], options: argparse.Namespace) -> int:
     failed = [outcome for outcome in outcomes if not outcome.held]
     for outcome in failed:
         print(f"FAILED {outcome.problem}\nreplay: {outcome.run.command}")
+    # The processes of a campaign keep no traces. A run without a hash did not end, and would not here either.
+    for outcome in [outcome for outcome in failed if outcome.trace_hash][:TRACES_MAX]:
+        cluster = draw(outcome.run)
+        judge(outcome.run, cluster)
+        print(f"trace: {_save_trace(outcome.run, cluster, options.traces)}", flush=True)
     if options.report:
         plan = (
             f"--rows {options.rows}"

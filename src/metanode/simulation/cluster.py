@@ -36,7 +36,7 @@ GAS_LIMIT: Final = 30_000_000
 TWIN_RECIPIENT: Final = Address(b"\x77" * 20)
 """Fee recipient of second instances."""
 LOOK_S: Final = 0.25
-"""Between two looks at every node, beside those after each delivery."""
+"""Between two looks at every node, beside those at one to which something has happened."""
 
 
 class Cluster:
@@ -115,6 +115,7 @@ class Cluster:
                 upon_life=self._upon_life,
                 upon_valid=self.checker.upon_valid,
                 upon_head=self.checker.upon_head,
+                upon_handled=self.checker.upon_handled,
             )
             for index, key in enumerate(keys)
         ]

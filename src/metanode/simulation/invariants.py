@@ -115,6 +115,10 @@ class Checker:
         """Look at a node that has taken a message."""
         self._check_node(self.nodes[receiver])
 
+    def upon_handled(self, node: SimulatedNode) -> None:
+        """Look at a node whose core has handled an event: a message, a deadline, a write that is durable, a verdict."""
+        self._check_node(node)
+
     def upon_decided(self, node: SimulatedNode, decided: Decided) -> None:
         """Look at a block that has become visible."""
         self.note("decided", node.index, decided.block.height, decided.block.hash, decided.certificate.round)

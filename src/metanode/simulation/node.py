@@ -14,6 +14,8 @@ from metanode.consensus.messages import Message
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import Unavailable
 from metanode.node.driver import Driver
+from metanode.node.round_watch import Core
+from metanode.node.statistics import Statistics
 from metanode.node.sync import ChainSync
 from metanode.primitives.types import Address, Hash32, Height
 from metanode.simulation.disk import Disk
@@ -53,6 +55,19 @@ class SimulatedClock:
         self._drift_ppm, self._drifts_from_s = ppm, now_s
 
 
+class _WatchedStatistics(Statistics):
+    """Also tells of every event that the core has handled, its effects performed."""
+
+    def __init__(self, upon_handled: Callable[[], None]) -> None:
+        super().__init__()
+        self._upon_handled = upon_handled
+
+    def look(self, core: Core, final: Height) -> None:
+        """See Statistics."""
+        super().look(core, final)
+        self._upon_handled()
+
+
 class SimulatedNode:
     """Owner: the cluster's task group."""
 
@@ -70,6 +85,7 @@ class SimulatedNode:
         upon_life: Callable[["SimulatedNode"], None],
         upon_valid: Callable[["SimulatedNode", Hash32], None],
         upon_head: Callable[["SimulatedNode", int], None],
+        upon_handled: Callable[["SimulatedNode"], None],
     ) -> None:
         self.index = index
         self.key = key
@@ -99,6 +115,7 @@ class SimulatedNode:
         self._upon_life = upon_life
         self._upon_valid = partial(upon_valid, self)
         self._upon_head = partial(upon_head, self)
+        self._upon_handled = partial(upon_handled, self)
         self._life = Life(seed, self._crashes_at)
         self._running: asyncio.Task[None] | None = None
         self._sync: asyncio.Task[None] | None = None
@@ -202,6 +219,7 @@ class SimulatedNode:
             fee_recipient=self.fee_recipient,
             may_sign_without_watermark=self.may_sign_without_watermark,
         )
+        self._driver.statistics = _WatchedStatistics(self._upon_handled)
         self._upon_life(self)
         self._running = tasks.create_task(self._live(self._driver, life), name=f"node {self.index}")
 

@@ -6,7 +6,7 @@ from typing import Final
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.scenarios.story import Scenario, drawing, is_long, require
 
-AWAY_S: Final = (60, 3_600)
+AWAY_S: Final = 3_600
 AWAY_LONG_S: Final = 43_200
 ROUND_CAP_S: Final = 32
 """The longest deadline of a round."""
@@ -25,7 +25,7 @@ async def _too_many_away(cluster: Cluster) -> None:
         await _send_away(cluster, gone, is_killed=is_killed)
         await cluster.wait_s(1)
         height = cluster.height
-        await cluster.wait_s(AWAY_LONG_S if is_long(cluster.seed) else cluster.random.choice(AWAY_S))
+        await cluster.wait_s(AWAY_LONG_S if is_long(cluster.seed) else AWAY_S)
         require(cluster.height <= height + 1, "blocks were decided without a quorum")
         await _bring_back(cluster, gone, is_killed=is_killed)
         began_s, height = cluster.now_s, cluster.height
@@ -55,7 +55,7 @@ async def _bring_back(cluster: Cluster, gone: Sequence[int], *, is_killed: bool)
 RECOVERY: Final[dict[str, Scenario]] = {
     "too-many-away": Scenario(
         rows=(5,),
-        claim="after too many for a quorum were away for a minute, an hour or half a day, a block comes within two periods and one capped deadline",
+        claim="after too many for a quorum were away for an hour or half a day, a block comes within two periods and one capped deadline",
         draw=drawing(4),
         play=_too_many_away,
     ),

@@ -20,7 +20,8 @@ from metanode.simulation.adversaries.corruption import corrupt, honest
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.network import LinkFaults
 from metanode.simulation.node import SimulatedNode
-from metanode.simulation.scenarios.story import Scenario, drawing, require
+from metanode.simulation.scenarios.recovery import ROUND_CAP_S
+from metanode.simulation.scenarios.story import SETTLE_S, Scenario, drawing, require
 from metanode.simulation.scenarios.turns import (
     ROTATIONS,
     any_size,
@@ -34,6 +35,8 @@ from metanode.simulation.scenarios.turns import (
     wait_set,
 )
 
+HALTED_S: Final = (20, 60, 600, 3600)
+"""How long too few for a quorum are there."""
 LATE_S: Final = 0.9
 """How long a liar sits on its own proposals: short of the first deadline, so that it is not simply dead."""
 
@@ -141,6 +144,33 @@ async def _silencing_a_returning(cluster: Cluster) -> None:
         _require_turns(cluster, victim, first=Height(sealed + 2))
 
 
+async def _silencing_after_a_halt(cluster: Cluster) -> None:
+    """One honest validator and the liars are away until rounds are long; what the liars then do costs the victim nothing but its turn of that height."""
+    victim = _silence(cluster, members=range(len(cluster.nodes)))
+    rest = [index for index in honest(cluster) if index != victim.node.index]
+    async with cluster.running():
+        await cluster.wait_height(2, nodes=honest(cluster))
+        gone = [cluster.random.choice(rest), *victim.liars]
+        for index in gone:
+            cluster.crash(index)
+        await cluster.wait_s(cluster.random.choice(HALTED_S))
+        halted = cluster.height
+        for index in gone:
+            cluster.start(index)
+        # The rounds are at their cap by now, and liars may come first in turn.
+        await cluster.wait_height(
+            halted + 1, nodes=honest(cluster), within_s=ROUND_CAP_S * (len(gone) + 2) + SETTLE_S
+        )
+        turns = 2 * SILENT_TURNS + 1
+        await cluster.wait_height(
+            halted + turns * len(cluster.nodes),
+            nodes=honest(cluster),
+            within_s=20 * turns * len(cluster.nodes),
+        )
+        # Seals on the first blocks after it may be missing for whoever was not back yet.
+        _require_turns(cluster, victim, first=Height(halted + 3))
+
+
 async def _silencing_at_set_changes(cluster: Cluster) -> None:
     """The liars also vote against the victim, while the others let somebody in and out."""
     candidate = cluster.nodes[-1]
@@ -209,6 +239,11 @@ SILENCING: Final[dict[str, Scenario]] = {
         claim="F liars that leave out its seals cannot keep out a validator that was skipped and comes back",
         draw=any_size((4, 7, 10)),
         play=_silencing_a_returning,
+    ),
+    "silencing-after-a-halt": Scenario(
+        claim="F liars that come back with an honest validator after a halt of up to an hour take no turn from another",
+        draw=any_size((4, 7, 10)),
+        play=_silencing_after_a_halt,
     ),
     "silencing-at-set-changes": Scenario(
         claim="the same while validators are voted in and out, and the liars vote against it",
