@@ -1,7 +1,7 @@
 //! Watches an HTTP connection for peers that send or read too slowly.
 //!
-//! Noting costs one atomic store a read, write and request; no timer is touched on the way. A watcher wakes up once
-//! a second and looks.
+//! Noting costs one atomic store a read, write and request, and a read a lock that nobody else wants; no timer is touched on the
+//! way. A watcher wakes up once a second and looks.
 
 use std::io::ErrorKind;
 use std::pin::Pin;
@@ -82,6 +82,13 @@ impl Activity {
     /// A message is whole; its place in the budget.
     pub(crate) fn message_ends(&self) -> Option<Permit> {
         self.message.lock().as_mut().and_then(Intake::finish)
+    }
+
+    /// So many bytes were those of a control frame, which comes between messages, or in the midst of one that arrives in fragments.
+    pub(crate) fn control_frame_ends(&self, bytes: usize) {
+        if let Some(message) = self.message.lock().as_mut() {
+            message.forget(bytes);
+        }
     }
 
     fn is_room_for(&self, bytes: usize) -> bool {

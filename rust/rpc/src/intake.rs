@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::budget::{Budget, Permit};
 
 /// Requests below this cost no place: the usual ones, and few bytes a connection.
-const SMALL_BYTES: usize = 64 << 10;
+pub(crate) const SMALL_BYTES: usize = 64 << 10;
 
 /// One request as far as it has arrived.
 #[derive(Debug)]
@@ -44,6 +44,14 @@ impl Intake {
         }
     }
 
+    /// So many of the bytes belong to no request.
+    pub(crate) fn forget(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if self.bytes < SMALL_BYTES {
+            self.permit = None;
+        }
+    }
+
     /// The request is whole: gives its place away, for as long as it is answered.
     pub(crate) fn finish(&mut self) -> Option<Permit> {
         self.bytes = 0;
@@ -71,5 +79,20 @@ mod tests {
         assert!(!other.add(1), "it is answered still");
         drop(place);
         assert!(other.add(1));
+    }
+
+    #[test]
+    fn what_belongs_to_no_request_takes_no_place_however_much_comes_of_it() {
+        let budget = Budget::new(4 * SMALL_BYTES);
+        let mut intake = Intake::new(&budget);
+        for _ in 0..10_000 {
+            assert!(intake.add(131));
+            intake.forget(131);
+        }
+        // It came before the rest of a large request, and was counted with it until it was seen.
+        assert!(intake.add(SMALL_BYTES - 1) && intake.add(131));
+        assert!(budget.take(3 * SMALL_BYTES).is_none());
+        intake.forget(131);
+        assert!(budget.take(4 * SMALL_BYTES).is_some());
     }
 }

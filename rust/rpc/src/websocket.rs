@@ -43,6 +43,8 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 const BUFFER_BYTES: usize = 8 << 10;
 /// The most that one frame of an answer has: what is copied to be written.
 const FRAGMENT_BYTES: usize = 128 << 10;
+/// What stands before the payload of a control frame from a peer: its head and its mask.
+const CONTROL_HEAD_BYTES: usize = 6;
 /// Ping and pong frames a peer may send in one ping interval; more is a flood.
 const CONTROL_FRAMES_MAX: u32 = 200;
 /// Notifications written before the connection is looked at again.
@@ -216,7 +218,8 @@ async fn talk(
                 let body: Bytes = match received {
                     Some(Ok(Message::Text(body))) => body.into(),
                     Some(Ok(Message::Binary(body))) => body,
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+                    Some(Ok(Message::Ping(payload) | Message::Pong(payload))) => {
+                        connection.activity.control_frame_ends(CONTROL_HEAD_BYTES + payload.len());
                         control_frames += 1;
                         if control_frames > CONTROL_FRAMES_MAX {
                             return Some((CloseCode::Policy, "too many control frames"));

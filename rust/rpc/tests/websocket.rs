@@ -641,6 +641,35 @@ fn a_peer_that_does_not_answer_pings_is_closed() {
     );
 }
 
+/// Row 14: a connection that only listens and says that it lives, for days, takes no place among requests.
+#[test]
+fn pings_without_end_are_no_request_that_grows() {
+    let (_server, address) = start_one(Limits {
+        requests_held_bytes_max: 100_000,
+        ping_interval: Duration::from_millis(200),
+        ..Limits::default()
+    });
+    let mut socket = open_websocket(address);
+    let ping = [&[0x89, 0xfd, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
+    let mut intervals = 0;
+    // 98 kB in all; each time as many as may come between two pings of the server.
+    while intervals < 5 {
+        if matches!(socket.read().unwrap(), Message::Ping(_)) {
+            intervals += 1;
+            socket.get_mut().write_all(&ping.repeat(150)).unwrap();
+        }
+    }
+    socket
+        .send(Message::text(request("eth_echo", &json!([7])).to_string()))
+        .unwrap();
+    let answer = loop {
+        if let Message::Text(text) = socket.read().expect("it is open") {
+            break text;
+        }
+    };
+    assert!(answer.contains("[7]"), "{answer}");
+}
+
 #[test]
 fn stopping_says_goodbye() {
     let (server, address) = start_one(Limits::default());
