@@ -64,7 +64,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 impl<'a> Message<'a> {
     /// Reads a body. A batch of no items, or of more than `batch_items_max`, is one refusal.
     pub(crate) fn decode(body: &'a [u8], batch_items_max: usize) -> Self {
-        if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
+        if !is_batch(body) {
             return Self::Single(decode_call(body));
         }
         let items: Vec<&RawValue> = match serde_json::from_slice(body) {
@@ -99,6 +99,11 @@ impl<'a> Message<'a> {
             error: RpcError::new(INVALID_REQUEST, message),
         }))
     }
+}
+
+/// Whether a body holds several requests, if it is JSON at all.
+pub(crate) fn is_batch(body: &[u8]) -> bool {
+    body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
 }
 
 fn decode_call(text: &[u8]) -> Result<Call<'_>, Refusal<'_>> {

@@ -29,8 +29,9 @@ use crate::address::Client;
 use crate::body::Parts;
 use crate::budget::Permit;
 use crate::connection::{Connection, stopped};
-use crate::envelope::encode_notification;
+use crate::envelope::{encode_notification, is_batch};
 use crate::http::{Reply, text};
+use crate::intake::SMALL_BYTES;
 use crate::response::Response as Answered;
 use crate::router::Caller;
 use crate::session::{Session, Subscribed};
@@ -47,6 +48,11 @@ const FRAGMENT_BYTES: usize = 128 << 10;
 const CONTROL_HEAD_BYTES: usize = 6;
 /// Ping and pong frames a peer may send in one ping interval; more is a flood.
 const CONTROL_FRAMES_MAX: u32 = 200;
+/// Requests without a place in the budget, each of them small, are answered at once up to so many bytes together; then the connection
+/// is not read.
+const SMALL_TOGETHER_BYTES_MAX: usize = SMALL_BYTES;
+/// What a batch counts at least among them: a hundred of its items, and of their errors, are a few bytes each when they arrive.
+const BATCH_BYTES_MIN: usize = 8 << 10;
 /// Notifications written before the connection is looked at again.
 const NOTIFICATIONS_TOGETHER: usize = 64;
 /// A closing frame that does not go out within this time is not sent.
@@ -177,15 +183,17 @@ async fn talk(
     let limits = &connection.shared.limits;
     let mut stopping = connection.shared.stopping.clone();
     let mut answers = FuturesUnordered::new();
-    let mut answering_bytes = 0;
+    let mut answering = InFlight::default();
     let mut ping = tokio::time::interval(limits.ping_interval);
     ping.reset();
     let mut heard = Instant::now();
     let mut control_frames = 0;
     let mut telling: Option<Notification> = None;
     // Who has asked much is read again when some of it is answered.
-    let may_ask = |requests: usize, bytes: usize| {
-        requests < limits.websocket_requests_in_flight_max && bytes < limits.body_bytes_max
+    let may_ask = |requests: usize, answering: &InFlight| {
+        requests < limits.websocket_requests_in_flight_max
+            && answering.bytes < limits.body_bytes_max
+            && answering.small_bytes < SMALL_TOGETHER_BYTES_MAX
     };
     let mut writer = Writer {
         write_timeout: limits.write_timeout,
@@ -196,8 +204,9 @@ async fn talk(
             () = stopped(&mut stopping) => return Some((CloseCode::Away, "the node stops")),
             () = overflow.happened() => return TOO_SLOW,
             Some(done) = answers.next(), if !answers.is_empty() => {
-                let Done { answer, session, body_bytes } = done;
-                answering_bytes -= body_bytes;
+                let Done { answer, session, took } = done;
+                answering.bytes -= took.bytes;
+                answering.small_bytes -= took.small_bytes;
                 session.activate();
                 if let Some(answer) = answer
                     && let Err(ending) = writer.write(socket, into_frames(answer.into_parts())).await
@@ -213,7 +222,7 @@ async fn talk(
                     return ending;
                 }
             }
-            received = socket.next(), if may_ask(answers.len(), answering_bytes) => {
+            received = socket.next(), if may_ask(answers.len(), &answering) => {
                 heard = Instant::now();
                 let body: Bytes = match received {
                     Some(Ok(Message::Text(body))) => body.into(),
@@ -231,13 +240,15 @@ async fn talk(
                 };
                 // A control frame may stand between the fragments of a message.
                 let place = connection.activity.message_ends();
-                answering_bytes += body.len();
-                answers.push(answer(connection, client, subscribed, body, place));
+                let takes = InFlight::of(&body, place.as_ref());
+                answering.bytes += takes.bytes;
+                answering.small_bytes += takes.small_bytes;
+                answers.push(answer(connection, client, subscribed, (body, place), takes));
             }
             _ = ping.tick() => {
                 control_frames = 0;
                 // A peer that is not read because it has asked too much is not silent.
-                let is_read = may_ask(answers.len(), answering_bytes);
+                let is_read = may_ask(answers.len(), &answering);
                 if is_read && heard.elapsed() > limits.ping_interval * 2 {
                     return Some((CloseCode::Policy, "no pong"));
                 }
@@ -256,8 +267,8 @@ async fn answer(
     connection: &Connection,
     client: &Client,
     subscribed: &Arc<Subscribed>,
-    body: Bytes,
-    _place: Option<Permit>,
+    (body, _place): (Bytes, Option<Permit>),
+    took: InFlight,
 ) -> Done {
     let session = Session::new(Arc::clone(subscribed));
     let caller = Caller {
@@ -270,7 +281,26 @@ async fn answer(
     Done {
         answer,
         session,
-        body_bytes: body.len(),
+        took,
+    }
+}
+
+/// Bytes of requests that are answered now.
+#[derive(Debug, Clone, Copy, Default)]
+struct InFlight {
+    bytes: usize,
+    /// Of those that have no place in the budget.
+    small_bytes: usize,
+}
+
+impl InFlight {
+    fn of(body: &[u8], place: Option<&Permit>) -> Self {
+        let bytes = body.len();
+        let least = if is_batch(body) { BATCH_BYTES_MIN } else { 0 };
+        Self {
+            bytes,
+            small_bytes: place.map_or(bytes.max(least), |_| 0),
+        }
     }
 }
 
@@ -278,7 +308,7 @@ async fn answer(
 struct Done {
     answer: Option<Answered>,
     session: Session,
-    body_bytes: usize,
+    took: InFlight,
 }
 
 /// An answer as one message. A large one is sent in fragments, as it would be copied whole otherwise; each keeps its place in

@@ -613,6 +613,27 @@ fn requests_in_flight_are_bounded_and_all_answered() {
     }
 }
 
+/// Row 5: what is too small for a place in the budget is bounded for each connection.
+#[test]
+fn requests_in_flight_are_bounded_in_bytes_and_batches_weigh_more_than_they_have() {
+    let (server, address, fake) = start_with_fake(Limits::default());
+    let long = request("eth_held", &json!(["x".repeat(30_000)]));
+    for (body, at_once) in [(long, 3), (json!([request("eth_held", &json!([]))]), 8)] {
+        let mut socket = open_websocket(address);
+        for _ in 0..20 {
+            send(&mut socket, &body);
+        }
+        wait_until("as many as may be are asked", || {
+            server.statistics().in_flight == at_once
+        });
+        for _ in 0..20 {
+            fake.gate.release(1);
+            receive(&mut socket);
+            assert!(server.statistics().in_flight <= at_once);
+        }
+    }
+}
+
 #[test]
 fn a_peer_that_does_not_answer_pings_is_closed() {
     let (server, address) = start_one(Limits {
