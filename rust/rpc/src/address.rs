@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use crate::budget::Budget;
 use crate::config::{Allowance, Limits};
 use crate::error::RpcError;
+use crate::response::Room;
 
 /// Addresses remembered before the idle ones are forgotten.
 const REMEMBERED_MAX: usize = 4_096;
@@ -44,8 +45,8 @@ pub(crate) struct Share {
     pub(crate) caller: u64,
     /// Its costly calls that may wait at once.
     pub(crate) heavy_queued_max: usize,
-    /// Where its large answers find room.
-    pub(crate) answers: Arc<Budget>,
+    /// Where its answers find room.
+    pub(crate) answers: Arc<Room>,
     /// Where its large requests do.
     pub(crate) requests: Arc<Budget>,
 }
@@ -54,7 +55,7 @@ impl Share {
     /// For the answers of one request: no more waits for it than its response may have.
     pub(crate) fn of_response(&self, bytes_max: usize) -> Self {
         Self {
-            answers: Budget::share(&self.answers, bytes_max, RpcError::response_too_large),
+            answers: Arc::new(self.answers.of_response(bytes_max)),
             ..self.clone()
         }
     }
@@ -224,7 +225,10 @@ impl Addresses {
 
     /// What a connection of `address` gets. Behind an exempt address are many users, so each of its connections has its turns.
     pub(crate) fn share_of(&self, address: &Address) -> Share {
-        let mut share = address.share.clone();
+        let mut share = Share {
+            answers: Arc::new(address.share.answers.of_connection()),
+            ..address.share.clone()
+        };
         if address.exempt {
             share.caller = self.next_caller();
         }
@@ -241,18 +245,18 @@ impl Addresses {
             return Share {
                 caller,
                 heavy_queued_max: limits.heavy_queued_max,
-                answers: Arc::clone(&self.answers),
+                answers: Arc::new(Room::new(&self.answers)),
                 requests: Arc::clone(&self.requests),
             };
         }
         Share {
             caller,
             heavy_queued_max: limits.heavy_queued_per_address_max,
-            answers: Budget::share(
+            answers: Arc::new(Room::new(&Budget::share(
                 &self.answers,
                 limits.responses_held_per_address_bytes_max,
                 RpcError::busy,
-            ),
+            ))),
             requests: Budget::share(
                 &self.requests,
                 limits.requests_held_per_address_bytes_max,
@@ -456,10 +460,10 @@ mod tests {
     fn an_address_has_one_share_and_an_exempt_one_a_turn_for_each_connection() {
         let limits = Limits {
             heavy_queued_per_address_max: 3,
-            responses_held_per_address_bytes_max: 6,
+            responses_held_per_address_bytes_max: 600_000,
             ..Limits::default()
         };
-        let addresses = Addresses::new(Budget::new(10), Budget::new(10));
+        let addresses = Addresses::new(Budget::new(1_000_000), Budget::new(10));
         let share = |peer: &str| {
             let address = addresses.connect(peer.parse().unwrap(), &limits).unwrap();
             addresses.share_of(&address)
@@ -468,13 +472,13 @@ mod tests {
         assert_eq!(one.caller, again.caller);
         assert_ne!(one.caller, other.caller);
         assert_eq!(one.heavy_queued_max, 3);
-        let held = one.answers.take(5).unwrap();
-        assert!(again.answers.take(2).is_none());
-        assert!(other.answers.take(5).is_some());
+        let held = one.answers.take(500_000).unwrap();
+        assert!(again.answers.take(200_000).is_err());
+        assert!(other.answers.take(500_000).is_ok());
         let (local, second) = (share("127.0.0.1"), share("127.0.0.1"));
         assert_ne!(local.caller, second.caller);
         assert_eq!(local.heavy_queued_max, limits.heavy_queued_max);
         drop(held);
-        assert!(local.answers.take(10).is_some());
+        assert!(local.answers.take(1_000_000).is_ok());
     }
 }

@@ -35,7 +35,8 @@ pub(crate) struct Refusal<'a> {
     pub(crate) error: RpcError,
 }
 
-const NULL: &str = "null";
+/// The id of a response whose request's id is not known.
+pub(crate) const NULL: &str = "null";
 
 #[derive(Deserialize)]
 struct Request<'a> {

@@ -242,7 +242,7 @@ async fn post(connection: &Arc<Connection>, request: Request<Incoming>) -> Reply
     let limits = &connection.shared.limits;
     let user = user_of(connection, request.headers());
     let client = user.as_ref().unwrap_or(&connection.client);
-    let (body, _place) = match timeout(
+    let (body, place) = match timeout(
         limits.body_timeout,
         read_body(request, limits.body_bytes_max, &client.share.requests),
     )
@@ -263,6 +263,7 @@ async fn post(connection: &Arc<Connection>, request: Request<Incoming>) -> Reply
         client,
         session: None,
         share: &client.share,
+        place: place.as_ref(),
     };
     let router = &connection.shared.router;
     let answer = router.answer(&caller, &body).await;
@@ -335,7 +336,7 @@ async fn read_body(
     request: Request<Incoming>,
     bytes_max: usize,
     requests: &Arc<Budget>,
-) -> Result<(Bytes, Option<Permit>), StatusCode> {
+) -> Result<(Bytes, Option<Arc<Permit>>), StatusCode> {
     let declared = request
         .headers()
         .get(CONTENT_LENGTH)
@@ -374,7 +375,7 @@ async fn read_body(
     } else {
         rest.freeze()
     };
-    Ok((body, intake.finish()))
+    Ok((body, intake.finish().map(Arc::new)))
 }
 
 /// There is no room for a large request now.

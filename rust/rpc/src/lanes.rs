@@ -17,7 +17,7 @@ use crate::budget::{Budget, Permit};
 use crate::error::{LIMIT_EXCEEDED, RpcError};
 use crate::methods::{Answer, Methods, Waiting};
 use crate::priority::give_way;
-use crate::response::Made;
+use crate::response::{Made, Room};
 use crate::turns::{Full, Turns};
 
 /// Calls that are handed to the engine together at most: enough to keep its recovery threads busy, and a few
@@ -28,12 +28,14 @@ struct Job {
     method: Arc<str>,
     params: Option<Box<RawValue>>,
     reply: oneshot::Sender<Made>,
+    /// That of its request: the parameters stay here also when the caller is gone.
+    place: Option<Arc<Permit>>,
 }
 
 struct HeavyJob {
     job: Job,
     /// Where its answer finds room.
-    answers: Arc<Budget>,
+    answers: Arc<Room>,
 }
 
 /// A heavy call that is worked on.
@@ -98,9 +100,10 @@ impl Lanes {
         &self,
         method: &Arc<str>,
         params: Option<&RawValue>,
+        place: Option<&Arc<Permit>>,
         share: &Share,
     ) -> Result<oneshot::Receiver<Made>, RpcError> {
-        let (job, answer) = Job::new(method, params);
+        let (job, answer) = Job::new(method, params, place);
         let answers = Arc::clone(&share.answers);
         let queued = self.heavy.push(
             share.caller,
@@ -125,8 +128,9 @@ impl Lanes {
         &self,
         method: &Arc<str>,
         params: Option<&RawValue>,
+        place: Option<&Arc<Permit>>,
     ) -> Result<oneshot::Receiver<Made>, RpcError> {
-        let (job, answer) = Job::new(method, params);
+        let (job, answer) = Job::new(method, params, place);
         match self.writes.try_send(job) {
             Ok(()) => Ok(answer),
             Err(TrySendError::Full(_)) => Err(RpcError::busy()),
@@ -142,12 +146,17 @@ impl Drop for Lanes {
 }
 
 impl Job {
-    fn new(method: &Arc<str>, params: Option<&RawValue>) -> (Self, oneshot::Receiver<Made>) {
+    fn new(
+        method: &Arc<str>,
+        params: Option<&RawValue>,
+        place: Option<&Arc<Permit>>,
+    ) -> (Self, oneshot::Receiver<Made>) {
         let (reply, answer) = oneshot::channel();
         let job = Self {
             method: Arc::clone(method),
             params: params.map(ToOwned::to_owned),
             reply,
+            place: place.cloned(),
         };
         (job, answer)
     }
@@ -156,21 +165,27 @@ impl Job {
 fn run_heavy(methods: &dyn Methods, memory: &Arc<Budget>, jobs: &Turns<HeavyJob>) {
     give_way();
     while let Some(HeavyJob { job, answers }) = jobs.pop() {
-        if !job.reply.is_closed() {
+        let Job {
+            method,
+            params,
+            reply,
+            place,
+        } = job;
+        if !reply.is_closed() {
             let working = Arc::new(Working {
-                reply: job.reply,
+                reply,
                 memory: Arc::clone(memory),
                 held: Mutex::default(),
             });
             let waiting = Arc::clone(&working) as Arc<dyn Waiting>;
             let answer = catch_unwind(AssertUnwindSafe(|| {
-                methods.call_unless(&job.method, job.params.as_deref(), waiting)
+                methods.call_unless(&method, params.as_deref(), waiting)
             }))
             .unwrap_or_else(|_| Err(RpcError::internal()));
             // Whoever watched the caller is done with it; were it not so, the caller would read an internal error.
             if let Some(Working { reply, held, .. }) = Arc::into_inner(working) {
                 // From here on it is the answer that takes room.
-                drop(held);
+                drop((params, place, held));
                 let _ = reply.send(Made::new(answer, &answers));
             }
         }
@@ -201,12 +216,16 @@ fn run_writes(methods: &dyn Methods, jobs: &Receiver<Job>) {
 /// Calls of one method.
 fn hand_over(methods: &dyn Methods, jobs: Vec<Job>) {
     let method = Arc::clone(&jobs[0].method);
-    let (params, replies): (Vec<_>, Vec<_>) =
-        jobs.into_iter().map(|job| (job.params, job.reply)).unzip();
+    let (params, replies): (Vec<_>, Vec<_>) = jobs
+        .into_iter()
+        .map(|job| (job.params, (job.place, job.reply)))
+        .unzip();
     let answers =
         catch_unwind(AssertUnwindSafe(|| methods.call_many(&method, &params))).unwrap_or_default();
     // A reply without an answer is dropped, which its caller reads as an internal error.
-    for (reply, answer) in replies.into_iter().zip(answers) {
+    drop(params);
+    for ((place, reply), answer) in replies.into_iter().zip(answers) {
+        drop(place);
         let _ = reply.send(Made::free(answer));
     }
 }

@@ -7,8 +7,10 @@ use openrpc::Declaration;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
+use crate::budget::Permit;
 use crate::config::ListenerKind;
 use crate::error::RpcError;
+use crate::response::{Made, Room};
 
 /// The result of one call: JSON as it goes into the response, or an error object.
 pub type Answer = Result<Box<RawValue>, RpcError>;
@@ -97,22 +99,29 @@ pub struct Forwarded {
 
 /// The way back to a waiting caller.
 #[derive(Debug)]
-pub struct Reply(pub(crate) oneshot::Sender<Answer>);
+pub struct Reply {
+    pub(crate) made: oneshot::Sender<Made>,
+    /// Where the answer finds room.
+    pub(crate) room: Arc<Room>,
+    /// That of the request, whose parameters are with who answers it.
+    pub(crate) place: Option<Arc<Permit>>,
+}
 
 impl Reply {
     /// Hands the answer over; nobody may be waiting any more.
     pub fn send(self, answer: Answer) {
-        let _ = self.0.send(answer);
+        drop(self.place);
+        let _ = self.made.send(Made::new(answer, &self.room));
     }
 
     /// Waits until the caller has gone or given up.
     pub async fn abandoned(&mut self) {
-        self.0.closed().await;
+        self.made.closed().await;
     }
 
     /// Whether the caller has gone or given up.
     pub fn is_abandoned(&self) -> bool {
-        self.0.is_closed()
+        self.made.is_closed()
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::{INVALID_PARAMS, LIMIT_EXCEEDED, RpcError};
 use crate::lanes::call_guarded;
 use crate::methods::{Answer, Methods};
-use crate::response::Made;
+use crate::response::{Made, Room};
 
 /// The methods this one is made of.
 pub(crate) const SEND: &str = "eth_sendRawTransaction";
@@ -68,7 +68,8 @@ impl Senders {
         methods: Arc<dyn Methods>,
         sent: oneshot::Receiver<Made>,
         wait: Duration,
-    ) -> Result<oneshot::Receiver<Answer>, RpcError> {
+        room: Arc<Room>,
+    ) -> Result<oneshot::Receiver<Made>, RpcError> {
         let place = Place(Arc::clone(&self.waiting));
         // Also the place that is refused below gives itself back.
         if self.waiting.fetch_add(1, Relaxed) >= WAITING_MAX {
@@ -83,7 +84,7 @@ impl Senders {
         tokio::spawn(async move {
             let _place = place;
             tokio::select! {
-                answer = receipt(&*methods, sent, blocks, wait) => drop(reply.send(answer)),
+                answer = receipt(&*methods, sent, blocks, wait) => drop(reply.send(Made::new(answer, &room))),
                 () = reply.closed() => {}
             }
         });

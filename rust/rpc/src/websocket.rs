@@ -239,7 +239,7 @@ async fn talk(
                     Some(Err(error)) => return ending(&error),
                 };
                 // A control frame may stand between the fragments of a message.
-                let place = connection.activity.message_ends();
+                let place = connection.activity.message_ends().map(Arc::new);
                 let takes = InFlight::of(&body, place.as_ref());
                 answering.bytes += takes.bytes;
                 answering.small_bytes += takes.small_bytes;
@@ -267,7 +267,7 @@ async fn answer(
     connection: &Connection,
     client: &Client,
     subscribed: &Arc<Subscribed>,
-    (body, _place): (Bytes, Option<Permit>),
+    (body, place): (Bytes, Option<Arc<Permit>>),
     took: InFlight,
 ) -> Done {
     let session = Session::new(Arc::clone(subscribed));
@@ -276,6 +276,7 @@ async fn answer(
         client,
         session: Some(&session),
         share: &client.share,
+        place: place.as_ref(),
     };
     let answer = connection.shared.router.answer(&caller, &body).await;
     Done {
@@ -294,7 +295,7 @@ struct InFlight {
 }
 
 impl InFlight {
-    fn of(body: &[u8], place: Option<&Permit>) -> Self {
+    fn of(body: &[u8], place: Option<&Arc<Permit>>) -> Self {
         let bytes = body.len();
         let least = if is_batch(body) { BATCH_BYTES_MIN } else { 0 };
         Self {

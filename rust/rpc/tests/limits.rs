@@ -475,6 +475,38 @@ fn what_calls_hold_while_they_run_is_bounded_in_sum() {
     });
 }
 
+/// Row 5: who hangs up leaves the parameters of its calls in the queue, and they keep their place.
+#[test]
+fn a_large_request_whose_caller_is_gone_keeps_its_place_until_its_turn_has_come() {
+    let limits = Limits {
+        requests_held_bytes_max: 512 << 10,
+        heavy_timeout: PATIENCE,
+        ..Limits::default()
+    };
+    let (server, address, fake) = start_with_fake(limits);
+    let running = thread::spawn(move || call(address, "eth_held", &json!([])));
+    wait_until("the only thread is taken", || fake.gate.held() == 1);
+    let large = |method: &str| {
+        let body = request(method, &json!(["x".repeat(100_000)])).to_string();
+        post_bytes("", body.as_bytes())
+    };
+    let mut gone = connect(address);
+    gone.write_all(&large("eth_slow")).unwrap();
+    wait_until("it waits", || server.statistics().in_flight == 2);
+    drop(gone);
+    wait_until("its caller is gone", || server.statistics().in_flight == 1);
+    let mut waiting = connect(address);
+    waiting.write_all(&large("eth_slow")).unwrap();
+    wait_until("another waits", || server.statistics().in_flight == 2);
+    assert_eq!(exchange(address, &large("eth_echo")).status, 503);
+    fake.gate.release(1);
+    assert_eq!(running.join().unwrap()["result"], json!(true));
+    assert_eq!(read_reply(&mut waiting).status, 200);
+    wait_until("both have given it back", || {
+        exchange(address, &large("eth_echo")).status == 200
+    });
+}
+
 #[test]
 fn stopping_finishes_open_requests_and_frees_the_port() {
     let (server, address, fake) = start_with_fake(patient());

@@ -126,7 +126,13 @@ impl Router {
         let failed = Some((Failure::Error, refusal.error.code));
         self.unknown
             .record(caller.transport(), Duration::ZERO, failed);
-        out.append_small(refusal.id, &Err(refusal.error.clone()));
+        let answer = Made::free(Err(refusal.error.clone()));
+        if out
+            .append(refusal.id, answer, &caller.share.answers)
+            .is_err()
+        {
+            out.append_refusal(refusal.id, refusal.error.clone());
+        }
         out.record(failed);
     }
 
@@ -154,7 +160,7 @@ impl Router {
         {
             self.counters.shed.fetch_add(1, Relaxed);
             failed = Some((Failure::Limited, refused.code));
-            out.append_small(id, &Err(refused));
+            out.append_refusal(id, refused);
         }
         out.record(failed);
         counters.record(caller.transport(), begun.elapsed(), failed);

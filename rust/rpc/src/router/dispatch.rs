@@ -1,5 +1,6 @@
 //! From a call to the start of its answer, here or with those who answer it, and to the answer's end.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -18,10 +19,8 @@ use crate::statistics::{Failure, MethodCounters};
 /// The start of an answer.
 pub(super) enum Started {
     Ready(Answer),
-    /// In a lane of ours.
+    /// In a lane of ours, or outside.
     Waiting(oneshot::Receiver<Made>, Duration),
-    /// Outside.
-    Forwarded(oneshot::Receiver<Answer>, Duration),
     /// Not tried.
     Refused(RpcError, Failure),
 }
@@ -31,7 +30,7 @@ pub(super) type Finished = (Made, Option<Failure>);
 
 impl Started {
     pub(super) fn is_waiting(&self) -> bool {
-        matches!(self, Self::Waiting(..) | Self::Forwarded(..))
+        matches!(self, Self::Waiting(..))
     }
 
     pub(super) async fn finish(self) -> Finished {
@@ -43,11 +42,6 @@ impl Started {
                 Ok(Err(_)) => Made::free(Err(RpcError::internal())),
                 Err(_) => Made::free(Err(RpcError::timed_out())),
             },
-            Self::Forwarded(answer, limit) => Made::free(match timeout(limit, answer).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => Err(RpcError::internal()),
-                Err(_) => Err(RpcError::timed_out()),
-            }),
             Self::Refused(error, failure) => return (Made::free(Err(error)), Some(failure)),
         };
         (made, None)
@@ -112,20 +106,27 @@ impl Router {
             Answerer::Methods(Cost::Heavy) if self.facts.shedding.load(Relaxed) => {
                 Err(RpcError::busy())
             }
-            Answerer::Methods(Cost::Heavy) => self.lanes.heavy(&route.name, params, caller.share),
-            Answerer::Methods(Cost::Write) => self.lanes.write(&route.name, params),
+            Answerer::Methods(Cost::Heavy) => {
+                self.lanes
+                    .heavy(&route.name, params, caller.place, caller.share)
+            }
+            Answerer::Methods(Cost::Write) => self.lanes.write(&route.name, params, caller.place),
             Answerer::Outside => {
-                let (reply, answer) = oneshot::channel();
+                let (made, answer) = oneshot::channel();
                 let request = Forwarded {
                     method: route.name.to_string(),
                     params: params.map(ToOwned::to_owned),
                     listener: caller.connection.listener.kind,
                     peer: caller.client.ip,
                     is_limited: !caller.client.address.exempt,
-                    reply: Reply(reply),
+                    reply: Reply {
+                        made,
+                        room: Arc::clone(&caller.share.answers),
+                        place: caller.place.cloned(),
+                    },
                 };
                 match self.outside.forward(request) {
-                    Ok(()) => return Started::Forwarded(answer, self.limits.outside_timeout),
+                    Ok(()) => return Started::Waiting(answer, self.limits.outside_timeout),
                     Err(_) => Err(RpcError::busy()),
                 }
             }

@@ -18,6 +18,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::access::is_offered;
 use crate::address::{Client, Share};
+use crate::budget::Permit;
 use crate::config::{Allowance, ListenerKind};
 use crate::connection::Connection;
 use crate::criteria::CriteriaLimits;
@@ -92,6 +93,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) session: Option<&'a Session>,
     /// What it may take up.
     pub(crate) share: &'a Share,
+    /// The place of its request, where that is large.
+    pub(crate) place: Option<&'a Arc<Permit>>,
 }
 
 impl Caller<'_> {

@@ -34,7 +34,7 @@ impl Router {
             Own::Modules => json(&caller.connection.listener.modules),
             Own::SendSync => {
                 return self
-                    .send_and_wait(call)
+                    .send_and_wait(caller, call)
                     .unwrap_or_else(|error| Started::Ready(Err(error)));
             }
             Own::Discover => Ok(caller.connection.listener.document.clone()),
@@ -72,14 +72,17 @@ impl Router {
         })
     }
 
-    fn send_and_wait(&self, call: &Call<'_>) -> Result<Started, RpcError> {
+    fn send_and_wait(&self, caller: &Caller<'_>, call: &Call<'_>) -> Result<Started, RpcError> {
         let (params, wait) = sending::parse(call.params)?;
         let Some(send) = self.routes.get(sending::SEND) else {
             return Err(RpcError::method_not_found(&call.method));
         };
-        let sent = self.lanes.write(&send.name, Some(&params))?;
-        let answer = self.senders.wait(Arc::clone(&self.methods), sent, wait)?;
-        Ok(Started::Forwarded(answer, sending::ANSWER_TIMEOUT))
+        let sent = self.lanes.write(&send.name, Some(&params), caller.place)?;
+        let room = Arc::clone(&caller.share.answers);
+        let answer = self
+            .senders
+            .wait(Arc::clone(&self.methods), sent, wait, room)?;
+        Ok(Started::Waiting(answer, sending::ANSWER_TIMEOUT))
     }
 
     fn new_filter(&self, caller: &Caller<'_>, call: &Call<'_>, now: Instant) -> Answer {
