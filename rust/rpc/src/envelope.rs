@@ -208,17 +208,12 @@ pub(crate) fn encode_closing(out: &mut Vec<u8>, answer: &Answer) {
     out.extend_from_slice(if answer.is_ok() { b"}" } else { b"}}" });
 }
 
-/// The text of one notification to a subscriber.
-pub(crate) fn encode_notification(subscription: &str, result: &str) -> String {
-    let mut text = String::with_capacity(96 + subscription.len() + result.len());
-    text.push_str(
-        "{\"jsonrpc\":\"2.0\",\"method\":\"eth_subscription\",\"params\":{\"subscription\":\"",
+/// What stands before and behind the result in a notification to a subscriber.
+pub(crate) fn around_notification(subscription: &str) -> (String, &'static str) {
+    let before = format!(
+        r#"{{"jsonrpc":"2.0","method":"eth_subscription","params":{{"subscription":"{subscription}","result":"#
     );
-    text.push_str(subscription);
-    text.push_str("\",\"result\":");
-    text.push_str(result);
-    text.push_str("}}");
-    text
+    (before, "}}")
 }
 
 #[cfg(test)]

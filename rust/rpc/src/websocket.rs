@@ -29,7 +29,7 @@ use crate::address::Client;
 use crate::body::Parts;
 use crate::budget::Permit;
 use crate::connection::{Connection, stopped};
-use crate::envelope::{encode_notification, is_batch};
+use crate::envelope::{around_notification, is_batch};
 use crate::http::{Reply, text};
 use crate::intake::SMALL_BYTES;
 use crate::response::Response as Answered;
@@ -53,7 +53,7 @@ const CONTROL_FRAMES_MAX: u32 = 200;
 const SMALL_TOGETHER_BYTES_MAX: usize = SMALL_BYTES;
 /// What a batch counts at least among them: a hundred of its items, and of their errors, are a few bytes each when they arrive.
 const BATCH_BYTES_MIN: usize = 8 << 10;
-/// Notifications written before the connection is looked at again.
+/// Notifications written before the connection is looked at again; fewer where they have more bytes than one fragment.
 const NOTIFICATIONS_TOGETHER: usize = 64;
 /// A closing frame that does not go out within this time is not sent.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -356,8 +356,8 @@ fn some_of(
     telling: &mut Option<Notification>,
     notifications: &mut mpsc::Receiver<Notification>,
 ) -> Vec<Message> {
-    let mut messages = Vec::new();
-    while messages.len() < NOTIFICATIONS_TOGETHER {
+    let (mut messages, mut bytes) = (Vec::new(), 0);
+    while messages.len() < NOTIFICATIONS_TOGETHER && bytes < FRAGMENT_BYTES {
         let Some(notification) = telling else {
             *telling = notifications.try_recv().ok();
             if telling.is_none() {
@@ -367,13 +367,32 @@ fn some_of(
         };
         match notification.next() {
             Some(result) => {
-                let text = encode_notification(&notification.subscription, &result);
-                messages.push(Message::text(text));
+                bytes += result.len();
+                messages.extend(into_notification(&notification.subscription, result));
             }
             None => *telling = None,
         }
     }
     messages
+}
+
+/// One notification as a message; a large one in fragments, whose text all subscribers share.
+fn into_notification(subscription: &str, result: Arc<str>) -> Vec<Message> {
+    struct Shared(Arc<str>);
+    impl AsRef<[u8]> for Shared {
+        fn as_ref(&self) -> &[u8] {
+            self.0.as_bytes()
+        }
+    }
+    let (mut text, after) = around_notification(subscription);
+    if result.len() < FRAGMENT_BYTES {
+        text.reserve_exact(result.len() + after.len());
+        text.push_str(&result);
+        text.push_str(after);
+        return vec![Message::text(text)];
+    }
+    let result = Bytes::from_owner(Shared(result));
+    into_frames([text.into(), result, Bytes::from_static(after.as_bytes())].into()).collect()
 }
 
 /// What the peer is told about an error of its own making.
@@ -414,5 +433,60 @@ impl Writer<'_> {
             },
             () = self.overflow.happened() => Err(TOO_SLOW),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::criteria::Topic;
+    use crate::event::{Head, LogTexts};
+    use crate::subscriptions::Subscriptions;
+
+    #[test]
+    fn large_notifications_are_written_one_by_one_and_their_text_is_shared() {
+        const TEXT_BYTES: usize = 1 << 20;
+        let (outlet, mut notifications, _) = Outlet::new(100);
+        let subscriptions = Subscriptions::default();
+        for id in ["0x1", "0x2", "0x3"] {
+            subscriptions.add(id.into(), Topic::Heads, outlet.clone(), || 0);
+        }
+        let header = format!("\"{}\"", "x".repeat(TEXT_BYTES));
+        let head = Arc::new(Head {
+            number: 1,
+            hash: alloy_primitives::B256::ZERO,
+            header: RawValue::from_string(header.clone()).unwrap(),
+            logs: Vec::new(),
+            receipts: Vec::new(),
+        });
+        subscriptions.tell_head(&head, &Arc::new(LogTexts::new(&head)));
+        let (mut telling, mut texts) = (None, Vec::new());
+        for _ in 0..3 {
+            let frames = some_of(&mut telling, &mut notifications);
+            let last = frames.last().map(is_last);
+            let whole = frames.iter().filter(|frame| is_last(frame)).count();
+            assert_eq!(
+                (whole, last),
+                (1, Some(true)),
+                "one message, and no part of another"
+            );
+            let payloads: Vec<Bytes> = frames.into_iter().map(Message::into_data).collect();
+            assert!(
+                payloads
+                    .iter()
+                    .all(|payload| payload.len() <= FRAGMENT_BYTES)
+            );
+            texts.push(payloads[1].as_ptr());
+            let text = String::from_utf8(payloads.concat()).unwrap();
+            assert!(text.ends_with(&format!("\"result\":{header}}}}}")));
+        }
+        assert!(texts.iter().all(|text| *text == texts[0]), "no copies");
+        assert!(some_of(&mut telling, &mut notifications).is_empty());
+    }
+
+    fn is_last(message: &Message) -> bool {
+        matches!(message, Message::Frame(frame) if frame.header().is_final)
     }
 }
