@@ -1,6 +1,7 @@
 //! The clock inside a running call. Code cannot run for long without a jump destination or a call, so these
 //! instructions count, and every so often look at the clock; when it is too late the whole call ends at once.
-//! An inspector could do the same at several times the price. At the same places they look at the memory that the call takes.
+//! An inspector could do the same at several times the price. At the same places they look at the memory that the call takes, and where
+//! it writes a slot or a log: code of half a megabyte holds much of these without a jump.
 
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use revm::{
     interpreter::{
         Instruction, InstructionContext, InstructionExecResult, InstructionResult, Stack,
         instructions::{
-            GasTable, InstructionTable, contract, control, gas_table_spec, instruction_table,
+            GasTable, InstructionTable, contract, control, gas_table_spec, host, instruction_table,
         },
         interpreter::EthInterpreter,
     },
@@ -34,6 +35,8 @@ const STEPS_BETWEEN_LOOKS: u32 = 256;
 /// A call counts for more, because a precompile can take milliseconds.
 const STEPS_OF_A_CALL: u32 = 32;
 const STEPS_OF_A_JUMP: u32 = 1;
+/// A slot that is written, or a log: some hundred bytes.
+const STEPS_OF_A_CHANGE: u32 = 1;
 /// Memory below this needs no look of its own.
 const LARGE_BYTES: usize = 256 << 10;
 /// More memory than the gas of any call pays for.
@@ -101,6 +104,12 @@ const fn table(has_net_sstore: bool, checks_storage: bool) -> Table {
     table[opcode::STATICCALL as usize] = Instruction::new(call::<{ opcode::STATICCALL }>);
     table[opcode::RETURN as usize] = Instruction::new(ret);
     table[opcode::REVERT as usize] = Instruction::new(revert);
+    table[opcode::TSTORE as usize] = Instruction::new(tstore);
+    table[opcode::LOG0 as usize] = Instruction::new(log::<0>);
+    table[opcode::LOG1 as usize] = Instruction::new(log::<1>);
+    table[opcode::LOG2 as usize] = Instruction::new(log::<2>);
+    table[opcode::LOG3 as usize] = Instruction::new(log::<3>);
+    table[opcode::LOG4 as usize] = Instruction::new(log::<4>);
     if checks_storage {
         table[opcode::CREATE as usize] = Instruction::new(create_checked::<false>);
         table[opcode::CREATE2 as usize] = Instruction::new(create_checked::<true>);
@@ -108,10 +117,11 @@ const fn table(has_net_sstore: bool, checks_storage: bool) -> Table {
         table[opcode::CREATE as usize] = Instruction::new(create::<false>);
         table[opcode::CREATE2 as usize] = Instruction::new(create::<true>);
     }
-    if has_net_sstore {
-        table[opcode::SSTORE as usize] =
-            Instruction::new(instructions::net_sstore::<CallState, Watch>);
-    }
+    table[opcode::SSTORE as usize] = if has_net_sstore {
+        Instruction::new(net_sstore)
+    } else {
+        Instruction::new(sstore)
+    };
     table
 }
 
@@ -173,6 +183,27 @@ fn revert(mut context: Watched<'_>) -> InstructionExecResult {
     check_output(&mut context)?;
     control::revert(context)
 }
+
+fn sstore(context: Watched<'_>) -> InstructionExecResult {
+    check(context.host, STEPS_OF_A_CHANGE)?;
+    host::sstore(context)
+}
+
+fn net_sstore(context: Watched<'_>) -> InstructionExecResult {
+    check(context.host, STEPS_OF_A_CHANGE)?;
+    instructions::net_sstore::<CallState, Watch>(context)
+}
+
+fn tstore(context: Watched<'_>) -> InstructionExecResult {
+    check(context.host, STEPS_OF_A_CHANGE)?;
+    host::tstore(context)
+}
+
+fn log<const TOPICS: usize>(context: Watched<'_>) -> InstructionExecResult {
+    check(context.host, STEPS_OF_A_CHANGE)?;
+    host::log::<TOPICS, _>(context)
+}
+
 fn check(context: &mut CallContext, weight: u32) -> InstructionExecResult {
     if context.chain.step(weight) {
         return Ok(());

@@ -61,6 +61,19 @@ fn code_that_takes_much_memory_asks_for_it_and_ends_when_there_is_none() {
 }
 
 #[test]
+fn code_without_a_jump_asks_too() {
+    let node = Node::new();
+    // A transient slot, a change of slot 0 and a log, each by three opcodes of a byte.
+    for opcodes in ["58585d", "585f55", "5f5fa0"] {
+        let (call, state) = running(&format!("0x{}", opcodes.repeat(60_000)));
+        let (answer, most) = ask(&node, "eth_call", &json!([call, "latest", state]), 2 * MIB);
+        let error = answer.expect_err("no room");
+        assert_eq!(error.code, -32005, "{opcodes}: {error}");
+        assert!(most > 2 * MIB, "{opcodes} asked for {most}");
+    }
+}
+
+#[test]
 fn what_a_call_returns_is_given_when_there_is_room_for_it_and_its_text() {
     let node = Node::new();
     for (code, expected) in [(RETURNS, None), (REVERTS, Some(3))] {
