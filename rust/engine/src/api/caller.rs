@@ -110,20 +110,22 @@ impl Caller {
 
     /// Write bytes as DATA, without a copy more than needed: what code returns can be megabytes.
     pub(super) fn data_json(&self, bytes: &[u8]) -> Answer {
-        raw(self.quoted_data(bytes)?)
+        raw(self.quoted_data(bytes, 0)?)
     }
 
-    /// The same without quotes, with room for them.
-    pub(super) fn data_text(&self, bytes: &[u8]) -> Result<String, RpcError> {
-        let mut text = self.quoted_data(bytes)?;
+    /// The same without quotes, with room for them, beside a text of so many bytes.
+    pub(super) fn data_text(&self, bytes: &[u8], beside: usize) -> Result<String, RpcError> {
+        let mut text = self.quoted_data(bytes, beside)?;
         text.pop();
         text.remove(0);
         String::from_utf8(text).map_err(|error| RpcError::internal(error.to_string()))
     }
 
-    fn quoted_data(&self, bytes: &[u8]) -> Result<Vec<u8>, RpcError> {
+    fn quoted_data(&self, bytes: &[u8], beside: usize) -> Result<Vec<u8>, RpcError> {
         let length = 2 * bytes.len() + 4;
-        if !self.may_hold(Holding::Run, bytes.len()) || !self.may_hold(Holding::Text, length) {
+        if !self.may_hold(Holding::Run, bytes.len())
+            || !self.may_hold(Holding::Text, length + beside)
+        {
             return Err(RpcError::no_room());
         }
         let mut text = vec![b'"'; length];

@@ -88,20 +88,19 @@ impl RpcError {
         )
     }
 
-    /// A call that reverted: code 3 with the bytes in `data`, from which libraries decode custom errors.
-    pub(super) fn reverted(output: &[u8], caller: &Caller) -> Self {
+    /// A call that reverted: code 3 with the bytes in `data`, from which libraries decode custom errors. The error is that there is no
+    /// room for it.
+    pub(super) fn reverted(output: &[u8], caller: &Caller) -> Result<Self, Self> {
         let message = super::revert_reason::decode(output).map_or_else(
             || "execution reverted".to_owned(),
             |reason| format!("execution reverted: {reason}"),
         );
-        match caller.data_text(output) {
-            Ok(data) => Self {
-                code: EXECUTION_REVERTED,
-                message,
-                data: Some(Value::String(data)),
-            },
-            Err(refused) => refused,
-        }
+        let data = caller.data_text(output, message.len())?;
+        Ok(Self {
+            code: EXECUTION_REVERTED,
+            message,
+            data: Some(Value::String(data)),
+        })
     }
 }
 

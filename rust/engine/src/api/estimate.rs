@@ -141,7 +141,9 @@ impl<'a> Estimate<'a> {
 /// Why the transaction fails with all the gas there is.
 fn failure(result: Option<ExecutionResult>, gas: u64, session: &Session) -> RpcError {
     match result {
-        Some(ExecutionResult::Revert { output, .. }) => RpcError::reverted(&output, session.caller()),
+        Some(ExecutionResult::Revert { output, .. }) => {
+            RpcError::reverted(&output, session.caller()).unwrap_or_else(|no_room| no_room)
+        }
         Some(ExecutionResult::Halt { reason, .. })
             // As in go-ethereum, where an opcode whose price cannot be told is out of gas.
             if !matches!(

@@ -118,7 +118,9 @@ fn relax(env: &mut EvmEnv) {
 fn output(result: ExecutionResult, session: &Session) -> Result<Bytes, RpcError> {
     match result {
         ExecutionResult::Success { output, .. } => Ok(output.into_data()),
-        ExecutionResult::Revert { output, .. } => Err(RpcError::reverted(&output, &session.caller)),
+        ExecutionResult::Revert { output, .. } => {
+            Err(RpcError::reverted(&output, &session.caller)?)
+        }
         ExecutionResult::Halt { reason, .. } => Err(RpcError::server(session.halt_text(&reason))),
     }
 }

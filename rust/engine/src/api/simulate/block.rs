@@ -172,7 +172,7 @@ impl Simulator<'_> {
             state.block_hashes.insert(block.header.number, block.hash);
             (parent, parent_hash) = (block.header.clone(), block.hash);
             results.push(BlockResult {
-                calls: results_of(&block, called, self.caller),
+                calls: results_of(&block, called, self.caller)?,
                 block: self.json(&block)?,
             });
         }
@@ -443,9 +443,13 @@ struct Filled {
     blob_gas_used: u64,
 }
 
-fn results_of(block: &Block, called: Vec<Called>, caller: &Caller) -> Vec<CallResult> {
+fn results_of(
+    block: &Block,
+    called: Vec<Called>,
+    caller: &Caller,
+) -> Result<Vec<CallResult>, RpcError> {
     let mut log_index = 0;
-    let number = |(index, called): (usize, Called)| {
+    let number = |(index, called): (usize, Called)| -> Result<CallResult, RpcError> {
         let gas = called.result.gas();
         let (gas_used, max_used_gas) = (gas.tx_gas_used(), gas.total_gas_spent());
         let (return_data, status, error) = match called.result {
@@ -455,7 +459,7 @@ fn results_of(block: &Block, called: Vec<Called>, caller: &Caller) -> Vec<CallRe
                     code,
                     message,
                     data,
-                } = RpcError::reverted(&output, caller);
+                } = RpcError::reverted(&output, caller)?;
                 let error = json!({"code": code, "message": message, "data": data});
                 (Bytes::new(), 0, Some(error))
             }
@@ -468,14 +472,14 @@ fn results_of(block: &Block, called: Vec<Called>, caller: &Caller) -> Vec<CallRe
             log_index += 1;
             objects::log(block, index, log_index - 1, log)
         });
-        CallResult {
+        Ok(CallResult {
             return_data,
             logs: logs.collect(),
             gas_used: U64::from(gas_used),
             max_used_gas: U64::from(max_used_gas.max(gas_used)),
             status: U64::from(status),
             error,
-        }
+        })
     };
     called.into_iter().enumerate().map(number).collect()
 }

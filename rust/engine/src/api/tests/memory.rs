@@ -87,6 +87,39 @@ fn what_a_call_returns_is_given_when_there_is_room_for_it_and_its_text() {
 }
 
 #[test]
+fn a_simulation_finds_room_for_all_of_its_reverts_or_is_refused_as_a_whole() {
+    let node = Node::new();
+    let call = json!({"to": SOMEWHERE, "gas": "0x30d40"});
+    let block =
+        json!({"stateOverrides": {SOMEWHERE: {"code": "0x620300005ffd"}}, "calls": vec![call; 8]});
+    let params = json!([{"blockStateCalls": [block]}, "latest"]);
+    let mut given = 0;
+    for room in (0..10 * MIB).step_by(MIB / 8) {
+        match ask(&node, "eth_simulateV1", &params, room).0 {
+            Err(error) => assert_eq!(error.code, -32005, "{room}"),
+            Ok(answer) => {
+                assert!(!answer.get().contains("-32005"), "{room}");
+                given += 1;
+            }
+        }
+    }
+    assert!((1..80).contains(&given), "{given}");
+}
+
+#[test]
+fn a_long_reason_of_a_revert_is_held_beside_its_data() {
+    let node = Node::new();
+    // Error(string): its selector, 0x20, a length of 3 MiB, and zeros.
+    let code =
+        "0x6308c379a060e01b5f52".to_owned() + "6020600452" + "62300000602452" + "623000445ffd";
+    let (call, state) = running(&code);
+    let (answer, most) = ask(&node, "eth_call", &json!([call, "latest", state]), 30 * MIB);
+    let error = answer.expect_err("reverted");
+    assert_eq!((error.code, error.message.len() / MIB), (3, 3));
+    assert!(most > 11 * MIB, "{most}");
+}
+
+#[test]
 fn traces_and_their_text_are_held_too() {
     let node = Node::new();
     let (call, logs) = running(LOGS);
