@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import threading
 from pathlib import Path
 from typing import Final
@@ -49,24 +50,26 @@ def give_back_freed_memory() -> bool:
 def _start_trimming() -> None:
     """Once a process, for as long as it lives."""
     if MEMORY.exists():
-        threading.Thread(target=_trim_now_and_then, name="free memory", daemon=True).start()
+        # Opened once: callers can take all the files that the process may open, and a thread that fails then would be gone for ever.
+        memory = os.open(MEMORY, os.O_RDONLY | os.O_CLOEXEC)
+        threading.Thread(target=_trim_now_and_then, args=(memory,), name="free memory", daemon=True).start()
 
 
-def _trim_now_and_then() -> None:
+def _trim_now_and_then(memory: int) -> None:
     trim, pause, least, pause_s = (
         ctypes.CDLL(None).malloc_trim,
         threading.Event(),
-        _resident_bytes(),
+        _resident_bytes(memory),
         LOOK_EVERY_S,
     )
     while not pause.wait(pause_s):
-        before = _resident_bytes()
+        before = _resident_bytes(memory)
         if before < least + GROWN_BYTES_MIN:
             least, pause_s = min(least, before), LOOK_EVERY_S
             continue
         # Without the GIL, heap by heap: whoever allocates meanwhile waits for one of them at most.
         trim(0)
-        after = _resident_bytes()
+        after = _resident_bytes(memory)
         least = min(least, after)
         # What is in use now may be freed later, without growing before.
         pause_s = (
@@ -74,5 +77,5 @@ def _trim_now_and_then() -> None:
         )
 
 
-def _resident_bytes() -> int:
-    return int(MEMORY.read_bytes().split()[1]) * PAGE_BYTES
+def _resident_bytes(memory: int) -> int:
+    return int(os.pread(memory, 128, 0).split()[1]) * PAGE_BYTES

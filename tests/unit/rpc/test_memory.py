@@ -10,7 +10,7 @@ import pytest
 
 BEGIN = textwrap.dedent(
     """
-    import ctypes, sys, threading, time
+    import contextlib, ctypes, os, resource, sys, threading, time
     import psutil
     from metanode.rpc.memory import give_back_freed_memory
 
@@ -58,8 +58,17 @@ SMALL = BEGIN + textwrap.dedent(
     for block in blocks:
         ctypes.memset(block, 1, 4096)
     library.malloc(4096)
+    files = []
+    if sys.argv[3] == "no files":
+        # A thread that cannot look any more is gone for ever.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        with contextlib.suppress(OSError):
+            while True:
+                files.append(os.open("/dev/null", os.O_RDONLY))
     # The thread looks once while all are in use, and finds nothing to give back.
     time.sleep(float(sys.argv[2]))
+    for file in files:
+        os.close(file)
     for block in blocks:
         library.free(block)
     deadline = time.monotonic() + (20 if sys.argv[1] == "bounded" else 3)
@@ -70,10 +79,14 @@ SMALL = BEGIN + textwrap.dedent(
 )
 
 
-def kept_bytes(how: str, program: str = BLOCKS) -> int:
+def kept_bytes(how: str, program: str = BLOCKS, files: str = "files") -> int:
     """What a process keeps of large blocks that four threads used and freed, or of what another program does."""
     done = subprocess.run(
-        [sys.executable, "-c", program, how, "2.5"], check=False, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program, how, "2.5", files],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     if done.returncode == 3:
         # What is tested is glibc's habit: others, as musl, have no such bounds to set. CI has glibc and does not allow this skip.
@@ -96,3 +109,8 @@ def test_many_small_blocks_below_one_that_stays_are_given_back_by_a_thread() -> 
     assert unbounded > 30 << 20, (
         f"{unbounded / 1e6:.1f} MB are kept without a thread: this test shows nothing"
     )
+
+
+def test_the_thread_survives_a_time_in_which_the_process_can_open_no_file() -> None:
+    bounded = kept_bytes("bounded", SMALL, "no files")
+    assert bounded < 8 << 20, f"{bounded / 1e6:.1f} MB are kept"
