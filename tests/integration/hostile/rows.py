@@ -110,7 +110,7 @@ ROWS: Final = {
             f"{HERE}/test_websockets.py::test_row_12_filters_without_number_take_bounded_memory",
         ),
         (
-            f"{SERVER}/websocket.rs::a_connection_has_a_limited_number_of_subscriptions",
+            f"{SERVER}/subscriptions.rs::a_connection_has_a_limited_number_of_subscriptions",
             f"{SERVER}/limits.rs::large_log_filters_share_a_bounded_memory_and_small_ones_are_always_there",
         ),
     ),
@@ -118,8 +118,8 @@ ROWS: Final = {
         "a subscriber that never reads", "queue bounded, closed; others hear everything",
         (f"{HERE}/test_websockets.py::test_row_13_who_never_reads_is_closed_and_who_reads_hears_everything",),
         (
-            f"{SERVER}/websocket.rs::a_subscriber_that_never_reads_is_closed_and_others_hear_everything",
-            f"{SERVER}/websocket.rs::a_block_with_more_logs_than_the_queue_has_places_is_told_whole",
+            f"{SERVER}/subscriptions.rs::a_subscriber_that_never_reads_is_closed_and_others_hear_everything",
+            f"{SERVER}/subscriptions.rs::a_block_with_more_logs_than_the_queue_has_places_is_told_whole",
         ),
     ),
     14: Row(
@@ -128,7 +128,10 @@ ROWS: Final = {
             f"{HERE}/test_websockets.py::test_row_14_frames_that_are_wrong_end_the_connection",
             f"{HERE}/test_websockets.py::test_row_14_floods_of_pings_and_of_empty_fragments_do_no_harm",
         ),
-        (f"{SERVER}/websocket.rs::broken_and_oversized_frames_close_with_their_code", f"{SERVER}/websocket.rs::floods_of_small_frames_do_no_harm"),
+        (
+            f"{SERVER}/websocket.rs::broken_and_oversized_frames_close_with_their_code",
+            f"{SERVER}/websocket.rs::floods_of_small_frames_do_no_harm",
+        ),
     ),
     17: Row(
         "transactions that are none: bad RLP, trailing bytes, leading zeros, high s, other chains, unknown types, 129 KB",
