@@ -57,6 +57,7 @@ ROWS: Final = {
         (
             f"{HERE}/test_slow_clients.py::test_row_05_five_hundred_slow_clients_are_closed_and_others_served",
             f"{HERE}/test_slow_clients.py::test_row_05_large_requests_are_bounded_in_sum",
+            f"{HERE}/test_slow_clients.py::test_row_05_small_answers_that_nobody_reads_are_bounded_in_sum",
             f"{HERE}/test_slow_clients.py::test_row_05_clients_that_do_not_read_are_closed_and_cost_no_memory",
         ),
         (
@@ -65,6 +66,8 @@ ROWS: Final = {
             f"{SERVER}/limits.rs::slow_peers_hold_nobody_up",
             f"{SERVER}/limits.rs::who_never_asks_anything_is_closed_like_a_slow_head",
             f"{SERVER}/limits.rs::an_address_that_does_not_read_leaves_room_for_the_answers_of_others",
+            f"{SERVER}/limits.rs::a_large_request_whose_caller_is_gone_keeps_its_place_until_its_turn_has_come",
+            f"{SERVER}/websocket.rs::requests_in_flight_are_bounded_in_bytes_and_batches_weigh_more_than_they_have",
         ),
     ),
     6: Row(
@@ -131,6 +134,7 @@ ROWS: Final = {
         (
             f"{SERVER}/websocket.rs::broken_and_oversized_frames_close_with_their_code",
             f"{SERVER}/websocket.rs::floods_of_small_frames_do_no_harm",
+            f"{SERVER}/websocket.rs::pings_without_end_are_no_request_that_grows",
         ),
     ),
     17: Row(

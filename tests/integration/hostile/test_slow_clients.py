@@ -21,6 +21,7 @@ pytestmark = pytest.mark.timeout(180)
 
 CLOSED_WITHIN_S = 15.0
 SOCKETS = 500
+SOMEWHERE = "0x" + "77" * 20
 SLOW_READERS = 20
 """As many as one address of the internet may have connections."""
 
@@ -62,12 +63,8 @@ def test_row_05_five_hundred_slow_clients_are_closed_and_others_served(
 def test_row_05_large_requests_are_bounded_in_sum(target: Target, record_property: Any) -> None:
     """A megabyte less a few bytes on each of 200 connections, and as much on 100 WebSockets; then whole ones that wait behind loops."""
     mib = 1 << 20
-    large = wire.request(
-        "eth_call", [{"to": "0x" + "77" * 20, "data": "0x" + "00" * 450_000}, "latest"]
-    ).encode()
-    loop = wire.request(
-        "eth_call", [{"to": "0x" + "77" * 20}, "latest", {"0x" + "77" * 20: {"code": "0x5b5f56"}}]
-    ).encode()
+    large = wire.request("eth_call", [{"to": SOMEWHERE, "data": "0x" + "00" * 450_000}, "latest"]).encode()
+    loop = wire.request("eth_call", [{"to": SOMEWHERE}, "latest", {SOMEWHERE: {"code": "0x5b5f56"}}]).encode()
     with holding(target, record=record_property), contextlib.ExitStack() as stack:
         busy = 0
         for number in range(200):
@@ -94,6 +91,22 @@ def test_row_05_large_requests_are_bounded_in_sum(target: Target, record_propert
     with holding(target, record=record_property):
         reply = wire.post(target.port, large)
         assert reply.status == 200, reply.body[:200]
+
+
+def test_row_05_small_answers_that_nobody_reads_are_bounded_in_sum(
+    target: Target, record_property: Any
+) -> None:
+    """On each of 100 WebSockets 110 calls for 60 kB, of which 64 are made at once; the peer takes not a byte."""
+    returning = {SOMEWHERE: {"code": "0x" + "617530" + "5ff3"}}
+    question = wire.request("eth_call", [{"to": SOMEWHERE}, "latest", returning]).encode()
+    assert 60_000 < len(wire.post(target.port, question).body) < 1 << 16
+    with contextlib.ExitStack() as stack, holding(target, record=record_property):
+        for _ in range(100):
+            websocket = stack.enter_context(wire.open_websocket(target.port, receive_buffer_bytes=4_096))
+            for calls in (64, 46):
+                websocket.connection.sendall(websocket.frame(wire.TEXT, question) * calls)
+                # It waits behind some of them: the queue has room for those of the next connection.
+                wire.ask(target.port, "eth_call", [{"to": SOMEWHERE}])
 
 
 def test_row_05_clients_that_do_not_read_are_closed_and_cost_no_memory(
