@@ -49,6 +49,8 @@ pub(crate) struct Share {
     pub(crate) answers: Arc<Room>,
     /// Where its large requests do.
     pub(crate) requests: Arc<Budget>,
+    /// Of which its calls take while they run.
+    pub(crate) memory: Arc<Budget>,
 }
 
 impl Share {
@@ -196,20 +198,44 @@ pub(crate) struct Addresses {
     callers: AtomicU64,
     /// So many are remembered before somebody is forgotten.
     forget_at: AtomicUsize,
-    /// Room for the large answers of all.
+    /// What those have together for whom the limits of one address hold.
+    strangers: Common,
+    /// And the others.
+    exempt: Common,
+}
+
+/// What many callers have together.
+#[derive(Debug)]
+struct Common {
+    /// All of it.
+    memory: Arc<Budget>,
+    /// Room for large answers.
     answers: Arc<Budget>,
-    /// And for their large requests.
+    /// And for large requests.
     requests: Arc<Budget>,
 }
 
+impl Common {
+    fn new(memory: Arc<Budget>, limits: &Limits) -> Self {
+        let share = |bytes_max| Budget::share(&memory, bytes_max, RpcError::busy);
+        Self {
+            answers: share(limits.responses_held_bytes_max),
+            requests: share(limits.requests_held_bytes_max),
+            memory,
+        }
+    }
+}
+
 impl Addresses {
-    pub(crate) fn new(answers: Arc<Budget>, requests: Arc<Budget>) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let all = Budget::new(limits.calls_held_bytes_max);
+        let strangers = Budget::share(&all, limits.strangers_held_bytes_max, RpcError::busy);
         Self {
             known: Mutex::default(),
             callers: AtomicU64::new(0),
             forget_at: AtomicUsize::new(REMEMBERED_MAX),
-            answers,
-            requests,
+            strangers: Common::new(strangers, limits),
+            exempt: Common::new(all, limits),
         }
     }
 
@@ -245,23 +271,25 @@ impl Addresses {
             return Share {
                 caller,
                 heavy_queued_max: limits.heavy_queued_max,
-                answers: Arc::new(Room::new(&self.answers)),
-                requests: Arc::clone(&self.requests),
+                answers: Arc::new(Room::new(&self.exempt.answers)),
+                requests: Arc::clone(&self.exempt.requests),
+                memory: Arc::clone(&self.exempt.memory),
             };
         }
         Share {
             caller,
             heavy_queued_max: limits.heavy_queued_per_address_max,
             answers: Arc::new(Room::new(&Budget::share(
-                &self.answers,
+                &self.strangers.answers,
                 limits.responses_held_per_address_bytes_max,
                 RpcError::busy,
             ))),
             requests: Budget::share(
-                &self.requests,
+                &self.strangers.requests,
                 limits.requests_held_per_address_bytes_max,
                 RpcError::busy,
             ),
+            memory: Arc::clone(&self.strangers.memory),
         }
     }
 
@@ -356,11 +384,7 @@ mod tests {
             (["10.1.1.1", "10.1.1.1"], true),
         ] {
             assert_eq!(
-                connect_all(
-                    &Addresses::new(Budget::new(0), Budget::new(0)),
-                    &peers,
-                    &limits
-                ),
+                connect_all(&Addresses::new(&limits), &peers, &limits),
                 [true, second],
                 "{peers:?}"
             );
@@ -369,7 +393,7 @@ mod tests {
 
     #[test]
     fn the_allowance_has_a_burst_of_two_seconds_and_fills_again() {
-        let address = Addresses::new(Budget::new(0), Budget::new(0))
+        let address = Addresses::new(&Limits::default())
             .connect("192.0.2.1".parse().unwrap(), &Limits::default())
             .unwrap();
         let allowance = Allowance::of_calls(5);
@@ -392,7 +416,7 @@ mod tests {
             weights: [("logs".to_owned(), 20), ("huge".to_owned(), 1_000)].into(),
             calls_per_second: [("rare".to_owned(), 1)].into(),
         };
-        let addresses = Addresses::new(Budget::new(0), Budget::new(0));
+        let addresses = Addresses::new(&Limits::default());
         let user = |ip: &str| addresses.user(ip.parse().unwrap(), &Limits::default());
         let (one, other) = (user("192.0.2.1"), user("192.0.2.2"));
         let now = Instant::now();
@@ -437,7 +461,7 @@ mod tests {
             }),
             ..Limits::default()
         };
-        let addresses = Addresses::new(Budget::new(0), Budget::new(0));
+        let addresses = Addresses::new(&limits);
         let now = Instant::now();
         let user = |ip: u32| addresses.user(IpAddr::V4(ip.into()), &limits);
         let busy = user(0x0a00_0001).address;
@@ -460,10 +484,13 @@ mod tests {
     fn an_address_has_one_share_and_an_exempt_one_a_turn_for_each_connection() {
         let limits = Limits {
             heavy_queued_per_address_max: 3,
+            calls_held_bytes_max: 1_200_000,
+            strangers_held_bytes_max: 1_000_000,
+            responses_held_bytes_max: 1_200_000,
             responses_held_per_address_bytes_max: 600_000,
             ..Limits::default()
         };
-        let addresses = Addresses::new(Budget::new(1_000_000), Budget::new(10));
+        let addresses = Addresses::new(&limits);
         let share = |peer: &str| {
             let address = addresses.connect(peer.parse().unwrap(), &limits).unwrap();
             addresses.share_of(&address)
@@ -474,11 +501,16 @@ mod tests {
         assert_eq!(one.heavy_queued_max, 3);
         let held = one.answers.take(500_000).unwrap();
         assert!(again.answers.take(200_000).is_err());
-        assert!(other.answers.take(500_000).is_ok());
+        let rest = other.answers.take(500_000).unwrap();
+        assert!(
+            other.memory.take(1).is_none(),
+            "strangers have taken what they may"
+        );
         let (local, second) = (share("127.0.0.1"), share("127.0.0.1"));
         assert_ne!(local.caller, second.caller);
         assert_eq!(local.heavy_queued_max, limits.heavy_queued_max);
-        drop(held);
-        assert!(local.answers.take(1_000_000).is_ok());
+        assert!(local.answers.take(200_000).is_ok(), "some is left");
+        drop((held, rest));
+        assert!(local.answers.take(1_200_000).is_ok());
     }
 }

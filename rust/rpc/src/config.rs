@@ -147,13 +147,17 @@ pub struct Limits {
     /// those that are not yet taken. One call may have all of it; what is small does not count. Whatever callers do, a node may
     /// grow by 50 MB; this is what of it can be counted.
     pub calls_held_bytes_max: usize,
-    /// Of that, large responses (over 64 KiB) that are made and not yet taken by their callers: what callers who do not read can
+    /// Of that, what all callers together hold whom the limits of one address hold for, so that strangers cannot shut out the operator.
+    /// Room for two of the largest answers, as a search for logs of several addresses has them: the rest is for loopback and trusted
+    /// proxies.
+    pub strangers_held_bytes_max: usize,
+    /// Of what strangers hold, and of what the others do, large responses (over 64 KiB) that are made and not yet taken by their callers: what callers who do not read can
     /// make the node keep. One of the largest, and some; the rest is left for code that runs.
     pub responses_held_bytes_max: usize,
     /// What of them one address may hold, so that others find room: one of the largest, and some. Not for loopback and
     /// trusted proxies.
     pub responses_held_per_address_bytes_max: usize,
-    /// Of `calls_held_bytes_max`, large requests (over 64 KiB) that arrive or are answered, at twice their size: a handful of the
+    /// Of the same, large requests (over 64 KiB) that arrive or are answered, at twice their size: a handful of the
     /// largest at one moment.
     pub requests_held_bytes_max: usize,
     /// What of them one address may hold: two of the largest. Not for loopback and trusted proxies.
@@ -216,6 +220,7 @@ impl Default for Limits {
             body_bytes_max: 1 << 20,
             response_bytes_max: 10 << 20,
             calls_held_bytes_max: 22 << 20,
+            strangers_held_bytes_max: 19 << 20,
             responses_held_bytes_max: 14 << 20,
             responses_held_per_address_bytes_max: 12 << 20,
             requests_held_bytes_max: 8 << 20,

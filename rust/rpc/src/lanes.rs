@@ -36,6 +36,8 @@ struct HeavyJob {
     job: Job,
     /// Where its answer finds room.
     answers: Arc<Room>,
+    /// Of which it takes while it runs.
+    memory: Arc<Budget>,
 }
 
 /// A heavy call that is worked on.
@@ -74,7 +76,6 @@ pub(crate) struct Lanes {
 impl Lanes {
     pub(crate) fn start(
         methods: &Arc<dyn Methods>,
-        memory: &Arc<Budget>,
         heavy_threads: usize,
         heavy_queued_max: usize,
         writes_queued_max: usize,
@@ -82,10 +83,9 @@ impl Lanes {
         let heavy = Arc::new(Turns::new(heavy_queued_max));
         for number in 0..heavy_threads.max(1) {
             let (methods, jobs) = (Arc::clone(methods), Arc::clone(&heavy));
-            let memory = Arc::clone(memory);
             thread::Builder::new()
                 .name(format!("rpc-heavy-{number}"))
-                .spawn(move || run_heavy(&*methods, &memory, &jobs))?;
+                .spawn(move || run_heavy(&*methods, &jobs))?;
         }
         let (writes, write_jobs) = bounded(writes_queued_max);
         let methods = Arc::clone(methods);
@@ -104,12 +104,12 @@ impl Lanes {
         share: &Share,
     ) -> Result<oneshot::Receiver<Made>, RpcError> {
         let (job, answer) = Job::new(method, params, place);
-        let answers = Arc::clone(&share.answers);
-        let queued = self.heavy.push(
-            share.caller,
-            share.heavy_queued_max,
-            HeavyJob { job, answers },
-        );
+        let job = HeavyJob {
+            job,
+            answers: Arc::clone(&share.answers),
+            memory: Arc::clone(&share.memory),
+        };
+        let queued = self.heavy.push(share.caller, share.heavy_queued_max, job);
         match queued {
             Ok(()) => Ok(answer),
             Err(Full::Queue) => Err(RpcError::busy()),
@@ -162,9 +162,14 @@ impl Job {
     }
 }
 
-fn run_heavy(methods: &dyn Methods, memory: &Arc<Budget>, jobs: &Turns<HeavyJob>) {
+fn run_heavy(methods: &dyn Methods, jobs: &Turns<HeavyJob>) {
     give_way();
-    while let Some(HeavyJob { job, answers }) = jobs.pop() {
+    while let Some(HeavyJob {
+        job,
+        answers,
+        memory,
+    }) = jobs.pop()
+    {
         let Job {
             method,
             params,
@@ -174,7 +179,7 @@ fn run_heavy(methods: &dyn Methods, memory: &Arc<Budget>, jobs: &Turns<HeavyJob>
         if !reply.is_closed() {
             let working = Arc::new(Working {
                 reply,
-                memory: Arc::clone(memory),
+                memory,
                 held: Mutex::default(),
             });
             let waiting = Arc::clone(&working) as Arc<dyn Waiting>;

@@ -18,7 +18,7 @@ use crate::budget::Budget;
 use crate::config::{Allowance, ListenerKind, ServerConfig};
 use crate::connection::{Listener, Shared, accept};
 use crate::criteria::{CriteriaLimits, Topic};
-use crate::error::{RpcError, StartError};
+use crate::error::StartError;
 use crate::event::{Event, Head, Interest, LogTexts, Pending};
 use crate::filters::Filters;
 use crate::ids::Identifiers;
@@ -239,12 +239,8 @@ fn share(
     stopping: watch::Receiver<bool>,
 ) -> Result<Arc<Shared>, StartError> {
     let limits = config.limits.clone();
-    let memory = Budget::new(limits.calls_held_bytes_max);
-    let responses = Budget::share(&memory, limits.responses_held_bytes_max, RpcError::busy);
-    let requests = Budget::share(&memory, limits.requests_held_bytes_max, RpcError::busy);
     let lanes = Lanes::start(
         &methods,
-        &memory,
         config.heavy_threads,
         limits.heavy_queued_max,
         limits.writes_queued_max,
@@ -289,10 +285,10 @@ fn share(
             facts,
             filters,
         )),
-        limits,
         subscriptions: Arc::default(),
         identifiers: Arc::new(Identifiers::new()),
-        addresses: Addresses::new(responses, requests),
+        addresses: Addresses::new(&limits),
+        limits,
         stopping,
     }))
 }

@@ -413,6 +413,7 @@ fn an_address_that_does_not_read_leaves_room_for_the_answers_of_others() {
     };
     let limits = Limits {
         calls_held_bytes_max: 3 * ANSWER_BYTES,
+        strangers_held_bytes_max: 3 * ANSWER_BYTES,
         responses_held_bytes_max: 3 * ANSWER_BYTES,
         responses_held_per_address_bytes_max: 2 * ANSWER_BYTES - 1,
         response_bytes_max: 2 * ANSWER_BYTES,
@@ -438,6 +439,47 @@ fn an_address_that_does_not_read_leaves_room_for_the_answers_of_others() {
     wait_until("it comes back", || {
         post(greedy, &body).json()["error"].is_null()
     });
+}
+
+/// Strangers can take all that is theirs, by reading nothing or by what their calls hold, and leave the rest to the operator.
+#[test]
+fn what_strangers_hold_leaves_room_for_the_operator() {
+    // More than the system keeps for a connection.
+    const ANSWER_BYTES: usize = 16 << 20;
+    let Some(own) = own_address() else {
+        return;
+    };
+    let limits = Limits {
+        calls_held_bytes_max: 3 * ANSWER_BYTES,
+        strangers_held_bytes_max: 2 * ANSWER_BYTES - 1,
+        responses_held_bytes_max: 3 * ANSWER_BYTES,
+        responses_held_per_address_bytes_max: 3 * ANSWER_BYTES,
+        response_bytes_max: 2 * ANSWER_BYTES,
+        write_timeout: Duration::from_secs(60),
+        ..Limits::default()
+    };
+    let listeners = vec![ListenerConfig::new(SocketAddr::new(own, 0)), loopback()];
+    let fake = Arc::new(Fake::default());
+    let server = Server::start(
+        config(listeners, limits),
+        Arc::clone(&fake) as _,
+        Arc::new(NoOutside),
+    )
+    .unwrap();
+    let (stranger, operator) = (server.addresses()[0], server.addresses()[1]);
+    fake.gate.release(100);
+    let hold =
+        |address, bytes: usize| call(address, "eth_holding", &json!([bytes]))["error"].is_null();
+    assert!(hold(stranger, 2 * ANSWER_BYTES - 1) && !hold(stranger, 2 * ANSWER_BYTES));
+    let body = request("eth_large", &json!([ANSWER_BYTES])).to_string();
+    let mut silent = connect(stranger);
+    silent.write_all(&post_bytes("", body.as_bytes())).unwrap();
+    // Its beginning is there, so the rest is held.
+    silent.read_exact(&mut [0; 12]).unwrap();
+    assert!(!hold(stranger, ANSWER_BYTES));
+    assert!(hold(operator, 2 * ANSWER_BYTES - (1 << 16)));
+    drop(silent);
+    wait_until("it comes back", || hold(stranger, ANSWER_BYTES));
 }
 
 /// What runs and what was answered and is not read yet share one bound; what is done gives its part back.
