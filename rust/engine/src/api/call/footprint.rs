@@ -18,6 +18,9 @@ const TRANSIENT_BYTES_MAX: usize = 3 * TRANSIENT_BYTES;
 const TRANSIENT_ACCOUNTS_MAX: usize = 32;
 /// A log without its data.
 const LOG_BYTES: usize = 160;
+/// A frame that is open: half of what its stack has room for, which few fill. So the deepest recursion that gas pays for, 600 frames,
+/// finds room alone.
+const FRAME_BYTES: usize = 16 << 10;
 
 /// The memory of all open frames, and what they have changed.
 pub(super) fn call_bytes(context: &CallContext) -> usize {
@@ -49,5 +52,8 @@ pub(in super::super) fn run_bytes(context: &impl ContextTr<Journal: JournalExt>)
 fn bytes(context: &impl ContextTr<Journal: JournalExt>, change_bytes: usize) -> usize {
     let memory = context.local().shared_memory_buffer().borrow().len();
     let journal = context.journal_ref();
-    memory + journal.journal().len() * change_bytes + journal.logs().len() * LOG_BYTES
+    memory
+        + journal.depth() * FRAME_BYTES
+        + journal.journal().len() * change_bytes
+        + journal.logs().len() * LOG_BYTES
 }

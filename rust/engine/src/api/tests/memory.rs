@@ -74,6 +74,20 @@ fn code_without_a_jump_asks_too() {
 }
 
 #[test]
+fn the_stacks_of_deep_calls_are_asked_for_and_the_deepest_finds_room_alone() {
+    let node = Node::new();
+    // A thousand words, and a call of itself with all the gas there is.
+    let code = format!("0x{}5f5f5f5f5f305af100", "5f".repeat(1_000));
+    let (call, state) = running(&code);
+    let params = json!([call, "latest", state]);
+    let (answer, most) = ask(&node, "eth_call", &params, 2 * MIB);
+    assert_eq!(answer.expect_err("no room").code, -32005);
+    assert!(most > 2 * MIB, "{most}");
+    let (answer, most) = ask(&node, "eth_call", &params, 22 * MIB);
+    assert!(answer.is_ok() && most > 4 * MIB, "{most}");
+}
+
+#[test]
 fn what_a_call_returns_is_given_when_there_is_room_for_it_and_its_text() {
     let node = Node::new();
     for (code, expected) in [(RETURNS, None), (REVERTS, Some(3))] {
