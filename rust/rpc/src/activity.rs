@@ -91,7 +91,8 @@ impl Activity {
         }
     }
 
-    fn is_room_for(&self, bytes: usize) -> bool {
+    /// Counts bytes that have arrived; false when there is no room for them.
+    fn arrive(&self, bytes: usize) -> bool {
         let mut message = self.message.lock();
         message.as_mut().is_none_or(|message| message.add(bytes))
     }
@@ -155,7 +156,7 @@ impl AsyncRead for Watched {
     ) -> Poll<std::io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if !self.activity.is_room_for(buffer.filled().len() - before) {
+        if !self.activity.arrive(buffer.filled().len() - before) {
             return Poll::Ready(Err(ErrorKind::OutOfMemory.into()));
         }
         if buffer.filled().len() > before && self.activity.phase.load(Relaxed) == IDLE {
