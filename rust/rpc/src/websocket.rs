@@ -195,7 +195,7 @@ async fn talk(
             && answering.bytes < limits.body_bytes_max
             && answering.small_bytes < SMALL_TOGETHER_BYTES_MAX
     };
-    let mut writer = Writer {
+    let writer = Writer {
         write_timeout: limits.write_timeout,
         overflow,
     };
@@ -408,7 +408,7 @@ fn ending(error: &Error) -> Ending {
     }
 }
 
-/// Writes within a time limit, and gives up at once when too many notifications pile up meanwhile.
+/// Writes each message or fragment within a time limit, and gives up at once when too many notifications pile up meanwhile.
 struct Writer<'a> {
     write_timeout: Duration,
     overflow: &'a Overflow,
@@ -416,22 +416,29 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     async fn write(
-        &mut self,
+        &self,
         socket: &mut Socket,
         messages: impl IntoIterator<Item = Message>,
     ) -> Result<(), Ending> {
         let writing = async {
             for message in messages {
-                socket.feed(message).await?;
+                self.in_time(socket.feed(message)).await?;
             }
-            socket.flush().await
+            self.in_time(socket.flush()).await
         };
         tokio::select! {
-            written = timeout(self.write_timeout, writing) => match written {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) | Err(_) => Err(None),
-            },
+            written = writing => written,
             () = self.overflow.happened() => Err(TOO_SLOW),
+        }
+    }
+
+    async fn in_time(
+        &self,
+        writing: impl Future<Output = Result<(), Error>>,
+    ) -> Result<(), Ending> {
+        match timeout(self.write_timeout, writing).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(None),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 mod common;
 
-use std::io::Write;
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
 
 use common::*;
 use rpc::Limits;
@@ -209,6 +209,33 @@ fn pings_without_end_are_no_request_that_grows() {
         }
     };
     assert!(answer.contains("[7]"), "{answer}");
+}
+
+/// Row 5: only who takes nothing is closed.
+#[test]
+fn an_answer_may_be_taken_slowly() {
+    const ANSWER_BYTES: usize = 24 << 20;
+    let (_server, address) = start_one(Limits {
+        calls_held_bytes_max: 2 * ANSWER_BYTES,
+        responses_held_bytes_max: 2 * ANSWER_BYTES,
+        response_bytes_max: 2 * ANSWER_BYTES,
+        write_timeout: Duration::from_millis(1_500),
+        ..Limits::default()
+    });
+    let mut socket = open_websocket(address);
+    send(&mut socket, &request("eth_large", &json!([ANSWER_BYTES])));
+    let (mut taken, mut piece) = (0, vec![0; 512 << 10]);
+    let begun = Instant::now();
+    while taken < ANSWER_BYTES {
+        // Slower than the limit in all, and never as long without a byte.
+        std::thread::sleep(Duration::from_millis(80));
+        socket
+            .get_mut()
+            .read_exact(&mut piece)
+            .expect("it is not closed");
+        taken += piece.len();
+    }
+    assert!(begun.elapsed() > Duration::from_millis(1_500));
 }
 
 #[test]
