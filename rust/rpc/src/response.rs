@@ -74,6 +74,8 @@ impl Room {
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) answer: Answer,
+    /// Whether it is a refusal in the place of an answer for which there was no room.
+    pub(crate) is_refused: bool,
     permit: Option<Permit>,
 }
 
@@ -83,9 +85,13 @@ impl Made {
         match room.take(length(&answer)) {
             Ok(permit) => Self {
                 answer,
+                is_refused: false,
                 permit: Some(permit),
             },
-            Err(refused) => Self::free(Err(refused)),
+            Err(refused) => Self {
+                is_refused: true,
+                ..Self::free(Err(refused))
+            },
         }
     }
 
@@ -93,6 +99,7 @@ impl Made {
     pub(crate) fn free(answer: Answer) -> Self {
         Self {
             answer,
+            is_refused: false,
             permit: None,
         }
     }
@@ -208,7 +215,7 @@ impl Response {
 
     /// Appends an answer. The error is that there is no room for it: nothing was appended.
     pub(crate) fn append(&mut self, id: &str, made: Made, room: &Room) -> Result<(), RpcError> {
-        let Made { answer, permit } = made;
+        let Made { answer, permit, .. } = made;
         let bytes = id.len() + length(&answer);
         if bytes >= SMALL_BYTES {
             let permit = match permit {

@@ -504,6 +504,30 @@ fn outside_handlers_answer_through_a_queue() {
 }
 
 #[test]
+fn an_outside_answer_for_which_there_is_no_room_is_refused_and_counted() {
+    let (queue, requests) = Queue::new();
+    let limits = Limits {
+        responses_held_bytes_max: 100_000,
+        outside_timeout: NEVER,
+        ..Limits::default()
+    };
+    let server = Server::start(
+        config(vec![loopback()], limits),
+        Arc::new(Fake::default()),
+        Arc::new(queue),
+    )
+    .unwrap();
+    let address = server.addresses()[0];
+    for (bytes, code) in [(90_000, 0), (110_000, -32005)] {
+        let caller = thread::spawn(move || call(address, "ibft_getPendingVotes", &json!([])));
+        let large = raw(&format!("\"{}\"", "x".repeat(bytes)));
+        requests.recv().unwrap().reply.send(Ok(large));
+        assert_eq!(error_of(&caller.join().unwrap()).0, code);
+    }
+    assert_eq!(server.statistics().shed, 1);
+}
+
+#[test]
 fn who_waits_for_an_outside_handler_is_bounded_in_number_and_time() {
     let (_server, address, requests) = start_with_queue(Duration::from_millis(100));
     let waiting: Vec<_> = (0..2)

@@ -150,6 +150,9 @@ impl Router {
         if out.len() + length(&made.answer) > self.limits.response_bytes_max {
             made = Made::free(Err(RpcError::response_too_large()));
         }
+        if made.is_refused {
+            self.counters.shed.fetch_add(1, Relaxed);
+        }
         let mut failed = made
             .answer
             .as_ref()

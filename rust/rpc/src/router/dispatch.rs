@@ -44,7 +44,8 @@ impl Started {
             },
             Self::Refused(error, failure) => return (Made::free(Err(error)), Some(failure)),
         };
-        (made, None)
+        let failure = made.is_refused.then_some(Failure::Limited);
+        (made, failure)
     }
 }
 
