@@ -186,6 +186,8 @@ pub struct Limits {
     pub filters_max: usize,
     /// Entries that wait in one filter; one more removes it.
     pub filter_entries_max: usize,
+    /// Entries that wait in all filters, 16 bytes each beside the texts, which they share; those that hold most are removed.
+    pub filter_entries_in_all_max: usize,
     /// How long a filter lives without being asked.
     pub filter_timeout: Duration,
     /// Addresses, and alternatives of each topic, in one log filter (geth: 1,000).
@@ -237,6 +239,7 @@ impl Default for Limits {
             filters_per_address_max: 100,
             filters_max: 10_000,
             filter_entries_max: 10_000,
+            filter_entries_in_all_max: 500_000,
             filter_timeout: Duration::from_secs(300),
             filter_criteria_max: 1_000,
             filter_criteria_bytes_max: 16 << 20,

@@ -21,6 +21,7 @@ pub(crate) struct Filters {
     filters_max: usize,
     per_owner_max: u32,
     entries_max: usize,
+    entries_in_all_max: usize,
     timeout: Duration,
 }
 
@@ -48,6 +49,7 @@ impl Filters {
         filters_max: usize,
         per_owner_max: u32,
         entries_max: usize,
+        entries_in_all_max: usize,
         timeout: Duration,
     ) -> Self {
         let identifiers = Identifiers::new();
@@ -57,6 +59,7 @@ impl Filters {
             filters_max,
             per_owner_max,
             entries_max,
+            entries_in_all_max,
             timeout,
         }
     }
@@ -153,12 +156,26 @@ impl Filters {
         });
     }
 
-    /// A filter that would hold too much is removed: better than an answer with a hole in it.
+    /// A filter that would hold too much is removed: better than an answer with a hole in it. Where all together would, those have
+    /// room first that hold least, since their callers ask, and then those whose callers have few.
     fn keep(&self, add: impl Fn(&Topic, u64, &mut Vec<Arc<str>>)) {
-        self.by_id.lock().retain(|_, kept| {
+        let mut by_id = self.by_id.lock();
+        let mut all: Vec<(&String, &mut Kept)> = by_id.iter_mut().collect();
+        all.sort_unstable_by_key(|(_, kept)| (kept.entries.len(), kept.owner.load(Relaxed)));
+        let (mut held, mut removed) = (0, Vec::new());
+        for (id, kept) in all {
             add(&kept.topic, kept.after, &mut kept.entries);
-            kept.entries.len() <= self.entries_max
-        });
+            let entries = kept.entries.len();
+            if entries <= self.entries_max && held + entries <= self.entries_in_all_max {
+                held += entries;
+            } else {
+                kept.entries = Vec::new();
+                removed.push(id.clone());
+            }
+        }
+        for id in removed {
+            by_id.remove(&id);
+        }
     }
 
     fn with<T>(
@@ -189,7 +206,7 @@ mod tests {
     use crate::criteria::CriteriaLimits;
 
     fn filters() -> Filters {
-        Filters::new(3, 2, 2, Duration::from_secs(300))
+        Filters::new(3, 2, 2, 5, Duration::from_secs(300))
     }
 
     fn head(number: u64) -> Head {
@@ -291,6 +308,37 @@ mod tests {
         filters
             .add(Topic::Heads, None, &Arc::default(), false, || 0, now)
             .unwrap();
+    }
+
+    #[test]
+    fn where_all_hold_too_much_those_go_that_nobody_asks_and_then_those_of_who_has_many() {
+        let filters = Filters::new(10, 10, 9, 5, Duration::from_secs(300));
+        let (modest, greedy) = (Arc::default(), Arc::default());
+        let now = Instant::now();
+        let add = |owner: &Arc<AtomicU32>| {
+            filters
+                .add(Topic::PendingHashes, None, owner, false, || 0, now)
+                .unwrap()
+        };
+        let asked = add(&modest);
+        let forgotten: Vec<String> = (0..2).map(|_| add(&greedy)).collect();
+        for _ in 0..2 {
+            filters.keep_pending(&[entry("1")], &[]);
+            assert_eq!(filters.take_changes(&asked, now).unwrap().len(), 1);
+        }
+        assert_eq!(filters.len(), 3, "four entries and one");
+        filters.keep_pending(&[entry("1"), entry("2")], &[]);
+        assert_eq!(filters.len(), 1);
+        assert_eq!(filters.take_changes(&asked, now).unwrap().len(), 2);
+        assert!(filters.take_changes(&forgotten[0], now).is_err());
+        let many: Vec<String> = (0..9).map(|_| add(&greedy)).collect();
+        filters.keep_pending(&[entry("1")], &[]);
+        assert_eq!(filters.len(), 5);
+        assert!(filters.take_changes(&asked, now).is_ok());
+        let left = many
+            .iter()
+            .filter(|id| filters.take_changes(id, now).is_ok());
+        assert_eq!(left.count(), 4);
     }
 
     #[test]

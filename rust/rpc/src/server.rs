@@ -259,6 +259,7 @@ fn share(
         limits.filters_max,
         limits.filters_per_address_max,
         limits.filter_entries_max,
+        limits.filter_entries_in_all_max,
         limits.filter_timeout,
     );
     let router_limits = RouterLimits {
