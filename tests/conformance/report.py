@@ -17,6 +17,7 @@ REASON_CHARACTERS_MAX: Final = 160
 HEAD: Final = """# Conformance
 
 The official cases of `vectors.tar.xz` against this code, each through what a node runs: blocks through the engine's `validate` and `finalize`,
+where an invalid one must be refused for the reason that its case names,
 transactions on a given state through what runs them in blocks, calls through `eth_call`, requests through the JSON-RPC server, keys, RLP and
 tries through the modules that nodes use. A case is one entry of the archive's `MANIFEST.json`, and their number is checked file by file. Checks
 are beyond that: a chain of another client, and the examples in the texts of standards. The JSON-RPC suite asks about an imported chain of another network:

@@ -14,6 +14,7 @@ from tests.conformance.chains import genesis_of, opened
 from tests.conformance.verdicts import Mismatch, Verdict, each, expect_equal
 
 from metanode import _engine
+from metanode.chain.trie import ordered_root
 from metanode.crypto.hashing import keccak256
 from metanode.errors import InvalidEncoding
 from metanode.primitives import rlp
@@ -106,9 +107,8 @@ REFUSALS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The engine's names for the reasons that the tests give. A reason that is not here fails the case."""
 
-HEADER_NAMES_NO_TRANSACTION: Final = "transactions_root"
-"""These blocks were made by leaving the invalid transaction out of the header's root and putting it into the body: two faults, of which the
-first that geth and we look for is the root."""
+TRANSACTIONS_ROOT_AT: Final = 4
+"""The place of the root among the fields of a header."""
 
 
 def judge(file: Path) -> Iterator[Verdict]:
@@ -131,6 +131,8 @@ def judge_chain(test: Mapping[str, Any]) -> None:
             if expected is None and refusal is not None:
                 raise Mismatch(f"block {number} is valid, and refused: {refusal}")
             if expected is not None:
+                if refusal is not None and hides_its_transactions(refusal, expected):
+                    refusal = validate(engine, with_the_root_of_its_transactions(encoded))
                 expect_refusal(f"block {number}", refusal, expected)
             elif header_of(encoded)[0] in path:
                 undecided.append(header_of(encoded)[0])
@@ -155,12 +157,39 @@ def expect_refusal(what: str, refusal: _engine.InvalidBlock | None, expected: st
     """Raise Mismatch unless the refusal is for one of the expected reasons, which are written with "|" between them."""
     if refusal is None:
         raise Mismatch(f"{what} is accepted, expected {expected}")
-    # What the header says about the transactions is looked at before they are.
-    if refusal.code == HEADER_NAMES_NO_TRANSACTION and "TransactionException." in expected:
-        return
-    codes = {code for reason in expected.split("|") for code in REFUSALS.get(reason, ())}
-    if refusal.code not in codes:
+    if refusal.code not in codes_of(expected):
         raise Mismatch(f"{what} is refused as {refusal.code} ({refusal.detail}), expected {expected}")
+
+
+def codes_of(expected: str) -> set[str]:
+    """The engine's names for any of the expected reasons."""
+    return {code for reason in expected.split("|") for code in REFUSALS.get(reason, ())}
+
+
+def hides_its_transactions(refusal: _engine.InvalidBlock, expected: str) -> bool:
+    """Whether a block that should fail for a transaction failed earlier, for its header's root of them.
+
+    Such blocks were made by putting the invalid transaction into the body of a block without it: two faults, of which geth and we look for
+    the root first.
+    """
+    return (
+        refusal.code == "transactions_root"
+        and refusal.code not in codes_of(expected)
+        and "TransactionException." in expected
+    )
+
+
+def with_the_root_of_its_transactions(encoded: bytes) -> bytes:
+    """The same block with a header that names the transactions in it, so that only they are wrong."""
+    block = rlp.decode(encoded)
+    assert isinstance(block, list)
+    header, transactions, *rest = block
+    assert isinstance(header, list)
+    assert isinstance(transactions, list)
+    # A legacy transaction is a list in the block, and the encoding of that list in the trie; the others are strings in both.
+    raw = [one if isinstance(one, bytes) else rlp.encode(one) for one in transactions]
+    named = [*header[:TRANSACTIONS_ROOT_AT], ordered_root(raw), *header[TRANSACTIONS_ROOT_AT + 1 :]]
+    return rlp.encode([named, transactions, *rest])
 
 
 def path_to(head: bytes, encoded: list[bytes]) -> set[bytes]:
