@@ -8,6 +8,7 @@ from typing import Final
 
 from tests.conformance.archive import Archive, ManifestFile
 from tests.conformance.suites import (
+    absent,
     blocks,
     calls,
     chains,
@@ -30,7 +31,7 @@ JudgeFiles = Callable[[Sequence[Path]], Iterator[tuple[Path, Verdict]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """A kind of cases: where they are, and who judges them. One of the last four is given."""
+    """A kind of cases: where they are, and who judges them. One of the last three is given."""
 
     name: str
     files: str
@@ -38,8 +39,6 @@ class Suite:
     judge_file: JudgeFile | None = None
     judge_files: JudgeFiles | None = None
     """For cases that stand on one chain: all files together, in one process."""
-    not_applicable: str = ""
-    """Why none of the cases is for this product."""
     is_material: bool = False
     """Whether the files have no cases of their own: other suites or people read them."""
 
@@ -94,21 +93,21 @@ BY_FILE: Final[tuple[tuple[str, str, JudgeFile], ...]] = (
     ("text: EIP-778", "vectors/spec-text/eip-778.md", standards.judge_eip_778),
     ("text: BIP-32", "vectors/spec-text/bip-0032.mediawiki", standards.judge_bip_32),
 )
-NOT_APPLICABLE: Final = (
-    ("discv5", "vectors/discv5/*", "nodes find each other by discv4; there is no discv5 here"),
-    ("EIP-3076 interchange", "vectors/eip3076/*", "slashing protection of the beacon chain: no BLS keys, no attestations"),
-    ("text: ERC-2333", "vectors/spec-text/erc-2333.md", "derivation of BLS keys: there are none here"),
-    ("text: ERC-2335", "vectors/spec-text/erc-2335.md", "key files of BLS keys: there are none here"),
-)  # fmt: skip
+NOT_APPLICABLE: Final[tuple[tuple[str, str, JudgeFile], ...]] = (
+    ("discv5", "vectors/discv5/*", absent.judge_discv5),
+    ("EIP-3076 interchange", "vectors/eip3076/*", absent.judge_interchange),
+)
 MATERIAL: Final = (
     ("text: EIP-8", "vectors/spec-text/eip-8.md"),  # its packets: tests/unit/p2p/vectors/eip-8.json
     ("text: EIP-706", "vectors/spec-text/eip-706.md"),  # says how to use snappy; has no examples
+    ("text: ERC-2333", "vectors/spec-text/erc-2333.md"),  # how BLS keys are derived: there are none here
+    ("text: ERC-2335", "vectors/spec-text/erc-2335.md"),  # key files of BLS keys, for which the same is true
 )
 SUITES: Final = (
     *(Suite(name=name, files=files, judge_file=judge) for name, files, judge in BY_FILE),
     Suite(name="JSON-RPC (execution-apis)", files="execution-apis/*", judge_files=json_rpc.judge),
     Suite(name="chain of 600 blocks (devp2p-ethtest)", files="devp2p-ethtest/*", judge_files=chains.judge),
-    *(Suite(name=name, files=files, not_applicable=reason) for name, files, reason in NOT_APPLICABLE),
+    *(Suite(name=name, files=files, judge_file=judge) for name, files, judge in NOT_APPLICABLE),
     *(Suite(name=name, files=files, is_material=True) for name, files in MATERIAL),
 )
 
@@ -165,6 +164,3 @@ def verdicts(archive: Archive, work: Work) -> Iterator[tuple[str, Verdict]]:
     for file in work.files:
         if suite.judge_file:
             yield from ((file.path, verdict) for verdict in suite.judge_file(archive.file(file.path)))
-        elif suite.not_applicable:
-            for number in range(file.cases):
-                yield file.path, Verdict(str(number), Status.NOT_APPLICABLE, suite.not_applicable)

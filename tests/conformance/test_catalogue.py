@@ -1,4 +1,4 @@
-"""Every file has one suite, every case is counted, and what is not applicable is only what may be."""
+"""Every file has one suite, and every case is counted from its file."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,6 @@ import pytest
 from tests.conformance.archive import Archive, ManifestFile
 from tests.conformance.catalogue import SUITES, Suite, Unclaimed, Work, judge, plan, suite_of
 from tests.conformance.verdicts import Mismatch, NotApplicable, Status, each, expect_equal
-
-MAY_BE_NOT_APPLICABLE = ("discv5", "EIP-3076", "ERC-2333", "ERC-2335", "Wycheproof")
-"""ERC-2335 is a text without cases."""
 
 
 def test_every_file_of_the_archive_has_one_suite_and_every_case_is_planned(archive: Archive) -> None:
@@ -28,15 +25,9 @@ def test_material_has_no_cases(archive: Archive) -> None:
     assert [file for file in archive.files if suite_of(file.path).is_material and file.cases] == []
 
 
-def test_only_what_the_product_lacks_is_called_not_applicable() -> None:
-    for suite in SUITES:
-        if suite.not_applicable:
-            assert any(word in suite.name for word in MAY_BE_NOT_APPLICABLE), suite.name
-
-
 def test_a_suite_says_how_it_is_judged_in_one_way_and_has_a_name_of_its_own() -> None:
     for suite in SUITES:
-        ways = (suite.judge_file, suite.judge_files, suite.not_applicable, suite.is_material)
+        ways = (suite.judge_file, suite.judge_files, suite.is_material)
         assert sum(map(bool, ways)) == 1, suite.name
     assert len({suite.name for suite in SUITES}) == len(SUITES)
 
@@ -62,6 +53,27 @@ def test_a_file_with_more_or_fewer_cases_than_the_manifest_says_fails(tmp_path: 
     assert failed(2) == []
     assert failed(3) == ["2 cases were judged, the manifest counts 3"]
     assert failed(1) == ["2 cases were judged, the manifest counts 1"]
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "cases"),
+    [
+        ("vectors/discv5/a.txt", "# nonce = 0x01\n\n0011\n2233\n", 1),
+        ("vectors/discv5/a.txt", "# one\n\n0011\n\n# two\n2233\n", 2),
+        ("vectors/discv5/a.txt", "# nothing was captured\n", 0),
+        ("vectors/eip3076/a.json", '{"name": "a", "steps": [{}, {}]}', 1),
+    ],
+)
+def test_cases_that_nobody_judges_are_counted_from_their_file(
+    tmp_path: Path, path: str, content: str, cases: int
+) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(content)
+    for promised in (0, 1, 2):
+        file = ManifestFile(path, promised, "")
+        found = [verdict for _, verdict in judge(Archive(tmp_path, (file,)), Work(suite_of(path), (file,)))]
+        assert sum(verdict.status is Status.NOT_APPLICABLE for verdict in found) == cases
+        assert any(verdict.status is Status.FAILED for verdict in found) == (promised != cases)
 
 
 def test_a_case_passes_fails_crashes_or_is_not_applicable_by_itself() -> None:

@@ -1,11 +1,18 @@
 """The whole archive, suite by suite."""
 
+import re
+
 import pytest
 from tests.conformance import report
 from tests.conformance.archive import Archive
 from tests.conformance.catalogue import SUITES, Suite, plan
 from tests.conformance.running import Judged, Results, judge_work
 from tests.conformance.verdicts import Status
+
+MAY_BE_NOT_APPLICABLE = {
+    "discv5", "EIP-3076 interchange", "Wycheproof ECDH", "Wycheproof ECDSA", "Wycheproof HMAC"
+}  # fmt: skip
+"""No state, block, transaction, RLP, trie, key, precompile or JSON-RPC case may be passed over."""
 
 
 def suite_id(suite: Suite) -> str:
@@ -20,8 +27,22 @@ def test_a_suite_passes(archive: Archive, suite: Suite) -> None:
     failed = [one for one in judged if one.verdict.status is Status.FAILED]
     told = "\n".join(f"{one.id}: {one.verdict.reason}" for one in failed[:20])
     assert not failed, told
+    counted = [one.verdict for one in judged if one.verdict.counts]
+    assert len(counted) == sum(file.cases for one in work for file in one.files)
+    if suite.name not in MAY_BE_NOT_APPLICABLE:
+        assert [one.id for one in judged if one.verdict.status is Status.NOT_APPLICABLE] == []
     # The page says the same; `make conformance REPORT=1` writes it.
     tally = Results(judged, 0).tallies().get(suite.name)
     if tally:
         row = f"| {suite.name} | {' | '.join(report.counts_of(tally))} | {report.checks_of(tally)} |"
         assert row in report.EVIDENCE.read_text().splitlines()
+
+
+def test_the_page_has_a_verdict_on_every_case_of_the_manifest(archive: Archive) -> None:
+    """Each of its rows is compared with what was judged above, so this is the sum of all verdicts."""
+    rows = re.findall(r"^\| (.+?) \| (\d+) \| (\d+) \| (\d+) \|", report.EVIDENCE.read_text(), re.MULTILINE)
+    counts = {name: sum(map(int, columns)) for name, *columns in rows}
+    total = sum(file.cases for file in archive.files)
+    assert counts.pop("**all**") == total
+    assert sum(counts.values()) == total
+    assert {name for name, *columns in rows if int(columns[2])} - {"**all**"} <= MAY_BE_NOT_APPLICABLE
