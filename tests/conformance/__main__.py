@@ -3,14 +3,15 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.conformance import report, running
 from tests.conformance.archive import ArchiveAbsent, ArchiveDamaged, open_archive
 
 
-def main() -> int:
-    """Run the program and return its exit status."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the program, with the words of its own command line unless others are given, and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument(
         "--vectors", type=Path, help="an unpacked directory of the archive's layout, or an archive"
@@ -21,7 +22,7 @@ def main() -> int:
         "--json", type=Path, default=Path("build/conformance.json"), help="where the results go"
     )
     parser.add_argument("--report", action="store_true", help="write docs/evidence/conformance.md")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     if arguments.report and (arguments.cases != "*" or arguments.vectors):
         parser.error("--report is for the whole archive: leave out --cases and --vectors")
     try:

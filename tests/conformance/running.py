@@ -87,7 +87,7 @@ def run(archive: Archive, *, pattern: str = "*", processes: int, is_shown: bool 
     shown_at = started
     for done, judged in enumerate(spread(archive, work, processes), 1):
         found += [one for one in judged if matches(one, pattern)]
-        if is_shown and time.monotonic() - shown_at >= PROGRESS_EVERY_S:
+        if is_shown and (done == len(work) or time.monotonic() - shown_at >= PROGRESS_EVERY_S):
             shown_at = time.monotonic()
             show_progress(done, len(work), found, shown_at - started)
     return Results(tuple(sorted(found, key=lambda one: one.id)), time.monotonic() - started)

@@ -1,0 +1,84 @@
+"""`make conformance`: its exit status, what it prints and what it writes, on a directory of the archive's layout."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conformance.__main__ import main
+
+RLP_FILE = "ethereum-tests/RLPTests/rlptest.json"
+RIGHT = {"right": {"in": "dog", "out": "0x83646f67"}}
+WRONG = {"wrong": {"in": "dog", "out": "0x83646f68"}}
+REASON = "encoding: found 0x83646f67, expected 0x83646f68"
+
+
+def directory_of(path: Path, cases: dict[str, Any], *, promised: int | None = None) -> Path:
+    """A directory as the archive is unpacked, with one file, whose cases the manifest counts as `promised`."""
+    content = json.dumps(cases).encode()
+    (path / RLP_FILE).parent.mkdir(parents=True)
+    (path / RLP_FILE).write_bytes(content)
+    entry = {
+        "file": RLP_FILE,
+        "cases": len(cases) if promised is None else promised,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    (path / "MANIFEST.json").write_text(json.dumps([entry]))
+    return path
+
+
+def run(
+    tmp_path: Path, directory: Path, *, cases: str = "*", processes: int = 1
+) -> tuple[int, dict[str, Any]]:
+    """The exit status and the JSON."""
+    results = tmp_path / "results" / "conformance.json"
+    status = main(
+        ["--vectors", str(directory), "--cases", cases, "--json", str(results), "--processes", str(processes)]
+    )
+    found: dict[str, Any] = json.loads(results.read_bytes()) if results.is_file() else {}
+    return status, found
+
+
+def test_a_case_that_fails_makes_the_exit_status_1_and_is_told_everywhere(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    status, results = run(tmp_path, directory_of(tmp_path / "vectors", {**RIGHT, **WRONG}), processes=2)
+    assert status == 1
+    assert results["suites"] == {"RLP, valid": {"cases": {"passed": 1, "failed": 1}, "checks": {}}}
+    assert [(case["id"], case["status"], case["reason"]) for case in results["cases"]] == [
+        (f"{RLP_FILE}::right", "passed", ""),
+        (f"{RLP_FILE}::wrong", "failed", REASON),
+    ]
+    printed, progress = capfd.readouterr()
+    assert f"RLP, valid: 1 x {REASON}\n    CASES='{RLP_FILE}::wrong'" in printed
+    assert [line.split() for line in printed.splitlines() if line.startswith(("RLP, valid  ", "all "))] == [
+        ["RLP,", "valid", "1", "1", "0"],
+        ["all", "1", "1", "0"],
+    ]
+    assert "1 of 1 files      2 cases  1 failed" in progress
+
+
+def test_a_part_without_the_case_that_fails_makes_it_0(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    directory = directory_of(tmp_path / "vectors", {**RIGHT, **WRONG})
+    status, results = run(tmp_path, directory, cases=f"{RLP_FILE}::right")
+    assert status == 0
+    assert [case["id"] for case in results["cases"]] == [f"{RLP_FILE}::right"]
+    assert "1 of 1 files      1 cases  0 failed" in capfd.readouterr().err
+
+
+def test_a_file_of_right_cases_makes_it_0_unless_the_manifest_counts_others(tmp_path: Path) -> None:
+    assert run(tmp_path, directory_of(tmp_path / "whole", RIGHT))[0] == 0
+    status, results = run(tmp_path, directory_of(tmp_path / "cut", RIGHT, promised=2))
+    assert status == 1
+    assert [case["reason"] for case in results["cases"]] == ["1 cases were judged, the manifest counts 2", ""]
+
+
+def test_nothing_to_judge_makes_it_2_and_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    directory = directory_of(tmp_path / "vectors", RIGHT)
+    assert run(tmp_path, directory, cases="*Trie*") == (2, {})
+    assert "no case matches '*Trie*'" in capfd.readouterr().err
+    assert run(tmp_path, tmp_path / "absent") == (2, {})
+    assert f"put vectors.tar.xz at {tmp_path / 'absent'}" in capfd.readouterr().err
