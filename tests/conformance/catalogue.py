@@ -98,7 +98,10 @@ NOT_APPLICABLE: Final[tuple[tuple[str, str, JudgeFile], ...]] = (
     ("EIP-3076 interchange", "vectors/eip3076/*", absent.judge_interchange),
 )
 MATERIAL: Final = (
-    ("text: EIP-8", "vectors/spec-text/eip-8.md"),  # its packets: tests/unit/p2p/vectors/eip-8.json
+    (
+        "text: EIP-8",
+        "vectors/spec-text/eip-8.md",
+    ),  # its packets: tests/unit/p2p/vectors/eip-8.json, see test_eip_8.py
     ("text: EIP-706", "vectors/spec-text/eip-706.md"),  # says how to use snappy; has no examples
     ("text: ERC-2333", "vectors/spec-text/erc-2333.md"),  # how BLS keys are derived: there are none here
     ("text: ERC-2335", "vectors/spec-text/erc-2335.md"),  # key files of BLS keys, for which the same is true

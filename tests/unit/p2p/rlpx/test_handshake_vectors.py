@@ -7,6 +7,7 @@ import pytest
 
 from metanode.crypto.ecies import DecryptionFailed
 from metanode.p2p.rlpx.handshake import Initiator, NodeKey, Recipient, packet_bytes_expected
+from metanode.p2p.rlpx.messages import Capability, Hello, decode_hello
 
 VECTORS = {
     name: bytes.fromhex(value)
@@ -60,6 +61,16 @@ def test_initiator_derives_the_secrets_of_eip_8(name: str) -> None:
     secrets = initiator().process(VECTORS[name], is_plain=name.endswith("plain"))
     assert secrets.aes == VECTORS["aes_secret"]
     assert secrets.mac == VECTORS["mac_secret"]
+
+
+def test_a_hello_of_a_later_version_is_read_and_what_follows_its_fields_ignored() -> None:
+    assert decode_hello(VECTORS["hello"]) == Hello(
+        version=55,
+        client="kneth/v0.91/plan9",
+        capabilities=(Capability(name="eth", version=61), Capability(name="mork", version=22)),
+        listen_port=9999,
+        node_id=KEY_A.node_id,
+    )
 
 
 @pytest.mark.parametrize(("name", "plain_bytes"), [("auth_v4", 307), ("auth_v56", 307), ("ack_v57", 210)])
