@@ -197,6 +197,8 @@ class NodeProcess:
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     readiness: ReadinessSocket | None = None
+    program: tuple[str, ...] = ("-m", "metanode")
+    """What Python runs: the command, or a test's own program around it."""
 
     @property
     def rpc(self) -> Endpoint:
@@ -212,7 +214,7 @@ class NodeProcess:
         environment = {**os.environ, **self.environment, "NOTIFY_SOCKET": self.readiness.address}
         with (self.home / "test.log").open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "metanode", "node", *(self.arguments or (str(self.home),))],
+                [sys.executable, *self.program, "node", *(self.arguments or (str(self.home),))],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, cwd=self.home,
             )  # fmt: skip
 

@@ -139,7 +139,9 @@ def sealed(key: PrivateKey, prefix: bytes, fields: Sequence[rlp.Item]) -> bytes:
 
 
 @contextlib.contextmanager
-def running_target(path: Path, *, server: str = "", network: str = "") -> Iterator[Target]:
+def running_target(
+    path: Path, *, server: str = "", network: str = "", program: tuple[str, ...] = ("-m", "metanode")
+) -> Iterator[Target]:
     """Make a network of one validator, start it, and wait for its second block. `server`, `network`: more lines of these sections."""
     # A machine's usual limit of 1,024 files is less than what the tests open on both sides; the node inherits ours.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -158,7 +160,7 @@ def running_target(path: Path, *, server: str = "", network: str = "") -> Iterat
         f'[p2p]\nlisten_address = "127.0.0.1:{p2p_port}"\ndiscovery = false\n'
         f'[validator]\nenabled = true\nvalidator_key = "keystore:validator.json"\n'
     )
-    process = NodeProcess(home, rpc_port, environment={"NO_COLOR": "1", "COLUMNS": "400"})
+    process = NodeProcess(home, rpc_port, environment={"NO_COLOR": "1", "COLUMNS": "400"}, program=program)
     with running([process]):
         wait_height([process.rpc], 2, within_s=30.0)
         yield Target(process, private_port, metrics_port, secrets=_secrets(home))
