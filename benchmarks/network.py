@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import statistics
 import tempfile
 import time
@@ -11,9 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from websockets.sync.client import connect
-
-from benchmarks import chains, wrk
+from benchmarks import arrivals, chains, wrk
 from benchmarks.report import Figure
 from metanode.cli.transfers import senders, spread, write_requests
 from sdk.testnet.deployment.apply import local
@@ -64,7 +60,9 @@ def _start_s() -> float:
 def _idle(chain: Chain) -> Iterator[Figure]:
     time.sleep(5)
     cpu, started = chain.cpu_s(), time.monotonic()
-    gaps_s = _gaps_s(chain, IDLE_S)
+    with arrivals.noted(chain.url) as noted:
+        time.sleep(IDLE_S)
+    gaps_s = arrivals.intervals_s(noted)
     elapsed = time.monotonic() - started
     yield _figure("idle: memory of four validators (PSS), MB", [chain.memory_bytes() / 1e6], "< 600")
     yield _figure(
@@ -97,23 +95,6 @@ def _fill(chain: Chain, *, count: int, accounts: int, label: str) -> Iterator[Fi
         f"{label}: full blocks in a row, transfers/s", [sum(counts[full[0] + 1 : full[-1] + 1]) / held_s], ""
     )
     yield Figure(f"{label}: block gaps s", "metanode", statistics.fmean(gaps_s), min(gaps_s), max(gaps_s), "")
-
-
-def _gaps_s(chain: Chain, seconds: float) -> list[float]:
-    """Seconds between blocks as a subscriber sees them arrive."""
-    arrivals: list[float] = []
-    with connect(chain.url.replace("http:", "ws:")) as socket:
-        socket.send(
-            json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]})
-        )
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                if "params" in json.loads(socket.recv(timeout=left)):
-                    arrivals.append(time.monotonic())
-            except TimeoutError:
-                break
-    return [b - a for a, b in itertools.pairwise(arrivals)]
 
 
 def _figure(measure_name: str, values: list[float], target: str) -> Figure:
