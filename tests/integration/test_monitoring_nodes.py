@@ -158,6 +158,11 @@ def test_a_healthy_network_is_shown_with_all_it_has(net: Testnet) -> None:
     assert numbers == list(range(numbers[0], numbers[-1] + 1))
     assert len(numbers) >= 12
     assert all(block["seals"] in (0, 3, 4) for block in data["blocks"])
+    made = zip(*(validator["in_blocks"] for validator in data["validators"]), strict=True)
+    proposers = [letters.count("p") for letters in made]
+    assert proposers == [0 if number == 0 else 1 for number in numbers], (
+        "each block has one, but for the first"
+    )
     assert data["consensus"]["network"] == plan.spec.network_name
     assert data["consensus"]["spare_validators"] == 1
     assert data["diagnosis"]["headline"].endswith("all 4 validators take part")

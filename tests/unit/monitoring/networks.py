@@ -83,6 +83,7 @@ def block(number: int, timestamp: int, **changes: Any) -> Block:
     fields: dict[str, Any] = {
         "number": number, "hash": f"0x{number:064x}", "timestamp": timestamp, "transactions": 0, "gas_used": 0,
         "gas_limit": 60_000_000, "fee_recipient": KEYS[0], "round": 0, "sealed_by": KEYS[:4],
+        "proposer": KEYS[number % 4],
     }  # fmt: skip
     return Block(**{**fields, **changes})
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from tests.unit.monitoring.networks import network, observed, page, pictured
+import pytest
+from tests.unit.monitoring.networks import KEYS, block, network, observed, page, pictured
 
+from metanode.chain.header import EMPTY_EVIDENCE_ROOT, ConsensusHeader
+from metanode.errors import InvalidInput
+from metanode.primitives.hexadecimal import decode_data, encode_data
+from metanode.primitives.types import ZERO_HASH, Address, Height, Round
 from sdk.testnet.monitoring import screen
 from sdk.testnet.monitoring.memory import Memory
+from sdk.testnet.monitoring.observation import read_block
 
 CALLS = 'metanode_rpc_requests_total{{method="eth_call",result="ok"}} {}\nmetanode_rpc_errors_total{{method="eth_call",code="{}"}} {}'
 
@@ -33,3 +39,52 @@ def test_the_share_of_failed_calls_is_of_what_came_since_the_first_look_on_all_n
     assert ratios(begin, caller) == [None, 0.0]
     # A node that was started anew counts from nothing.
     assert ratios(begin, ((30, "-32603", 3), (80, "-32603", 7))) == [None, 0.1]
+
+
+def test_a_letter_for_each_block_says_what_a_validator_did_for_it() -> None:
+    blocks = (
+        block(801, 1_602, proposer=KEYS[0], sealed_by=KEYS[1:4]),
+        block(802, 1_604, proposer=KEYS[1], sealed_by=KEYS[:3]),
+        block(803, 1_606, proposer=None, sealed_by=()),
+        block(804, 1_608, proposer=KEYS[3], sealed_by=()),
+    )
+    shown = screen.details(pictured(observed(*network(), blocks=blocks)))
+
+    assert [each["number"] for each in shown["blocks"]] == [801, 802, 803, 804]
+    assert {each["address"]: each["in_blocks"] for each in shown["validators"]} == {
+        KEYS[0]: "ps??",
+        KEYS[1]: "sp??",
+        KEYS[2]: "ss??",
+        KEYS[3]: "s-?p",
+    }
+
+
+def test_letters_are_of_no_more_blocks_than_the_strip_has() -> None:
+    blocks = tuple(block(number, 2 * number) for number in range(1, 150))
+    shown = screen.details(pictured(observed(*network(), blocks=blocks)))
+
+    assert {len(each["in_blocks"]) for each in shown["validators"]} == {len(shown["blocks"])} == {120}
+
+
+def test_who_made_a_block_is_told_by_its_header_and_not_by_who_gets_its_fees() -> None:
+    told = {
+        "number": "0x7", "hash": "0x" + "21" * 32, "timestamp": "0xe", "transactions": [], "gasUsed": "0x0", "gasLimit": "0x10",
+        "miner": KEYS[1],
+    }  # fmt: skip
+
+    assert read_block(told, None, header(KEYS[0])).proposer == KEYS[0]
+    assert read_block(told, None, header("0x" + "00" * 20)).proposer is None, "nobody made the genesis block"
+    assert read_block(told, None, InvalidInput("no such method")).proposer is None
+    with pytest.raises(InvalidInput):
+        read_block(told, None, "0x00")
+
+
+def header(proposer: str) -> str:
+    return encode_data(
+        ConsensusHeader(
+            version=1, chain_tag=ZERO_HASH, height=Height(7), parent_hash=ZERO_HASH, execution_hash=ZERO_HASH, requests_hash=ZERO_HASH,
+            timestamp=14, proposer=Address(decode_data(proposer)), proposal_round=Round(0), validators_hash=ZERO_HASH,
+            next_validators_hash=ZERO_HASH, consensus_state_root=ZERO_HASH, parent_certificate_hash=ZERO_HASH, vote=None,
+            evidence_root=EMPTY_EVIDENCE_ROOT,
+        ).encode()
+    )  # fmt: skip

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from metanode.chain.header import ConsensusHeader
 from metanode.errors import InvalidInput
-from metanode.primitives.hexadecimal import decode_quantity
+from metanode.primitives.hexadecimal import decode_data, decode_quantity, encode_data
 
 if TYPE_CHECKING:
     from sdk.testnet.diagnosis.facts import NetworkFacts
@@ -30,6 +31,8 @@ class Block:
     """In which it was decided; None when the node has no certificate of it any more."""
     sealed_by: tuple[str, ...] = ()
     """Addresses in its certificate, lower case."""
+    proposer: str | None = None
+    """Who made it, lower case, whoever gets its fees; None when the node tells no header."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +51,8 @@ class Observation:
     hashes_at: int = 0
 
 
-def read_block(block: Any, certificate: Any) -> Block:
-    """A block and its certificate (or None), as a node gives them; raises InvalidInput."""
+def read_block(block: Any, certificate: Any, header: Any) -> Block:
+    """A block, its certificate and its consensus header (None or an error where it has none), as a node gives them; raises InvalidInput."""
     try:
         sealed_by: tuple[str, ...] = ()
         decided = None
@@ -66,9 +69,16 @@ def read_block(block: Any, certificate: Any) -> Block:
             fee_recipient=str(block["miner"])[:42],
             round=decided,
             sealed_by=sealed_by,
+            proposer=_proposer_of(header) if isinstance(header, str) else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInput(f"block: unknown shape: {type(error).__name__} {error}") from None
+
+
+def _proposer_of(header: str) -> str | None:
+    """Who made a block; None of the genesis block, which nobody made."""
+    proposer = ConsensusHeader.decode(decode_data(header, field="header")).proposer
+    return encode_data(proposer) if any(proposer) else None
 
 
 def read_hash(block: Any) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sdk.testnet.diagnosis.facts import NodeFacts, ValidatorView
     from sdk.testnet.monitoring.alerts.events import Totals
     from sdk.testnet.monitoring.memory import Memory
-    from sdk.testnet.monitoring.observation import Observation
+    from sdk.testnet.monitoring.observation import Block, Observation
     from sdk.testnet.monitoring.view import Picture
 
 EVENTS_MAX: Final = 100
@@ -30,6 +30,11 @@ RATE_WINDOW_S: Final = 60
 MEAN_BLOCKS: Final = 101
 """A hundred intervals."""
 CPU_WINDOW_S: Final = 30.0
+PROPOSED: Final = "p"
+SEALED: Final = "s"
+CLOSED_WITHOUT: Final = "-"
+"""The certificate closed without its seal, which says nothing against it: a quorum is waited for, and no more."""
+UNKNOWN: Final = "?"
 
 
 def healths(observation: Observation, memory: Memory, now: float) -> list[NodeHealth]:
@@ -257,6 +262,8 @@ class _Counted:
     sealed: tuple[frozenset[str], ...]
     """Of each block with a certificate, who has sealed it."""
     taking_part: frozenset[str]
+    strip: tuple[Block, ...]
+    """The newest blocks, the oldest first."""
 
 
 def _validators(picture: Picture) -> list[dict[str, Any]]:
@@ -271,6 +278,7 @@ def _validators(picture: Picture) -> list[dict[str, Any]]:
         round_trip_s=round_trips,
         sealed=tuple(frozenset(block.sealed_by) for block in picture.memory.blocks if block.sealed_by),
         taking_part=frozenset(one.address for one in picture.scene.counted),
+        strip=tuple(list(picture.memory.blocks)[-STRIP_BLOCKS:]),
     )
     return [_validator(picture, member, counted) for member in picture.scene.members]
 
@@ -308,6 +316,7 @@ def _validator(picture: Picture, member: ValidatorView, counted: _Counted) -> di
         "seal_share": round(sum(member.address in sealers for sealers in sealed) / len(sealed), 3)
         if sealed
         else None,
+        "in_blocks": "".join(_part_in(block, member.address) for block in counted.strip),
         "peers": None if peers is None else int(peers),
         "round_trip_ms": None if round_trip_s is None else round(1000 * round_trip_s),
         "clock_offset_ms": None if own is None else own.clock_offset_ms,
@@ -315,6 +324,15 @@ def _validator(picture: Picture, member: ValidatorView, counted: _Counted) -> di
         "version": None if page is None else page.label("metanode_build_info", "version"),
         "up_s": None if own is None else own.up_s,
     }
+
+
+def _part_in(block: Block, address: str) -> str:
+    """What a validator did for a block, in a letter: `p` proposed it, `s` sealed it, `-` neither, as far as a certificate tells, `?` nobody knows."""
+    if block.proposer == address:
+        return PROPOSED
+    if not block.sealed_by:
+        return UNKNOWN
+    return SEALED if address in block.sealed_by else CLOSED_WITHOUT
 
 
 def incident_summary(data: dict[str, Any]) -> str:
