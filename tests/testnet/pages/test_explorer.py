@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,31 +13,30 @@ from playwright.sync_api import expect
 from tests.acceptance.processes import wait_until
 from tests.testnet.accessibility import axe_source, grave_faults
 from tests.testnet.pages.served import SYMBOL, Served, call, selector
+from tests.testnet.pages.visit import (
+    CUT_OFF,
+    HTML_BYTES_MAX,
+    JUDGED,
+    SCREENSHOTS,
+    TOO_WIDE_PX,
+    VIEWS,
+    Visit,
+    log_in,
+)
 from tests.testnet.pages.wallet import SOURCE, deploy_counter, give_wallet
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Route
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
-SCREENSHOTS = Path(__file__).resolve().parents[3] / "build" / "screenshots" / "explorer"
 COMPILER_WAITS_MS = 120_000
 """On a machine with other work; it takes two seconds."""
-HTML_BYTES_MAX = 60 * 1024
 SCRIPT_BYTES_MAX = 30 * 1024
-VIEWS = {
-    "desktop": (1280, 900, "light"),
-    "desktop-dark": (1280, 900, "dark"),
-    "phone": (390, 844, "dark"),
-    "narrow": (320, 640, "light"),
-    "narrow-dark": (320, 640, "dark"),
-}
-JUDGED = ("desktop", "phone")
-"""The views that axe looks at: light on a desk, dark on a telephone."""
 DRAWN = ("charts", "charts-days", "dashboard")
 """Pages that measure themselves when they begin: they begin again on a narrow screen."""
-CUT_OFF = "[...document.querySelectorAll('table.cards td')].filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent.trim())"
-TOO_WIDE_PX = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 NAMED = {
     "home": "/",
     "blocks": "/blocks",
@@ -88,43 +86,6 @@ def path_of(served: Served, name: str) -> str:
         account=served.sender.address, **{key: getattr(served, key) for key in (
             "number", "transfer", "token_transfer", "reverted", "forwarded", "created", "token", "validator")}
     )  # fmt: skip
-
-
-class Visit:
-    """A page with everything that it did: what it asked for, complained about, and tried."""
-
-    def __init__(self, browser: Browser, view: str, *, scripts: bool = True) -> None:
-        width, height, scheme = VIEWS[view]
-        self.context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=scripts
-        )
-        self.page: Page = self.context.new_page()
-        self.asked: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on(
-            "console",
-            lambda message: message.type in ("error", "warning") and self.complaints.append(message.text),
-        )
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on(
-            "dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss())
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.context.close()
-
-    def look_as(self, view: str) -> None:
-        """Make the window another one, and wait until it is painted."""
-        width, height, scheme = VIEWS[view]
-        self.page.emulate_media(color_scheme=scheme)
-        self.page.set_viewport_size({"width": width, "height": height})
-        self.page.evaluate(
-            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-        )
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -407,13 +368,6 @@ def test_charts_of_the_dashboard_share_a_cursor_and_say_24_hours(served: Served,
         assert len(set(times)) == 1, "one moment on all of them"
         assert not re.search("[AP]M", times[0], re.IGNORECASE)
         assert visit.complaints == []
-
-
-def log_in(served: Served, page: Page) -> None:
-    page.goto(f"{served.url}/dashboard/login")
-    page.get_by_label("Password").fill(served.operator_password)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/dashboard/operator")
 
 
 def test_an_operator_s_charts_have_a_line_for_each_node_and_one_cursor_for_all(
