@@ -34,6 +34,7 @@ LONGEST = (
     "tests/integration/test_command_line.py",
     "tests/integration/test_monitoring_nodes.py",
     "tests/integration/test_sync_processes.py",
+    "tests/testnet/pages/test_choice.py",
     "tests/testnet/pages/test_explorer.py",
     "tests/testnet/pages/test_faults.py",
     "tests/testnet/test_command_network.py",

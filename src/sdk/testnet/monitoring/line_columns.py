@@ -18,6 +18,8 @@ CHARTS: Final = {
     "round_trip_ms": max,
 }
 """By chart, which of two values is the worse."""
+BY_METHOD: Final = frozenset({"rpc_p95_ms"})
+"""Charts with a line for each method; all others have one for each node or validator."""
 NAMES_MAX: Final = 32
 """Of one chart. A day of a line is 173 kB, so all of all charts are 28 MB; a chart of more lines is read by nobody."""
 OTHERS: Final = ""

@@ -52,6 +52,8 @@ class Shown:
     read: Callable[[ExplorerParts], Awaitable[Context]]
     folder: str = ""
     """Of the templates; the topic's name where none is said."""
+    facts: Callable[[Any], Mapping[str, Any]] = lambda _: {}
+    """What scripts are told of the model beside the parts."""
 
 
 async def _home(parts: ExplorerParts) -> Context:
@@ -73,8 +75,7 @@ async def _pending(parts: ExplorerParts) -> Context:
 
 
 async def _dashboard(parts: ExplorerParts, *, is_operator: bool = False) -> Context:
-    model = await dashboard.read_dashboard(parts, is_operator=is_operator)
-    return {"model": model, "events_shown": dashboard.EVENTS_SHOWN}
+    return dashboard.live_context(await dashboard.read_dashboard(parts, is_operator=is_operator))
 
 
 async def _operator(parts: ExplorerParts) -> Context:
@@ -90,8 +91,12 @@ OF_BLOCKS: Final[Mapping[str, Shown]] = {
 OF_POOL: Final[Mapping[str, Shown]] = {"pending": Shown(parts=("tiles", "list"), read=_pending)}
 """New all the time."""
 OF_MONITOR: Final[Mapping[str, Shown]] = {
-    dashboard.TOPIC: Shown(parts=dashboard.PARTS, read=_dashboard, folder="dashboard"),
-    dashboard.OPERATOR_TOPIC: Shown(parts=dashboard.OPERATOR_PARTS, read=_operator, folder="dashboard"),
+    dashboard.TOPIC: Shown(
+        parts=dashboard.PARTS, read=_dashboard, folder="dashboard", facts=dashboard.live_facts
+    ),
+    dashboard.OPERATOR_TOPIC: Shown(
+        parts=dashboard.OPERATOR_PARTS, read=_operator, folder="dashboard", facts=dashboard.live_facts
+    ),
 }
 
 
@@ -200,7 +205,8 @@ async def _tell(
                 part: teller.pages.fragment(f"{shown.folder or topic}/{part}.html", **context)
                 for part in shown.parts
             }
-            teller.hub.publish(topic, {"number": context["model"].as_of.block, "parts": rendered})
+            model = context["model"]
+            teller.hub.publish(topic, {"number": model.as_of.block, "parts": rendered, **shown.facts(model)})
         if not guard.is_well:
             teller.hub.away(topic, guard.reason)
             owed[topic] = shown

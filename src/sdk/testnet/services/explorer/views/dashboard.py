@@ -2,6 +2,7 @@
 
 Everything on it is what the monitor saw of the nodes a moment ago. When the monitor's data are old the verdict is UNKNOWN and grey: stale green is the
 classic failure. What would help somebody to attack a node (versions, clocks, free disk, round trips, what the doctor says) is behind the operator's login.
+A validator may be chosen, and is marked then (`choice`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,14 @@ from metanode.errors import Unavailable
 from sdk.testnet.monitoring.public import public_data
 from sdk.testnet.services.explorer.reading import AsOf
 from sdk.testnet.services.explorer.twins import View
+from sdk.testnet.services.explorer.views.choice import (
+    NOTHING,
+    PARTS_IN_BLOCKS,
+    Choice,
+    choice_of,
+    others_among,
+    owners_of,
+)
 from sdk.testnet.services.explorer.views.moments import WINDOWS, until_of, window_of
 from sdk.testnet.services.queries.statistics import StatisticsRow, Totals, series, totals
 from sdk.testnet.services.web.formatting import natural_key
@@ -123,6 +132,40 @@ class Dashboard:
             for index, block in enumerate(blocks)
         ]
 
+    def strip_of(self, choice: Choice) -> list[dict[str, Any]]:
+        """The newest blocks, each with its `part` for the validator that is chosen: a class, and words for the title."""
+        letters = self.in_blocks.get(choice.address, "")
+        blocks = self.strip
+        return [
+            block | {"part": PARTS_IN_BLOCKS.get(letter, ("", ""))}
+            for block, letter in zip(blocks, letters.rjust(len(blocks)), strict=True)
+        ]
+
+    @property
+    def in_blocks(self) -> dict[str, str]:
+        """By validator's address a letter for each block of the strip, the oldest first."""
+        length = len(self.strip)
+        return {
+            each["address"]: each["in_blocks"][-length:] if length else "" for each in self.data["validators"]
+        }
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """By the subject of an alert the name of the validator that it is about; empty of another node, nothing of what is of all."""
+        return owners_of(self.data["validators"], self.data["nodes"])
+
+    def others_among(self, alerts: list[dict[str, Any]], choice: Choice) -> int:
+        """How many of these alerts are of other validators and nodes than the one that is chosen."""
+        return len(others_among(alerts, self.owners, choice))
+
+    def events_of(self, choice: Choice) -> list[dict[str, Any]]:
+        """The newest events, of the validator that is chosen."""
+        events: list[dict[str, Any]] = self.data["events"]
+        owners = self.owners
+        return [each for each in events if not choice.address or owners.get(each["subject"]) == choice.name][
+            :EVENTS_SHOWN
+        ]
+
     @property
     def validators(self) -> list[dict[str, Any]]:
         """Those that the table has room for, in the order of their names: the ones that somebody has to look at come before the others."""
@@ -162,22 +205,40 @@ def dashboard_handlers(parts: ExplorerParts) -> dict[str, Handler]:
 
     async def dashboard(request: Request) -> View:
         model = await read_dashboard(parts)
-        return View(template="dashboard.html", model=model, section="dashboard", extra=extras(request, parts))
+        extra = extras(request, parts, model)
+        return View(template="dashboard.html", model=model, section="dashboard", extra=extra)
 
     return {} if parts.monitor is None else {"/dashboard": dashboard}
 
 
-def extras(request: Request, parts: ExplorerParts) -> dict[str, Any]:
+def extras(request: Request, parts: ExplorerParts, model: Dashboard) -> dict[str, Any]:
     """Return what the page needs beside its model; raises InvalidInput for a window or an end of it that is none."""
+    window_s, until = window_of(request), until_of(request)
     return {
         "topic": TOPIC,
         "windows": WINDOWS,
-        "window_s": window_of(request),
-        "until": until_of(request),
+        "window_s": window_s,
+        "until": until,
         "form_token": "",
         "has_operator": parts.has_operator,
-        "events_shown": EVENTS_SHOWN,
+        "choice": choice_of(request.query_params.get("validator", ""), model.data["validators"]),
+        "kept": "".join(
+            f"{name}={value}&"
+            for name, value in (("window", window_s), ("until", until))
+            if name in request.query_params
+        ),
     }
+
+
+def live_context(model: Dashboard) -> dict[str, Any]:
+    """Return what live parts are rendered with: the same for everybody, whomever each has chosen."""
+    return {"model": model, "choice": NOTHING, "kept": ""}
+
+
+def live_facts(model: Dashboard) -> dict[str, Any]:
+    """Return what is told beside the live parts, for the module that marks them: who did what for the blocks of the strip."""
+    strip = model.strip
+    return {"newest": strip[-1]["number"] if strip else None, "in_blocks": model.in_blocks}
 
 
 async def read_dashboard(parts: ExplorerParts, *, is_operator: bool = False) -> Dashboard:

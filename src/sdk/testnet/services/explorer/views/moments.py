@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from metanode.errors import InvalidInput
-from sdk.testnet.monitoring.line_columns import CHARTS, OTHERS
+from sdk.testnet.monitoring.line_columns import BY_METHOD, CHARTS, OTHERS
 from sdk.testnet.monitoring.public import PUBLIC_LINES
 from sdk.testnet.services.web.formatting import natural_key
 
@@ -97,29 +97,47 @@ class KeptMoments:
 
     def __init__(self, monitor: Any, now_s: Callable[[], float] = time.time) -> None:
         self._monitor, self._now_s = monitor, now_s
-        self._kept: dict[tuple[int, bool], tuple[int, bytes]] = {}
-        """By window and reader: two for each window."""
+        self._looks = -1
+        self._kept: dict[tuple[int, bool, str | None], bytes] = {}
+        """Of this look, by window, reader and the name of the validator that is chosen: four windows for each at most."""
 
-    def read(self, window_s: int, until: int | None, *, is_operator: bool) -> bytes:
-        """Return the document of a window that ends now, or at a Unix time."""
+    def read(
+        self, window_s: int, until: int | None, *, is_operator: bool, validator: str | None = None
+    ) -> bytes:
+        """Return the document of a window that ends now, or at a Unix time; of nodes and validators only the lines of one, where it is chosen."""
+        name = None if validator is None else self._name_of(validator)
         if until is not None:
-            return self._made(window_s, float(until), is_operator=is_operator)
-        looks = self._monitor.looks
-        kept = self._kept.get((window_s, is_operator))
-        if kept is None or kept[0] != looks:
-            kept = (looks, self._made(window_s, self._now_s(), is_operator=is_operator))
-            self._kept[window_s, is_operator] = kept
-        return kept[1]
+            return self._made(window_s, float(until), is_operator=is_operator, name=name)
+        if self._monitor.looks != self._looks:
+            self._looks = self._monitor.looks
+            self._kept.clear()
+        key = (window_s, is_operator, name)
+        if key not in self._kept:
+            self._kept[key] = self._made(window_s, self._now_s(), is_operator=is_operator, name=name)
+        return self._kept[key]
 
-    def _made(self, window_s: int, until_s: float, *, is_operator: bool) -> bytes:
+    def _made(self, window_s: int, until_s: float, *, is_operator: bool, name: str | None) -> bytes:
         lines = self._monitor.get_history_lines(window_s, until_s=until_s, points_max=POINTS)
+        if not is_operator:
+            lines = {chart: found for chart, found in lines.items() if chart in PUBLIC_LINES}
+        if name is not None:
+            own = {name} - {OTHERS}
+            lines = {
+                chart: found if chart in BY_METHOD else {line: found[line] for line in found if line in own}
+                for chart, found in lines.items()
+            }
         return orjson.dumps(
             read_moments(
-                self._monitor.get_history(window_s, until_s=until_s, points_max=POINTS),
-                window_s,
-                {chart: found for chart, found in lines.items() if is_operator or chart in PUBLIC_LINES},
+                self._monitor.get_history(window_s, until_s=until_s, points_max=POINTS), window_s, lines
             )
         )
+
+    def _name_of(self, validator: str) -> str:
+        """What lines of a validator and of its node are called; empty of an address that no validator has."""
+        for each in self._monitor.get_dashboard_data()["validators"]:
+            if each["address"] == validator:
+                return str(each["name"])
+        return ""
 
 
 def read_moments(

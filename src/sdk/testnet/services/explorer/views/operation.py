@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from sdk.testnet.services.explorer.twins import json_response, plain
 from sdk.testnet.services.explorer.views import dashboard
+from sdk.testnet.services.explorer.views.choice import address_of
 from sdk.testnet.services.explorer.views.moments import KeptMoments, until_of, window_of
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ def history_routes(parts: ExplorerParts, login: Login | None) -> list[BaseRoute]
     async def inside(request: Request) -> Response:
         if login is None or login.session_of(request) is None:
             raise HTTPException(401, "Log in at /dashboard/login, and send its cookie.")
+        asked = request.query_params.get("validator")
+        validator = None if asked is None else address_of(asked)
         return Response(
-            kept.read(window_of(request), until_of(request), is_operator=True),
+            kept.read(window_of(request), until_of(request), is_operator=True, validator=validator),
             media_type="application/json",
             headers=FRESH,
         )
@@ -56,7 +59,7 @@ def operator_routes(parts: ExplorerParts, pages: Pages, login: Login) -> list[Ba
         if session is None:
             return login.ask()
         model = await dashboard.read_dashboard(parts, is_operator=True)
-        extra = dashboard.extras(request, parts) | {
+        extra = dashboard.extras(request, parts, model) | {
             "topic": dashboard.OPERATOR_TOPIC,
             "form_token": session.form_token,
         }

@@ -14,9 +14,16 @@ const TIMES = [
 ];
 
 const root = document.querySelector("[data-charts]");
+let again = () => {};
 if (root) start().catch(failed);
 
+// Asks for the numbers of the address that data-charts names now, and draws them.
+export function drawAgain() {
+  again();
+}
+
 async function start() {
+  const first = root.dataset.charts;
   let found = await ask();
   const sync = uPlot.sync("charts");
   const charts = [...root.querySelectorAll("[data-chart]")].map((place) => ({ place, plot: null, names: "" }));
@@ -30,17 +37,21 @@ async function start() {
   }).observe(root);
   document.addEventListener("themechange", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  const seconds = Number(root.dataset.refreshS);
-  if (!seconds) return;
-  setInterval(async () => {
-    if (document.hidden || isPaused()) return;
+  again = async () => {
+    const asked = root.dataset.charts;
+    let answer;
     try {
-      found = await ask();
+      answer = await ask();
     } catch {
       return; // What is drawn stays; the page says itself that its data are old.
     }
+    if (asked !== root.dataset.charts) return; // Meanwhile others are wanted.
+    found = answer;
     for (const chart of charts) show(chart, found, sync, false);
-  }, 1000 * seconds);
+  };
+  if (first !== root.dataset.charts) again();
+  const seconds = Number(root.dataset.refreshS);
+  if (seconds) setInterval(() => { if (!document.hidden && !isPaused()) again(); }, 1000 * seconds);
 }
 
 function failed() {

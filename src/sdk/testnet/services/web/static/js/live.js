@@ -193,18 +193,21 @@ function take(topic, data) {
   for (const action of listeners.get(topic) ?? []) action(data);
 }
 
-// Asks for this page again and takes its live parts, as they are now.
-async function refresh() {
+// Asks for this page again and takes its live parts, as they are now; gives the page, or null where it did not come, or its address is another one by then.
+export async function refresh() {
+  const asked = pageAsked();
   try {
     const answer = await fetch(location.href, { cache: "no-cache", headers: { accept: "text/html" } });
+    if (pageAsked() !== asked) return null;
     if (!answer.ok) {
       take("away", { topic: "", reason: "the page can't be made now" });
-      return;
+      return null;
     }
     lastHeard = Date.now();
     away.clear();
     showState();
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (pageAsked() !== asked) return null;
     for (const element of document.querySelectorAll("[data-live][data-part]")) {
       const selector = `[data-live="${CSS.escape(element.dataset.live)}"][data-part="${CSS.escape(element.dataset.part)}"]`;
       const found = page.querySelector(selector);
@@ -212,9 +215,15 @@ async function refresh() {
     }
     // Whoever hears of a topic hears of this page too: it is newer than the last event.
     for (const actions of listeners.values()) for (const action of actions) action(null);
+    return page;
   } catch {
     take("away", { topic: "", reason: "the server does not answer" }); // What is shown stays.
+    return null;
   }
+}
+
+function pageAsked() {
+  return location.pathname + location.search;
 }
 
 // Puts a fragment in. Who is in it with the keyboard, presses something or marks text there is not disturbed: it waits for the next one.
