@@ -207,6 +207,29 @@ def test_the_reference_needs_nothing_of_anybody_else(world: World) -> None:
     assert "/api/v1/addresses/{address}/transfers" in page.text
 
 
+def test_a_contract_is_asked_and_its_calls_are_encoded(world: World) -> None:
+    """A token that nobody has verified: the functions are those of its standard."""
+
+    def post(what: str, function: str, *arguments: Any) -> Any:
+        body = {"function": function, "arguments": arguments}
+        answer = httpx.post(
+            f"{world.url}/api/v1/contracts/{world.coins}/{what}", json=body, trust_env=False, timeout=20
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    name, decimals = post("call", "name"), post("call", "decimals()")
+    refused = post("call", "balanceOf", ALICE)
+    encoded = post("encode", "allowance", ALICE, BOB)
+
+    assert name["values"] == [{"name": "", "type": "string", "value": "<script>alert(1)</script>"}]
+    assert (decimals["values"][0]["value"], decimals["interface"]) == ("6", "guess")
+    # The contract says what token it is, and has no such function.
+    assert (refused["succeeded"], refused["values"]) == (False, None)
+    assert refused["error"]
+    assert encoded["data"] == "0x" + call_of("allowance(address,address)", ALICE, BOB).hex()
+
+
 def test_a_transaction_is_sent_once_however_often_it_is_posted(world: World) -> None:
     account = Account.from_key(world.net.accounts[5].private_key)
 

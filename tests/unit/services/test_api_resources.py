@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import insert, update
 from tests.unit.services.told_chain import FIRST_TIMESTAMP, SENDER, TOKEN, ToldChain, write_chain
 
+from metanode import __version__
 from metanode.rpc.errors import ServerError
 from sdk.testnet.services.api import (
     ApiConfig,
@@ -21,6 +22,7 @@ from sdk.testnet.services.api import (
     openapi_of,
     routes_accounts,
     routes_chain,
+    routes_contracts,
     routes_exports,
     routes_keys,
     routes_network,
@@ -414,10 +416,32 @@ async def test_a_token_s_moves_and_a_range_s_logs_need_no_account(app: FastAPI) 
     assert "the same for all" in mixed["result"]
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"rpc_url": "https://rpc.example"}, "wss://rpc.example"),
+        ({"rpc_url": "http://localhost:8645"}, "ws://localhost:8645"),
+        ({"rpc_url": "https://rpc.example", "ws_url": "wss://ws.example"}, "wss://ws.example"),
+        ({}, ""),
+    ],
+)
+async def test_the_network_says_where_its_websocket_is_and_what_serves_it(
+    store: Store, told: dict[str, str], expected: str
+) -> None:
+    config = ApiConfig(network_name="any", chain_id=1, public_url="http://any", **told)  # type: ignore[arg-type]
+    async with asking(make_app(store=store, node=Node(head=HEAD), config=config)) as http:
+        network = (await http.get("/api/v1/network")).json()
+        described = (await http.get("/openapi.json")).json()
+
+    assert network["ws_url"] == expected
+    assert network["rpc_url"] == told.get("rpc_url", "")
+    assert network["versions"] == {"api": described["info"]["version"], "software": f"metanode/{__version__}"}
+
+
 def test_every_answer_has_an_example_that_is_one(app: FastAPI) -> None:
     document = openapi_of(app)
     groups = (
-        routes_network, routes_chain, routes_accounts, routes_verification, routes_watching, routes_exports, routes_keys,
+        routes_network, routes_chain, routes_accounts, routes_contracts, routes_verification, routes_watching, routes_exports, routes_keys,
     )  # fmt: skip
     models = {
         (f"/api/v1{route.path}", method): route.response_model  # type: ignore[attr-defined]

@@ -94,6 +94,11 @@ port = "9545"
         ),
         (LEAST.replace(":8545", ":8545/v1/key"), "network.public_rpc_url: expected the JSON-RPC"),
         (LEAST.replace(":8545", ":8545/?key=1"), "network.public_rpc_url: expected the JSON-RPC"),
+        (
+            LEAST + 'public_ws_url = "http://node-1:8546"',
+            "network.public_ws_url: expected ws://HOST or wss://HOST",
+        ),
+        (LEAST + 'public_ws_url = "wss://"', "network.public_ws_url: expected ws://HOST or wss://HOST"),
         ("[network", "expected TOML"),
         (LEAST + "explorer = 5", "network.explorer: no such setting"),
         (LEAST + "[database]\npostgres_url = 5", "database.postgres_url: expected text, found a secret"),

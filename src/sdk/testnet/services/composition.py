@@ -338,6 +338,7 @@ class Composition:
                 chain_id=network.chain_id,
                 public_url=section.url,
                 rpc_url=site.rpc_url,
+                ws_url=network.public_ws_url,
                 explorer_url=site.explorer_url,
                 faucet_url=site.faucet_url,
                 currency_symbol=network.currency_symbol,

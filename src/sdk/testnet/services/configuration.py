@@ -84,6 +84,8 @@ class NetworkSection:
     """The metrics page of each of `rpc_urls`, for the dashboard; it says less without them."""
     public_rpc_url: str = ""
     """JSON-RPC as wallets reach it; the first of `rpc_urls` where nobody says, if it is no more than a host and a port."""
+    public_ws_url: str = ""
+    """The same over WebSocket; at the same place, where nobody says: nodes and the gateway take both there."""
     currency_symbol: str = "ETH"
     """As wallets show the coin."""
     reset_policy: str = ""
@@ -383,6 +385,10 @@ def _problems_of_network(network: NetworkSection) -> list[str]:
         problems.append(
             f"network.public_rpc_url: expected http://HOST or https://HOST, found {network.public_rpc_url!r:.80}"
         )
+    if network.public_ws_url and not _is_websocket_url(network.public_ws_url):
+        problems.append(
+            f"network.public_ws_url: expected ws://HOST or wss://HOST, found {network.public_ws_url!r:.80}"
+        )
     if not network.public_rpc_url and network.rpc_urls and not _is_plain(network.rpc_urls[0]):
         # Not shown: it is what must stay here.
         problems.append(
@@ -444,6 +450,10 @@ def is_url(text: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname)
     except ValueError:
         return False
+
+
+def _is_websocket_url(text: str) -> bool:
+    return text.startswith(("ws://", "wss://")) and is_url(text.replace("ws", "http", 1))
 
 
 def _is_plain(text: str) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import httpx
 
@@ -37,6 +37,16 @@ PULSE_S: Final = 1.0
 """For an answer to what a node knows by heart. With `PATIENCE_S` before it, a page says within two seconds that no node answers."""
 SILENT_S: Final = 1.0
 """So long a node that hangs is not asked at all: of those who come meanwhile nobody waits."""
+
+
+class Node(Protocol):
+    """A node, or several as one."""
+
+    async def call(self, method: str, *params: Any) -> Any:
+        """Return a call's result; raises JSONRPCError or Unavailable."""
+
+    async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Return several results of one node; an exception stands for each that failed. Raises JSONRPCError or Unavailable."""
 
 
 @dataclass(slots=True)

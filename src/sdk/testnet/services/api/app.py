@@ -21,6 +21,7 @@ from sdk.testnet.services.api import (
     etherscan,
     routes_accounts,
     routes_chain,
+    routes_contracts,
     routes_exports,
     routes_keys,
     routes_network,
@@ -28,6 +29,7 @@ from sdk.testnet.services.api import (
     routes_watching,
 )
 from sdk.testnet.services.api.answering import AnswerMiddleware
+from sdk.testnet.services.api.configuration import VERSION
 from sdk.testnet.services.api.events import TOPICS, tell_events
 from sdk.testnet.services.api.examples import example_of
 from sdk.testnet.services.api.keys import TooManyKeys, VisitorKeys
@@ -51,17 +53,19 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from sdk.testnet.services.api.configuration import ApiConfig
-    from sdk.testnet.services.api.parts import Monitor, Node
+    from sdk.testnet.services.api.parts import Monitor
     from sdk.testnet.services.heads import Heads
+    from sdk.testnet.services.node_pool import Node
     from sdk.testnet.services.store import Store
     from sdk.testnet.services.verification import Verifier
 
-VERSION: Final = "1.0.0"
 PREFIX: Final = "/api/v1"
 POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 SOURCES_BYTES_MAX: Final = 16 * 1024 * 1024
 """Ten megabytes of sources, as forms and JSON write them."""
-LARGER_BODIES: Final = dict.fromkeys(("/api", "/v2/verify/", f"{PREFIX}/contracts/"), SOURCES_BYTES_MAX)
+LARGER_BODIES: Final = dict.fromkeys(
+    ("/api", "/v2/verify/", f"{PREFIX}/contracts/*/verifications"), SOURCES_BYTES_MAX
+)
 """Where sources of contracts come in."""
 RETRY_S: Final = 5
 """After which a verification may have made room for the next one."""
@@ -139,6 +143,7 @@ def make_app(
         routes_network,
         routes_chain,
         routes_accounts,
+        routes_contracts,
         routes_verification,
         routes_watching,
         routes_exports,

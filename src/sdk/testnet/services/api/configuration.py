@@ -19,6 +19,8 @@ USUAL_SCOPES: Final = frozenset({"read", "faucet", "verify"})
 ANONYMOUS_A_MINUTE: Final = 60
 KEYED_A_MINUTE: Final = 600
 KEYS_A_DAY: Final = 5
+VERSION: Final = "1.0.0"
+"""Of the API: fields and paths come in a minor one, and go in a major one."""
 _KEY: Final = re.compile(r"evk_([0-9a-f]{8})_([0-9a-f]{32})", re.ASCII)
 _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -77,6 +79,8 @@ class ApiConfig:
     """As people reach it, without a slash at the end; links are made of it and never of a Host header."""
     rpc_url: str = ""
     """JSON-RPC for wallets."""
+    ws_url: str = ""
+    """The same over WebSocket; empty: at the same place, as nodes and gateway have it."""
     explorer_url: str = ""
     faucet_url: str = ""
     currency_symbol: str = "ETH"
@@ -112,6 +116,11 @@ class ApiConfig:
             raise InvalidInput("cursor_secret: expected at least 16 bytes")
         if len({key.id for key in self.keys}) != len(self.keys):
             raise InvalidInput("keys: two have the same id")
+
+    @property
+    def websocket_url(self) -> str:
+        """Where JSON-RPC is spoken over WebSocket; empty where nobody says where JSON-RPC is."""
+        return self.ws_url or self.rpc_url.replace("http", "ws", 1)
 
     def key_of(self, text: str) -> ApiKey | None:
         """Return the key of this text; None for a wrong or expired one."""

@@ -304,6 +304,13 @@ class Validator(Document):
     last_missed: int | None
 
 
+class Versions(Document):
+    """What these pages are served by. Versions of nodes are for operators."""
+
+    api: str = Field(description="Of this API.", examples=["1.0.0"])
+    software: str = Field(description="Of the program that serves it.", examples=["metanode/0.1.0"])
+
+
 class Network(Document):
     """The network, and where to find it."""
 
@@ -313,10 +320,12 @@ class Network(Document):
     currency_symbol: str
     block_time_s: int
     rpc_url: str
+    ws_url: str = Field(description="JSON-RPC over WebSocket; empty where rpc_url is.")
     explorer_url: str
     faucet_url: str
     api_url: str
     reset_policy: str
+    versions: Versions
 
 
 class NetworkStatus(Document):

@@ -56,6 +56,7 @@ BY_NAME: Final[dict[str, Any]] = {
     "error": None,
     "revert": None,
     "rpc_url": "http://localhost:8545",
+    "ws_url": "ws://localhost:8545",
     "explorer_url": "http://localhost:3000",
     "faucet_url": "http://localhost:8080",
     "api_url": "http://localhost:9545/api/v1",

@@ -48,11 +48,11 @@ COSTS: Final = (
         ),
         10,
     ),
-    (re.compile(r"/logs$|^/api$"), 5),
+    (re.compile(r"/logs$|^/api$|/call$"), 5),
     (re.compile(r"/search$|/consensus/state$|/events$|/performance$"), 3),
     (
         re.compile(
-            r"/(blocks|transactions|tokens|contracts|transfers|internal|holders|nfts|history|rounds|votes|series)$"
+            r"/(blocks|transactions|tokens|contracts|transfers|internal|holders|nfts|history|rounds|votes|series|encode)$"
         ),
         2,
     ),

@@ -19,6 +19,7 @@ from sdk.testnet.services.api.cursors import open_cursor, seal_cursor
 from sdk.testnet.services.api.keys import VisitorKeys
 from sdk.testnet.services.api.shared import Shared
 from sdk.testnet.services.heads import Heads
+from sdk.testnet.services.node_pool import Node
 from sdk.testnet.services.queries import Page, Slice, statistics
 from sdk.testnet.services.store import Store
 from sdk.testnet.services.verification import Verifier
@@ -31,16 +32,6 @@ _HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")
-
-
-class Node(Protocol):
-    """A node, or several as one."""
-
-    async def call(self, method: str, *params: Any) -> Any:
-        """Return a call's result; raises JSONRPCError or Unavailable."""
-
-    async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        """Return several results of one node; an exception stands for each that failed. Raises JSONRPCError or Unavailable."""
 
 
 class Alert(Protocol):

@@ -1,4 +1,8 @@
-"""Lists as files: CSV for spreadsheets, or a JSON object a line. Streamed in steps, each a look of its own; slow readers hold nothing."""
+"""Lists as files: CSV for spreadsheets, or a JSON object a line. Streamed in steps, each a look of its own; slow readers hold nothing.
+
+There are no jobs, for which a file would be made and kept until somebody fetches it: a file is at most 5,000 rows that begin to come at once, and a longer
+list is several files, each from the last row of the one before. So nothing is to be stored, cleared up, counted per caller, or lost by a restart.
+"""
 
 from __future__ import annotations
 

@@ -10,11 +10,13 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
+from metanode import __version__
 from metanode.errors import InvalidInput, Unavailable
 from metanode.rpc.errors import JSONRPCError
 from sdk.testnet.services.api import answers, parts
 from sdk.testnet.services.api import documents as d
 from sdk.testnet.services.api.answering import OWN
+from sdk.testnet.services.api.configuration import VERSION
 from sdk.testnet.services.api.parts import Given
 from sdk.testnet.services.queries import contracts, search, statistics
 from sdk.testnet.services.web.problems import NotFound
@@ -54,10 +56,12 @@ async def get_network(api: Given) -> d.Network:
         currency_symbol=config.currency_symbol,
         block_time_s=await block_time_of(api),
         rpc_url=config.rpc_url,
+        ws_url=config.websocket_url,
         explorer_url=config.explorer_url,
         faucet_url=config.faucet_url,
         api_url=f"{config.public_url}/api/v1",
         reset_policy=config.reset_policy,
+        versions=d.Versions(api=VERSION, software=f"metanode/{__version__}"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading contracts: arguments as people type them, encoded, and answers decoded. Pure.
+"""Reading contracts: arguments as people type them or programs write them in JSON, encoded, and answers decoded. Pure.
 
 Numbers are decimal or 0x-hexadecimal, addresses and bytes 0x-hexadecimal, lists and tuples JSON. Nobody's key is near this: a reading call changes nothing.
 """
@@ -32,25 +32,28 @@ def standard_interface(kind: TokenKind) -> Interface:
     return parse_abi(orjson.dumps(_STANDARD[kind]).decode(), "guess")
 
 
-def encode_call(entry: Entry, texts: Sequence[str]) -> bytes:
-    """Return the call's data; raises InvalidInput that names the parameter."""
-    if len(texts) != len(entry.inputs):
+def encode_call(entry: Entry, arguments: Sequence[Any]) -> bytes:
+    """Return the call's data; each argument is a text, or what JSON has for its type. Raises InvalidInput that names the parameter."""
+    if len(arguments) != len(entry.inputs):
         raise InvalidInput(
-            f"a: expected {len(entry.inputs)} arguments for {entry.signature}, found {len(texts)}"
+            f"arguments: expected {len(entry.inputs)} for {entry.signature}, found {len(arguments)}"
         )
     values = []
-    for index, (parameter, text) in enumerate(zip(entry.inputs, texts, strict=True)):
+    for index, (parameter, given) in enumerate(zip(entry.inputs, arguments, strict=True)):
         name = parameter.name or f"argument {index + 1}"
-        if len(text) > ARGUMENT_CHARACTERS_MAX:
+        if not isinstance(given, str):
+            values.append(_member(parameter.type, given, name))
+            continue
+        if len(given) > ARGUMENT_CHARACTERS_MAX:
             raise InvalidInput(
-                f"{name}: expected at most {ARGUMENT_CHARACTERS_MAX} characters, found {len(text)}"
+                f"{name}: expected at most {ARGUMENT_CHARACTERS_MAX} characters, found {len(given)}"
             )
-        values.append(_value(parameter.type, text.strip(), name))
+        values.append(_value(parameter.type, given.strip(), name))
     types = [parameter.type for parameter in entry.inputs]
     try:
         return entry.selector + encode_abi(types, values)
     except (EncodingError, ValueError, OverflowError, TypeError) as error:
-        raise InvalidInput(f"a: cannot be encoded as {entry.signature}: {str(error)[:200]}") from None
+        raise InvalidInput(f"arguments: cannot be encoded as {entry.signature}: {str(error)[:200]}") from None
 
 
 def decode_answer(entry: Entry, data: bytes) -> Decoded | None:

@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from metanode.crypto.addresses import format_address
+from sdk.testnet.services.explorer.abi import parse_abi
 from sdk.testnet.services.explorer.calling import standard_interface
 from sdk.testnet.services.explorer.proxies import Implementation, find_implementation
-from sdk.testnet.services.explorer.views.transactions import interfaces_of
+from sdk.testnet.services.queries.contracts import get_contract, verified_twin
 from sdk.testnet.services.queries.tokens import get_token
 from sdk.testnet.services.web.problems import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sqlalchemy import Connection
 
-    from sdk.testnet.services.explorer.abi import Entry, Source
-    from sdk.testnet.services.explorer.parts import ExplorerParts
+    from sdk.testnet.services.explorer.abi import Entry, Interface, Source
+    from sdk.testnet.services.node_pool import Node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +34,24 @@ class Functions:
     """Whether that one's functions are among these."""
 
 
-async def functions_of(parts: ExplorerParts, address: bytes) -> Functions:
-    """Return what can be called of a contract; raises NotFound where nothing is known of it."""
-    implementation = await find_implementation(parts.nodes, address)
+def interfaces_of(connection: Connection, address: bytes | None) -> tuple[Interface, ...]:
+    """Return what is known of a contract's interface, the best first, without guesses."""
+    contract = None if address is None else get_contract(connection, address)
+    if contract is None:
+        return ()
+    if contract.abi:
+        return (parse_abi(contract.abi),)
+    twin = verified_twin(connection, contract.code_hash)
+    return (parse_abi(twin.abi, "same code"),) if twin is not None and twin.abi else ()
+
+
+async def functions_of(
+    nodes: Node,
+    look_up: Callable[[Callable[[Connection], Functions | None]], Awaitable[Functions | None]],
+    address: bytes,
+) -> Functions:
+    """Return what can be called of a contract; raises NotFound where nothing is known of it. `look_up` asks the index on a thread."""
+    implementation = await find_implementation(nodes, address)
 
     def look(connection: Connection) -> Functions | None:
         behind = interfaces_of(connection, implementation.address) if implementation is not None else ()
@@ -56,7 +74,7 @@ async def functions_of(parts: ExplorerParts, address: bytes) -> Functions:
             is_implementation_known=bool(behind),
         )
 
-    found = await parts.reading.look(look)
+    found = await look_up(look)
     if found is None:
         raise NotFound(
             f"The functions of {format_address(address)} are not known.",

@@ -13,7 +13,7 @@ from metanode.primitives.hexadecimal import decode_data
 from sdk.testnet.services.explorer.reading import LIVE_TIMEOUT_S
 
 if TYPE_CHECKING:
-    from sdk.testnet.services.node_pool import NodePool
+    from sdk.testnet.services.node_pool import Node
 
 
 def _before(text: str) -> bytes:
@@ -53,7 +53,7 @@ def implementation_in(code: bytes) -> Implementation | None:
     return None
 
 
-async def find_implementation(nodes: NodePool, address: bytes) -> Implementation | None:
+async def find_implementation(nodes: Node, address: bytes) -> Implementation | None:
     """Return the contract whose code an address runs now; None where it runs its own, and while no node tells."""
     text = format_address(address)
     try:

@@ -57,7 +57,7 @@ class SecurityMiddleware:
         body_bytes_max: int = BODY_BYTES_MAX,
         larger_bodies: Mapping[str, int] | None = None,
     ) -> None:
-        """Bound bodies; `larger_bodies` has other bounds, by path: a whole one, or how one begins that ends with a slash."""
+        """Bound bodies; `larger_bodies` has other bounds, by path: a whole one, how one begins that ends with a slash, or begin and end around a star."""
         self._larger_bodies = dict(larger_bodies or {})
         self._app = app
         self._policy = policy
@@ -88,7 +88,9 @@ class SecurityMiddleware:
 
     def _bytes_max(self, path: str) -> int:
         for where, bytes_max in self._larger_bodies.items():
-            if path == where or (where.endswith("/") and path.startswith(where)):
+            begin, star, end = where.partition("*")
+            is_within = path.startswith(begin) and path.endswith(end) and (star or where.endswith("/"))
+            if path == where or is_within:
                 return bytes_max
         return self._body_bytes_max
 

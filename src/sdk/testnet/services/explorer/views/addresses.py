@@ -12,6 +12,7 @@ from metanode.errors import MetanodeError
 from metanode.primitives.hexadecimal import decode_data, decode_quantity
 from sdk.testnet.services.explorer.abi import common
 from sdk.testnet.services.explorer.decoding import decode_event
+from sdk.testnet.services.explorer.functions import interfaces_of
 from sdk.testnet.services.explorer.proxies import find_implementation, implementation_in
 from sdk.testnet.services.explorer.reading import (
     LIVE_TIMEOUT_S,
@@ -24,7 +25,7 @@ from sdk.testnet.services.explorer.reading import (
 from sdk.testnet.services.explorer.sources import sources_of
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.explorer.views.home import extras
-from sdk.testnet.services.explorer.views.transactions import Event, interfaces_of
+from sdk.testnet.services.explorer.views.transactions import Event
 from sdk.testnet.services.queries import Page, Slice
 from sdk.testnet.services.queries.addresses import (
     AddressRow,

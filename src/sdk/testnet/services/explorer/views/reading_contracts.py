@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from metanode.crypto.addresses import format_address
 from metanode.errors import InvalidInput, MetanodeError, Unavailable
-from metanode.primitives.hexadecimal import decode_data
-from metanode.rpc.errors import ExecutionReverted
-from sdk.testnet.services.explorer.abi import Entry, common
+from sdk.testnet.services.explorer.asking import ask_contract
 from sdk.testnet.services.explorer.calling import decode_answer, encode_call
-from sdk.testnet.services.explorer.decoding import Decoded, decode_revert
 from sdk.testnet.services.explorer.functions import functions_of
 from sdk.testnet.services.explorer.reading import AsOf, address_in
 from sdk.testnet.services.explorer.twins import View
@@ -20,13 +16,14 @@ from sdk.testnet.services.web.problems import reason_of
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from sdk.testnet.services.explorer.abi import Entry
+    from sdk.testnet.services.explorer.decoding import Decoded
     from sdk.testnet.services.explorer.parts import ExplorerParts, Handler
     from sdk.testnet.services.explorer.proxies import Implementation
 
+NOT_PROMISED: Final = "The contract answered something else than this function promises."
 FUNCTIONS_MAX: Final = 100
 """On the page of one contract."""
-GAS: Final = 10_000_000
-"""Of a reading call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +58,7 @@ def reading_handlers(parts: ExplorerParts) -> dict[str, Handler]:
 
     async def read(request: Request) -> View:
         wanted = address_in(request.path_params["address"])
-        known = await functions_of(parts, wanted)
+        known = await functions_of(parts.nodes, parts.reading.look, wanted)
         functions = tuple(entry for entry in known.entries if entry.is_reading)[:FUNCTIONS_MAX]
         model = ContractReading(
             as_of=await parts.reading.now(),
@@ -89,16 +86,12 @@ async def _answer(
     texts = tuple(request.query_params.getlist("a"))
     decoded, raw, error = None, b"", ""
     try:
-        data = encode_call(entry, texts)
-        call = {"to": format_address(address), "data": f"0x{data.hex()}", "gas": hex(GAS)}
-        raw = decode_data(await parts.nodes.call("eth_call", call, "latest"))
-        decoded = decode_answer(entry, raw)
-        if decoded is None:
-            error = "The contract answered something else than this function promises."
-    except ExecutionReverted as reverted:
-        returned = getattr(reverted, "data", None)
-        raw = decode_data(returned) if isinstance(returned, str) else b""
-        error = decode_revert(raw, (common(),)).sentence
+        returned = await ask_contract(parts.nodes, address, encode_call(entry, texts))
+        raw = returned.data
+        if returned.revert is not None:
+            error = returned.revert.sentence
+        elif (decoded := decode_answer(entry, raw)) is None:
+            error = NOT_PROMISED
     except Unavailable as failed:
         error = reason_of(failed)[:300]
     except MetanodeError as failed:

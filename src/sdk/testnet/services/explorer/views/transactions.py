@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from metanode.errors import MetanodeError, Unavailable
 from metanode.primitives.hexadecimal import decode_quantity
-from sdk.testnet.services.explorer.abi import Interface, common, parse_abi, parse_texts
+from sdk.testnet.services.explorer.abi import Interface, common, parse_texts
 from sdk.testnet.services.explorer.decoding import (
     Decoded,
     Revert,
@@ -16,6 +16,7 @@ from sdk.testnet.services.explorer.decoding import (
     decode_revert,
     method_name,
 )
+from sdk.testnet.services.explorer.functions import interfaces_of
 from sdk.testnet.services.explorer.pending import Waiting, waiting_of
 from sdk.testnet.services.explorer.reading import (
     NEWEST,
@@ -30,7 +31,7 @@ from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.explorer.views.home import extras
 from sdk.testnet.services.queries import Slice
 from sdk.testnet.services.queries.blocks import BlockRow, get_block
-from sdk.testnet.services.queries.contracts import find_signatures, get_contract, verified_twin
+from sdk.testnet.services.queries.contracts import find_signatures
 from sdk.testnet.services.queries.statistics import IndexStatus, index_status
 from sdk.testnet.services.queries.transactions import (
     TransactionRow,
@@ -171,17 +172,6 @@ def transaction_handlers(parts: ExplorerParts) -> dict[str, Handler]:
         "/tx/{hash}/calls": tabbed("calls"),
         "/tx/{hash}/input": tabbed("input"),
     }
-
-
-def interfaces_of(connection: Connection, address: bytes | None) -> tuple[Interface, ...]:
-    """Return what is known of a contract's interface, the best first, without guesses."""
-    contract = None if address is None else get_contract(connection, address)
-    if contract is None:
-        return ()
-    if contract.abi:
-        return (parse_abi(contract.abi),)
-    twin = verified_twin(connection, contract.code_hash)
-    return (parse_abi(twin.abi, "same code"),) if twin is not None and twin.abi else ()
 
 
 def _guesses(connection: Connection, selector: bytes, kind: Literal["function", "event"]) -> Interface:

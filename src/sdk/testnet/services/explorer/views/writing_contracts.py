@@ -59,7 +59,7 @@ def writing_handlers(parts: ExplorerParts) -> dict[str, Handler]:
 
     async def write(request: Request) -> View:
         wanted = address_in(request.path_params["address"])
-        known = await functions_of(parts, wanted)
+        known = await functions_of(parts.nodes, parts.reading.look, wanted)
         functions = tuple(entry for entry in known.entries if not entry.is_reading)[:FUNCTIONS_MAX]
         model = ContractWriting(
             as_of=await parts.reading.now(),
