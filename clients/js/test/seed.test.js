@@ -1,5 +1,6 @@
-// The snippet of the launch plan, as it stands there but for three changes: `parseEther` is that of ethers v6, the `to` address is in lower case (the
-// document's spelling fails EIP-55, which ethers' wallet checks), and there is a `wallet`, which the faucet has funded.
+// The snippet of the launch plan, as it stands there but for what has to be another: the URL is that of the network which this run has started (nobody
+// answers at the document's), `parseEther` is that of ethers v6, the `to` address is in lower case (the document's spelling fails EIP-55, which ethers'
+// wallet checks), and there is a `wallet`, which the faucet has funded.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
