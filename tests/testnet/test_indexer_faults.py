@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import false, select
+from tests.acceptance.processes import slowness
 from tests.testnet.index_chain import Chain, call_of
 from tests.testnet.index_database import DATABASES, index_database
-from tests.testnet.index_runs import contents, index_to, running, wait_until
+from tests.testnet.index_runs import contents, index_to, running, unprobed, wait_until
 from tests.testnet.postgresql import PostgreSQLAbsent, running_postgresql
 
 from metanode.errors import InvalidInput
@@ -73,31 +74,71 @@ def test_killed_twenty_times_it_has_no_gap_and_nothing_twice(
     kind: str, halted: tuple[str, int], tmp_path: Path
 ) -> None:
     url, head = halted
-    chance = random.Random(4711)
     with index_database(kind, tmp_path) as database:
-        reached = -1
-        for life in range(KILLS):
-            command = [sys.executable, "-m", "tests.testnet.index_process", url, database]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-                assert process.stdout is not None
-                first = process.stdout.readline()
-                assert first, f"life {life} said nothing"
-                assert int(first) == reached + 1, "it goes on where the index ends"
-                # Somewhere in the transactions that follow; at once where the lives so far have used more than their share of the chain.
-                if reached < life * SHARE_OF_LIVES * head / KILLS:
-                    time.sleep(chance.uniform(0, 0.02))
-                os.kill(process.pid, signal.SIGKILL)
-                said = [int(line) for line in process.stdout]
-            reached = _head(database)
-            assert reached >= max([int(first), *said]), "what was told is there"
-            if reached >= head - 1:
-                pytest.fail(
-                    f"life {life} reached the head: the chain is too short to be killed {KILLS} times"
-                )
+        _kill_often([sys.executable, "-m", "tests.testnet.index_process", url, database], database, head)
         store = Store(database)
         asyncio.run(index_to(store, url, head))
         survived = contents(store)
         store.close()
+    _is_as_undisturbed(survived, url, head, tmp_path)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", DATABASES)
+def test_services_killed_twenty_times_while_they_catch_up_have_no_gap_and_nothing_twice(
+    kind: str, halted: tuple[str, int], tmp_path: Path
+) -> None:
+    """The program itself, with all its sites; the last life brings the index to the head."""
+    url, head = halted
+    with index_database(kind, tmp_path) as database:
+        config = tmp_path / "services.toml"
+        where = "" if kind == "sqlite" else f'postgres_url = "{database}"'
+        config.write_text(
+            f'[network]\nnetwork_id = "halted"\nchain_id = 1337\nrpc_urls = ["{url}"]\n[database]\n{where}\n'
+            "[explorer]\nport = 0\n[api]\nport = 0\n"
+        )
+        command = [sys.executable, "-m", "tests.testnet.services_process", str(config)]
+        _kill_often(command, database, head)
+        store = Store(database)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as last:
+            try:
+                deadline = time.monotonic() + DEADLINE_S * slowness()
+                while _head(database) < head or unprobed(store):
+                    assert time.monotonic() < deadline, "the last life does not get to the head"
+                    time.sleep(0.1)
+            finally:
+                last.send_signal(signal.SIGTERM)
+                last.wait(20)
+        survived = contents(store)
+        store.close()
+    _is_as_undisturbed(survived, url, head, tmp_path)
+
+
+def _kill_often(command: list[str], database: str, head: int) -> None:
+    """Start a program that tells a line for each block which it has indexed, and kill it, `KILLS` times: each life has a block at least."""
+    chance = random.Random(4711)
+    reached = -1
+    for life in range(KILLS):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            assert first, f"life {life} said nothing"
+            assert int(first) == reached + 1, "it goes on where the index ends"
+            # Somewhere in the transactions that follow; at once where the lives so far have used more than their share of the chain.
+            if reached < life * SHARE_OF_LIVES * head / KILLS:
+                time.sleep(chance.uniform(0, 0.02))
+            os.kill(process.pid, signal.SIGKILL)
+            said = [int(line) for line in process.stdout]
+        reached = _head(database)
+        assert reached >= max([int(first), *said]), "what was told is there"
+        if reached >= head - 1:
+            pytest.fail(f"life {life} reached the head: the chain is too short to be killed {KILLS} times")
+
+
+def _is_as_undisturbed(
+    survived: dict[str, list[tuple[Any, ...]]], url: str, head: int, tmp_path: Path
+) -> None:
+    """Compare an index with one of the same chain whose indexer nobody killed."""
     whole = tmp_path / "whole"
     whole.mkdir()
     with index_database("sqlite", whole) as database:
