@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sdk.testnet.counting import Durations
 from sdk.testnet.faucet import Faucet, FaucetConfig
-from sdk.testnet.faucet.counts import RECIPIENT, Channel, Counts, Incident
+from sdk.testnet.faucet.counts import RECIPIENT, Channel, Counts, Incident, Puzzle
 from sdk.testnet.faucet.policy import RefusalCode
 from sdk.testnet.faucet.proof_of_work import BITS_MAX
 
@@ -51,6 +51,7 @@ def test_every_kind_is_there_before_it_happens() -> None:
     assert set(refusals) >= {code.value for code in RefusalCode}
     assert (set(promises), set(incidents)) == (set(Channel), set(Incident))
     assert {*refusals.values(), *promises.values(), *incidents.values()} == {0}
+    assert Counts().challenges() == dict.fromkeys(Puzzle, 0)
 
 
 def test_a_refusal_is_counted_by_its_reason(faucet: Faucet) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,6 +14,10 @@ from starlette.routing import Mount, Route
 from metanode.errors import Unavailable
 from sdk.testnet.monitoring import TestnetMonitor
 from sdk.testnet.monitoring.service_metrics import ROUTES_MAX, CountRequests, ServiceMetrics
+from sdk.testnet.services.web.problems import LIMITED
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 
 class Broken:
@@ -84,6 +88,27 @@ def test_requests_are_counted_by_the_route_of_the_code() -> None:
     assert found["metanode_http_requests_total", "other", "/a/{name}", "s", "4xx"] == 1
     assert found["metanode_http_requests_total", "GET", "/in/{x}", "s", "2xx"] == 1
     assert "secret" not in page
+
+
+def test_requests_that_are_too_many_are_counted_also_where_they_are_answered_with_200() -> None:
+    async def too_many(_: Any) -> PlainTextResponse:
+        return PlainTextResponse("", status_code=429)
+
+    async def in_a_dialect(request: Request) -> PlainTextResponse:
+        request.scope.setdefault("state", {})[LIMITED] = True
+        return PlainTextResponse("")
+
+    async def fine(_: Any) -> PlainTextResponse:
+        return PlainTextResponse("")
+
+    metrics = ServiceMetrics()
+    routes = [Route("/many", too_many), Route("/dialect", in_a_dialect), Route("/fine", fine)]
+    app = CountRequests(Starlette(routes=routes), metrics=metrics, site="s")
+    name = ("metanode_ratelimited_requests_total", "s")
+    before = samples(metrics)[name]
+    ask(app, ("GET", "/many"), ("GET", "/fine"), ("GET", "/dialect"), ("GET", "/nowhere"))
+
+    assert (before, samples(metrics)[name]) == (0, 2)
 
 
 def test_routes_without_end_are_other() -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from tests.unit.services.told_chain import TOKEN, ToldChain, write_chain
 
+from sdk.testnet.monitoring.service_metrics import CountRequests, ServiceMetrics
 from sdk.testnet.services.api import ApiConfig, make_app, new_key
 from sdk.testnet.services.api.limiting import cost_of, scope_of
 from sdk.testnet.services.api.reference import PROBLEMS
@@ -330,3 +331,16 @@ def test_what_memory_keeps_is_bounded_in_bytes() -> None:
         assert await memory.add("a", 2, 60) == Used(2, 60)
 
     asyncio.run(story())
+
+
+async def test_what_is_too_many_is_counted_in_every_dialect(store: Store, node: Node) -> None:
+    """Etherscan's has no 429: its clients look for words."""
+    metrics = ServiceMetrics()
+    config = ApiConfig(network_name="any", chain_id=1, public_url="http://any", anonymous_a_minute=1)
+    app = CountRequests(make_app(store=store, node=node, config=config), metrics=metrics, site="api")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://any") as http:
+        answers = [await http.get(path) for path in (NETWORK, NETWORK, "/api?module=account&action=txlist")]
+
+    assert [answer.status_code for answer in answers] == [200, 429, 200]
+    assert answers[2].json()["result"].startswith("Max rate limit reached")
+    assert 'metanode_ratelimited_requests_total{site="api"} 2.0' in metrics.page().decode()

@@ -18,6 +18,8 @@ FUNDS_BOUNDS_S: Final = (1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600)
 """From promise to final block: the time between blocks is the least."""
 SOLVING_BOUNDS_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 """A challenge lives for the last."""
+CHECKING_BOUNDS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+"""A proof is eight hashes of eight milliseconds, and may wait three seconds for a thread."""
 RECIPIENT: Final = "recipient"
 """A refusal that no limit made: no address, or one that never gets anything."""
 PROOF: Final = "proof"
@@ -33,6 +35,18 @@ class Channel(StrEnum):
     """With a voucher or key."""
     PROGRAM = "program"
     """By `request_tokens`."""
+
+
+class Puzzle(StrEnum):
+    """What becomes of challenges."""
+
+    ISSUED = "issued"
+    REFUSED = "refused"
+    """None was handed out: a claim would be refused."""
+    SOLVED = "solved"
+    WRONG = "wrong"
+    EXPIRED = "expired"
+    """The proof came after its ten minutes."""
 
 
 class Incident(StrEnum):
@@ -66,8 +80,11 @@ class Counts:
         self._refusals: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self._promises: Counter[str] = Counter(dict.fromkeys(Channel, 0))
         self._incidents: Counter[str] = Counter(dict.fromkeys(Incident, 0))
+        self._puzzles: Counter[str] = Counter(dict.fromkeys(Puzzle, 0))
         self.until_funds = Durations(FUNDS_BOUNDS_S)
         self.solving = Durations(SOLVING_BOUNDS_S)
+        self.checking = Durations(CHECKING_BOUNDS_S)
+        """Of proofs, right and wrong, from their arrival on."""
 
     def refused(self, reason: str) -> None:
         """A request was refused, for one of `REASONS`."""
@@ -83,6 +100,16 @@ class Counts:
         """Something happened to a transaction."""
         with self._lock:
             self._incidents[incident] += 1
+
+    def challenged(self, became: Puzzle) -> None:
+        """A challenge was asked for, or a proof of one came."""
+        with self._lock:
+            self._puzzles[became] += 1
+
+    def challenges(self) -> Mapping[str, int]:
+        """Challenges by what became of them; each kind from 0 on."""
+        with self._lock:
+            return dict(self._puzzles)
 
     def read(self) -> tuple[Mapping[str, int], Mapping[str, int], Mapping[str, int]]:
         """Refusals by reason, promises by channel, incidents by kind; each kind from 0 on."""

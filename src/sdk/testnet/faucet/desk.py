@@ -19,13 +19,14 @@ import structlog
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.faucet.attempts import Attempts, OriginAttempts
 from sdk.testnet.faucet.client_address import origin_of
-from sdk.testnet.faucet.counts import PROOF, RECIPIENT
+from sdk.testnet.faucet.counts import PROOF, RECIPIENT, Puzzle
 from sdk.testnet.faucet.paying import GWEI
 from sdk.testnet.faucet.payout import Claim, Payout, Redeemed
 from sdk.testnet.faucet.policy import Refused, day_start_ms
 from sdk.testnet.faucet.proof_of_work import (
     LIFE_MS,
     Challenge,
+    ChallengeExpired,
     ChallengeInvalid,
     decode,
     difficulty,
@@ -176,6 +177,7 @@ class ClaimDesk:
         asker = Asker(address=parse_recipient(address), origin=origin_of(client))
         amount = await self._check(asker)
         if isinstance(amount, Refused):
+            self._till.ledger.counts.challenged(Puzzle.REFUSED)
             return amount
         now_ms = self.now_ms()
         assert asker.origin is not None
@@ -200,6 +202,7 @@ class ClaimDesk:
             issued_ms=now_ms,
             expires_ms=now_ms + LIFE_MS,
         )
+        self._till.ledger.counts.challenged(Puzzle.ISSUED)
         return IssuedChallenge(token=encode(challenge, self._secret), challenge=challenge)
 
     async def redeem(
@@ -215,7 +218,7 @@ class ClaimDesk:
             InvalidInput: as `check`.
             Unavailable: as `check`.
         """
-        origin, now_ms = origin_of(client), self.now_ms()
+        origin, now_ms, counts = origin_of(client), self.now_ms(), self._till.ledger.counts
         if (wait_s := self._failures.wait_s(origin, now_ms)) is not None:
             raise TooManyFailures(wait_s)
         chain = await self._till.open_chain()
@@ -224,20 +227,28 @@ class ClaimDesk:
         except ChallengeInvalid:
             self._failures.count(origin, now_ms)
             raise
+        except ChallengeExpired:
+            counts.challenged(Puzzle.EXPIRED)
+            raise
         claim = Claim(id=challenge.id, idempotency=_hash_key(idempotency_key, challenge.address, token))
         redeemed = await asyncio.to_thread(self._till.ledger.redeemed, claim)
         if redeemed is not None:
             return redeemed
         if self._failures_of_challenges.wait_s(challenge.id, now_ms) is not None:
             raise ChallengeInvalid("challenge: too many wrong proofs came for it; ask for a new one")
+        began_s = time.monotonic()
         try:
             await self._verifier.check(challenge, nonces)
         except ChallengeInvalid:
             self._failures.count(origin, now_ms)
             self._failures_of_challenges.count(challenge.id, now_ms)
-            self._till.ledger.counts.refused(PROOF)
+            counts.checking.note(time.monotonic() - began_s)
+            counts.challenged(Puzzle.WRONG)
+            counts.refused(PROOF)
             raise
-        self._till.ledger.counts.solving.note((now_ms - challenge.issued_ms) / 1000)
+        counts.checking.note(time.monotonic() - began_s)
+        counts.challenged(Puzzle.SOLVED)
+        counts.solving.note((now_ms - challenge.issued_ms) / 1000)
         asker = Asker(
             address=challenge.address,
             origin=origin,

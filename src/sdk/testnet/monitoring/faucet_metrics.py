@@ -31,6 +31,8 @@ CATALOGUE: Final = {
     "metanode_faucet_balance_ether": ("gauge", (), "Tokens of the account that pays."),
     "metanode_faucet_pow_bits": ("gauge", (), "Difficulty of a puzzle for somebody new; 0 where no work is asked."),
     "metanode_faucet_pow_solve_seconds": ("histogram", (), "From handing out a puzzle to its right proof."),
+    "metanode_faucet_challenges": ("counter", ("result",), "Puzzles of this process: issued, refused; and their proofs: solved, wrong, expired."),
+    "metanode_faucet_pow_verify_seconds": ("histogram", (), "Checking a proof, from its arrival on; right and wrong ones."),
     "metanode_faucet_rebroadcasts": ("counter", (), "Transactions sent again because no block took them."),
     "metanode_faucet_replacements": ("counter", (), "Transactions replaced by one with a higher fee."),
     "metanode_faucet_nonce_conflicts": ("counter", (), "Nonces used by what this faucet did not sign: something else has its key."),
@@ -52,6 +54,7 @@ def faucet_metrics(stats: Mapping[str, Any], measures: Measures) -> Iterator[Met
     )
     yield _counted("metanode_faucet_promises", promises)
     yield _counted("metanode_faucet_rejections", refusals)
+    yield _counted("metanode_faucet_challenges", measures.counts.challenges())
     yield _counted("metanode_faucet_paid_ether", {"": stats["total_tokens_distributed"] / GWEI_PER_TOKEN})
     for name, incident in (
         ("metanode_faucet_rebroadcasts", Incident.SENT_AGAIN),
@@ -76,6 +79,7 @@ def faucet_metrics(stats: Mapping[str, Any], measures: Measures) -> Iterator[Met
         yield GaugeMetricFamily(name, CATALOGUE[name][2], value=value)
     yield histogram("metanode_faucet_time_to_funds_seconds", measures.counts.until_funds)
     yield histogram("metanode_faucet_pow_solve_seconds", measures.counts.solving)
+    yield histogram("metanode_faucet_pow_verify_seconds", measures.counts.checking)
 
 
 def histogram(name: str, durations: Durations) -> Metric:

@@ -22,6 +22,7 @@ from metanode.errors import MetanodeError
 from sdk.testnet.monitoring import faucet_metrics
 from sdk.testnet.monitoring.gateway_metrics import gateway_metrics
 from sdk.testnet.monitoring.verdict import Verdict
+from sdk.testnet.services.web.problems import LIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -39,6 +40,7 @@ BALANCE_TIMEOUT_S: Final = 1.5
 """Less than a scrape may take."""
 WEI_PER_TOKEN: Final = 10**18
 REQUEST_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5)
+TOO_MANY: Final = 429
 ROUTES_MAX: Final = 200
 """Routes of all sites; what comes beyond is `other`."""
 
@@ -57,6 +59,7 @@ CATALOGUE: Final = {
     "metanode_services_part_up": ("gauge", ("part",), "1 for a part that could be asked for this page."),
     "metanode_http_requests": ("counter", ("site", "route", "method", "status_class"), "Requests of people and programs."),
     "metanode_http_request_duration_seconds": ("histogram", ("site", "route"), "From reading a request to the end of its answer."),
+    "metanode_ratelimited_requests": ("counter", ("site",), "Requests answered that somebody has asked too much."),
 } | faucet_metrics.CATALOGUE  # fmt: skip
 """Type, labels, meaning; counters without `_total`. Those of the RPC gateway are in `gateway_metrics`."""
 
@@ -137,6 +140,12 @@ class ServiceMetrics:
             registry=self.registry,
             buckets=REQUEST_BUCKETS_S,
         )
+        self._limited = Counter(
+            "metanode_ratelimited_requests_total",
+            CATALOGUE["metanode_ratelimited_requests"][2],
+            CATALOGUE["metanode_ratelimited_requests"][1],
+            registry=self.registry,
+        )
         self._routes: set[tuple[str, str]] = set()
 
     def page(self) -> bytes:
@@ -150,6 +159,10 @@ class ServiceMetrics:
             return Response(await asyncio.to_thread(self.page), media_type=CONTENT_TYPE_LATEST)
 
         return Route(path, serve, include_in_schema=False)
+
+    def limited(self, site: str, count: int = 1) -> None:
+        """Note requests that were too many."""
+        self._limited.labels(site).inc(count)
 
     def count(self, site: str, route: str, method: str, status: int, duration_s: float) -> None:
         """Note a request that is over."""
@@ -169,6 +182,8 @@ class CountRequests:
         self._app = app
         self._metrics = metrics
         self._site = site
+        # From 0 on, so that the first one is seen to be more.
+        metrics.limited(site, 0)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -190,6 +205,8 @@ class CountRequests:
             self._metrics.count(
                 self._site, _route_of(scope), scope["method"], status, time.monotonic() - started_s
             )
+            if status == TOO_MANY or scope.get("state", {}).get(LIMITED):
+                self._metrics.limited(self._site)
 
 
 def _route_of(scope: MutableMapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from metanode.errors import InvalidInput
 from sdk.testnet.faucet.client_address import client_address, origin_of
 from sdk.testnet.services.api.configuration import key_id
-from sdk.testnet.services.web.problems import Problem, problem_json, problem_of
+from sdk.testnet.services.web.problems import LIMITED, Problem, problem_json, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -201,6 +201,8 @@ class LimitMiddleware:
     @staticmethod
     def _refuse(request: Request, limit: int, left_s: int, told: dict[str, str]) -> ASGIApp:
         if request.url.path == "/api":
+            # It is answered with 200, and counted all the same.
+            request.scope.setdefault("state", {})[LIMITED] = True
             from sdk.testnet.services.api.etherscan import limit_answer  # noqa: PLC0415 - it is made of routes
 
             return limit_answer(told | READABLE | {"retry-after": str(left_s)})

@@ -26,6 +26,10 @@ DETAIL_CHARACTERS_MAX: Final = 400
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://\S+")
 
 
+LIMITED: Final = "is_limited"
+"""In the state of a request that was too many, where its dialect has no 429: whoever counts looks there."""
+
+
 class NotFound(InvalidInput):
     """What was asked for is not there. `hint` says what to do."""
 
