@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 from tests.testnet.faucet_service import Served, served
 from tests.testnet.test_testnet import rpc
 
 from metanode.crypto.addresses import format_address
 from metanode.crypto.secp256k1 import PrivateKey
 from sdk.testnet import FaucetConfig, Testnet
+from sdk.testnet.faucet import schema
+from sdk.testnet.faucet.payout import PayoutState
 from sdk.testnet.services.faucet import client
 from sdk.testnet.services.faucet.client import ClaimRefused
 
@@ -131,6 +134,14 @@ def test_a_proof_of_work_is_paid_once_and_its_replay_is_a_conflict(
         assert replay.headers["content-type"] == "application/problem+json"
 
         final = wait_final(service, document["id"])
+        counts = service.faucet.measures().counts
+        # Of ten at once with a right proof, more than one may have had it checked.
+        told = counts.challenges()
+        assert (told["issued"], told["wrong"], told["expired"], told["refused"]) == (1, 1, 0, 0)
+        assert 1 <= told["solved"] <= 10
+        checked, sum_s = counts.checking.read()
+        assert checked[-1] == ("+Inf", told["solved"] + told["wrong"])
+        assert sum_s > 0
     assert final["state"] == "final"
     assert final["amount"] == str(DRIP_WEI)
     assert balance(net, address) == DRIP_WEI
@@ -449,6 +460,58 @@ def test_an_operator_pauses_makes_vouchers_blocks_and_it_is_written_down(
         assert do("nothing").status_code == 400
         assert http.post("/logout", data={"token": token}).status_code == 303
         assert http.get("/").headers["location"] == "/login"
+
+
+def test_an_operator_retries_what_was_given_up_and_cancels_what_waits(
+    config: Callable[..., FaucetConfig], tmp_path: Path
+) -> None:
+    """By the buttons of the page; the faucet pays nobody meanwhile."""
+    with served(config(), tmp_path, runs=False) as service, log_in(service) as http:
+        token, waiting, lost = token_of(http), someone(), someone()
+        claims = {
+            who: claim(service, who, f"198.51.{place}.1").json()["id"]
+            for place, who in enumerate((waiting, lost))
+        }
+        numbers = {format_address(payout.address): payout.id for payout in service.faucet.stuck_payouts()}
+        with service.faucet._ledger._database.change() as ledger:
+            ledger.execute(
+                update(schema.payouts)
+                .where(schema.payouts.c.id == numbers[lost])
+                .values(state=PayoutState.FAILED, error="lost <b>twice</b>")
+            )
+
+        def buttons() -> set[tuple[str, str]]:
+            pattern = r'action="/do/(retry|cancel)".*?name="id" value="(\d+)"'
+            return set(re.findall(pattern, http.get("/").text, re.DOTALL))
+
+        def press(action: str, number: int | str) -> httpx.Response:
+            return http.post(f"/do/{action}", data={"token": token, "id": str(number)})
+
+        def state(who: str) -> str:
+            return str(httpx.get(f"{service.url}{API}/claims/{claims[who]}").json()["state"])
+
+        assert buttons() == {("retry", str(numbers[lost])), ("cancel", str(numbers[waiting]))}
+        assert "lost &lt;b&gt;twice&lt;/b&gt;" in http.get("/").text
+        # Each does what its button says, and to nothing else.
+        assert press("retry", numbers[waiting]).headers["location"] == "/?said=nothing"
+        assert press("cancel", numbers[lost]).headers["location"] == "/?said=nothing"
+        assert (state(lost), state(waiting)) == ("failed", "queued")
+
+        retried, cancelled = press("retry", numbers[lost]), press("cancel", numbers[waiting])
+
+        assert (retried.status_code, retried.headers["location"]) == (303, "/?said=retried")
+        assert (cancelled.status_code, cancelled.headers["location"]) == (303, "/?said=cancelled")
+        assert (state(lost), state(waiting)) == ("queued", "cancelled")
+        assert buttons() == {("cancel", str(numbers[lost]))}
+        assert press("retry", numbers[lost]).headers["location"] == "/?said=nothing"
+        assert press("cancel", numbers[waiting]).headers["location"] == "/?said=nothing"
+        assert press("cancel", "1 or 1").status_code == 400
+        page = http.get("/?said=retried").text
+        assert "Queued once more." in page
+        for action in ("retry payout", "cancel payout"):
+            assert page.count(f"<td>{action}</td>") == 1, "written down once: what changed nothing is not"
+        # What was cancelled counts in no limit.
+        assert claim(service, waiting, "198.51.0.1").status_code == 202
 
 
 def test_a_forged_form_changes_nothing(config: Callable[..., FaucetConfig], tmp_path: Path) -> None:
