@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 import shutil
 import signal
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from eth_abi import encode
 from eth_account import Account
 from tests.testnet.api_server import running_redis, serving
 from tests.testnet.index_chain import Chain, call_of, word
@@ -23,7 +26,7 @@ from sdk.testnet import Testnet
 from sdk.testnet.services import heads as heads_module
 from sdk.testnet.services.api import ApiConfig, new_key, read_keys, shared
 from sdk.testnet.services.heads import Heads
-from sdk.testnet.services.indexer.events import TRANSFER
+from sdk.testnet.services.indexer.events import TRANSFER, TRANSFER_BATCH, TRANSFER_SINGLE
 from sdk.testnet.services.store import Store
 
 if TYPE_CHECKING:
@@ -33,6 +36,13 @@ if TYPE_CHECKING:
 OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "reference" / "openapi.json"
 ALICE = "0x" + "a1" * 20
 BOB = "0x" + "b0" * 20
+CAROL = "0x" + "ca" * 20
+DAVE = "0x" + "da" * 20
+ZERO = "0x" + "00" * 20
+THINGS_MOVED = ((ZERO, CAROL, 7), (ZERO, CAROL, 8), (CAROL, DAVE, 7))
+"""The ERC-721: from, to, number. Dave has 7 and Carol 8."""
+PARTS_MADE = ((1, 10), (2, 20))
+"""The ERC-1155: numbers and amounts, all of them Carol's; then she gives Dave 5 of number 2."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,10 @@ class World:
     store: Store
     url: str
     coins: str
+    things: str
+    parts: str
     payment: str
+    failure: str
     head: int
 
     def get(self, path: str, **options: Any) -> httpx.Response:
@@ -67,14 +80,38 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             words = (TRANSFER, word("0x00"), word(ALICE), word(amount))
             chain.send(to=coins, data=call_of("say3(bytes32,bytes32,bytes32,bytes)", *words))
             chain.send(to=ALICE, value=amount)
+        things, parts = chain.speaker(b"+Things", "-CAT", 0), chain.speaker(b"Parts", "@P", 0)
+        for sender, recipient, thing in THINGS_MOVED:
+            chain.send(to=things, data=say4(TRANSFER, word(sender), word(recipient), word(thing)))
+        batch = encode(["uint256[]", "uint256[]"], list(zip(*PARTS_MADE, strict=True)))
+        chain.send(to=parts, data=say4(TRANSFER_BATCH, word(CAROL), word(ZERO), word(CAROL), batch))
+        single = word(2) + word(5)
+        chain.send(to=parts, data=say4(TRANSFER_SINGLE, word(CAROL), word(CAROL), word(DAVE), single))
+        failed = chain.do(to=coins, data=call_of("pay_and_fail(address,uint256)", BOB, 5), value=5)
         paid = chain.do(to=coins, data=call_of("pay(address,uint256)", BOB, 5), value=5)
         head = int(paid["blockNumber"], 16)
         net.wait_for_block(head + 1)
         store = Store(f"sqlite:///{tmp_path_factory.mktemp('api')}/index.db")
         asyncio.run(index_to(store, net.rpc_url, head + 1))
         with serving(store, net.rpc_url) as url:
-            yield World(net, chain, store, url, coins, paid["transactionHash"], head)
+            yield World(
+                net,
+                chain,
+                store,
+                url,
+                coins,
+                things,
+                parts,
+                paid["transactionHash"],
+                failed["transactionHash"],
+                head,
+            )
         store.close()
+
+
+def say4(*words: bytes) -> bytes:
+    """The input that lets a Speaker emit an event of four topics; the fifth, its data, may be missing."""
+    return call_of("say4(bytes32,bytes32,bytes32,bytes32,bytes)", *words, *[b""] * (5 - len(words)))
 
 
 def test_every_path_that_is_described_answers(world: World) -> None:
@@ -415,6 +452,138 @@ def test_a_new_block_is_told_to_whoever_listens(world: World) -> None:
     told = [event["number"] for event in asyncio.run(story())]
 
     assert told == list(range(told[0], told[0] + 3))
+
+
+def test_what_moved_of_numbered_tokens_is_told_in_etherscan_s_dialect(world: World) -> None:
+    """ERC-721 and ERC-1155, by account and by contract."""
+
+    def ask(action: str, **query: Any) -> list[dict[str, str]]:
+        answer = world.json("/api", params={"module": "account", "action": action, **query})
+        assert (answer["status"], answer["message"]) == ("1", "OK")
+        return answer["result"]
+
+    things = ask("tokennfttx", contractaddress=world.things)
+    of_dave = ask("tokennfttx", address=DAVE)
+    parts = ask("token1155tx", address=CAROL, sort="asc")
+    to_dave = ask("token1155tx", address=DAVE, contractaddress=world.parts)
+
+    assert [(one["from"], one["to"], one["tokenID"]) for one in things] == [
+        (sender, recipient, str(thing)) for sender, recipient, thing in THINGS_MOVED
+    ]
+    assert [one["tokenID"] for one in of_dave] == ["7"]
+    assert {(one["contractAddress"], one["tokenName"], one["tokenSymbol"]) for one in things} == {
+        (world.things.lower(), "+Things", "-CAT")
+    }
+    assert "value" not in things[0]
+    assert [(one["tokenID"], one["tokenValue"], one["to"]) for one in parts] == [
+        *((str(number), str(amount), CAROL) for number, amount in PARTS_MADE),
+        ("2", "5", DAVE),
+    ]
+    assert to_dave == [{**parts[2], "confirmations": to_dave[0]["confirmations"]}]
+    for one in (things[2], parts[2]):
+        said = world.chain.rpc("eth_getTransactionReceipt", one["hash"])
+        assert int(one["blockNumber"]) == int(said["blockNumber"], 16)
+        assert (one["blockHash"], int(one["gasUsed"])) == (said["blockHash"], int(said["gasUsed"], 16))
+        assert all(isinstance(value, str) for value in one.values())
+    # What is of one kind is in none of the others' lists.
+    for action, address in (("tokentx", CAROL), ("tokennfttx", ALICE), ("token1155tx", ALICE)):
+        answer = world.json("/api", params={"module": "account", "action": action, "address": address})
+        assert (answer["message"], answer["result"]) == ("No transactions found", [])
+
+
+def test_how_a_transaction_went_and_when_a_block_comes_are_told_in_etherscan_s_dialect(world: World) -> None:
+    def ask(module: str, action: str, **query: Any) -> Any:
+        return world.json("/api", params={"module": module, "action": action, **query})["result"]
+
+    newest = world.json("/api/v1/blocks?limit=1")["items"][0]
+    wanted = newest["number"] + 100
+    countdown = ask("block", "getblockcountdown", blockno=wanted)
+
+    assert ask("transaction", "getstatus", txhash=world.payment) == {"isError": "0", "errDescription": ""}
+    assert ask("transaction", "getstatus", txhash=world.failure) == {
+        "isError": "1",
+        "errDescription": "execution reverted",
+    }
+    assert ask("transaction", "gettxreceiptstatus", txhash=world.failure) == {"status": "0"}
+    first = world.json("/api/v1/blocks/0")
+    period_s = (newest["timestamp"] - first["timestamp"]) / newest["number"]
+    assert countdown == {
+        "CurrentBlock": str(newest["number"]),
+        "CountdownBlock": str(wanted),
+        "RemainingBlock": "100",
+        "EstimateTimeInSec": f"{100 * period_s:.1f}",
+    }
+
+
+def test_numbered_tokens_are_found_by_who_has_them_and_by_their_number(world: World) -> None:
+    def items(path: str) -> list[dict[str, Any]]:
+        return world.json(f"/api/v1{path}")["items"]
+
+    def held(who: str) -> set[tuple[str, str, str]]:
+        found = items(f"/addresses/{who}/nfts")
+        return {
+            (one["token"]["contract"]["address"].lower(), one["token_id"], one["amount"]) for one in found
+        }
+
+    things, parts = world.things.lower(), world.parts.lower()
+
+    assert held(CAROL) == {(things, "8", "1"), (parts, "1", "10"), (parts, "2", "15")}
+    assert held(DAVE) == {(things, "7", "1"), (parts, "2", "5")}
+    # Coins are no NFT, and tokens of a kind are its own.
+    assert items(f"/addresses/{ALICE}/nfts") == []
+    assert [one["amount"] for one in items(f"/addresses/{ALICE}/tokens")] == ["28"]
+    assert {one["token_id"] for one in items(f"/addresses/{CAROL}/tokens?kind=erc1155")} == {"1", "2"}
+
+    def holders(path: str) -> list[tuple[str, str, str]]:
+        return [(one["account"]["address"].lower(), one["token_id"], one["amount"]) for one in items(path)]
+
+    assert holders(f"/tokens/{world.things}/instances/7") == [(DAVE, "7", "1")]
+    assert holders(f"/tokens/{world.things}/instances/9") == []
+    assert sorted(holders(f"/tokens/{world.parts}/instances/2")) == [(CAROL, "2", "15"), (DAVE, "2", "5")]
+    assert sorted(holders(f"/tokens/{world.parts}/holders")) == [
+        (CAROL, "1", "10"),
+        (CAROL, "2", "15"),
+        (DAVE, "2", "5"),
+    ]
+    kinds = {one["contract"]["address"].lower(): one["kind"] for one in items("/tokens")}
+    assert kinds == {world.coins.lower(): "ERC-20", things: "ERC-721", parts: "ERC-1155"}
+
+
+@pytest.mark.parametrize(
+    ("what", "whose"),
+    [
+        ("blocks", None),
+        ("transactions", None),
+        ("transactions", "coins"),
+        ("transfers", "carol"),
+        ("transfers", "alice"),
+        ("internal", "coins"),
+        ("logs", "parts"),
+    ],
+)
+def test_every_file_has_the_rows_of_its_list_and_no_cell_that_a_spreadsheet_runs(
+    world: World, what: str, whose: str | None
+) -> None:
+    address = None if whose is None else {"carol": CAROL, "alice": ALICE}.get(whose) or getattr(world, whose)
+    query = "" if address is None else f"address={address}"
+    rows = list(csv.DictReader(io.StringIO(world.get(f"/api/v1/exports/{what}?{query}").text)))
+    place = f"/api/v1/{what}" if address is None else f"/api/v1/addresses/{address}/{what}"
+    listed = world.json(f"{place}?limit=100&order=asc")["items"]
+
+    assert rows
+    assert len(rows) == len(listed)
+    for row, one in zip(rows, listed, strict=True):
+        for name, cell in row.items():
+            assert not cell.startswith(("=", "+", "-", "@", "\t", "\r")), (name, cell)
+            said = one.get(name)
+            if isinstance(said, bool | int | str) and not isinstance(said, dict):
+                assert cell == str(said), name
+            elif said is None:
+                continue
+            elif "address" in said:
+                assert cell == said["address"], name
+            elif name == "token":
+                assert (cell, row["token_symbol"]) == (said["contract"]["address"], f"'{said['symbol']}")
 
 
 def test_etherscan_s_clients_get_what_they_expect(world: World) -> None:
