@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ import uvicorn
 
 from metanode.rpc.client import JSONRPCClient
 from sdk.testnet.services.api import ApiConfig, make_app
+from sdk.testnet.services.verification import Verifier, find_compilers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -26,8 +28,10 @@ START_TIMEOUT_S = 30.0
 
 
 @contextmanager
-def serving(store: Store, rpc_url: str, *, monitor: Any = None, **changes: Any) -> Iterator[str]:
-    """Serve the API for the length of the block; yields its URL."""
+def serving(
+    store: Store, rpc_url: str, *, monitor: Any = None, verifies: bool = False, **changes: Any
+) -> Iterator[str]:
+    """Serve the API for the length of the block, with a verifier that works if it is wanted; yields its URL."""
     config = ApiConfig(
         **{
             "network_name": "metanode-testnet",
@@ -38,14 +42,19 @@ def serving(store: Store, rpc_url: str, *, monitor: Any = None, **changes: Any) 
         }
     )
     http = httpx.AsyncClient(timeout=10, trust_env=False)
-    app = make_app(store=store, node=JSONRPCClient(rpc_url, http), config=config, monitor=monitor)
+    node = JSONRPCClient(rpc_url, http)
+    verifier = Verifier(store=store, node=node, compilers=find_compilers()) if verifies else None
+    app = make_app(store=store, node=node, config=config, monitor=monitor, verifier=verifier)
     own_lifespan = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(served: Any) -> AsyncIterator[Any]:
         # Connections end on the loop that made them.
-        async with own_lifespan(served) as state, http:
+        async with own_lifespan(served) as state, http, asyncio.TaskGroup() as tasks:
+            work = None if verifier is None else tasks.create_task(verifier.run())
             yield state
+            if work is not None:
+                work.cancel()
 
     app.router.lifespan_context = lifespan
     server = uvicorn.Server(
