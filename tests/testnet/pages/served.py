@@ -17,9 +17,11 @@ from eth_abi.abi import encode
 from eth_account import Account
 from eth_utils.address import to_checksum_address
 from tests.acceptance.processes import wait_until
+from tests.testnet.index_chain import call_of, speaker_code, word
 
 from metanode.crypto.hashing import keccak256
 from sdk.testnet import Testnet
+from sdk.testnet.services.indexer.events import TRANSFER, TRANSFER_BATCH, TRANSFER_SINGLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
 NAME = "<script>alert('name')</script> \u202egnp.exe"
 SYMBOL = '=HYPERLINK("x")'
 FOLDER = Path(__file__).parent
+NOBODY, CAROL, DAVE = (f"0x{byte * 20}" for byte in ("00", "ca", "da"))
+THINGS_MOVED = ((NOBODY, CAROL, 7), (NOBODY, CAROL, 8), (CAROL, DAVE, 7))
+"""From, to, number: Dave has 7, and Carol 8."""
+PARTS_MADE = ((1, 10), (2, 20))
+"""Numbers and amounts, all of them Carol's; then she gives Dave 5 of number 2."""
 
 
 def call(url: str, method: str, *params: object) -> Any:
@@ -84,6 +91,10 @@ class Served:
     process: subprocess.Popen[bytes]
     sender: Sender
     token: str
+    things: str
+    """An ERC-721, of `THINGS_MOVED`."""
+    parts: str
+    """An ERC-1155, of `PARTS_MADE`."""
     transfer: str
     token_transfer: str
     number: int
@@ -101,6 +112,14 @@ class Served:
         wait_until(
             lambda: "block" in self.get(f"/tx/{transaction_hash}.json").json(),
             what="the transaction is indexed",
+            within_s=60,
+        )
+
+    def wait_named(self, token: str) -> None:
+        """Return when the index has asked a token for its name and symbol, which it does after the block."""
+        wait_until(
+            lambda: self.get(f"/token/{token}.json").json().get("token", {}).get("symbol"),
+            what=f"{token} has a symbol",
             within_s=60,
         )
 
@@ -171,9 +190,30 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def make_numbered(sender: Sender) -> tuple[str, str]:
+    """Make an ERC-721 and an ERC-1155, which a Speaker is by what it emits; their addresses."""
+    made = [
+        sender.send(data=f"0x{(speaker_code() + encode(['bytes', 'string', 'uint8'], words)).hex()}")
+        for words in ((b"Things", "+CAT", 0), (b"Parts", "@P", 0))
+    ]
+    things, parts = (to_checksum_address(sender.done(each)["contractAddress"]) for each in made)
+
+    def emit(contract: str, *words: bytes) -> str:
+        signature = "say4(bytes32,bytes32,bytes32,bytes32,bytes)"
+        return sender.send(to=contract, data=f"0x{call_of(signature, *words).hex()}")
+
+    for giver, getter, thing in THINGS_MOVED:
+        emit(things, TRANSFER, word(giver), word(getter), word(thing), b"")
+    batch = encode(["uint256[]", "uint256[]"], list(zip(*PARTS_MADE, strict=True)))
+    emit(parts, TRANSFER_BATCH, word(CAROL), word(NOBODY), word(CAROL), batch)
+    last = emit(parts, TRANSFER_SINGLE, word(CAROL), word(CAROL), word(DAVE), word(2) + word(5))
+    assert sender.done(last)["status"] == "0x1"
+    return things, parts
+
+
 @contextmanager
 def served_network(tmp_path: Path) -> Iterator[Served]:
-    """Four validators, some transactions of each kind, and the explorer over them."""
+    """Four validators, some transactions and a token of each kind, and the explorer over them."""
     with Testnet(validators=4, block_time_s=1, in_memory=True) as net:
         sender = Sender(net.rpc_url, net.chain_id, net.accounts[0].private_key)
         transfer = sender.send(to=net.accounts[1].address, value=1_234_567_890_123_456_789, gas=21_000)
@@ -196,16 +236,19 @@ def served_network(tmp_path: Path) -> Iterator[Served]:
             value=10**17,
             data=selector("forward(address)") + encode(["address"], [net.accounts[3].address]).hex(),
         )
+        things, parts = make_numbered(sender)
         receipt = sender.done(moved)
         assert receipt["status"] == sender.done(forwarded)["status"] == "0x1"
         assert poor.done(reverted)["status"] == "0x0"
         with serve(tmp_path, net) as (url, process):
             served = Served(
-                net=net, url=url, process=process, sender=sender, token=token, transfer=transfer,
+                net=net, url=url, process=process, sender=sender, token=token, things=things, parts=parts, transfer=transfer,
                 token_transfer=moved, number=int(receipt["blockNumber"], 16), reverted=reverted, forwarded=forwarded, created=created,
                 validator=f"0x{net.directory.validator_address('validator-1').hex()}",
                 operator_password=(tmp_path / "operator.password").read_text().strip(),
             )  # fmt: skip
             served.wait_indexed(forwarded)
             served.wait_indexed(reverted)
+            for each in (token, things, parts):
+                served.wait_named(each)
             yield served
