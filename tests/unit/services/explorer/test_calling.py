@@ -45,7 +45,7 @@ def test_what_cannot_be_meant_is_refused_with_the_parameter_s_name(kind: str, ty
 
 
 def test_the_number_of_arguments_is_the_function_s() -> None:
-    with pytest.raises(InvalidInput, match="expected 2 arguments for f"):
+    with pytest.raises(InvalidInput, match="arguments: expected 2 for f"):
         encode_call(parse_line("f(uint256,uint256)"), ["1"])
 
 

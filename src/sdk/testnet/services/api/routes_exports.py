@@ -56,7 +56,10 @@ async def export(
     order: Annotated[str, Query(pattern="^(desc|asc)$", description="Newest first: desc.")] = "asc",
     form: Annotated[Literal["csv", "ndjson"], Query(alias="format")] = "csv",
 ) -> Response:
-    """A list as a file of at most 5,000 rows; to go on, ask from the last row's block. Amounts are in the smallest unit."""
+    """A list as a file of at most 5,000 rows, which stream as they are read: there is no job to ask after. To go on, ask from the last row's block.
+
+    Amounts are in the smallest unit.
+    """
     who = None if address is None else read_address(address)
     if who is None and what not in {"blocks", "transactions"}:
         raise InvalidInput(f"address: expected whose {what} are wanted")
