@@ -229,6 +229,7 @@ def test_a_call_that_was_interrupted_goes_on(tmp_path: Path, lost: str) -> None:
         ({"faucet_balance": -1}, "faucet_balance: expected 0 gwei or more, found -1"),
         ({"total_supply": "many"}, "total_supply: expected a whole number of tokens, found 'many'"),
         ({"total_supply": 30_000_000 - 1}, "2 validators of 10000000 tokens and the balances are 30000000 tokens together"),
+        ({"public_faucet": "yes"}, "public_faucet: expected true, false or nothing"),
         ({"peers_bind_address": "here"}, "peers_bind_address: expected an IPv4 address"),
         ({"public_host": "a b"}, "public_host: expected a name or an address"),
         ({"alertmanager": "alerts"}, "alertmanager: expected a name or an address such as alertmanager:9093"),

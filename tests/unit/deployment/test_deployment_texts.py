@@ -17,6 +17,7 @@ from tests.unit.deployment.deployments import block, identities, plan
 from metanode.errors import Unavailable
 from metanode.node.config import load_config
 from sdk.testnet.bootstrap import BootstrapConfig
+from sdk.testnet.command.faucet import _settings
 from sdk.testnet.deployment.apply.compose import find_compose
 from sdk.testnet.deployment.compose import COMPOSE_FILE, quoted
 from sdk.testnet.deployment.configuration import PARVYOM, SERVICES
@@ -30,6 +31,7 @@ from sdk.testnet.deployment.services_config import (
 )
 from sdk.testnet.faucet import FaucetConfig
 from sdk.testnet.services.configuration import ServicesConfig
+from sdk.testnet.services.faucet.settings import read_settings
 from sdk.testnet.services.program import choose
 
 if TYPE_CHECKING:
@@ -42,7 +44,13 @@ PLANS = {
     "moderntensor-testnet": plan(services=SERVICES),
     PARVYOM: plan(preset=PARVYOM),
 }
-SHOWN = (COMPOSE_FILE, "TESTNET_DEPLOYMENT.md", "config/validator-1.toml", "prometheus.yml")
+SHOWN = (
+    COMPOSE_FILE,
+    "TESTNET_DEPLOYMENT.md",
+    "config/services.toml",
+    "config/validator-1.toml",
+    "prometheus.yml",
+)
 """What people read; the rest is read by programs below."""
 
 
@@ -184,8 +192,43 @@ def test_services_accept_their_configuration(
     assert services.gateway is not None
     assert (services.gateway.url, services.public_rpc_url) == ("http://localhost:8645",) * 2
     assert choose(services, ["gateway"]) == ("gateway",)
-    assert FaucetConfig(**services.faucet_settings).keystore is not None
+    assert FaucetConfig(**services.faucet_settings).keystore is not None, (
+        "on loopback there is nothing public"
+    )
     assert BootstrapConfig.load(file).chain_id == 9999
+
+
+@pytest.mark.parametrize("where", [in_containers, on_this_machine])
+@pytest.mark.parametrize(
+    ("asked", "is_public"),
+    [
+        ({}, False),
+        ({"bind_address": "0.0.0.0"}, True),
+        ({"public_host": "testnet.example.org"}, True),
+        ({"bind_address": "0.0.0.0", "public_faucet": False}, False),
+        ({"public_faucet": True}, True),
+        ({"preset": PARVYOM, "bind_address": "192.0.2.7"}, True),
+    ],
+)
+def test_a_faucet_that_strangers_reach_is_a_public_one(
+    where: Callable[[DeploymentPlan], Places], asked: dict[str, Any], is_public: bool, tmp_path: Path
+) -> None:
+    """Stricter limits and proof of work, in the service itself and for the command that reads the same file."""
+    of = plan(**asked)
+    file = tmp_path / "services.toml"
+    file.write_text(render_services(of, where(of), identities(of), genesis_hash="0x" + block(of).hash.hex()))
+    services = ServicesConfig.load(file)
+
+    served = read_settings(
+        services.faucet_settings, directory=tmp_path, data=tmp_path, rpc_urls=["http://127.0.0.1:1"], database_url="sqlite://"
+    ).faucet  # fmt: skip
+    asked_by_hand = _settings(file, rpc_url=None, keystore=None, database=None)
+
+    for config in (served, asked_by_hand):
+        assert (config.max_requests_per_address, config.proof_of_work) == (
+            (1, True) if is_public else (3, False)
+        )
+    assert ("limits of a public one" in texts(of)["TESTNET_DEPLOYMENT.md"]) is is_public
 
 
 def test_another_configuration_starts_its_container_anew() -> None:

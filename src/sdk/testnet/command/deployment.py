@@ -56,6 +56,10 @@ def deploy(  # noqa: PLR0917 - Typer makes options of them
     public_host: Annotated[
         str | None, typer.Option(help="Name or address under which people and peers reach this machine.")
     ] = None,
+    public_faucet: Annotated[
+        bool | None,
+        typer.Option(help="Limits and proof of work for strangers; by default where others can reach it."),
+    ] = None,
     port_offset: Annotated[int, typer.Option(help="Added to every published port.")] = 0,
     services: Annotated[
         list[str] | None,
@@ -93,6 +97,7 @@ def deploy(  # noqa: PLR0917 - Typer makes options of them
         "consensus_type": consensus,
         "peers_bind_address": peers_bind_address,
         "public_host": public_host,
+        "public_faucet": public_faucet,
         "webhooks": None if webhooks is None else tuple(webhooks),
         "validator_stake": stake,
         "faucet_balance": faucet_balance,

@@ -176,16 +176,18 @@ def _settings(
     from sdk.testnet.faucet import FaucetConfig  # noqa: PLC0415 - as above
 
     found: dict[str, Any] = {}
+    is_public = False
     if config is not None:
         from sdk.testnet.services.configuration import ServicesConfig  # noqa: PLC0415 - as above
 
         services = ServicesConfig.load(config)
         known = {field.name for field in fields(FaucetConfig)}
         found = {name: value for name, value in services.faucet_settings.items() if name in known}
+        is_public = services.faucet_settings.get("public") is True
         found.setdefault("rpc_url", services.network.rpc_urls[0])
         for name in ("keystore", "password_file"):
             if name in found:
                 found[name] = services.directory / found[name]
     given = {"rpc_url": rpc_url, "keystore": keystore, "database_url": database}
     found |= {name: value for name, value in given.items() if value is not None}
-    return FaucetConfig(**found)
+    return FaucetConfig.public(**found) if is_public else FaucetConfig(**found)

@@ -83,6 +83,9 @@ class DeploymentConfig:
     """The same for the ports of peers; by default as the others. Validators on other machines need these alone."""
     public_host: str | None = field(default=None, kw_only=True)
     """Name or address under which people and peers reach this machine, for the guide, wallets and pages; by default `bind_address`."""
+    public_faucet: bool | None = field(default=None, kw_only=True)
+    """Whether the faucet has the limits and the proof of work of one that strangers reach; by default where `bind_address` is not
+    loopback, or a `public_host` is given."""
     port_offset: int = field(default=0, kw_only=True)
     """Added to every published port."""
     services: tuple[str, ...] = field(default=SERVICES, kw_only=True)

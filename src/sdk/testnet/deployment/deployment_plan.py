@@ -111,6 +111,12 @@ class DeploymentPlan:
         return self.config.public_host or here
 
     @property
+    def has_public_faucet(self) -> bool:
+        """Whether strangers are taken for the faucet's visitors: it asks them to compute, and gives each less."""
+        asked = self.config.public_faucet
+        return asked if asked is not None else not self.is_on_loopback or self.config.public_host is not None
+
+    @property
     def peers_address(self) -> str:
         """Where the ports of peers listen."""
         return self.config.peers_bind_address or self.config.bind_address
@@ -264,6 +270,8 @@ def _find_problems(config: DeploymentConfig) -> list[str]:
         problems.append(
             f"preset: expected {PARVYOM!r}, {PRESET_DEFAULT!r} or nothing, found {config.preset!r:.80}"
         )
+    if config.public_faucet not in (None, True, False):
+        problems.append(f"public_faucet: expected true, false or nothing, found {config.public_faucet!r:.80}")
     problems += [
         f"services: expected names of {', '.join(SERVICES)}, found {name!r:.80}"
         for name in config.services

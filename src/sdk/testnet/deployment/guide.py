@@ -146,7 +146,8 @@ def _endpoints(plan: DeploymentPlan) -> str:
             for node in plan.network.validators
         ]
     if plan.has(FAUCET):
-        rows += [("faucet", f"http://{host}:{plan.published(FAUCET)}")]
+        for_whom = ", with the limits of a public one" if plan.has_public_faucet else ""
+        rows += [(f"faucet{for_whom}", f"http://{host}:{plan.published(FAUCET)}")]
     if plan.has(EXPLORER):
         rows += [
             ("explorer", f"http://{host}:{plan.published(EXPLORER)}"),

@@ -159,6 +159,7 @@ def render_services(
                 for name in sites
             },
             faucet={
+                **({"public": True} if plan.has_public_faucet else {}),
                 "keystore": f"{places.faucet_data}/faucet.json",
                 "password_file": places.faucet_password_file,
                 "database_url": f"sqlite:///{places.faucet_data}/faucet.db",

@@ -54,7 +54,7 @@ class ServicesFile:
     """Whose X-Forwarded-For is believed; empty: those of this machine."""
     sites: Mapping[str, SitePlace]
     """By name, of `SITES`."""
-    faucet: Mapping[str, str] = field(default_factory=dict)
+    faucet: Mapping[str, TomlValue] = field(default_factory=dict)
     """What the faucet is told beside where it listens."""
     gateway: Mapping[str, TomlValue] = field(default_factory=dict)
     """What the gateway is told beside where it listens."""
