@@ -128,6 +128,20 @@ def test_a_thousand_addresses_of_one_ipv6_64_are_one_client(ledger: Ledger) -> N
     assert sum(isinstance(answer, Payout) for answer in answers) == 5
 
 
+def test_forty_64s_of_one_ipv6_48_are_one_site(ledger: Ledger) -> None:
+    """Who has a /48 has 65,536 customers' networks, or pretends to: the maximum of the /48 holds, and the next /48 has its own."""
+    base = 0x20010DB8 << 96
+    answers = [
+        promise(ledger, number + 1, origin_of(ipaddress.IPv6Address(base + (number << 64) + 1)))
+        for number in range(40)
+    ]
+
+    assert [isinstance(answer, Payout) for answer in answers] == [True] * 15 + [False] * 25
+    (refused,) = {answer.reason for answer in answers if isinstance(answer, Refused)}
+    assert refused.startswith("Too many requests from this network: 15 in 1 h at most")
+    paid(promise(ledger, 99, origin_of(ipaddress.IPv6Address(base + (1 << 80)))))
+
+
 def test_neighbours_of_an_ipv4_24_share_a_limit_of_their_own(ledger: Ledger) -> None:
     answers = [
         promise(ledger, number + 1, origin_of(ipaddress.IPv4Address(0xC6336400 + number)))

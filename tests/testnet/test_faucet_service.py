@@ -148,6 +148,30 @@ def test_a_proof_of_work_is_paid_once_and_its_replay_is_a_conflict(
     assert rpc(net.rpc_url, "eth_getTransactionReceipt", final["transaction_hash"])["status"] == "0x1"
 
 
+def test_thirty_wrong_proofs_and_who_sent_them_waits(
+    config: Callable[..., FaucetConfig], tmp_path: Path
+) -> None:
+    """Three for each challenge, which is as often as one may be guessed at; the next is not even checked, and neither is a right one."""
+    with (
+        served(config(proof_of_work=True), tmp_path) as service,
+        httpx.Client(base_url=service.url, timeout=60, headers={"x-forwarded-for": "198.51.100.7"}) as http,
+    ):
+        wrong = []
+        for _ in range(10):
+            document = http.post(f"{API}/challenges", json={"address": someone()}).json()
+            body = {"challenge": document["challenge"], "nonces": [0] * 8}
+            wrong += [http.post(f"{API}/claims", json=body) for _ in range(3)]
+        right = {"challenge": document["challenge"], "nonces": client.solve(document, lambda _: None)}
+        refused = http.post(f"{API}/claims", json=right)
+        elsewhere = http.post(f"{API}/claims", json=body, headers={"x-forwarded-for": "203.0.113.7"})
+
+    assert [(one.status_code, one.json()["code"]) for one in wrong] == [(400, "challenge_invalid")] * 30
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert 3000 < int(refused.headers["retry-after"]) <= 3600
+    assert refused.json()["retry_after"] == int(refused.headers["retry-after"])
+    assert elsewhere.status_code == 400, "another network goes on"
+
+
 def test_the_same_request_with_its_key_is_answered_as_the_first_time(
     net: Testnet, config: Callable[..., FaucetConfig], tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ from sdk.testnet import (
 from sdk.testnet.deployment import DeploymentConfig, TestnetDeployer, deploy_testnet
 from sdk.testnet.deployment.apply import deployed
 from sdk.testnet.explorer import TestnetExplorer
+from sdk.testnet.faucet.clock import FaucetClock
 from sdk.testnet.genesis import (
     AccountConfig,
     ConsensusConfig,
@@ -339,6 +340,28 @@ class TestFaucet:
 
         assert (result["success"], result["amount"], result["tx_hash"]) == (False, 0, None)
         assert text in result["error"]
+
+    def test_its_chain_starts_at_the_first_request_and_cleanup_keeps_what_was_paid(self) -> None:
+        """A month later nothing counts in any limit: the requests go, with all that they say of clients; the payouts stay."""
+        faucet, address = Faucet(), random_address()
+        try:
+            assert faucet.rpc_url is None
+            assert asyncio.run(faucet.request_tokens(address, "10.5.0.1"))["success"]
+            assert faucet.rpc_url is not None
+            assert int(rpc(faucet.rpc_url, "eth_chainId"), 16) > 0
+            assert asyncio.run(faucet.request_tokens(address, "10.5.0.1"))["success"]
+            history = faucet.get_history()
+
+            assert faucet.cleanup() == 0
+            month_later_ms = faucet._clock.now_ms() + 31 * 86_400_000
+            faucet._clock = FaucetClock(month_later_ms)
+            assert faucet.cleanup() == 2
+            assert faucet.cleanup() == 0
+
+            assert len(history) == 2
+            assert faucet.get_history() == history
+        finally:
+            asyncio.run(faucet.close())
 
 
 class TestBootstrap:

@@ -46,6 +46,16 @@ async def test_only_a_recipient_s_own_refusal_takes_its_coins_back() -> None:
     assert await node(hex(21_000)).gas_of_transfer(PAYER, RECIPIENT, 1) == 21_000
 
 
+@pytest.mark.parametrize(
+    ("estimate", "limit"), [(21_000, 21_000), (21_001, 26_251), (40_000, 50_000), (48_000, 51_000), (51_000, 51_000)]
+)  # fmt: skip
+async def test_a_transfer_has_a_quarter_more_gas_than_it_takes_and_never_over_the_bound(
+    estimate: int, limit: int
+) -> None:
+    """What one transfer takes to the unit needs no more; a recipient's code may take more in its block than it did when it was asked."""
+    assert await node(hex(estimate)).gas_of_transfer(PAYER, RECIPIENT, 1) == limit
+
+
 class Script:
     """A node that refuses what goes to the recipient so often, in these words, and estimates everything else."""
 
