@@ -183,12 +183,17 @@ def test_a_validator_that_is_voted_out_and_in_again_is_told(net: Testnet) -> Non
             def told() -> list[tuple[str, str]]:
                 return [(alert.name, alert.subject) for alert in reversed(monitor.events) if alert.is_event]
 
-            for add, count in ((False, 1), (True, 2)):
+            for add, count in ((False, 2), (True, 4)):
                 await asyncio.to_thread(vote, add=add)
                 await seconds_until(lambda count=count: len(told()) >= count, within_s=60, what=told)  # type: ignore[misc]
             return told()
 
-    assert asyncio.run(live()) == [("ValidatorLeft", "validator-4"), ("ValidatorJoined", "validator-4")]
+    assert asyncio.run(live()) == [
+        ("ValidatorSetChanged", plan.spec.network_name),
+        ("ValidatorLeft", "validator-4"),
+        ("ValidatorSetChanged", plan.spec.network_name),
+        ("ValidatorJoined", "validator-4"),
+    ]
 
 
 def test_a_node_that_is_started_with_other_settings_is_told(net: Testnet) -> None:

@@ -98,15 +98,28 @@ def test_members_that_come_and_go_are_told_once() -> None:
     five = tuple(node(n, consensus(n, count=5, height=900)) for n in range(5))
 
     assert happened(chronicle, memory, *five) == [
-        ("ValidatorJoined", "validator-5 votes from height 900 on: 5 validators")
+        ("ValidatorSetChanged", "5 validators with a weight of 5 vote from height 900 on; before, 4 with 4"),
+        ("ValidatorJoined", "validator-5 votes from height 900 on: 5 validators"),
     ]
     assert happened(chronicle, memory, *five) == []
     # The rest is gone for a moment, and a node that is behind tells an old set.
     assert happened(chronicle, memory, *network()) == []
     four = tuple(node(n, consensus(n, height=950)) for n in range(4))
     assert happened(chronicle, memory, *four) == [
-        ("ValidatorLeft", "validator-5 votes no longer from height 950 on: 4 validators")
+        ("ValidatorSetChanged", "4 validators with a weight of 4 vote from height 950 on; before, 5 with 5"),
+        ("ValidatorLeft", "validator-5 votes no longer from height 950 on: 4 validators"),
     ]
+
+
+def test_the_same_members_with_other_weights_are_another_set() -> None:
+    chronicle, memory = Chronicle(), Memory()
+    happened(chronicle, memory, *network())
+    heavier = tuple(node(n, consensus(n, powers=(3, 1, 1, 1), height=900)) for n in range(4))
+
+    assert happened(chronicle, memory, *heavier) == [
+        ("ValidatorSetChanged", "4 validators with a weight of 6 vote from height 900 on; before, 4 with 4")
+    ]
+    assert happened(chronicle, memory, *heavier) == []
 
 
 def test_a_node_that_is_started_again_is_told() -> None:

@@ -190,6 +190,74 @@ def test_counters_are_told_by_their_increase() -> None:
     }
 
 
+LAG = "metanode_event_loop_lag_seconds"
+WORK = "metanode_block_processing_duration_seconds"
+CALLS = "metanode_rpc_request_duration_seconds"
+
+
+def spread(name: str, labels: str, **bounds: str) -> str:
+    """A histogram's lines; a bound is written in milliseconds, its count by the number of the look."""
+    return "".join(
+        f'{name}_bucket{{{labels}le="{"+Inf" if bound == "inf" else int(bound[1:]) / 1000}"}} {count}\n'
+        for bound, count in bounds.items()
+    )
+
+
+GROWING = [
+    ("a loop in time", spread(LAG, "", _500="{n}00", inf="{n}00"), set()),
+    ("a loop that is late", spread(LAG, "", _500="{n}0", _1000="{n}00", inf="{n}00"), {("EventLoopStalled", "warning")}),
+    ("a loop that stands", spread(LAG, "", _2000="{n}0", _4000="{n}00", inf="{n}00"), {("EventLoopStalled", "critical")}),
+    (
+        "slow blocks",
+        spread(WORK, 'phase="execute",', _500="0", _1000="{n}00", inf="{n}00") + spread(WORK, 'phase="state_root",', _250="{n}00", inf="{n}00"),
+        {("BlockExecutionSlow", "warning")},
+    ),
+    ("slow blocks of its own", spread(WORK, 'phase="build",', _500="0", _2000="{n}00", inf="{n}00"), set()),
+    ("quick calls", spread(CALLS, 'method="eth_chainId",', _1000="{n}00", inf="{n}00"), set()),
+    ("slow calls", spread(CALLS, 'method="eth_chainId",', _1000="0", _2000="{n}00", inf="{n}00"), {("RpcSlow", "warning")}),
+    ("calls that may be slow", spread(CALLS, 'method="debug_traceCall",', _1000="0", _2000="{n}00", inf="{n}00"), set()),
+    ("calls that fail", 'metanode_rpc_requests_total {n}000\nmetanode_rpc_errors_total{code="-32603"} {n}0', set()),
+    ("many calls that fail", 'metanode_rpc_requests_total {n}000\nmetanode_rpc_errors_total{code="-32603"} {n}30', {("RpcErrors", "warning")}),
+    ("most calls fail", 'metanode_rpc_requests_total {n}00\nmetanode_rpc_errors_total{code="-32603"} {n}00', {("RpcErrors", "critical")}),
+    ("callers' own faults", 'metanode_rpc_requests_total {n}000\nmetanode_rpc_errors_total{code="-32602"} {n}00', set()),
+    ("few calls", 'metanode_rpc_requests_total {n}0\nmetanode_rpc_errors_total{code="-32603"} {n}', set()),
+    ("forged messages", 'metanode_consensus_messages_rejected_total{type="commit",reason="bad_signature"} {n}', {("BadSeal", "warning")}),
+    ("old messages", 'metanode_consensus_messages_rejected_total{type="commit",reason="old"} {n}', set()),
+    ("a vote", 'metanode_consensus_pending_votes{action="add"} 1\nmetanode_consensus_pending_votes{action="drop"} 0', {("VotePending", "info")}),
+    ("no vote", 'metanode_consensus_pending_votes{action="add"} 0', set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("desc", "text", "expected"), GROWING)
+def test_what_pages_count_is_told_of_their_node(desc: str, text: str, expected: set[tuple[str, str]]) -> None:
+    """Looks ten seconds apart, {n} of them; another node whose page stands still is told nothing of."""
+    memory = Memory()
+    for number in range(1, 5):
+        pages = {
+            "validator-1": page(text.replace("{n}", str(number))),
+            "validator-2": page(text.replace("{n}", "0").replace("} 1", "} 0")),
+        }
+        told = found(*network(head=811 + number), memory=memory, at_s=1000.0 + 10 * number, pages=pages)
+
+    assert told == {(name, "validator-1", severity) for name, severity in expected}, desc
+
+
+def test_three_turns_missed_in_a_row_are_told_before_they_are_a_fifth() -> None:
+    """Of two hundred turns three are little, unless they are the last ones."""
+    memory = Memory()
+    text = (
+        f'metanode_consensus_proposals_missed_total{{{{validator="{KEYS[1]}"}}}} {{0}}\n'
+        f'metanode_consensus_proposals_total{{{{validator="{KEYS[1]}"}}}} {{1}}\n'
+    )
+    looks = [(0, 0.0, 100), (0, 200.0, 300), (2, 520.0, 300), (3, 530.0, 300), (3, 540.0, 301)]
+    told = []
+    for number, (missed, at_s, proposed) in enumerate(looks):
+        pages = {"validator-1": page(text.format(missed, proposed))}
+        told.append(found(*network(head=811 + number), memory=memory, at_s=1000.0 + at_s, pages=pages))
+
+    assert told == [set(), set(), set(), {("ProposalsMissed", "validator-2", "warning")}, set()]
+
+
 def test_three_starts_in_ten_minutes_are_a_crash_loop() -> None:
     memory = Memory()
     for step, up_s in enumerate([600.0, 2.0, 4.0, 1.0, 3.0, 1.0]):

@@ -178,6 +178,15 @@ def test_the_guide_says_how_grave_each_alert_is() -> None:
         assert found == {severity.value for severity in kind.severities}, kind.name
 
 
+def test_the_guide_says_what_comes_from_one_side_only() -> None:
+    text = " ".join(GUIDE.read_text().split())
+    for words, kinds in (
+        ("From Prometheus only", [kind.name for kind in ALERTS if not kind.in_monitor]),
+        ("From the monitor only", [kind.name for kind in ALERTS if not kind.in_prometheus]),
+    ):
+        assert f"{words}: {', '.join(kinds)}." in text
+
+
 def test_the_reference_has_every_metric_of_the_services() -> None:
     page = (ROOT / "docs" / "reference" / "toolkit-monitoring.md").read_text()
     for name, (kind, labels, meaning) in CATALOGUE.items():
@@ -219,6 +228,28 @@ LAST = f'metanode_consensus_validator_last_message_timestamp_seconds{{{V1},valid
 CHANCES = f'metanode_consensus_validator_seal_opportunities_total{{{V1},validator="0xA"}}'
 SEALS = f'metanode_consensus_validator_seals_total{{{V1},validator="0xA"}}'
 MOVING = {HEAD: "0+5x400", CHANCES: "0+2x400"}
+BLOCKS, ROUNDS, WORK, LAG, CALLS = (
+    "metanode_chain_block_interval_seconds",
+    "metanode_consensus_commit_round",
+    "metanode_block_processing_duration_seconds",
+    "metanode_event_loop_lag_seconds",
+    "metanode_rpc_request_duration_seconds",
+)
+WAITING = f"metanode_faucet_oldest_queued_age_seconds{{{V1}}}"
+MISSED, TAKEN = (
+    f'metanode_consensus_proposals{one}_total{{{V1},validator="0xA"}}' for one in ("_missed", "")
+)
+
+
+def spread(name: str, labels: str = "", **bounds: int) -> dict[str, str]:
+    """A histogram that grows by so many observations every five seconds, up to each bound: `_0_5` is 0.5."""
+    found = {
+        f'{name}_bucket{{{V1}{labels},le="{"+Inf" if bound == "inf" else bound[1:].replace("_", ".")}"}}': f"0+{count}x400"
+        for bound, count in bounds.items()
+    }
+    return found | {f"{name}_count{{{V1}{labels}}}": f"0+{bounds['inf']}x400"}
+
+
 CASES: list[tuple[str, dict[str, str], str, set[str]]] = [
     ("a head of this moment", {HEAD: "0+5x400"}, "5m", set()),
     ("a head that stands for 11 s and then moves", {HEAD: "0+5x40 200 200 215+5x300"}, "5m", set()),
@@ -254,6 +285,30 @@ CASES: list[tuple[str, dict[str, str], str, set[str]]] = [
     ("a lie", MOVING | {f'metanode_consensus_equivocations_total{{{V1},validator="0xA",type="prepare"}}': "_x20 1x400"}, "5m", {"Equivocation critical"}),
     ("a lie of yesterday", MOVING | {f'metanode_consensus_equivocations_total{{{V1},validator="0xA",type="prepare"}}': "1x900"}, "61m", set()),
     ("another chain", MOVING | {f'metanode_node_info{{{V1},genesis="0xa"}}': "1x400", f'metanode_node_info{{{V2},genesis="0xb"}}': "1x400"}, "1m", {"GenesisMismatch critical"}),
+    ("blocks in time", MOVING | spread(BLOCKS, _4_0=100, _6_0=100, inf=100), "11m", set()),
+    ("slow blocks", MOVING | spread(BLOCKS, _3_0=90, _6_0=99, inf=100), "11m", {"BlockIntervalSlow warning"}),
+    ("very slow blocks", MOVING | spread(BLOCKS, _3_0=50, _6_0=90, inf=100), "11m", {"BlockIntervalSlow critical"}),
+    ("two blocks at one height", MOVING | {f"metanode_chain_conflicting_heads{{{V1}}}": "1x400"}, "1m", {"ConflictingHeads critical"}),
+    ("a late round now and then", MOVING | spread(ROUNDS, _0_0=95, inf=100), "16m", set()),
+    ("late rounds", MOVING | spread(ROUNDS, _0_0=80, inf=100), "16m", {"FrequentRoundChanges warning"}),
+    ("fewer connections than another", MOVING | {ONLINE: "6x400", ONLINE.replace("-1", "-2"): "7x400", MEMBERS: "7x400", f"metanode_consensus_is_validator{{{V1}}}": "1x400"}, "3m", {"PeersLow warning"}),
+    ("a follower's fewer connections", MOVING | {ONLINE: "6x400", ONLINE.replace("-1", "-2"): "7x400", MEMBERS: "7x400", f"metanode_consensus_is_validator{{{V1}}}": "0x400"}, "3m", set()),
+    ("a turn missed now and then", MOVING | {MISSED: "0+1x400", TAKEN: "0+9x400"}, "16m", set()),
+    ("a third of the turns", MOVING | {MISSED: "0+1x400", TAKEN: "0+2x400"}, "16m", {"ProposalsMissed warning"}),
+    ("one of four turns", MOVING | {MISSED: "0x20 1x400", TAKEN: "0x9 1x9 2x9 3x400"}, "16m", set()),
+    ("three turns in a row after two hundred", MOVING | {MISSED: "0x360 1x5 2x5 3x400", TAKEN: "0+1x200 200x600"}, "33m", {"ProposalsMissed warning"}),
+    ("blocks executed in time", MOVING | spread(WORK, ',phase="execute"', _0_5=100, _1_0=100, inf=100) | spread(WORK, ',phase="state_root"', _0_25=100, inf=100), "11m", set()),
+    ("blocks executed slowly", MOVING | spread(WORK, ',phase="execute"', _0_5=0, _1_0=100, inf=100) | spread(WORK, ',phase="state_root"', _0_25=100, inf=100), "11m", {"BlockExecutionSlow warning"}),
+    ("a loop in time", MOVING | spread(LAG, _0_5=100, inf=100), "6m", set()),
+    ("a loop that is late", MOVING | spread(LAG, _0_5=90, _1_0=100, inf=100), "6m", {"EventLoopStalled warning"}),
+    ("a loop that stands", MOVING | spread(LAG, _2_0=90, _4_0=100, inf=100), "6m", {"EventLoopStalled critical"}),
+    ("quick calls", MOVING | spread(CALLS, ',method="eth_chainId"', _1_0=100, inf=100), "11m", set()),
+    ("slow calls", MOVING | spread(CALLS, ',method="eth_chainId"', _1_0=0, _2_0=100, inf=100), "11m", {"RpcSlow warning"}),
+    ("calls that may be slow", MOVING | spread(CALLS, ',method="debug_traceCall"', _1_0=0, _2_0=100, inf=100), "11m", set()),
+    ("a full pool", MOVING | {f'metanode_txpool_rejected_total{{{V1},reason="pool_full"}}': "0+1x400"}, "11m", {"TxPoolFull warning"}),
+    ("a pool that refuses what is bad", MOVING | {f'metanode_txpool_rejected_total{{{V1},reason="underpriced"}}': "0+1x400"}, "11m", set()),
+    ("a vote", MOVING | {f'metanode_consensus_pending_votes{{{V1},action="add"}}': "1x400"}, "1m", {"VotePending info"}),
+    ("no vote", MOVING | {f'metanode_consensus_pending_votes{{{V1},action="add"}}': "0x400"}, "1m", set()),
     ("behind", MOVING | {f"metanode_chain_best_known_block_number{{{V1}}}": "100x400", f"metanode_chain_head_block_number{{{V1}}}": "90x400"}, "2m", {"NodeBehind warning"}),
     ("far behind", MOVING | {f"metanode_chain_best_known_block_number{{{V1}}}": "100x400", f"metanode_chain_head_block_number{{{V1}}}": "9x400"}, "2m", {"NodeBehind critical"}),
     ("a clock", MOVING | {f'metanode_clock_offset_seconds{{{V1},source="peers"}}': "-0.3x400"}, "2m", {"ClockSkew warning"}),
@@ -281,8 +336,9 @@ CASES: list[tuple[str, dict[str, str], str, set[str]]] = [
     ("a faucet with plenty", MOVING | {f"metanode_faucet_balance_ether{{{V1}}}": "400x400", f"metanode_faucet_daily_budget_ether{{{V1}}}": "100x400"}, "5m", set()),
     ("a faucet with two days left", MOVING | {f"metanode_faucet_balance_ether{{{V1}}}": "200x400", f"metanode_faucet_daily_budget_ether{{{V1}}}": "100x400"}, "5m", {"FaucetLow warning"}),
     ("a faucet with hours left", MOVING | {f"metanode_faucet_balance_ether{{{V1}}}": "20x400", f"metanode_faucet_daily_budget_ether{{{V1}}}": "100x400"}, "5m", {"FaucetLow critical"}),
-    ("a queue that moves", MOVING | {f'metanode_faucet_queue{{{V1},state="pending"}}': "9x400", f'metanode_faucet_claims_total{{{V1},result="paid"}}': "0+1x400"}, "11m", set()),
-    ("a queue that does not", MOVING | {f'metanode_faucet_queue{{{V1},state="pending"}}': "9x400", f'metanode_faucet_claims_total{{{V1},result="paid"}}': "7x400"}, "12m", {"FaucetQueueOld warning"}),
+    ("a queue that moves", MOVING | {WAITING: "20x400", f'metanode_faucet_queue{{{V1},state="pending"}}': "9x400", f'metanode_faucet_claims_total{{{V1},result="paid"}}': "0+1x400"}, "11m", set()),
+    ("a queue that does not", MOVING | {f'metanode_faucet_queue{{{V1},state="pending"}}': "9x400", f'metanode_faucet_claims_total{{{V1},result="paid"}}': "7x400", WAITING: "0+5x400"}, "5m", {"FaucetQueueOld warning"}),
+    ("a payout that waits for ten minutes", MOVING | {WAITING: "0+5x400"}, "12m", {"FaucetQueueOld critical"}),
     ("forged messages", MOVING | {f'metanode_consensus_messages_rejected_total{{{V1},type="commit",reason="bad_signature"}}': "_x20 2x400"}, "3m", {"BadSeal warning"}),
     ("forged messages of before", MOVING | {f'metanode_consensus_messages_rejected_total{{{V1},type="commit",reason="bad_signature"}}': "_x20 2x400"}, "8m", set()),
     ("somebody has the faucet's key", MOVING | {f"metanode_faucet_nonce_conflicts_total{{{V1}}}": "0x20 1x400"}, "3m", {"FaucetNonceConflict critical"}),
@@ -295,9 +351,17 @@ CASES: list[tuple[str, dict[str, str], str, set[str]]] = [
     ("an index behind", MOVING | {f"metanode_explorer_lag_blocks{{{V1}}}": "9x400"}, "3m", {"ExplorerLag warning"}),
     ("an index far behind", MOVING | {f"metanode_explorer_lag_blocks{{{V1}}}": "999x400"}, "3m", {"ExplorerLag critical"}),
     ("internal errors", MOVING | {f'metanode_rpc_errors_total{{{V1},method="x",code="-32603"}}': "0+1x400", f'metanode_rpc_requests_total{{{V1},method="x"}}': "0+20x400"}, "8m", {"RpcErrors warning"}),
+    ("most calls end with an internal error", MOVING | {f'metanode_rpc_errors_total{{{V1},method="x",code="-32603"}}': "0+10x400", f'metanode_rpc_requests_total{{{V1},method="x"}}': "0+20x400"}, "11m", {"RpcErrors critical"}),
     ("errors of callers", MOVING | {f'metanode_rpc_errors_total{{{V1},method="x",code="-32602"}}': "0+10x400", f'metanode_rpc_requests_total{{{V1},method="x"}}': "0+20x400"}, "11m", set()),
 ]  # fmt: skip
 """What it is, series at every five seconds (from 0 on, so that a time is a timestamp), when one looks, what fires."""
+
+
+def test_every_rule_has_a_case_in_which_it_fires() -> None:
+    fired = {one for _, _, _, expected in CASES for one in expected}
+
+    # Watchdog fires always, and in every case.
+    assert fired == {f"{rule.name} {rule.severity.value}" for rule in rules(LIMITS)} - {"Watchdog none"}
 
 
 @needs_promtool
@@ -333,7 +397,15 @@ def test_rules_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
         )
         assert all(one.split()[1] in severities[one.split()[0]] for one in expected), desc
     (tmp_path / "test.yml").write_text(
-        yaml.safe_dump({"rule_files": ["alerts.yml"], "evaluation_interval": "15s", "tests": tests})
+        yaml.safe_dump(
+            {
+                "rule_files": ["alerts.yml"],
+                "evaluation_interval": "15s",
+                # In Prometheus, too, what is recorded comes first; promtool takes any order unless it is told.
+                "group_eval_order": ["metanode-recorded", "metanode-alerts"],
+                "tests": tests,
+            }
+        )
     )
 
     assert "SUCCESS" in promtool("test", "rules", "test.yml", cwd=tmp_path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sdk.testnet.monitoring.page import MetricsPage
 
@@ -18,7 +18,7 @@ Counts = dict[float, float]
 
 @dataclass(slots=True)
 class Distribution:
-    """The last `window_s` of one histogram: by the values of a label over all nodes, or by node where it has no label.
+    """The last `window_s` of one histogram: by the values of a label over all nodes, or by node where no label is named.
 
     Only what has grown is kept, so that a page of a hundred methods costs what the few cost that were called.
     """
@@ -26,6 +26,8 @@ class Distribution:
     name: str
     label: str | None
     window_s: float
+    counts_in: Callable[[Mapping[str, str]], bool] | None = None
+    """Of a series' labels, whether it is counted; all are where nobody says."""
     _last: dict[str, dict[str, Counts]] = field(default_factory=dict)
     """By node what its page said last; as many as there are endpoints."""
     _steps: deque[tuple[float, dict[str, Counts]]] = field(default_factory=deque)
@@ -36,7 +38,7 @@ class Distribution:
         """Take in the pages of one look. What a node had counted before its first look, nobody knows the time of."""
         grown: dict[str, Counts] = {}
         for node, page in pages.items():
-            found = page.histograms(self.name, self.label)
+            found = page.histograms(self.name, self.label, counts_in=self.counts_in)
             before = self._last.get(node)
             self._last[node] = found
             if before is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sdk.testnet.monitoring import thresholds
 from sdk.testnet.monitoring.distributions import Distribution
 from sdk.testnet.monitoring.growth import Counters, Growth
 
@@ -41,6 +43,8 @@ class Mark:
     missed: Counters
     proposed: Counters
     pool_full: Counters
+    forged: Counters
+    """Consensus messages whose signature was wrong."""
     cpu_s: Counters
     calls: Counters
     faults: Counters
@@ -69,6 +73,16 @@ class Memory:
         default_factory=lambda: Distribution("metanode_event_loop_lag_seconds", None, DURATIONS_WINDOW_S)
     )
     """How late event loops ran, by node."""
+    cheap_calls: Distribution = field(
+        default_factory=lambda: Distribution(
+            "metanode_rpc_request_duration_seconds", None, WINDOW_S, counts_in=_is_cheap
+        )
+    )
+    """How long calls took that are quick by their nature, by node."""
+    executing: Distribution = field(default_factory=lambda: _processing("execute"))
+    """How long the engine took to execute blocks, by node."""
+    state_roots: Distribution = field(default_factory=lambda: _processing("state_root"))
+    """How long it took to compute their state's root, by node."""
     _up_s: dict[str, tuple[float, float]] = field(default_factory=dict)
     """By node how long it had been up, and when."""
     _growths: dict[tuple[str, float], Growth] = field(default_factory=dict)
@@ -88,7 +102,13 @@ class Memory:
             if not self.blocks or block.number > self.blocks[-1].number:
                 self.blocks.append(block)
         self._remember_restarts(observation)
-        for distribution in (self.calls, self.loop_lags):
+        for distribution in (
+            self.calls,
+            self.loop_lags,
+            self.cheap_calls,
+            self.executing,
+            self.state_roots,
+        ):
             distribution.take(observation.at_s, observation.pages)
         if not self.marks or observation.at_s - self.marks[-1].at_s >= MARKS_EVERY_S:
             self.marks.append(_mark(observation))
@@ -126,6 +146,19 @@ class Memory:
         return found
 
 
+def _is_cheap(labels: Mapping[str, str]) -> bool:
+    return re.fullmatch(thresholds.EXPENSIVE, labels.get("method", "")) is None
+
+
+def _processing(phase: str) -> Distribution:
+    return Distribution(
+        "metanode_block_processing_duration_seconds",
+        None,
+        WINDOW_S,
+        counts_in=lambda labels: labels.get("phase") == phase,
+    )
+
+
 def _mark(observation: Observation) -> Mark:
     pages = observation.pages
 
@@ -149,6 +182,7 @@ def _mark(observation: Observation) -> Mark:
         missed=by_validator("metanode_consensus_proposals_missed_total"),
         proposed=by_validator("metanode_consensus_proposals_total"),
         pool_full=plain("metanode_txpool_rejected_total", reason="pool_full"),
+        forged=plain("metanode_consensus_messages_rejected_total", reason="bad_signature"),
         cpu_s=plain("process_cpu_seconds_total"),
         calls=plain("metanode_rpc_requests_total"),
         faults=plain("metanode_rpc_errors_total", code=INTERNAL_ERROR),

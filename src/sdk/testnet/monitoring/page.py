@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 WANTED: Final = frozenset({
+    "metanode_block_processing_duration_seconds_bucket",
     "metanode_build_info",
     "metanode_node_info",
     "metanode_chain_transactions_total",
     "metanode_clock_offset_seconds",
+    "metanode_consensus_messages_rejected_total",
+    "metanode_consensus_pending_votes",
     "metanode_consensus_proposals_total",
     "metanode_consensus_proposals_missed_total",
     "metanode_disk_free_bytes",
@@ -61,11 +67,22 @@ class MetricsPage:
                     found[text] = found.get(text, 0.0) + value
         return found
 
-    def histograms(self, name: str, label: str | None = None) -> dict[str, dict[float, float]]:
-        """Counts up to each bound (`le`) of a histogram `name`, for each value of a label; under "" of one without labels."""
+    def histograms(
+        self,
+        name: str,
+        label: str | None = None,
+        *,
+        counts_in: Callable[[Mapping[str, str]], bool] | None = None,
+    ) -> dict[str, dict[float, float]]:
+        """Counts up to each bound (`le`) of a histogram `name`, for each value of a label; without one all together, under "".
+
+        `counts_in` says of a series' labels whether it is counted.
+        """
         found: dict[str, dict[float, float]] = {}
         for key, value in self.samples.get(f"{name}_bucket", {}).items():
             texts = dict(key)
+            if counts_in is not None and not counts_in(texts):
+                continue
             of = "" if label is None else texts.get(label)
             try:
                 bound = float(texts.get("le", ""))

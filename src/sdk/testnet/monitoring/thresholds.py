@@ -21,6 +21,7 @@ BEHIND_WARNING: Final = 5
 BEHIND_CRITICAL: Final = 50
 MISSED_MIN: Final = 3
 MISSED_SHARE: Final = 0.2
+"""So many turns missed and this share of them, or so many and none taken lately: of four turns one is more than a fifth."""
 CLOCK_WARNING_S: Final = CLOCK_WARNING_MS / 1000
 CLOCK_CRITICAL_S: Final = CLOCK_ERROR_MS / 1000
 """The doctor's: from here a validator loses its own turns."""
@@ -36,9 +37,16 @@ LAG_WARNING: Final = 5
 LAG_CRITICAL: Final = 300
 """Blocks that an index is behind."""
 RPC_SLOW_S: Final = 1.0
+RPC_BUSY: Final = 1.0
+"""Calls a second; of fewer a single fault is a large share."""
+EXPENSIVE: Final = "debug_.*|trace_.*|ots_.*|eth_getLogs|eth_getFilterLogs|eth_call.*|eth_simulateV1|eth_estimateGas|eth_createAccessList|eth_getProof"
+"""Calls that may take long by their nature, as a regular expression of their whole names."""
 REFUSALS_MIN: Final = 100
 REFUSALS_TIMES: Final = 10
 """Refusals of a faucet in ten minutes: so many, and so many times the median of a day."""
+QUEUE_OLD_WARNING_S: Final = 60.0
+QUEUE_OLD_CRITICAL_S: Final = 600.0
+"""Since a faucet has promised what it has not signed yet."""
 BURN_TIMES: Final = 4
 """Times the even share of a day's budget that an hour may pay."""
 INDEX_ERRORS: Final = 3

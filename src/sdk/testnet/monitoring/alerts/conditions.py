@@ -49,6 +49,9 @@ def conditions(picture: Picture, limits: Thresholds) -> Iterator[Condition]:
     yield from _rounds(picture)
     yield from _nodes(picture)
     yield from _machines(picture)
+    yield from _loads(picture, limits)
+    yield from _calls(picture)
+    yield from _votes(picture)
     if not is_halted:
         yield from _pace(picture, limits)
         yield from _validators(picture)
@@ -116,6 +119,14 @@ def _agreement(picture: Picture) -> Iterator[Condition]:
                 subject=node.name,
                 severity=CRITICAL,
                 text=f"{node.name} has halted: {reason[:300]}",
+            )
+    for (name, _), count in sorted(picture.memory.increase("forged", WINDOW_S).items()):
+        if count > 0:
+            yield Condition(
+                name="BadSeal",
+                subject=name,
+                severity=WARNING,
+                text=f"{name} was sent {count:.0f} consensus messages in five minutes whose signature is wrong",
             )
     told = set()
     for node in scene.chain:
@@ -225,10 +236,16 @@ def _validators(picture: Picture) -> Iterator[Condition]:
 def _turns(picture: Picture) -> Iterator[Condition]:
     missed = picture.memory.most_increased("missed", TURNS_WINDOW_S)
     proposed = picture.memory.most_increased("proposed", TURNS_WINDOW_S)
+    missed_lately = picture.memory.most_increased("missed", WINDOW_S)
+    proposed_lately = picture.memory.most_increased("proposed", WINDOW_S)
     members = {member.address for member in picture.scene.members}
     for address, count in sorted(missed.items()):
         turns = count + proposed.get(address, 0.0)
-        if address in members and count >= thresholds.MISSED_MIN and count > thresholds.MISSED_SHARE * turns:
+        is_often = count >= thresholds.MISSED_MIN and count > thresholds.MISSED_SHARE * turns
+        is_in_a_row = missed_lately.get(address, 0.0) >= thresholds.MISSED_MIN and not proposed_lately.get(
+            address, 0.0
+        )
+        if address in members and (is_often or is_in_a_row):
             name = picture.scene.name(address)
             yield Condition(
                 name="ProposalsMissed",
@@ -342,6 +359,66 @@ def _machines(picture: Picture) -> Iterator[Condition]:
                 subject=name,
                 severity=CRITICAL if free < thresholds.DISK_CRITICAL_BYTES else WARNING,
                 text=f"the disk of {name} has {free / 1024**3:.1f} GiB left",
+            )
+
+
+def _loads(picture: Picture, limits: Thresholds) -> Iterator[Condition]:
+    """Whether event loops run in time, and blocks are executed in theirs."""
+    memory, pages = picture.memory, picture.observation.pages
+    for name, late_s in sorted(memory.loop_lags.percentiles(0.99).items()):
+        if name in pages and late_s > thresholds.LOOP_LAG_WARNING_S:
+            yield Condition(
+                name="EventLoopStalled",
+                subject=name,
+                severity=CRITICAL if late_s > thresholds.LOOP_LAG_CRITICAL_S else WARNING,
+                text=f"the event loop of {name} is {late_s:.1f} s late",
+            )
+    roots = memory.state_roots.percentiles(0.95)
+    for name, executing_s in sorted(memory.executing.percentiles(0.95).items()):
+        took_s = executing_s + roots.get(name, 0.0)
+        if name in pages and took_s > limits.execution_slow_s:
+            yield Condition(
+                name="BlockExecutionSlow",
+                subject=name,
+                severity=WARNING,
+                text=f"{name} takes {took_s:.1f} s to execute a block; the time between blocks is {limits.block_time_s:g} s",
+            )
+
+
+def _calls(picture: Picture) -> Iterator[Condition]:
+    """Whether calls end well, and in time."""
+    memory, pages = picture.memory, picture.observation.pages
+    faults = memory.increase("faults", WINDOW_S)
+    for key, calls in sorted(memory.increase("calls", WINDOW_S).items()):
+        share = faults.get(key, 0.0) / calls if calls >= thresholds.RPC_BUSY * WINDOW_S else 0.0
+        if share > thresholds.RPC_ERRORS_WARNING:
+            yield Condition(
+                name="RpcErrors",
+                subject=key[0],
+                severity=CRITICAL if share > thresholds.RPC_ERRORS_CRITICAL else WARNING,
+                text=f"{share:.0%} of the calls of {key[0]} end with an internal error",
+            )
+    for name, took_s in sorted(memory.cheap_calls.percentiles(0.95).items()):
+        if name in pages and took_s > thresholds.RPC_SLOW_S:
+            yield Condition(
+                name="RpcSlow",
+                subject=name,
+                severity=WARNING,
+                text=f"calls of {name} that should be quick take {took_s:.1f} s",
+            )
+
+
+def _votes(picture: Picture) -> Iterator[Condition]:
+    """Whether members want others in or out."""
+    for name, page in sorted(picture.observation.pages.items()):
+        wishes = page.by("metanode_consensus_pending_votes", "action")
+        shown = [f"{count:.0f} to {action}" for action, count in sorted(wishes.items()) if count > 0]
+        if shown:
+            yield Condition(
+                name="VotePending",
+                subject=name,
+                severity=INFO,
+                text=f"{name} has open votes on members: {', '.join(shown)}",
             )
 
 

@@ -31,6 +31,8 @@ class Chronicle:
 
     _members: dict[str, str] | None = None
     """Names by address; None before the first look."""
+    _powers: dict[str, int] = field(default_factory=dict)
+    """Weights by address, of the same look."""
     _passed: dict[str, int] = field(default_factory=dict)
     """By what is counted the milestones that are behind."""
     _settings: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -62,8 +64,20 @@ class Chronicle:
             return
         self._height = picture.reference.height
         before, self._members = self._members, members
+        weights, self._powers = (
+            self._powers,
+            {member.address: member.power for member in picture.scene.members},
+        )
         if before is None:
             return
+        if weights != self._powers:
+            yield Condition(
+                name="ValidatorSetChanged",
+                subject=picture.reference.network,
+                severity=INFO,
+                text=f"{len(members)} validators with a weight of {sum(self._powers.values())} vote from height "
+                f"{picture.reference.height} on; before, {len(before)} with {sum(weights.values())}",
+            )
         for address in members.keys() - before.keys():
             yield Condition(
                 name="ValidatorJoined",

@@ -21,8 +21,6 @@ HEAD_AGE: Final = "metanode:chain_head_age:seconds"
 ONLINE: Final = "metanode:validators_online:max"
 VALIDATORS: Final = "metanode:validators:max"
 REFUSED: Final = "metanode:faucet_refusals:increase10m"
-EXPENSIVE: Final = "debug_.*|trace_.*|ots_.*|eth_getLogs|eth_getFilterLogs|eth_call.*|eth_simulateV1|eth_estimateGas|eth_createAccessList|eth_getProof"
-"""Calls that may take long by their nature."""
 
 RECORDED: Final = {
     HEAD_AGE: "time() - max by (network) (metanode_chain_head_timestamp_seconds)",
@@ -206,6 +204,7 @@ def _consensus(limits: Thresholds) -> tuple[Rule, ...]:
     forged_before = 'sum by (network, node) (metanode_consensus_messages_rejected_total{reason="bad_signature"} offset 5m)'
     missed = "max by (network, validator) (increase(metanode_consensus_proposals_missed_total[30m]))"
     proposed = "max by (network, validator) (increase(metanode_consensus_proposals_total[30m]))"
+    missed_lately, proposed_lately = (each.replace("[30m]", "[5m]") for each in (missed, proposed))
     window_s = int(max(300, 1.5 * thresholds.SEALS_WINDOW * limits.block_time_s))
     opportunities = f"max by (network, validator) (increase(metanode_consensus_validator_seal_opportunities_total[{window_s}s]))"
     seals = f"max by (network, validator) (increase(metanode_consensus_validator_seals_total[{window_s}s]))"
@@ -235,11 +234,12 @@ def _consensus(limits: Thresholds) -> tuple[Rule, ...]:
         Rule(
             name="ProposalsMissed", severity=WARNING,
             expression=_moving(
-                f"({missed} >= {thresholds.MISSED_MIN}) and ({missed} > "
-                f"{thresholds.MISSED_SHARE / (1 - thresholds.MISSED_SHARE):g} * ({proposed} or {missed} * 0))",
+                f"(({missed} >= {thresholds.MISSED_MIN}) and ({missed} > "
+                f"{thresholds.MISSED_SHARE / (1 - thresholds.MISSED_SHARE):g} * ({proposed} or {missed} * 0))) or "
+                f"(({missed_lately} >= {thresholds.MISSED_MIN}) unless ({proposed_lately} > 0))",
                 limits,
             ),
-            summary=f"{who} has missed {{{{ $value | humanize }}}} of its turns in 30 minutes",
+            summary=f"{who} has missed {{{{ $value | humanize }}}} turns",
         ),
         Rule(
             name="ValidatorSealsZero", severity=INFO,
@@ -326,7 +326,7 @@ def _users() -> tuple[Rule, ...]:
         'sum by (network, node) (rate(metanode_rpc_errors_total{code="-32603"}[5m])) / '
         "sum by (network, node) (rate(metanode_rpc_requests_total[5m]))"
     )
-    busy = "sum by (network, node) (rate(metanode_rpc_requests_total[5m])) >= 1"
+    busy = f"sum by (network, node) (rate(metanode_rpc_requests_total[5m])) >= {thresholds.RPC_BUSY:g}"
     return (
         Rule(
             name="TxPoolFull", severity=WARNING, for_s=300,
@@ -351,7 +351,7 @@ def _users() -> tuple[Rule, ...]:
             name="RpcSlow", severity=WARNING, for_s=300,
             expression=(
                 "histogram_quantile(0.95, sum by (network, node, le) "
-                f'(rate(metanode_rpc_request_duration_seconds_bucket{{method!~"{EXPENSIVE}"}}[5m]))) > {thresholds.RPC_SLOW_S:g}'
+                f'(rate(metanode_rpc_request_duration_seconds_bucket{{method!~"{thresholds.EXPENSIVE}"}}[5m]))) > {thresholds.RPC_SLOW_S:g}'
             ),
             summary=f"{who}: cheap calls take {{{{ $value | humanizeDuration }}}}",
         ),
@@ -369,13 +369,11 @@ def _services() -> tuple[Rule, ...]:
             "FaucetLow", for_s=60, critical=low.format(0.25), warning=low.format(3),
             summary=f"{where}: the faucet has {{{{ $value | humanize }}}} tokens left",
         ),
-        Rule(
-            name="FaucetQueueOld", severity=WARNING, for_s=300,
-            expression=(
-                'sum by (network, node) (metanode_faucet_queue{state="pending"}) > 0 unless on (network, node) '
-                '(increase(metanode_faucet_claims_total{result="paid"}[5m]) > 0)'
-            ),
-            summary=f"{where}: {{{{ $value }}}} payouts wait, and none was paid for five minutes",
+        *_graded(
+            "FaucetQueueOld", for_s=0,
+            critical=f"metanode_faucet_oldest_queued_age_seconds > {thresholds.QUEUE_OLD_CRITICAL_S:g}",
+            warning=f"metanode_faucet_oldest_queued_age_seconds > {thresholds.QUEUE_OLD_WARNING_S:g}",
+            summary=f"{where}: a payout has waited for {{{{ $value | humanizeDuration }}}}",
         ),
         Rule(
             name="FaucetNonceConflict", severity=CRITICAL,
