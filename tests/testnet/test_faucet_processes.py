@@ -89,6 +89,38 @@ def test_a_faucet_killed_at_any_step_pays_exactly_once(
     assert paid_wei == promises * PAID_WEI
 
 
+@pytest.mark.parametrize("point", ["before replace", "after replace"])
+def test_a_first_signature_that_comes_late_after_all_is_the_one_payout(
+    point: str, net: Testnet, account: PrivateKey, tmp_path: Path
+) -> None:
+    """The node that had lost the transaction finds it again while the faucet is dead: both signatures have one nonce."""
+    recipient, database = os.urandom(20), f"sqlite:///{tmp_path}/faucet.db"
+    command = ["-m", "tests.testnet.faucet_process", net.rpc_url, database, format_address(recipient), point]
+    killed = subprocess.run([sys.executable, *command], timeout=DEADLINE_S, check=False)
+    assert killed.returncode == -signal.SIGKILL
+
+    async def finish() -> tuple[int, list[str], str]:
+        config = FaucetConfig(rpc_url=net.rpc_url, database_url=database)
+        async with Faucet(config) as faucet, open_node(net.rpc_url) as node:
+            assert faucet.address == format_address(account.address)
+            (payout,) = faucet._ledger.in_flight()
+            signatures = faucet._ledger.signatures(payout.id)
+            assert len(signatures) == (1 if point.startswith("before") else 2)
+            assert await node.send(signatures[0].raw) is None
+            await settle_all(faucet)
+            (paid,) = faucet.get_history()
+            return (
+                await balance_of(net.rpc_url, recipient),
+                ["0x" + one.hash.hex() for one in signatures],
+                str(paid["tx_hash"]),
+            )
+
+    paid_wei, hashes, settled = asyncio.run(finish())
+
+    assert paid_wei == PAID_WEI
+    assert settled in hashes
+
+
 @pytest.fixture
 def contract(net: Testnet, account: PrivateKey, tmp_path: Path) -> bytes:
     """The contract that pays many, on the chain: put there by a faucet with a queue."""
