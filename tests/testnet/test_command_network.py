@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from tests.acceptance.processes import wait_until
 from tests.testnet.test_command_genesis import run_testnet
@@ -134,13 +138,64 @@ def test_a_deployment_is_written_once_and_a_change_is_said_before_it_is_made(tmp
     again = run_testnet(*asked, cwd=tmp_path)
     refused = run_testnet(*asked, "--block-time", "3", cwd=tmp_path, expect=1)
     status = run_testnet("status", "-d", "net", cwd=tmp_path, expect=1)
+    fewer = json.loads(
+        run_testnet(*asked, "--service", "faucet", "--confirm-changes", "--json", cwd=tmp_path).stdout
+    )
 
     assert {"docker-compose.testnet.yml", "TESTNET_DEPLOYMENT.md"} <= set(made["created"])
     assert "nothing to change" in again.stderr
+    assert made["deleted"] == []
+    assert "prometheus.yml" in fewer["deleted"]
     assert made["genesis_hash"] in again.stdout
     assert "block_time_s: 2 -> 3\n  genesis: would be another one" in refused.stderr
     assert "Give --confirm-changes to do so" in refused.stderr
     assert "http://127.0.0.1:29545" in status.stdout
+
+
+@contextmanager
+def ready(*arguments: str, cwd: Path) -> Iterator[dict[str, Any]]:
+    """The one document of a command that goes on, while it does; then SIGTERM, and nothing else was on stdout."""
+    command = [sys.executable, "-m", "sdk.testnet", *arguments, "--json"]
+    with (cwd / "stderr").open("w") as errors:
+        process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=errors, text=True)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        yield json.loads(line or "{}")
+        process.terminate()
+        assert (process.stdout.read(), process.wait(30)) == ("", 0), (cwd / "stderr").read_text()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_bootstrap_node_and_services_say_in_json_where_they_are_once_they_can_be_reached(
+    place: tuple[Path, Testnet], tmp_path: Path
+) -> None:
+    _, net = place
+    with ready("bootstrap", "run", "--listen-port", "0", "--http-port", "0", cwd=tmp_path) as node:
+        listed = httpx.get(node["registry"], timeout=10)
+        enode = httpx.get(node["registry"].replace("peers", "status"), timeout=10).json()
+    assert node.keys() == {"enode", "registry"}
+    assert node["enode"].startswith("enode://")
+    assert listed.status_code == 200
+    assert enode["active_peers"] == 0
+
+    (tmp_path / "services.toml").write_text(
+        f'[network]\nnetwork_id = "n"\nchain_id = {net.chain_id}\nrpc_urls = ["{net.rpc_url}"]\n'
+        "[explorer]\nport = 0\n[gateway]\nport = 0\n"
+    )
+    with ready("service", "explorer", "gateway", "-c", "services.toml", cwd=tmp_path) as services:
+        places = services["services"]
+        assert places.keys() == {"explorer", "gateway"}
+        assert httpx.get(f"http://{places['explorer']}/healthz", timeout=20).status_code == 200
+        body = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
+        assert (
+            int(httpx.post(f"http://{places['gateway']}", json=body, timeout=20).json()["result"], 16)
+            == net.chain_id
+        )
+    assert "service_listening" in (tmp_path / "stderr").read_text()
 
 
 def test_down_stops_the_processes_and_up_goes_on_with_the_chain(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ PROGRAM = f"""
 import asyncio, time
 from sdk.testnet.services import program
 
-async def serve_services(config, names, *, upon_signal):
+async def serve_services(config, names, *, upon_signal, upon_ready):
     upon_signal()
     await asyncio.to_thread(time.sleep, LASTS_S)
 

@@ -11,7 +11,7 @@ import typer
 
 from metanode.errors import Unavailable
 from sdk.testnet.command.options import AsJson, ConfigFile
-from sdk.testnet.command.output import print_json, print_progress, print_table
+from sdk.testnet.command.output import log_on_stderr, print_json, print_line, print_progress, print_table
 from sdk.testnet.deployment.plan import SERVICE_PORTS
 
 if TYPE_CHECKING:
@@ -37,8 +37,12 @@ def run(
     data: Annotated[
         Path | None, typer.Option(help="Keeps key and registry; without it both are forgotten.")
     ] = None,
+    json: AsJson = False,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM. Options stand above the file of --config."""
+    """Serve until Ctrl-C or SIGTERM. Options stand above the file of --config.
+
+    With --json one line has the enode and the address of the registry once both can be reached.
+    """
     from dataclasses import replace  # noqa: PLC0415 - for this command only
 
     from sdk.testnet.bootstrap import BootstrapConfig  # noqa: PLC0415 - sockets and signatures, for this command only
@@ -52,7 +56,8 @@ def run(
         "max_peers": max_peers,
         "data_dir": data,
     }
-    asyncio.run(_serve(replace(found, **{name: value for name, value in asked.items() if value is not None})))
+    given = {name: value for name, value in asked.items() if value is not None}
+    asyncio.run(_serve(replace(found, **given), json=json))
 
 
 @app.command()
@@ -87,16 +92,22 @@ def stats(url: RegistryUrl = DEFAULT_URL, json: AsJson = False) -> None:
         print_table(("", ""), [(name.replace("_", " "), str(value)) for name, value in found.items()])
 
 
-async def _serve(config: BootstrapConfig) -> None:
+async def _serve(config: BootstrapConfig, *, json: bool) -> None:
     from sdk.testnet.bootstrap import BootstrapNode  # noqa: PLC0415 - as above
 
+    if json:
+        log_on_stderr()
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with BootstrapNode(config) as node:
-        print_progress(f"bootstrap node {node.enode}")
-        if node.http_url is not None:
-            print_progress(f"registry {node.http_url}/api/v1/peers")
+        registry = None if node.http_url is None else f"{node.http_url}/api/v1/peers"
+        if json:
+            print_line({"enode": str(node.enode), "registry": registry})
+        else:
+            print_progress(f"bootstrap node {node.enode}")
+            if registry is not None:
+                print_progress(f"registry {registry}")
         await stopping.wait()
 
 

@@ -130,7 +130,9 @@ def deploy(  # noqa: PLR0917 - Typer makes options of them
         print_progress(f"wrote {name}")
     for name in made.changed:
         print_progress(f"changed {name}")
-    if not made.created and not made.changed:
+    for name in made.deleted:
+        print_progress(f"deleted {name}")
+    if not made.created and not made.changed and not made.deleted:
         print_progress("nothing to change")
     if made.status is not None:
         typer.echo(f"all validators agree on block {made.status.height}")
@@ -146,6 +148,7 @@ def _document(made: DeploymentResult) -> dict[str, Any]:
         "created": list(made.created),
         "changed": list(made.changed),
         "unchanged": list(made.unchanged),
+        "deleted": list(made.deleted),
         "height": None if made.status is None else made.status.height,
     }
 

@@ -26,6 +26,19 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
+def print_line(document: Any) -> None:
+    """Print one JSON document on a line of stdout, at once: for whoever waits for it while the command goes on."""
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
+
+
+def log_on_stderr() -> None:
+    """Leave stdout to the document: what this process logs from now on goes to stderr."""
+    import structlog  # noqa: PLC0415 - for the few commands that log
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
     """Print a table on stdout whose cells are never cut."""
     if title is not None:

@@ -62,6 +62,8 @@ class Composition:
         self.sites: list[SiteServer] = []
         self.servers: list[tuple[str, Callable[[asyncio.Event], Coroutine[Any, Any, None]]]] = []
         """What listens by itself, each until the event is set and it has drained."""
+        self._places: dict[str, str] = {}
+        """Where what is no site listens, by its name."""
         self._index_problem: Callable[[], Awaitable[str]] | None = None
         """Why the index is not at the chain's head; of a process that writes it."""
         self._metrics: ServiceMetrics | None = None
@@ -69,6 +71,11 @@ class Composition:
             from sdk.testnet.monitoring.service_metrics import ServiceMetrics  # noqa: PLC0415 - see the module
 
             self._metrics = ServiceMetrics()
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """host:port of everything that listens, by its name."""
+        return {site.name: site.address for site in self.sites} | self._places
 
     def tasks(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """Give what runs beside the sites, each to be made a task."""
@@ -278,11 +285,8 @@ class Composition:
         if self._metrics is not None:
             self._metrics.gateway = gateway.statistics
         host, port = gateway.addresses[0]
-        log.info(
-            "service_listening",
-            name="gateway",
-            address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-        )
+        self._places["gateway"] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        log.info("service_listening", name="gateway", address=self._places["gateway"])
         self.servers.append(("gateway", lambda stop: serve_gateway(gateway, stop)))
 
     async def _add_bootstrap(self) -> None:
@@ -296,6 +300,7 @@ class Composition:
             config = BootstrapConfig.from_dict({"chain_id": self._config.network.chain_id} | settings)
         except InvalidInput as error:
             raise InvalidInput("\n".join(f"bootstrap.{line}" for line in str(error).splitlines())) from None
+        self._places["bootstrap"] = f"{config.listen_address}:{config.listen_port}"
         self._runs.append(("bootstrap", lambda: run_bootstrap(config)))
 
     async def _payouts(self) -> list[dict[str, Any]]:

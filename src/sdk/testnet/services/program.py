@@ -28,7 +28,7 @@ from sdk.testnet.services.failures import leaves_of
 from sdk.testnet.services.serving import serve_site, stop_on_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
 log = structlog.get_logger(__name__)
 
@@ -40,8 +40,15 @@ GIVE_UP_S: Final = 8
 holds would take minutes; whatever is cut short is as after a kill, and made again."""
 
 
-def run_services(config: ServicesConfig | Path | str, names: Sequence[str] = ()) -> None:
+def run_services(
+    config: ServicesConfig | Path | str,
+    names: Sequence[str] = (),
+    *,
+    upon_ready: Callable[[Mapping[str, str]], None] = lambda _: None,
+) -> None:
     """Run services until SIGTERM or SIGINT: those that are named, or all that the configuration has.
+
+    `upon_ready` is told the host:port of each once all can be reached.
 
     Ends the process, with status 1, when it is not done `GIVE_UP_S` after the signal.
 
@@ -53,7 +60,7 @@ def run_services(config: ServicesConfig | Path | str, names: Sequence[str] = ())
     chosen = choose(found, names)
     try:
         with _giving_up() as begin:
-            asyncio.run(serve_services(found, chosen, upon_signal=begin))
+            asyncio.run(serve_services(found, chosen, upon_signal=begin, upon_ready=upon_ready))
     except BaseExceptionGroup as group:
         leaves = leaves_of(group)
         if all(isinstance(leaf, MetanodeError) for leaf in leaves):
@@ -93,6 +100,7 @@ async def serve_services(
     *,
     stop: asyncio.Event | None = None,
     upon_signal: Callable[[], None] = lambda: None,
+    upon_ready: Callable[[Mapping[str, str]], None] = lambda _: None,
 ) -> None:
     """Run services until `stop` is set, a signal comes, or one of them can't go on.
 
@@ -120,6 +128,8 @@ async def serve_services(
         composition.add_network_check()
         for site in composition.sites:
             log.info("service_listening", name=site.name, address=site.address)
+        # The sockets are there: who connects from now on is answered, or waits a moment.
+        upon_ready(composition.addresses)
         async with asyncio.TaskGroup() as tasks:
             beside = [tasks.create_task(until_refused(run), name=name) for name, run in composition.tasks()]
             serving = [
