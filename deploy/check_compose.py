@@ -31,6 +31,7 @@ from seeing import (  # noqa: E402 - the same
     Report,
     call,
     check_agreement,
+    check_confined,
     check_gateway,
     container,
     fetch,
@@ -230,28 +231,7 @@ def check_hardening(
     owner: int,
 ) -> None:
     """What the engine says of every container, not what the file says."""
-    loose: list[str] = []
-    for name in names:
-        found = engine.inspect(container(run, name))
-        host = found["HostConfig"]
-        bindings = [
-            entry["HostIp"] for ports in (host["PortBindings"] or {}).values() for entry in ports or ()
-        ]
-        expected = {
-            "healthy": found["State"]["Health"]["Status"] == "healthy",
-            "user": found["Config"]["User"] == f"{owner}:{owner}",
-            "read-only root": host["ReadonlyRootfs"],
-            "no capabilities": host["CapDrop"] == ["ALL"] and not host["CapAdd"],
-            "no new privileges": "no-new-privileges:true" in host["SecurityOpt"],
-            "memory limit": host["Memory"] > 0,
-            "limit of processes": 0 < host["PidsLimit"] <= 1024,
-            "bounded logs": host["LogConfig"]["Config"].keys() >= {"max-size", "max-file"},
-            "ports on loopback": set(bindings) <= {"127.0.0.1"},
-            "init": host["Init"],
-        }
-        loose += [f"{name}: {claim}" for claim, holds in expected.items() if not holds]
-    claims = "healthy; read-only root, no capabilities, no new privileges, limits of memory and processes, bounded logs, ports on loopback"
-    report.claim(case, claims, f"{len(names)} containers" if not loose else ", ".join(loose), holds=not loose)
+    check_confined(engine, report, case, run, names, owner)
     secret = run(
         "exec", "-T", "validator-1", "sh", "-c", "ls -ln /run/secrets; touch /written 2>&1 || true"
     ).stdout

@@ -12,7 +12,18 @@ import time
 from typing import TYPE_CHECKING
 
 from engine import BASE, OTHERS, give_wheels
-from seeing import call, check_gateway, fetch, height_of, is_above, new_heads, say, say_why, wait_until
+from seeing import (
+    call,
+    check_confined,
+    check_gateway,
+    fetch,
+    height_of,
+    is_above,
+    new_heads,
+    say,
+    say_why,
+    wait_until,
+)
 
 from sdk.testnet.deployment import deploy_testnet
 from sdk.testnet.deployment.compose import COMPOSE_FILE, COORDINATOR_IMAGE
@@ -70,6 +81,7 @@ def check_parvyom(engine: Engine, report: Report, output: Path, wheels: Path) ->
             f"{', '.join(sorted(names))}: {time.monotonic() - started:.0f} s",
             holds=set(names) >= {"bpci-server", "validator-1", "validator-4", "postgres", "redis", "faucet"},
         )
+        check_confined(engine, report, CASE, run, names, (output / "data").stat().st_uid)
         url = f"http://127.0.0.1:{8545 + PORT_OFFSET}"
         before = height_of(url)
         wait_until(lambda: is_above([url], before), "blocks")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import websockets.sync.client
+from hardening import CLAIMS, loose_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -81,6 +82,23 @@ def container(
 ) -> str:
     """The id of a service's container."""
     return run("ps", "--quiet", *(["--all"] if stopped else []), service).stdout.strip()
+
+
+def check_confined(
+    engine: Engine,
+    report: Report,
+    case: str,
+    run: Callable[..., subprocess.CompletedProcess[str]],
+    names: Sequence[str],
+    owner: int,
+) -> None:
+    """What the engine says of the confinement of every container, not what the file says."""
+    loose = [
+        claim
+        for name in names
+        for claim in loose_ends(name, engine.inspect(container(run, name)), owner=owner)
+    ]
+    report.claim(case, CLAIMS, f"{len(names)} containers" if not loose else ", ".join(loose), holds=not loose)
 
 
 def check_agreement(report: Report, case: str, urls: list[str], claim: str) -> int:

@@ -100,6 +100,10 @@ def test_compose_itself_reads_the_file(network: str, tmp_path: Path) -> None:
     assert json.loads(answer.stdout)["name"] == PLANS[network].project
 
 
+def is_node(service: str) -> bool:
+    return service.startswith("validator-") or service == "bpci-server"
+
+
 @pytest.mark.parametrize("network", PLANS)
 def test_every_container_is_confined(network: str) -> None:
     services = compose(PLANS[network])["services"]
@@ -111,6 +115,11 @@ def test_every_container_is_confined(network: str) -> None:
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
         assert service["deploy"]["resources"]["limits"].keys() == {"memory", "cpus", "pids"}, name
         assert service["healthcheck"]["test"], name
+        # Docker's own ten seconds are too few for whoever writes at its end.
+        assert service["stop_grace_period"] == (
+            "2m" if is_node(name) else "1m" if name in ("postgres", "prometheus") else "30s"
+        ), name
+        assert (service["deploy"]["resources"]["limits"]["cpus"] == "${NODE_CPUS:-0}") == is_node(name), name
         # PostgreSQL's image changes its own user and writes where it was made to.
         assert official or service["read_only"] is True, name
         assert official or service["user"] == "${RUN_AS:-1000:1000}", name

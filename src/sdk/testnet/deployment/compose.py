@@ -457,6 +457,7 @@ def _parvyom(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
         "  <<: *container",
         f"  image: {_variable('REDIS_IMAGE', REDIS_IMAGE)}",
         "  networks: [database, testnet]",
+        "  stop_grace_period: 30s",
         *_limits(memory="512m", cpus='"1.0"'),
         "  # Without a password, so that a Redis as it is by itself would answer its own container alone; who reaches it is what networks and ports say.",
         '  command: ["redis-server", "--protected-mode", "no", "--save", "", "--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru"]',
