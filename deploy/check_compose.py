@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from dashboards import check_dashboards  # noqa: E402 - of this checkout
+from compose_package import NoDebianError  # noqa: E402 - of this checkout
+from dashboards import check_dashboards  # noqa: E402 - the same
 from engine import BASE, USER, Engine, NoEngineError, engine, give_wheels, prepare_images  # noqa: E402 - the same
 from public_testnet import MONITORING, check_parvyom  # noqa: E402 - the same
 from reset import CHAIN_ID, check_reset  # noqa: E402 - the same
@@ -92,7 +93,7 @@ def main() -> int:
     except NoEngineError as error:
         say(str(error))
         return 2
-    except CheckFailedError as error:
+    except (CheckFailedError, NoDebianError) as error:
         say(f"check failed: {error}")
         return 1
     finally:

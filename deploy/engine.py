@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compose_package import debian_mirror, fetch_compose
 from seeing import CheckFailedError, Report, say, wait_until
 
 from sdk.testnet.deployment import deploy_testnet
@@ -122,6 +123,8 @@ def find_compose(work: Path, environment: dict[str, str]) -> dict[str, list[str]
         ),
         None,
     )  # fmt: skip
+    if here is None:
+        say("fetching Compose from Debian sid")
     program = here or fetch_compose(work)
     installed = plugins / "docker-compose"
     if not installed.exists():
@@ -130,27 +133,6 @@ def find_compose(work: Path, environment: dict[str, str]) -> dict[str, list[str]
         folder.chmod(0o755)
     installed.chmod(0o755)
     return {"docker compose": ["docker", "compose"], "docker-compose": [str(installed)]}
-
-
-def fetch_compose(work: Path) -> Path:
-    """Compose from Debian sid, unpacked and not installed."""
-    folder = work / "sid"
-    for part in ("state/lists/partial", "cache/archives/partial", "unpacked"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    program = folder / "unpacked/usr/libexec/docker/cli-plugins/docker-compose"
-    if program.exists():
-        return program
-    (folder / "sources.list").write_text(f"deb {debian_mirror()} sid main\n", encoding="utf-8")
-    options = [
-        "-o", f"Dir::Etc::sourcelist={folder}/sources.list", "-o", "Dir::Etc::sourceparts=-", "-o", f"Dir::State={folder}/state",
-        "-o", "Dir::State::status=/var/lib/dpkg/status", "-o", f"Dir::Cache={folder}/cache",
-    ]  # fmt: skip
-    say("fetching Compose from Debian sid")
-    for command in (["update", "-qq"], ["download", "-qq", "docker-compose"]):
-        subprocess.run(["apt-get", *options, *command], cwd=folder, check=True)
-    package = next(folder.glob("docker-compose_*.deb"))
-    subprocess.run(["dpkg", "-x", str(package), str(folder / "unpacked")], check=True)
-    return program
 
 
 def prepare_images(engine: Engine, work: Path, report: Report) -> Path:
@@ -190,17 +172,6 @@ def make_others(engine: Engine, folder: Path) -> None:
     ):
         (folder / "Dockerfile").write_text(text, encoding="utf-8")
         engine.run("docker", "build", "-q", "--tag", tag, ".", folder=folder)
-
-
-def debian_mirror() -> str:
-    """Where this machine's own apt has Debian from."""
-    found = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Label: Debian"],
-        check=True, capture_output=True, text=True,
-    ).stdout.split()  # fmt: skip
-    if not found:
-        raise CheckFailedError("apt knows no mirror of Debian: run apt-get update, on a Debian machine")
-    return found[0]
 
 
 def import_debian(engine: Engine, tag: str, packages: str) -> None:
