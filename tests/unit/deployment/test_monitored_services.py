@@ -38,6 +38,22 @@ def texts(of: DeploymentPlan) -> dict[str, str]:
     return {name: content.decode() for name, content in found.items()}
 
 
+@pytest.mark.parametrize("network", PLANS)
+def test_the_monitor_reads_the_services_that_are_processes_of_their_own(network: str, tmp_path: Path) -> None:
+    """Of what it raises alerts about, only the faucet is in another container than the explorer with its index."""
+    file = tmp_path / "services.toml"
+    file.write_text(texts(PLANS[network])["config/services.toml"])
+
+    urls = ServicesConfig.load(file).alerts.metrics_urls
+
+    assert urls == ("http://faucet:9101/metrics",)
+    assert {url.split("/")[2] for url in urls} <= targets(PLANS[network])["metanode-services"]
+    assert (
+        "metrics_urls"
+        not in texts(plan(services=("explorer",)))["config/services.toml"].partition("[alerts]")[2]
+    )
+
+
 def targets(of: DeploymentPlan) -> dict[str, set[str]]:
     jobs = yaml.safe_load(texts(of)["prometheus.yml"])["scrape_configs"]
     return {job["job_name"]: {entry["targets"][0] for entry in job["static_configs"]} for job in jobs}

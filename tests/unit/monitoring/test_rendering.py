@@ -16,7 +16,7 @@ import yaml
 from metanode.telemetry.metrics import FOREIGN, node_metrics
 from sdk.testnet.deployment.plan import NetworkSpec, plan_network
 from sdk.testnet.monitoring import by_hand
-from sdk.testnet.monitoring.alerts import conditions, events
+from sdk.testnet.monitoring.alerts import conditions, events, service_conditions
 from sdk.testnet.monitoring.alerts.catalogue import ALERTS, BY_NAME, AlertSeverity
 from sdk.testnet.monitoring.rendering import (
     alert_rules,
@@ -202,7 +202,9 @@ def test_the_table_says_who_raises_an_alert() -> None:
     for name, severities in by_rules.items():
         assert severities <= set(BY_NAME[name].severities), name
 
-    source = "".join(inspect.getsource(module) for module in (conditions, events, by_hand))
+    source = "".join(
+        inspect.getsource(module) for module in (conditions, events, service_conditions, by_hand)
+    )
     raised = {kind.name for kind in ALERTS if f'"{kind.name}"' in source}
     assert raised == {kind.name for kind in ALERTS if kind.in_monitor}
 

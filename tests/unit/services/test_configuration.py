@@ -86,6 +86,8 @@ port = "9545"
         (LEAST.replace("1337", "0"), r"network.chain_id: expected 1 to 2\^53 - 1, found 0"),
         (LEAST.replace("http:", "ftp:"), r"network.rpc_urls\[0\]: expected http://"),
         (LEAST + 'node_names = ["a", "b"]', "network.node_names: expected one for each of the 1 rpc_urls"),
+        (LEAST + '[alerts]\nmetrics_urls = ["faucet:9101"]', r"alerts.metrics_urls\[0\]: expected http://"),
+        (LEAST + f"[alerts]\nmetrics_urls = {['http://faucet:9101/metrics'] * 2}", "each once"),
         (LEAST + "[faucet]\nport = 3000", "faucet.port: 3000 is the explorer's already"),
         (LEAST + "[explorer]\nport = 9545\n[api]", "api.port: 9545 is the explorer's already"),
         (

@@ -167,6 +167,10 @@ def render_services(
             bootstrap=_bootstrap(plan, places, genesis_hash) if plan.has(BOOTSTRAP) else {},
             metrics_port=places.metrics_port,
             webhooks_file=places.webhooks_file if plan.has_pages else "",
+            # As processes of this machine all services are one, which reads itself.
+            service_metrics_urls=(f"http://{FAUCET}:{places.metrics_port}/metrics",)
+            if plan.has(FAUCET) and places.metrics_port is not None
+            else (),
             names=account_names(identities),
         )
     )

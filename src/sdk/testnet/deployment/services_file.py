@@ -64,6 +64,8 @@ class ServicesFile:
     """Where this process says what it measures; None: nowhere."""
     webhooks_file: str = ""
     """A file with the addresses that are told of alerts."""
+    service_metrics_urls: tuple[str, ...] = ()
+    """Metrics pages of services in other processes, which the monitor reads."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Known accounts: address to name."""
 
@@ -88,7 +90,10 @@ def render_services_file(file: ServicesFile) -> str:
     if file.metrics_port is not None:
         tables.append(("metrics", {"bind_address": file.bind_address, "port": file.metrics_port}))
     if file.webhooks_file:
-        tables.append(("alerts", {"webhooks_file": file.webhooks_file}))
+        alerts: dict[str, TomlValue] = {"webhooks_file": file.webhooks_file}
+        if file.service_metrics_urls:
+            alerts["metrics_urls"] = file.service_metrics_urls
+        tables.append(("alerts", alerts))
     if file.names:
         tables.append(("names", dict(sorted(file.names.items()))))
     parts = ["\n".join((f"[{name}]", *_lines(table))) for name, table in tables]

@@ -15,6 +15,7 @@ from sdk.testnet.monitoring.alerts.board import Alert, Board
 from sdk.testnet.monitoring.alerts.catalogue import RUNBOOK
 from sdk.testnet.monitoring.alerts.conditions import conditions, nodes_down
 from sdk.testnet.monitoring.alerts.events import Chronicle, Totals
+from sdk.testnet.monitoring.alerts.service_conditions import service_conditions
 from sdk.testnet.monitoring.alerts.webhooks import WEBHOOKS_MAX, Receiver, Webhook
 from sdk.testnet.monitoring.endpoints import Endpoint, endpoints_of, read_endpoints
 from sdk.testnet.monitoring.health import NetworkMetrics, NodeHealth
@@ -22,17 +23,20 @@ from sdk.testnet.monitoring.history import History
 from sdk.testnet.monitoring.line_values import line_values
 from sdk.testnet.monitoring.memory import Memory
 from sdk.testnet.monitoring.rendering.rules import rules
+from sdk.testnet.monitoring.services import ServiceWatch
 from sdk.testnet.monitoring.thresholds import Thresholds
 from sdk.testnet.monitoring.verdict import Judgement, judge
 from sdk.testnet.monitoring.view import picture
 from sdk.testnet.monitoring.watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
     from sdk.testnet.deployment.plan import NetworkPlan
+    from sdk.testnet.monitoring.alerts.conditions import Condition
     from sdk.testnet.monitoring.observation import Observation
+    from sdk.testnet.monitoring.services import Source
     from sdk.testnet.monitoring.view import Picture
 
 log = structlog.get_logger(__name__)
@@ -67,6 +71,8 @@ class TestnetMonitor:
         runbook: Where the guide of alerts is served.
         poll_interval_s: From one look to the next.
         stale_after_s: Without an answer for longer the verdict is UNKNOWN.
+        services: By name the metrics pages of the faucet and the index, for the alerts about them: an address, or a call of this process that
+            gives the page. Read every ten seconds.
         totals: Asked for counts of the whole chain now and then, if somebody indexes it.
 
     Raises:
@@ -84,6 +90,7 @@ class TestnetMonitor:
         runbook: str = RUNBOOK,
         poll_interval_s: float = POLL_INTERVAL_S,
         stale_after_s: float | None = None,
+        services: Mapping[str, Source] | None = None,
         totals: Callable[[], Awaitable[Totals]] | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
         now_s: Callable[[], float] = time.time,
@@ -103,6 +110,7 @@ class TestnetMonitor:
         self._totals = totals
         self._monotonic_s, self._now_s = monotonic_s, now_s
         self._watcher = Watcher(self.endpoints, monotonic_s=monotonic_s)
+        self._services = ServiceWatch(services or {}, monotonic_s=monotonic_s)
         self._memory = Memory()
         self._history = History()
         self._chronicle = Chronicle()
@@ -179,6 +187,8 @@ class TestnetMonitor:
                 tasks.create_task(receiver.run(), name=f"webhook {receiver.webhook.host}")
             if self._totals is not None:
                 tasks.create_task(self._count(), name="monitor counts")
+            if self._services:
+                tasks.create_task(self._services.run(), name="monitor services")
             tasks.create_task(self._watch(), name="monitor looks")
 
     async def _watch(self) -> None:
@@ -252,14 +262,19 @@ class TestnetMonitor:
         seen = picture(observation, self._memory)
         if seen is None:
             found = nodes_down(observation.facts.nodes, ())
-            self._tell(self._board.update(found, at_s=observation.at_s, now=now, is_blind=True))
+            self._tell(
+                self._board.update(
+                    [*found, *self._of_services(now)], at_s=observation.at_s, now=now, is_blind=True
+                )
+            )
         else:
             self._picture, self._updated_s = seen, observation.at_s
             if seen.reference.period_s != self.limits.block_time_s:
                 self.limits = Thresholds(block_time_s=seen.reference.period_s)
             for receiver in self.receivers:
                 receiver.network = seen.reference.network
-            told = self._board.update(conditions(seen, self.limits), at_s=observation.at_s, now=now)
+            found = conditions(seen, self.limits)
+            told = self._board.update([*found, *self._of_services(now)], at_s=observation.at_s, now=now)
             happened = [
                 self._board.happened(event, now=now) for event in self._chronicle.events(seen, self._counts)
             ]
@@ -270,6 +285,12 @@ class TestnetMonitor:
             self._history.append(now, screen.row(seen), line_values(seen, screen.cpu_percents(self._memory)))
         for health in screen.healths(observation, self._memory, now):
             self.nodes[health.node_id] = health
+
+    def _of_services(self, now: float) -> list[Condition]:
+        """What holds of services; nothing before a node has said which network theirs is."""
+        if self._picture is None:
+            return []
+        return service_conditions(self._services.found, network=self._picture.reference.network, now=now)
 
     def _tell(self, alerts: list[Alert]) -> None:
         for alert in alerts:

@@ -1,4 +1,4 @@
-"""Reads a node's metrics page: the few series that the monitor asks for, of a page that may be anybody's. Pure."""
+"""Reads the metrics page of a node or a service: the few series that the monitor asks for, of a page that may be anybody's. Pure."""
 
 from __future__ import annotations
 
@@ -13,15 +13,24 @@ if TYPE_CHECKING:
 WANTED: Final = frozenset({
     "metanode_block_processing_duration_seconds_bucket",
     "metanode_build_info",
-    "metanode_node_info",
+    "metanode_certificate_expiry_timestamp_seconds",
     "metanode_chain_transactions_total",
     "metanode_clock_offset_seconds",
     "metanode_consensus_messages_rejected_total",
     "metanode_consensus_pending_votes",
-    "metanode_consensus_proposals_total",
     "metanode_consensus_proposals_missed_total",
+    "metanode_consensus_proposals_total",
     "metanode_disk_free_bytes",
     "metanode_event_loop_lag_seconds_bucket",
+    "metanode_explorer_errors_total",
+    "metanode_explorer_lag_blocks",
+    "metanode_faucet_balance_ether",
+    "metanode_faucet_daily_budget_ether",
+    "metanode_faucet_nonce_conflicts_total",
+    "metanode_faucet_oldest_queued_age_seconds",
+    "metanode_faucet_paid_ether_total",
+    "metanode_faucet_rejections_total",
+    "metanode_node_info",
     "metanode_p2p_peer_limit",
     "metanode_p2p_peers",
     "metanode_p2p_validator_rtt_seconds",

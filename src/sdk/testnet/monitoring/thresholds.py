@@ -44,6 +44,9 @@ EXPENSIVE: Final = "debug_.*|trace_.*|ots_.*|eth_getLogs|eth_getFilterLogs|eth_c
 REFUSALS_MIN: Final = 100
 REFUSALS_TIMES: Final = 10
 """Refusals of a faucet in ten minutes: so many, and so many times the median of a day."""
+FAUCET_LOW_DAYS: Final = 3
+FAUCET_VERY_LOW_DAYS: Final = 0.25
+"""Days of its budget that a faucet's account still has."""
 QUEUE_OLD_WARNING_S: Final = 60.0
 QUEUE_OLD_CRITICAL_S: Final = 600.0
 """Since a faucet has promised what it has not signed yet."""

@@ -81,7 +81,7 @@ class Watcher:
     async def _read_pages(self) -> dict[str, MetricsPage]:
         wanted = [(one.name, one.metrics_url) for one in self._endpoints if one.metrics_url is not None]
         async with asyncio.TaskGroup() as tasks:
-            reading = {name: tasks.create_task(_page(url)) for name, url in wanted}
+            reading = {name: tasks.create_task(fetch_page(url)) for name, url in wanted}
         return {name: page for name, task in reading.items() if (page := task.result()) is not None}
 
     async def _fetch(self, node: NodeFacts, head: int) -> tuple[Block, ...]:
@@ -129,7 +129,7 @@ async def _hash_at(url: str, number: int) -> str | None:
         return None
 
 
-async def _page(url: str) -> MetricsPage | None:
+async def fetch_page(url: str) -> MetricsPage | None:
     """A metrics page, read no further than to its limit; None when there is none."""
     try:
         async with (

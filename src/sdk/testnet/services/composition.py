@@ -49,7 +49,7 @@ API_SETTINGS: Final = (
 class Composition:
     """The services of one process, before they run. What they hold is closed with `stack`."""
 
-    def __init__(self, config: ServicesConfig, stack: AsyncExitStack) -> None:
+    def __init__(self, config: ServicesConfig, stack: AsyncExitStack, *, is_watching: bool = False) -> None:
         self._config = config
         self._stack = stack
         self._store: Store | None = None
@@ -67,7 +67,7 @@ class Composition:
         self._index_problem: Callable[[], Awaitable[str]] | None = None
         """Why the index is not at the chain's head; of a process that writes it."""
         self._metrics: ServiceMetrics | None = None
-        if config.metrics is not None and config.metrics.enabled:
+        if is_watching or (config.metrics is not None and config.metrics.enabled):
             from sdk.testnet.monitoring.service_metrics import ServiceMetrics  # noqa: PLC0415 - see the module
 
             self._metrics = ServiceMetrics()
@@ -95,15 +95,17 @@ class Composition:
 
     def add_metrics(self) -> None:
         """Serve Prometheus, if the configuration says where; raises Unavailable when the port can't be had."""
+        if self._metrics is None:
+            return
         section = self._config.metrics
-        if self._metrics is None or section is None:
+        self._metrics.monitor = self._monitor
+        self._watch_certificates(self._metrics)
+        if section is None or not section.enabled:
             return
         from starlette.applications import Starlette  # noqa: PLC0415 - see the module
 
         from sdk.testnet.services.web.health import health_routes  # noqa: PLC0415 - the same
 
-        self._metrics.monitor = self._monitor
-        self._watch_certificates(self._metrics)
         listener = bind("metrics", section.bind_address, section.port)
         # Of an indexer that is alone it is the only site.
         checks = {} if self._index_problem is None else {"index": self._index_problem}
@@ -475,10 +477,17 @@ class Composition:
                 ],
                 runbook=f"{self._config.explorer.url}/docs/guide/alerts/",
                 totals=totals,
+                services=self._pages_of_services(),
                 webhooks=read_webhooks(self._config.directory / told) if told else (),
             )
             self._runs.append(("monitor", self._monitor.run))
         return self._monitor
+
+    def _pages_of_services(self) -> dict[str, str | Callable[[], bytes]]:
+        """What the monitor reads of services: this process' own page, whoever else is asked for it, and those of others."""
+        urls = self._config.alerts.metrics_urls
+        own = {} if self._metrics is None else {"this process": self._metrics.page}
+        return {**own, **{url: url for url in urls}}
 
 
 def networks(section: SiteSection) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

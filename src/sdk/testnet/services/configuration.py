@@ -41,6 +41,8 @@ GATEWAY_PORT: Final = 8645
 CHAIN_ID_MAX: Final = 2**53 - 1
 """What every wallet can read."""
 _RPC_URLS_MAX: Final = 100
+_METRICS_URLS_MAX: Final = 10
+"""Of services: there are six kinds."""
 _NAMES_MAX: Final = 1_000
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _SYMBOL: Final = re.compile(r"[A-Za-z0-9]{1,11}")
@@ -143,6 +145,8 @@ class AlertsSection:
 
     webhooks_file: str = ""
     """A file with one address a line, `slack ADDRESS` for those of Slack; empty tells nobody."""
+    metrics_urls: tuple[str, ...] = ()
+    """Metrics pages of services in other processes, for the alerts about them; that of this process needs none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +235,7 @@ class ServicesConfig:
         faucet, faucet_settings = split.get("faucet", (None, {}))
         gateway, gateway_settings = split.get("gateway", (None, {}))
         network = _section(NetworkSection, "network", tables.get("network", {}), problems)
+        alerts = _section(AlertsSection, "alerts", tables.get("alerts", {}), problems)
         config = cls(
             directory=directory,
             network=network,
@@ -251,10 +256,11 @@ class ServicesConfig:
             metrics=_site("metrics", tables["metrics"], METRICS_PORT, problems)
             if "metrics" in tables
             else None,
-            alerts=_section(AlertsSection, "alerts", tables.get("alerts", {}), problems),
+            alerts=alerts,
             names=_names(tables.get("names", {}), problems),
         )
         problems += _problems_of_network(network) if network is not None else []
+        problems += _problems_of_alerts(alerts) if alerts is not None else []
         problems += _shared_ports(config)
         redis_url = tables.get("database", {}).get("redis_url", "")
         if isinstance(redis_url, str) and redis_url and not redis_url.startswith(_REDIS_SCHEMES):
@@ -352,6 +358,20 @@ def _site(
                 f"{name}.trusted_proxies[{index}]: expected a network such as 10.0.0.0/8, found {network!r:.80}"
             )
     return found
+
+
+def _problems_of_alerts(alerts: AlertsSection) -> list[str]:
+    problems = [
+        f"alerts.metrics_urls[{index}]: expected http://HOST:PORT/metrics, found {url!r:.80}"
+        for index, url in enumerate(alerts.metrics_urls)
+        if not is_url(url)
+    ]
+    if (
+        len(set(alerts.metrics_urls)) < len(alerts.metrics_urls)
+        or len(alerts.metrics_urls) > _METRICS_URLS_MAX
+    ):
+        problems.append(f"alerts.metrics_urls: expected at most {_METRICS_URLS_MAX} addresses, each once")
+    return problems
 
 
 def _problems_of_network(network: NetworkSection) -> list[str]:

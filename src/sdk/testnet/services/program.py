@@ -121,7 +121,7 @@ async def serve_services(
     raise_file_limit()
     async with AsyncExitStack() as stack:
         stack.enter_context(stop_on_signals(stop, upon_signal))
-        composition = Composition(config, stack)
+        composition = Composition(config, stack, is_watching=not {"explorer", "api"}.isdisjoint(names))
         for name in names:
             await composition.add(name)
         composition.add_metrics()

@@ -366,7 +366,7 @@ def _services() -> tuple[Rule, ...]:
     evenly = "max by (network) (metanode_faucet_daily_budget_ether) / 24"
     return (
         *_graded(
-            "FaucetLow", for_s=60, critical=low.format(0.25), warning=low.format(3),
+            "FaucetLow", for_s=60, critical=low.format(thresholds.FAUCET_VERY_LOW_DAYS), warning=low.format(thresholds.FAUCET_LOW_DAYS),
             summary=f"{where}: the faucet has {{{{ $value | humanize }}}} tokens left",
         ),
         *_graded(
