@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 from tests.acceptance.processes import NodeProcess, free_ports, running, wait_height
+from tests.integration.hostile import memory
 
 from metanode.crypto.hashing import keccak256
 from metanode.crypto.secp256k1 import PrivateKey
@@ -74,17 +75,15 @@ class Target:
 
     def memory_bytes(self) -> int:
         """What the process takes of the machine's memory."""
-        return int(psutil.Process(self.pid).memory_info().rss)
+        return memory.resident_bytes(self.pid)
 
     def memory_peak_bytes(self) -> int:
-        """The most that it has taken since `forget_memory_peak`, as the system counts it: no moment is missed."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+        """The most that it has taken since `forget_memory_peak`."""
+        return memory.peak_bytes(self.pid)
 
     def forget_memory_peak(self) -> None:
         """From now on the peak is counted anew."""
-        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+        memory.forget_peak(self.pid)
 
     def cpu_s(self) -> float:
         """Seconds that it has computed, on all processors."""
@@ -163,7 +162,7 @@ def running_target(
     process = NodeProcess(home, rpc_port, environment={"NO_COLOR": "1", "COLUMNS": "400"}, program=program)
     with running([process]):
         wait_height([process.rpc], 2, within_s=30.0)
-        yield Target(process, private_port, metrics_port, secrets=_secrets(home))
+        yield Target(process, private_port, metrics_port, secrets=secrets_of(home))
 
 
 def _fund(file: Path) -> None:
@@ -177,7 +176,8 @@ def _fund(file: Path) -> None:
     file.write_text(json.dumps(genesis))
 
 
-def _secrets(home: Path) -> tuple[str, ...]:
+def secrets_of(home: Path) -> tuple[str, ...]:
+    """What nobody may see of a validator: its two keys and the password, as text."""
     from metanode.crypto.keystore import load_key  # noqa: PLC0415 - costs a key derivation, which is wanted here only
 
     password = (home / "validator.password").read_text().strip()
