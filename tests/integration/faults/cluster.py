@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
@@ -18,6 +19,7 @@ from tests.acceptance.processes import Endpoint, RPCError, free_ports, wait_unti
 from tests.integration.faults import leftovers, namespaces
 from tests.integration.faults.links import NamespaceLinks, RelayedLinks
 from tests.integration.faults.namespaces import BridgedNamespaces
+from tests.integration.hostile.target import secrets_of
 
 from metanode.node.keys import load_node_key
 from sdk.testnet.deployment.apply import local
@@ -98,6 +100,10 @@ class Node:
     """Where the output goes; by default beside the data."""
     log_begins: int = 0
     """Where the output of this life begins."""
+    log_files: set[Path] = field(default_factory=set)
+    """Where the output of any life went."""
+    halts: int = 0
+    """Times that it was stopped or told to go on."""
 
     @property
     def name(self) -> str:
@@ -118,6 +124,28 @@ class Node:
     def _output(self) -> Path:
         return self.log_file or self.home / "test.log"
 
+    def log_sizes(self) -> dict[Path, int]:
+        """How much it has printed until now, in all its lives."""
+        return {path: path.stat().st_size for path in self.log_files if path.exists()}
+
+    def printed_since(self, sizes: Mapping[Path, int]) -> str:
+        """What it has printed since then, in all its lives."""
+        return "".join(
+            path.read_bytes()[sizes.get(path, 0) :].decode(errors="replace")
+            for path in sorted(self.log_files)
+            if path.exists()
+        )
+
+    @property
+    def port(self) -> int:
+        """Of its JSON-RPC."""
+        return int(self.rpc.url.rsplit(":", 1)[1])
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether the process stands still because it was told to."""
+        return self.halts % 2 == 1
+
     @property
     def is_running(self) -> bool:
         """Whether the process lives."""
@@ -127,6 +155,7 @@ class Node:
         """Begin a life, with options of `metanode node` and more variables."""
         assert not self.is_running, f"{self.name} runs already"
         log = self._output
+        self.log_files.add(log)
         self.log_begins = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             self.process = subprocess.Popen(
@@ -156,6 +185,8 @@ class Node:
     def signal(self, number: int) -> None:
         """Send a signal."""
         assert self.process is not None
+        if number == (signal.SIGCONT if self.is_halted else signal.SIGSTOP):
+            self.halts += 1
         self.process.send_signal(number)
 
     def kill(self) -> None:
@@ -245,6 +276,11 @@ class Cluster:
             + json.loads((node.home / "validator.json").read_text())["address"].lower().removeprefix("0x")
             for node in self.nodes
         ]
+
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may show: keys and passwords of all four, as text."""
+        return tuple(secret for node in self.nodes for secret in secrets_of(node.home))
 
     def running(self) -> list[Node]:
         """The nodes that live."""

@@ -61,9 +61,7 @@ class Namespace:
     def __init__(self, what: str) -> None:
         self.name = leftovers.own_name(what)
         run("ip", "netns", "add", self.name)
-        self._inside = ThreadPoolExecutor(
-            max_workers=1, thread_name_prefix=self.name, initializer=self._enter
-        )
+        self._inside = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self.name, initializer=self.enter)
         self.run("ip", "link", "set", "lo", "up")
 
     @property
@@ -79,18 +77,19 @@ class Namespace:
         """Run a function in a thread whose sockets are inside."""
         return self._inside.submit(work).result()
 
-    def close(self) -> None:
-        """Remove it with all that runs in it."""
-        self._inside.shutdown()
-        leftovers.remove_namespace(self.name)
-
-    def _enter(self) -> None:
+    def enter(self) -> None:
+        """From now on the calling thread is inside: its new sockets are."""
         descriptor = os.open(leftovers.NAMESPACES / self.name, os.O_RDONLY | os.O_CLOEXEC)
         try:
             if _libc.setns(descriptor, CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), f"setns {self.name}")
         finally:
             os.close(descriptor)
+
+    def close(self) -> None:
+        """Remove it with all that runs in it."""
+        self._inside.shutdown()
+        leftovers.remove_namespace(self.name)
 
 
 class BridgedNamespaces:

@@ -23,7 +23,7 @@ class Row:
     bad_input: str
     safe_result: str
     processes: tuple[str, ...]
-    """Tests on a real node, each holding the common bar of `bar.py`, or the bar of tests/integration/faults, where a node may end."""
+    """Tests on real nodes, each holding the common bar: that of `bar.py`, or of tests/integration/faults/bar.py, where a node may have to end."""
     units: tuple[str, ...] = ()
     """Tests of the parts alone, with the limits made small."""
 
@@ -48,7 +48,7 @@ ROWS: Final = {
         (f"{SERVER}/calls.rs::a_batch_over_the_limit_is_one_error",),
     ),
     4: Row(
-        "a body of 100 MiB, in chunks, without a length; a gzip bomb", "413 at the limit, closed",
+        "a body of 100 MiB, in chunks, without a length; a gzip bomb", "413 at the limit, 415 for gzip, closed",
         (f"{HERE}/test_bodies.py::test_row_04_a_body_over_the_limit_is_not_read",),
         (f"{SERVER}/limits.rs::a_body_over_the_limit_is_refused_and_the_connection_closed",),
     ),
@@ -71,7 +71,7 @@ ROWS: Final = {
         ),
     ),
     6: Row(
-        "another Host, another Origin", "403, no CORS header",
+        "another Host, another Origin of the web", "403, no CORS header",
         (f"{HERE}/test_browsers.py::test_row_06_another_host_and_another_origin_are_forbidden",),
         (f"{SERVER}/access.rs::a_host_that_is_not_ours_is_forbidden", f"{SERVER}/access.rs::origins_are_told_apart"),
     ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.acceptance.processes import slowness
 from tests.integration.faults.audit import audit
+from tests.integration.faults.bar import holding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,12 +65,13 @@ class Done:
 
 
 def perform(case: Case, cluster: Cluster) -> Done:
-    """Do the case; then everything is whole again, all follow, and the audit finds one chain and no contradiction."""
-    # The same moments and victims in every run: what is random is drawn from the case's own name.
-    figures = case.run(cluster, random.Random(case.name))
-    cluster.links.heal()
-    cluster.wait_settled()
-    return Done(figures=figures, audited=audit(cluster))
+    """Do the case; then everything is whole again, all follow, the common bar held beside it, and the audit finds one chain and no contradiction."""
+    with holding(cluster) as seen_beside:
+        # The same moments and victims in every run: what is random is drawn from the case's own name.
+        figures = case.run(cluster, random.Random(case.name))
+        cluster.links.heal()
+        cluster.wait_settled()
+    return Done(figures=figures | seen_beside, audited=audit(cluster))
 
 
 def repeat(
