@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(180)
 
 SEARCH_S_MAX = 0.2
-CALL_S_MAX = 5.5
-"""The limit of 5 s, and the way."""
+CALL_S_MAX = 5.0
+"""Of one call that runs, and so of a good one of another caller, whose turn is next."""
+LOOPS = 16
 GAS_MAX = hex(2**64 - 1)
 SOMEWHERE = "0x" + "77" * 20
 
@@ -98,7 +98,7 @@ def test_row_09_searches_without_bounds_are_refused_at_once(target: Target, reco
 def test_row_10_code_without_an_end_runs_out_of_gas_or_time_and_others_are_served(
     target: Target, record_property: Any
 ) -> None:
-    """Each by itself; then sixteen at once, while others run code too."""
+    """Each by itself; then sixteen at once, while another caller runs code too."""
     codes = {
         "loop": LOOP, "recursion": RECURSION, "wide recursion": WIDE_RECURSION, "memory": MEMORY, "hashing": HASHING, "precompile": PRECOMPILE,
     }  # fmt: skip
@@ -112,20 +112,22 @@ def test_row_10_code_without_an_end_runs_out_of_gas_or_time_and_others_are_serve
                     assert "out of gas" in reply.message or "timeout" in reply.message, (desc, reply.message)
                 else:
                     assert reply.code in (None, -32000), (desc, method, reply.body[:200])
-    with holding(target, record=record_property, heavy_too=False) as bar, ThreadPoolExecutor(16) as pool:
-        running = [pool.submit(wire.ask, target.port, "eth_call", call_of(LOOP)) for _ in range(16)]
+    # Callers take turns: who sends sixteen on one connection is one of them. What runs no code waits for none of it, which is the bar.
+    with holding(target, record=record_property) as bar, wire.open_websocket(target.port) as websocket:
+        for number in range(LOOPS):
+            websocket.say(wire.request("eth_call", call_of(LOOP), number))
         wait_until(
             lambda: gauge(target, "metanode_rpc_in_flight") >= 2,
             within_s=CALL_S_MAX,
             what="loops run on both threads for costly calls",
         )
-        begun = time.monotonic()
         good = wire.ask(target.port, "eth_call", [{"to": SOMEWHERE}])
         assert good.code is None, good.body[:200]
-        record_property("a good call behind sixteen loops, s", round(time.monotonic() - begun, 2))
-        assert time.monotonic() - begun < CALL_S_MAX * slowness()
-        for each in running:
-            assert bar.saw(each.result()).code == -32000
+        record_property("a good call beside sixteen loops, s", round(good.took_s, 2))
+        assert good.took_s < CALL_S_MAX * slowness(), f"a good call beside loops took {good.took_s:.1f} s"
+        answers = [bar.saw(websocket.read()) for _ in range(LOOPS)]
+        assert {answer["id"] for answer in answers} == set(range(LOOPS))
+        assert {answer["error"]["code"] for answer in answers} == {-32000}
 
 
 def test_row_10_answers_of_megabytes_are_bounded_in_sum(target: Target, record_property: Any) -> None:
