@@ -122,14 +122,14 @@ class Watch:
         for thread in self._threads:
             thread.join(timeout=LAST_ANSWER_S)
 
-    def check(self) -> dict[str, float | str]:
+    def check(self, log_lines_a_second_max: float) -> dict[str, float | str]:
         """Hold all that was seen against the bar; the figures."""
         assert not any(thread.is_alive() for thread in self._threads), "a node lives and answers nothing"
         elapsed_s = time.monotonic() - self._began
         for node in self._cluster.nodes:
             new = node.printed_since(self._logs[node.index])
             changes = len([index for index, _ in self._lives if index == node.index]) - 1
-            lines_max = LOG_LINES_A_SECOND_MAX * elapsed_s + LINES_OF_A_LIFE * changes
+            lines_max = log_lines_a_second_max * elapsed_s + LINES_OF_A_LIFE * changes
             check_log(new, self._cluster.secrets, lines_max=lines_max)
             for (index, pid), life in self._lives.items():
                 if index == node.index:
@@ -180,7 +180,9 @@ def ask(port: int) -> Asked:
 
 
 @contextlib.contextmanager
-def holding(cluster: Cluster) -> Iterator[dict[str, float | str]]:
+def holding(
+    cluster: Cluster, *, log_lines_a_second_max: float = LOG_LINES_A_SECOND_MAX
+) -> Iterator[dict[str, float | str]]:
     """Do the case inside the block; afterwards the bar is asserted, and what was yielded holds the figures."""
     figures: dict[str, float | str] = {}
     watch = Watch(cluster)
@@ -188,4 +190,4 @@ def holding(cluster: Cluster) -> Iterator[dict[str, float | str]]:
         yield figures
     finally:
         watch.end()
-    figures.update(watch.check())
+    figures.update(watch.check(log_lines_a_second_max))

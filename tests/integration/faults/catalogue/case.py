@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tests.acceptance.processes import slowness
 from tests.integration.faults.audit import audit
 from tests.integration.faults.bar import holding
+from tests.integration.hostile.bar import LOG_LINES_A_SECOND_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ class Case:
     in_ci: bool = False
     needs_packets: bool = False
     """Whether it can't be done by a relay of connections."""
+    log_lines_a_second_max: float = LOG_LINES_A_SECOND_MAX
+    """More than the bar's only where each line is a deed of the fault's own."""
 
     @property
     def name(self) -> str:
@@ -66,7 +69,7 @@ class Done:
 
 def perform(case: Case, cluster: Cluster) -> Done:
     """Do the case; then everything is whole again, all follow, the common bar held beside it, and the audit finds one chain and no contradiction."""
-    with holding(cluster) as seen_beside:
+    with holding(cluster, log_lines_a_second_max=case.log_lines_a_second_max) as seen_beside:
         # The same moments and victims in every run: what is random is drawn from the case's own name.
         figures = case.run(cluster, random.Random(case.name))
         cluster.links.heal()

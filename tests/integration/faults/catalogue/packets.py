@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTERVAL_MAX = 3 * PERIOD_S
+DROPPED_A_SECOND_MAX = 40.0
+"""Connections: the end of each is a line of the two nodes that had it."""
 AFTERWARDS_S = 30.0
 """Within this the chain grows again, whatever the weather was."""
 
@@ -112,6 +114,7 @@ RELAYED = Group(
         ),
         Case(
             fault="dropped connections (relay)", dose="one or two, twenty times a second", must_hold="mean interval at most 6 s", run=dropped, in_ci=True,
+            log_lines_a_second_max=DROPPED_A_SECOND_MAX,
         ),
     ),
 )  # fmt: skip
