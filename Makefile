@@ -81,8 +81,9 @@ check-compose: setup ## deploy to a real Docker engine and look at what runs, do
 acceptance: setup-dev ## a real network and users' own tools: web3.py, ethers, viem, Foundry, Hardhat, devp2p
 	$(BIN)/python -m pytest -q tests/acceptance
 
-fuzz-rpc: setup-dev ## call every JSON-RPC method of a real node with good and bad parameters for ten minutes: ARGS='--seconds 3600 --seed 7'
-	PYTHONPATH=src $(BIN)/python -m tests.integration.hostile.fuzzing $(ARGS)
+fuzz-rpc: setup-dev ## call every JSON-RPC method of a real node with good and bad parameters for ten minutes: ARGS='--seconds 3600 --seed 7' [REPORT=1]
+	PYTHONPATH=src $(BIN)/python -m tests.integration.hostile.fuzzing $(ARGS) \
+	  $(if $(REPORT),--report docs/evidence/fuzz-rpc.md --commit "$$(git rev-parse --short=12 HEAD)")
 
 SEED ?= 1
 RUNS ?= 5

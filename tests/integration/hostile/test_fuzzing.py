@@ -14,7 +14,7 @@ from tests.acceptance.processes import slowness
 from tests.integration.hostile.bar import holding
 from tests.integration.hostile.fuzzing import program
 from tests.integration.hostile.fuzzing.mutation import encode, is_json
-from tests.integration.hostile.fuzzing.surface import discover, read_document
+from tests.integration.hostile.fuzzing.surface import EVERYTHING, discover, read_document
 from tests.integration.hostile.target import running_target
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ SEED = int(os.environ.get("SEED", "1"))
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A node of its own: its pool and filters are used by no other test."""
-    with running_target(tmp_path_factory.mktemp("fuzzed")) as running:
+    with running_target(tmp_path_factory.mktemp("fuzzed"), server=EVERYTHING) as running:
         yield running
 
 
@@ -56,9 +56,7 @@ def test_every_method_stands_what_fits_its_schema_and_what_almost_does(
 
 
 def test_the_node_describes_what_the_committed_document_does(surface: Surface) -> None:
-    # `testing_` is there only where a configuration names it.
-    everywhere = {each.name for each in COMMITTED.methods if not each.name.startswith("testing_")}
-    assert {each.name for each in surface.methods} == everywhere
+    assert {each.name for each in surface.methods} == {each.name for each in COMMITTED.methods}
 
 
 COMMITTED = read_document(json.loads(DOCUMENT.read_text()), ("0x0", "0x" + "11" * 20, "0x" + "22" * 32))
@@ -79,3 +77,14 @@ def test_what_is_made_from_a_schema_fits_it_and_what_is_mutated_can_be_sent(
 @given(st.sampled_from([None, 5, [], {}, "0x", "0x01 ", "0xg", {"type": 1}]))
 def test_what_does_not_fit_is_told(value: Any) -> None:
     assert COMMITTED.schemas.why_not(value, {"$ref": "#/components/schemas/Hash"}) is not None
+
+
+def test_a_report_says_what_was_answered_and_which_methods_gave_no_result() -> None:
+    names = sorted(each.name for each in COMMITTED.methods)
+    found = program.Findings(calls=3, codes={"ok": 1, "-32602": 2}, answered=set(names[1:]))
+    shown = program.lines(found, COMMITTED, {"p99 of good requests, ms": 7.5})
+    assert shown[0] == f"methods    {len(names)}, {len(names) - 1} of them with a result; without: {names[0]}"
+    assert [line.split() for line in shown[1:5]] == [
+        ["calls", "3"], ["-32602", "2"], ["ok", "1"], ["faults", "0"],
+    ]  # fmt: skip
+    assert shown[5].endswith("p99 of good requests, ms 7.5")

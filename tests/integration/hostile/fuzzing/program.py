@@ -3,6 +3,7 @@
     make fuzz-rpc                                     ten minutes
     make fuzz-rpc ARGS='--seconds 3600 --seed 7'      longer, and the same calls again
     make fuzz-rpc ARGS='--only eth_get --only trace_'
+    make fuzz-rpc REPORT=1                            writes docs/evidence/fuzz-rpc.md
 
 Of each answer: well formed JSON-RPC, an error code of the documented ones and never -32603, no word about the inside of the node, no text of ours
 that repeats megabytes; and what answers parameters that fit is what the document promises. Beside it good requests are timed.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime as dt
 import json
 import random
 import tempfile
@@ -26,11 +28,11 @@ from tests.acceptance.processes import slowness
 from tests.integration.hostile import wire
 from tests.integration.hostile.bar import NOT_FOR_CALLERS, holding
 from tests.integration.hostile.fuzzing.mutation import encode, is_json
-from tests.integration.hostile.fuzzing.surface import discover
+from tests.integration.hostile.fuzzing.surface import EVERYTHING, HEAD, discover
 from tests.integration.hostile.target import running_target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tests.integration.hostile.fuzzing.surface import Method, Surface
     from tests.integration.hostile.target import Target
@@ -54,13 +56,16 @@ class Findings:
     calls: int = 0
     codes: dict[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    answered: set[str] = field(default_factory=set)
+    """Methods that gave a result at least once."""
 
 
 class Caller:
-    """Sends calls over HTTP, over WebSocket and in batches, and holds the answers against the rules."""
+    """Sends calls to one port over HTTP, over WebSocket and in batches, and holds the answers against the rules."""
 
-    def __init__(self, target: Target, surface: Surface, findings: Findings) -> None:
+    def __init__(self, target: Target, port: int, surface: Surface, findings: Findings) -> None:
         self._target = target
+        self._port = port
         self._surface = surface
         self._findings = findings
         self._websocket: wire.WebSocket | None = None
@@ -77,6 +82,8 @@ class Caller:
     def check(self, method: Method, params: Any, transport: str, *, fits: bool) -> None:
         """One call; AssertionError when its answer breaks a rule."""
         text = wire.request(method.name, encode(params))
+        if HEAD in text:
+            text = text.replace(HEAD, str(self._target.call("eth_getBlockByNumber", "latest", False)["hash"]))
         readable = is_json(text)
         sent = f"[{wire.request('eth_chainId')},{text}]" if transport == "batch" else text
         try:
@@ -106,6 +113,7 @@ class Caller:
             return "another id"
         if "result" in answer:
             self._count("ok")
+            self._findings.answered.add(method.name)
             reason = self._surface.schemas.why_not(answer["result"], method.result) if fits else None
             return f"not what the document says: {reason}" if reason else None
         error = answer["error"]
@@ -126,7 +134,7 @@ class Caller:
     def _send(self, body: str, transport: str) -> Any:
         encoded = body.encode(errors="surrogatepass")
         if transport != "websocket":
-            self._connection = self._connection or wire.connect(self._target.private_port)
+            self._connection = self._connection or wire.connect(self._port)
             self._connection.sendall(wire.head(len(encoded)) + encoded)
             reply = wire.read_reply(self._connection)
             assert reply.status == 200, f"HTTP status {reply.status}"
@@ -134,7 +142,7 @@ class Caller:
         if self._websocket is None or self._websocket_calls >= CALLS_OF_A_SOCKET:
             if self._websocket is not None:
                 self._websocket.connection.close()
-            self._websocket, self._websocket_calls = wire.open_websocket(self._target.private_port), 0
+            self._websocket, self._websocket_calls = wire.open_websocket(self._port), 0
         self._websocket_calls += 1
         self._websocket.send(wire.TEXT, encoded)
         while True:
@@ -148,21 +156,31 @@ def fuzz(
 ) -> Findings:
     """Call each method `examples` times with what fits and as often with what does not; over and over until the time is up."""
     findings = Findings()
-    caller = Caller(target, surface, findings)
+    callers = {
+        is_open: Caller(target, port, surface, findings)
+        for is_open, port in ((False, target.private_port), (True, target.port))
+    }
     quiet = settings(
         max_examples=examples, deadline=None, database=None, phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     failed: set[tuple[str, bool]] = set()
     run = 0
-    with contextlib.closing(caller):
+    with contextlib.closing(callers[False]), contextlib.closing(callers[True]):
         while True:
             for method in surface.methods:
                 for fits in (True, False):
                     if (method.name, fits) in failed:
                         continue
                     try:
-                        _one(caller, surface, method, quiet, fits=fits, number=first_seed + run)
+                        _one(
+                            callers[method.is_open],
+                            surface,
+                            method,
+                            quiet,
+                            fits=fits,
+                            number=first_seed + run,
+                        )
                     except AssertionError as error:
                         failed.add((method.name, fits))
                         findings.faults.append(f"{method.name}, seed {first_seed + run}: {error}")
@@ -196,11 +214,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--examples", type=int, default=50, help="of each method and kind in each round")
     parser.add_argument("--only", action="append", default=[], help="beginning of the names of methods")
+    parser.add_argument("--report", type=Path, help="also write what was seen into this Markdown file")
+    parser.add_argument("--commit", default="unknown", help="what the report says of the code")
     options = parser.parse_args(arguments)
     figures: dict[str, object] = {}
     with (
         tempfile.TemporaryDirectory(prefix="metanode-fuzz-rpc-") as path,
-        running_target(Path(path)) as target,
+        running_target(Path(path), server=EVERYTHING) as target,
     ):
         surface = discover(target).only(options.only)
         print(f"{len(surface.methods)} methods, seed {options.seed}, {options.seconds:g} s", flush=True)
@@ -212,16 +232,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 examples=options.examples,
                 until=time.monotonic() + options.seconds,
             )
-    print_findings(findings, bar.p99_s())
+    figures["p99 of good requests, ms"] = round(bar.p99_s() * 1e3, 1)
+    print("\n".join(lines(findings, surface, figures)))
+    for fault in findings.faults:
+        print(f"- {fault}")
+    if options.report:
+        options.report.write_text(page(options, lines(findings, surface, figures)))
     is_slow = bar.p99_s() > P99_S_MAX * slowness()
     return 1 if findings.faults or is_slow else 0
 
 
-def print_findings(findings: Findings, p99_s: float) -> None:
-    """The table."""
-    print(f"{findings.calls:,} calls; p99 of good requests beside them {p99_s * 1e3:.1f} ms")
-    for code, count in sorted(findings.codes.items(), key=lambda each: -each[1]):
-        print(f"  {code:>7} {count:>9,}")
-    print(f"{len(findings.faults)} faults")
-    for fault in findings.faults:
-        print(f"- {fault}")
+def lines(findings: Findings, surface: Surface, figures: Mapping[str, object]) -> list[str]:
+    """What was seen, as people read it."""
+    silent = sorted({each.name for each in surface.methods} - findings.answered)
+    codes = sorted(findings.codes.items(), key=lambda each: -each[1])
+    return [
+        f"methods    {len(surface.methods)}, {len(findings.answered)} of them with a result; without: {', '.join(silent) or 'none'}",
+        f"calls      {findings.calls:,}",
+        *(f"  {code:>8} {count:>9,}" for code, count in codes),
+        f"faults     {len(findings.faults)}",
+        "beside it  " + ", ".join(f"{name} {value}" for name, value in figures.items()),
+    ]
+
+
+def page(options: argparse.Namespace, seen: Sequence[str]) -> str:
+    """The run as a page of `docs/evidence`."""
+    only = "".join(f" --only {name}" for name in options.only)
+    asked = f"--seconds {options.seconds:g} --seed {options.seed} --examples {options.examples}{only}"
+    command = f"make fuzz-rpc REPORT=1 ARGS='{asked}'"
+    table = "\n".join(seen)
+    return f"""# Every method with good and bad parameters
+
+Written by `{command}` on {dt.datetime.now(dt.UTC):%Y-%m-%d} at commit {options.commit}.
+
+One validator that makes a block each second is asked over HTTP, over WebSocket and in batches. What it is asked is made from its own OpenRPC documents (`rpc_discover`
+of the private and of the open port, with the namespace `testing` served): parameters that fit their schema, with hashes, accounts, transactions and filters that the chain has, and
+as many calls in which one to three things were changed or the JSON was broken. Each answer has to be well formed, with a documented code and never -32603, without a word of
+the node's inside; what answers parameters that fit has to fit the document too. A call that breaks a rule is a fault.
+
+```
+{table}
+```
+
+The numbers are codes of errors, `ok` are results. The slowness is tasks that wanted a processor, by processors; bounds in seconds are multiplied with it. Beside the calls the
+[bar of all bad inputs](bad-inputs.md) holds: good requests within a second and p99 below {P99_S_MAX * 1e3:g} ms, memory, blocks, log, secrets.
+"""

@@ -38,6 +38,10 @@ class Schemas:
         self._known = sorted(set(known))
         self._made: dict[str, st.SearchStrategy[Any]] = {}
 
+    def __or__(self, other: Schemas) -> Schemas:
+        """The schemas of both."""
+        return Schemas({**self._components, **other._components}, [*self._known, *other._known])
+
     def values(self, schema: Schema) -> st.SearchStrategy[Any]:
         """Values that fit."""
         unknown = schema.keys() - KNOWN

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +27,15 @@ LOOPBACK_ENODES: Final = tuple(
 """A fuzzer that made addresses up would call strangers."""
 DIALS: Final = ("admin_addPeer",)
 """Methods whose parameters are taken from `LOOPBACK_ENODES` only, and not mutated letter by letter."""
+ON_HEAD: Final = ("testing_buildBlockV1",)
+"""Methods whose first parameter has to be the newest block to come to anything."""
+HEAD: Final = "0x" + "4ead" * 16
+"""Stands for the newest block's hash, which is another one each second, until a call is sent."""
+FUTURE: Final = "0xffffffff"
+"""A time after every block of now, and a number that no block has."""
 SENT: Final = 8
+EVERYTHING: Final = 'namespaces = ["eth", "net", "web3", "rpc", "txpool", "debug", "trace", "ots", "erigon", "ibft", "testing"]'
+"""The configuration with which the open port offers all that is not the operator's: by default it has no `testing`, and the private one never has."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class Method:
     params: tuple[tuple[Schema, bool], ...]
     """The schema of each, and whether it is required."""
     result: Schema
+    is_open: bool = False
+    """Whether the open port alone offers it; all others are on the private one."""
 
     def strategy(self, schemas: Schemas) -> st.SearchStrategy[list[Any]]:
         """Parameters that fit; optional ones are left out from the end."""
@@ -46,6 +55,8 @@ class Method:
             return st.tuples(st.sampled_from(LOOPBACK_ENODES)).map(list)
         required = sum(is_required for _, is_required in self.params)
         values = [schemas.values(schema) for schema, _ in self.params]
+        if self.name in ON_HEAD:
+            values[0] = st.just(HEAD) | values[0]
         return st.integers(required, len(values)).flatmap(lambda count: st.tuples(*values[:count]).map(list))
 
 
@@ -76,10 +87,15 @@ class Surface:
 
 
 def discover(target: Target) -> Surface:
-    """Ask the private listener, which offers everything; fill the chain with something to ask about first."""
+    """Ask the two listeners, which offer everything together; fill the chain with something to ask about first."""
     known = _populate(target)
-    document = wire.ask(target.private_port, "rpc_discover").json()["result"]
-    return read_document(document, known)
+    on_private, on_open = (
+        read_document(wire.ask(port, "rpc_discover").json()["result"], known)
+        for port in (target.private_port, target.port)
+    )
+    there = {each.name for each in on_private.methods}
+    more = (replace(each, is_open=True) for each in on_open.methods if each.name not in there)
+    return Surface((*on_private.methods, *more), on_private.schemas | on_open.schemas, on_private.known)
 
 
 def read_document(document: Mapping[str, Any], known: Sequence[str]) -> Surface:
@@ -154,5 +170,7 @@ def _populate(target: Target) -> list[str]:
         *filters,
         *topics,
         *selector_codes,
-        json.loads('"0xffffff"'),
+        "0xffffff",
+        FUTURE,
+        HEAD,
     ]
