@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import os
 import tomllib
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from hypothesis import settings
 from tests.acceptance.processes import free_offset
 from tests.everything import LONGEST
 from tests.second_look import SKIPS_REFUSED
+from tests.skips import FILE, Skips
 
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
@@ -78,12 +78,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was skipped, once per reason; the reasons themselves name the command that enables them."""
-    groups = Counter(reason for _, reason in skips(terminalreporter))
-    if groups:
+    """Say what was skipped, once per reason, or leave it to `make test`; the reasons name the command that enables them."""
+    found = Skips(reason for _, reason in skips(terminalreporter))
+    if file := os.environ.get(FILE):
+        found.add_to(Path(file))
+    elif found:
         terminalreporter.section("skipped groups")
-        for reason, count in groups.items():
-            terminalreporter.line(f"{count} x {reason}")
+        for line in found.lines():
+            terminalreporter.line(line)
     refused = [(i, r) for i, r in skips(terminalreporter) if IN_CI and not is_allowed(i, r)]
     for test_id, reason in refused:
         terminalreporter.line(f"NOT ALLOWED in CI (tests/allowed_skips.toml): {test_id}: {reason}", red=True)

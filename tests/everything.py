@@ -1,11 +1,13 @@
 """What `make test` runs: tests that compute, at the lowest priority, beside tests that wait for real time: `python -m tests.everything OPTIONS OF PYTEST`.
 
 Networks of real processes leave more than half of two processors' time unused, which is what the others need. The output of what
-computes goes to a file and is shown at the end. What fails gets a second look when all is done (`second_look`).
+computes goes to a file and is shown at the end. What fails gets a second look when all is done (`second_look`). The last lines are the
+groups that were skipped in any of it, each with the command that enables it (`skips`).
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tests.second_look import Look, look_again, pytest_command
+from tests.skips import FILE, Skips
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,6 +95,8 @@ def run(options: Sequence[str]) -> int:
     """Run everything; return the exit code."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="metanode-tests-") as name:
+        skipped = Path(name, "skipped")
+        os.environ[FILE] = str(skipped)
         caches = [Path(name, part) for part in ("computing", "waiting", "again")]
         computing = pytest_command(caches[0], [*COMPUTING_OPTIONS, *options, *_paths(COMPUTING)])
         waiting = pytest_command(caches[1], [*WAITING_OPTIONS, *options, *_paths(WAITING)])
@@ -103,10 +108,14 @@ def run(options: Sequence[str]) -> int:
             code = subprocess.run(waiting, check=False, cwd=ROOT).returncode
             rust, computed, fuzzed = beside.wait()
         print(LOG.read_text(errors="replace"), flush=True)
+        groups = Skips.read(skipped)
         tests = look_again([Look(computed, caches[0]), Look(code, caches[1])], options, caches[2])
         for what, failed in (("tests of Rust", rust), ("fuzzing of decoders", fuzzed)):
             if failed:
                 print(f"FAILED: {what} (exit {failed})", flush=True)
+        # Last, where it is read: a second look counts nothing again.
+        if groups:
+            print("\nskipped groups", *groups.lines(), sep="\n", flush=True)
         return tests or rust or fuzzed
 
 

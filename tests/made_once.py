@@ -59,7 +59,9 @@ def install_npm_project(source: Path) -> Path:
             command, cwd=unfinished, capture_output=True, text=True, check=False, timeout=NPM_S
         )
         if done.returncode:
-            raise InstallationError(f"npm ci did not install what {source} locks: {done.stderr[-300:]}")
+            raise InstallationError(
+                f"npm did not install what {source} locks, which it does with: npm ci; it said: {done.stderr[-300:]}"
+            )
 
     make_once(directory, fill)
     return directory

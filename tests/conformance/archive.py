@@ -71,7 +71,7 @@ def open_archive(path: Path | None = None, *, cache: Path | None = None) -> Arch
         return read_directory(path)
     if not path.is_file():
         raise ArchiveAbsent(
-            f"the official vectors are absent: put vectors.tar.xz at {path} or name it in METANODE_VECTORS"
+            f"the official vectors are absent: put vectors.tar.xz at {path}, or name it: make test METANODE_VECTORS=FILE"
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:DIGEST_DIGITS]
     directory = (cache_directory() if cache is None else cache) / digest
@@ -88,7 +88,7 @@ def read_directory(directory: Path) -> Archive:
             entries = json.loads((candidate / MANIFEST).read_bytes())
             files = (ManifestFile(entry["file"], entry["cases"], entry["sha256"]) for entry in entries)
             return Archive(candidate, tuple(files))
-    raise ArchiveAbsent(f"{directory}: expected {MANIFEST} in it")
+    raise ArchiveAbsent(f"{directory}: expected {MANIFEST} in it: make test METANODE_VECTORS=FILE")
 
 
 def unpack(archive: Path, directory: Path) -> None:

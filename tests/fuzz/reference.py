@@ -61,7 +61,7 @@ def _fill(directory: Path) -> None:
     finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     if finished.returncode:
         raise ReferenceAbsent(
-            f"the specification can't be installed from {LOCK.name}: {finished.stderr.strip()[-500:]}"
+            f"the specification can't be installed from {LOCK.name}: {finished.stderr.strip()[-500:]}; it is tried again with: make fuzz-evm"
         )
 
 

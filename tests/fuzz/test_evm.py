@@ -26,7 +26,7 @@ def python() -> Path:
     try:
         return install()
     except ReferenceAbsent as absent:
-        pytest.skip(f"{absent}; `make fuzz-evm` tries again")
+        pytest.skip(str(absent))
 
 
 @pytest.fixture

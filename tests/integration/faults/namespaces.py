@@ -37,9 +37,10 @@ def why_not() -> str | None:
     """Why namespaces can't be used here; None when they can."""
     for tool in ("ip", "nft", "nsenter"):
         if shutil.which(tool) is None:
-            return f"{tool} is not installed (iproute2, nftables, util-linux)"
+            return f"{tool} is not installed: apt-get install iproute2 nftables util-linux"
     if os.geteuid() != 0:
-        return "network namespaces need root"
+        # Not all of `make test`: as root it would leave files that the owner of the directory can't delete.
+        return "network namespaces need root: sudo .venv/bin/python -m pytest tests/integration/faults"
     probe = leftovers.own_name("probe")
     try:
         run("ip", "netns", "add", probe)
@@ -51,7 +52,7 @@ def why_not() -> str | None:
         finally:
             leftovers.remove_namespace(probe)
     except OSError as error:
-        return f"network namespaces are not permitted: {error}"
+        return f"network namespaces are not permitted here ({error}); in a container of Docker: docker run --privileged"
     return None
 
 

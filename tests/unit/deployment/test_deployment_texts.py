@@ -84,7 +84,9 @@ def test_compose_itself_reads_the_file(network: str, tmp_path: Path) -> None:
     try:
         command = find_compose()
     except Unavailable:
-        pytest.skip("no Docker Compose 2 here: rendering was checked, Compose's own `config` was not")
+        pytest.skip(
+            "no Docker Compose 2 here: rendering was checked, Compose's own `config` was not; apt-get install docker-compose-v2"
+        )
     (tmp_path / COMPOSE_FILE).write_text(texts(PLANS[network])[COMPOSE_FILE])
     (tmp_path / ".env").write_text(render_environment(PLANS[network]))
     answer = subprocess.run(

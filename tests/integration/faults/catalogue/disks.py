@@ -111,7 +111,11 @@ def start_again(cluster: Cluster, victim: Node) -> float:
 
 def why_not() -> str | None:
     """Mounting is the superuser's."""
-    return None if os.geteuid() == 0 else "a small tmpfs is mounted for a node: needs root"
+    return (
+        None
+        if os.geteuid() == 0
+        else "a small tmpfs is mounted for a node, which needs root: sudo .venv/bin/python -m pytest tests/integration/faults"
+    )
 
 
 MUST_HOLD = "ends with an exit code and a sentence that names disk, cause and action; the others go on; back at the head when there is room; nothing is lost"

@@ -41,7 +41,7 @@ def why_not() -> str | None:
     return (
         None
         if shutil.which("cc")
-        else "a disk is made to fail by a small library: needs a C compiler (gcc, libc6-dev)"
+        else "a disk is made to fail by a small library, which needs a C compiler: apt-get install gcc libc6-dev"
     )
 
 
