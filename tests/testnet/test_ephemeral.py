@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -33,6 +34,10 @@ def test_a_network_lives_as_long_as_its_block_and_a_killed_node_stays_dead_until
     with Testnet(validators=4, block_time_s=1, chain_id=4711) as net:
         path = net.directory.path
         assert call(net.rpc_url, "eth_chainId") == hex(4711)
+        keystores = [
+            json.loads((net.directory.node(node.name) / "validator.json").read_text()) for node in net.nodes
+        ]
+        assert [keystore["crypto"]["kdfparams"]["n"] for keystore in keystores] == [16_384] * 4
         assert call(net.rpc_url, "eth_getBalance", net.accounts[0].address, "0x0") == hex(10_000 * 10**18)
         net.wait_for_block(2)
         assert (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from metanode import __version__
+from sdk.testnet.deployment.apply.accounts import funded_accounts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,15 @@ def test_a_new_key_is_a_private_keystore_whose_secret_is_never_printed(tmp_path:
     assert set(json.loads(shown.stdout)) == {"address", "public_key", "keystore"}
     for name in ("key.json", "key.password"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("options", "work"), [((), 262_144), (("--dev",), 16_384)])
+def test_the_work_to_guess_the_password_of_a_real_key_is_sixteen_times_that_of_a_local_one(
+    tmp_path: Path, options: tuple[str, ...], work: int
+) -> None:
+    metanode("keys", "new", "key.json", *options, cwd=tmp_path)
+
+    assert json.loads((tmp_path / "key.json").read_text())["crypto"]["kdfparams"]["n"] == work
 
 
 def test_an_existing_key_is_never_overwritten(tmp_path: Path) -> None:
@@ -121,6 +131,27 @@ def test_a_genesis_file_is_made_and_checked(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "genesis.json").read_text())["alloc"]["0x" + "22" * 20]["balance"] == hex(
         525 * 10**16
     )
+
+
+def test_a_genesis_file_funds_none_of_the_accounts_whose_keys_everybody_has(tmp_path: Path) -> None:
+    """Only what is funded by name has a balance."""
+    metanode(
+        "genesis",
+        "new",
+        "genesis.json",
+        "--validator",
+        VALIDATOR,
+        "--chain-id",
+        "7",
+        "--network",
+        "mine",
+        cwd=tmp_path,
+    )
+
+    document = json.loads((tmp_path / "genesis.json").read_text())
+    alloc = {address.lower(): entry for address, entry in document["alloc"].items()}
+    assert [account.address for account in funded_accounts() if account.address.lower() in alloc] == []
+    assert {entry["balance"] for entry in alloc.values()} == {"0x0"}
 
 
 @pytest.mark.parametrize(

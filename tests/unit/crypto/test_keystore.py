@@ -176,7 +176,3 @@ def test_a_wallet_of_the_sale_opens_with_its_password_and_whole_only(vector: Cal
     ):
         with pytest.raises(InvalidKeystore, match=next(iter(changed))):
             keystore.decrypt_key({**wallet, **changed}, "")
-
-
-def test_real_keys_take_262144_and_local_ones_16384() -> None:
-    assert (keystore.SCRYPT_N_DEFAULT, keystore.SCRYPT_N_LOCAL) == (262_144, 16_384)

@@ -23,6 +23,7 @@ from metanode.crypto.keystore import load_key
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.deployment import DeploymentChange, DeploymentConfig, TestnetDeployer, deploy_testnet
 from sdk.testnet.deployment.apply import compose as compose_engine
+from sdk.testnet.deployment.apply.accounts import funded_accounts
 from sdk.testnet.deployment.deployment_plan import supply_needed
 from sdk.testnet.deployment.keys import owner_of
 from sdk.testnet.genesis import GenesisGenerator
@@ -69,6 +70,15 @@ def test_keys_are_encrypted_and_their_passwords_apart(tmp_path: Path) -> None:
     for folder in (tmp_path / "data", tmp_path / "secrets"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert (folder / ".gitignore").read_text() == "*\n"
+
+
+def test_none_of_the_accounts_whose_keys_everybody_has_is_in_the_genesis(tmp_path: Path) -> None:
+    deploy(tmp_path)
+
+    alloc = json.loads((tmp_path / "genesis" / "chain_specification.json").read_text())["alloc"]
+    addresses = {address.lower() for address in alloc}
+    assert len(addresses) > 0
+    assert [account.address for account in funded_accounts() if account.address.lower() in addresses] == []
 
 
 def test_a_second_call_changes_nothing(tmp_path: Path) -> None:

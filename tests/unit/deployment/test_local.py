@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import stat
@@ -31,6 +32,14 @@ def test_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
     for name in ("validator.json", "validator.password", "nodekey"):
         assert stat.S_IMODE((directory.node("validator-1") / name).stat().st_mode) == 0o600
     assert stat.S_IMODE(directory.node("validator-1").stat().st_mode) == 0o700
+
+
+def test_keys_of_a_local_network_cost_little_to_open(tmp_path: Path) -> None:
+    directory = NetworkDirectory(tmp_path)
+    local.create_network(directory, TWO)
+
+    document = json.loads((directory.node("validator-1") / "validator.json").read_text())
+    assert document["crypto"]["kdfparams"]["n"] == 16_384
 
 
 def test_keys_are_taken_up_again_after_a_reset(tmp_path: Path) -> None:
