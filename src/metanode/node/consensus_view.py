@@ -54,7 +54,7 @@ def describe_consensus(
         "round": encode_quantity(snapshot.round),
         "phase": snapshot.phase.name.lower(),
         "mode": driver.mode.value,
-        "signs": snapshot.signs,
+        "signs": snapshot.signs and silence is None,
         "silence": None if silence is None else silence.value,
         "halted": None if driver.halted is None else driver.halted.to_json(),
         "syncTarget": encode_quantity(max(driver.target, driver.final_height)),

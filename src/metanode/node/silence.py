@@ -78,4 +78,7 @@ class KeySilence:
             return Silence.KEY_SHARED
         if self._waits and self._signer is not None and self._signer.is_watermark_lost:
             return Silence.WATERMARK_LOST
-        return Silence.OBSERVING if core.snapshot.silent_until > core.height else None
+        mark = None if self._signer is None else self._signer.watermark
+        # What the watermark holds back is signed by nobody: an old copy of the chain beside a key that knows more.
+        is_behind_key = mark is not None and mark.height > core.height
+        return Silence.OBSERVING if is_behind_key or core.snapshot.silent_until > core.height else None
