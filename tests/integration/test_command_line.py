@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.acceptance.processes import free_offset, wait_until
+from tests.acceptance.processes import Endpoint, free_offset, wait_height, wait_until
 
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 from sdk.testnet.deployment.apply.supervisor import running_supervisor
@@ -24,15 +24,20 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(300)
 
+CHAIN_ID, PERIOD_S, NAME = 4_243, 1, "command-line"
+SECRETS = {"validator.json", "validator.password", "nodekey"}
+MADE_WITH = ("--network", NAME, "--chain-id", str(CHAIN_ID), "--block-time", str(PERIOD_S))
 VOTED_WITHIN_S = 60.0
-"""Each voter has to propose a block: three turns of 2 s, and a round of 4 s or more for each turn that is missed."""
+"""Each voter has to propose a block: three turns of a second, and a round of 4 s or more for each turn that is missed."""
 
 
-def metanode(directory: Path, *arguments: str, expect: int | None = 0) -> subprocess.CompletedProcess[str]:
+def metanode(
+    directory: Path, *arguments: str, expect: int | None = 0, answer: str = ""
+) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "METANODE_DIRECTORY": str(directory), "COLUMNS": "60"}
     finished = subprocess.run(
         [sys.executable, "-m", "metanode", *arguments],
-        env=environment, capture_output=True, text=True, timeout=90, check=False,
+        env=environment, input=answer, capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
     assert expect is None or finished.returncode == expect, finished.stderr
     return finished
@@ -44,10 +49,10 @@ def document(directory: Path, *arguments: str) -> Any:
 
 @pytest.fixture(scope="module")
 def made_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A network of two validators that the command line has made and started."""
+    """A network of two validators that the command line has made and started, with a name, an id and a pace of its own."""
     path = tmp_path_factory.mktemp("network")
     offset = free_offset()
-    made = metanode(path, "up", "--validators", "2", "--port-offset", str(offset))
+    made = metanode(path, "up", "--validators", "2", "--port-offset", str(offset), *MADE_WITH)
     assert "2 of 2 validators answer" in made.stderr
     assert "2 validators: tolerates 0 crashes, 0 liars" in made.stdout
     assert "warning: blocks stop as soon as one validator stops" in made.stderr
@@ -72,10 +77,96 @@ def test_up_again_says_that_the_network_runs(directory: Path) -> None:
     assert "validator-2" in again.stdout
 
 
+def test_a_network_has_the_name_the_id_and_the_pace_that_up_was_told(directory: Path) -> None:
+    url = document(directory, "status")["nodes"][0]["rpc_url"]
+    state = Endpoint(url).call("ibft_getConsensusState")
+
+    assert (state["network"], int(state["chainId"], 16), int(state["period"], 16)) == (
+        NAME,
+        CHAIN_ID,
+        PERIOD_S,
+    )
+    wait_height([Endpoint(url)], 3, within_s=30.0)
+    first, second = (int(Endpoint(url).block(number)["timestamp"], 16) for number in (2, 3))
+    assert second - first >= PERIOD_S
+
+
+def test_logs_are_one_stream_of_all_nodes_in_the_order_of_time_or_one_nodes_own_lines(
+    directory: Path,
+) -> None:
+    together = metanode(directory, "logs", "--lines", "5").stdout.splitlines()
+    alone = metanode(directory, "logs", "validator-2", "--lines", "3").stdout.splitlines()
+    refused = metanode(directory, "logs", "validator-9", expect=1)
+
+    of_nodes = [line.split(" | ", 1) for line in together if line.startswith("validator-")]
+    assert {name.strip() for name, _ in of_nodes} == {"validator-1", "validator-2"}
+    times = [text[:27] for _, text in of_nodes]
+    assert times == sorted(times)
+    assert len(alone) == 3
+    assert set(alone) <= set((directory / "logs" / "validator-2.log").read_text().splitlines())
+    assert "no node 'validator-9'; known are validator-1, validator-2" in refused.stderr
+
+
+def test_followed_logs_go_on_with_what_is_written(directory: Path) -> None:
+    following = subprocess.Popen(
+        [sys.executable, "-m", "metanode", "logs", "--follow", "--lines", "0", "--directory", str(directory)],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert following.stdout is not None
+        line = following.stdout.readline()
+        assert "validator-" in line
+        assert " | " in line
+    finally:
+        following.kill()
+        following.communicate()
+
+
+def test_bench_sends_and_prints_how_many_were_taken_and_included(directory: Path) -> None:
+    figures = document(directory, "bench", "--transactions", "50")
+    shown = metanode(directory, "bench", "--transactions", "50").stdout
+
+    assert figures.keys() == {"transfers", "intake_per_second", "included_per_second", "blocks"}
+    assert figures["transfers"] == 50
+    assert figures["blocks"] >= 1
+    assert figures["intake_per_second"] >= figures["included_per_second"] > 0
+    assert [line.partition(":")[0] for line in shown.splitlines()] == [
+        name.replace("_", " ") for name in figures
+    ]
+
+
+def test_reset_asks_first_and_deletes_the_chain_but_no_key(tmp_path: Path) -> None:
+    up = ("up", "--validators", "1", "--port-offset", str(free_offset()))
+    try:
+        made = document(tmp_path, *up)
+        genesis = (tmp_path / "genesis.json").read_bytes()
+        keys = {
+            path: path.read_bytes()
+            for path in (tmp_path / "nodes" / "validator-1").iterdir()
+            if path.name in SECRETS
+        }
+        assert len(keys) == len(SECRETS)
+
+        kept = metanode(tmp_path, "reset", expect=1, answer="n\n")
+        assert f"delete all chain data in {tmp_path}" in kept.stderr.replace("\n", "")
+        assert document(tmp_path, "status")["nodes"][0]["pid"] == made["nodes"][0]["pid"]
+
+        assert document(tmp_path, "reset", "--yes") == {"deleted": str(tmp_path)}
+        assert not list((tmp_path / "nodes").glob("*/data"))
+        assert {path: path.read_bytes() for path in keys} == keys
+
+        again = document(tmp_path, *up)
+        assert again["nodes"][0]["height"] >= 1
+        assert (tmp_path / "genesis.json").read_bytes() != genesis, "another chain"
+        assert {path: path.read_bytes() for path in keys} == keys
+    finally:
+        metanode(tmp_path, "down", expect=None)
+
+
 def test_up_refuses_to_be_another_network_in_the_options_words(directory: Path) -> None:
     refused = metanode(directory, "up", "--validators", "5", "--chain-id", "9", expect=1)
 
-    assert "--validators is 2, asked for 5; --chain-id is 1337, asked for 9" in refused.stderr
+    assert f"--validators is 2, asked for 5; --chain-id is {CHAIN_ID}, asked for 9" in refused.stderr
 
 
 @pytest.mark.parametrize(
