@@ -122,6 +122,8 @@ def test_blocks_go_on_at_their_pace_when_one_of_four_is_killed_and_it_comes_back
         average_interval_after_kill,
         limit=2.1,
         record=record_property,
+        # One failed round more than the dead one's own is beyond it: beside other tests too, for a block is due at a time, whoever else works.
+        is_of_work=False,
     )
     measured(
         "the killed node at the head again, s", lambda: back_after_s[-1], limit=20.0, record=record_property
