@@ -276,21 +276,29 @@ fn connections_beyond_the_total_are_told_so() {
     assert_eq!(server.statistics().refused_connections, 1);
 }
 
-/// An address of this machine that is not loopback, if it has one.
+/// An address of this machine that is not loopback, for which no limit holds. A machine without a network has none, and skips the test: in CI that is
+/// a failure.
 fn own_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket.connect("192.0.2.1:9").ok()?;
-    socket
-        .local_addr()
-        .ok()
-        .map(|address| address.ip())
-        .filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+    let found = || {
+        let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+        socket.connect("192.0.2.1:9").ok()?;
+        let ip = socket.local_addr().ok()?.ip();
+        (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
+    };
+    let own = found();
+    if own.is_none() {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "this machine has no address but loopback: limits of addresses are not tested"
+        );
+        eprintln!("skipped: this machine has no address but loopback");
+    }
+    own
 }
 
 #[test]
 fn one_address_has_its_share_of_connections_and_requests() {
     let Some(own) = own_address() else {
-        eprintln!("skipped: this machine has no address but loopback");
         return;
     };
     let limits = Limits {
@@ -353,7 +361,7 @@ fn one_address_has_its_share_of_connections_and_requests() {
 fn an_address_with_many_costly_calls_does_not_hold_up_others() {
     const WAITING_MAX: usize = 6;
     let Some(own) = own_address() else {
-        return; // A machine without a network has loopback only, which no limit holds for.
+        return;
     };
     let limits = Limits {
         heavy_queued_per_address_max: WAITING_MAX,
