@@ -343,7 +343,7 @@ def server_allowed_hosts(world: World) -> None:
 
 
 def server_trusted_proxies(world: World) -> None:
-    # Loopback is exempt from limits per address, so this one needs a machine with other clients.
+    # Loopback is exempt from limits per address: what a proxy may do is in test_configuration_limits.py, on an address that is not.
     assert app._rpc_config(world.inputs(), client="c").limits.trusted_proxies == ("10.9.0.0/16",)
 
 
@@ -366,6 +366,7 @@ def server_connections_max(world: World) -> None:
 
 
 def server_connections_per_address_max(world: World) -> None:
+    # Seen in test_configuration_limits.py too.
     assert app._rpc_config(world.inputs(), client="c").limits.connections_per_address_max == 7
 
 
@@ -525,6 +526,7 @@ def p2p_max_peers(world: World) -> None:
 
 
 def p2p_discovery(world: World) -> None:
+    # That such a node calls nobody whom it has heard of is in tests/integration/p2p/test_network.py.
     assert app._network_config(world.inputs(), client="c").discovers is False
 
 
@@ -545,7 +547,7 @@ def storage_cache_mib(world: World) -> None:
 
 
 def storage_history_blocks(world: World) -> None:
-    # Seen by users after 777 blocks only; that the engine then says "pruned" is the engine's test.
+    # Seen by users after 777 blocks only; test_configuration_limits.py writes 200, of which 128 are kept.
     assert app._engine_options(world.inputs(), client="c").history_blocks == 777
 
 

@@ -289,9 +289,11 @@ fn own_address() -> Option<IpAddr> {
     if own.is_none() {
         assert!(
             std::env::var("CI").as_deref() != Ok("true"),
-            "this machine has no address but loopback: limits of addresses are not tested"
+            "no address but loopback, so limits of addresses are not tested: sudo ip address add 192.0.2.2/24 dev lo"
         );
-        eprintln!("skipped: this machine has no address but loopback");
+        eprintln!(
+            "skipped: this machine has no address but loopback; sudo ip address add 192.0.2.2/24 dev lo"
+        );
     }
     own
 }

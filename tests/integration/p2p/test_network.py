@@ -294,6 +294,25 @@ def test_nodes_find_each_other_by_discovery(run, until) -> None:
     run(test)
 
 
+def test_a_node_that_does_not_discover_answers_and_calls_nobody_it_has_heard_of(
+    run, until, until_quiet
+) -> None:
+    async def test(networks) -> None:
+        boot = await networks.start("boot", discovers=True)
+        quiet = await networks.start("quiet", discovers=False, peers=(parse_enode(boot.enode),))
+        other = await networks.start("other", discovers=False, peers=(parse_enode(boot.enode),))
+        # It hears of the other one as a node that discovers would.
+        boots_id, others_id = (parse_enode(node.enode).node_id for node in (boot, other))
+        await until(lambda: others_id in quiet.network._discovered)
+        await until(lambda: len(boot.network.peers()) == 2)
+        quiet.network._dial_discovered(float("inf"))
+        await until_quiet(boot, quiet, other)
+        assert [peer.node_id for peer in quiet.network.peers()] == [boots_id]
+        assert await quiet.network.identify("127.0.0.1", other.network.enode.udp_port) == others_id
+
+    run(test)
+
+
 def test_simultaneous_calls_leave_one_connection(run, until, settled) -> None:
     async def test(networks) -> None:
         a = await networks.start("a")

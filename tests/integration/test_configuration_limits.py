@@ -1,0 +1,139 @@
+"""Keys of the configuration whose effect shows on an address that is not loopback, or after many blocks: two nodes that differ in them only.
+
+`narrow` keeps the state of 128 blocks of 200 and has room for two connections of an address; `trusting` keeps all, and takes this machine for a proxy.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.acceptance.long_chain import write_chain
+from tests.acceptance.processes import (
+    NodeProcess,
+    RPCError,
+    free_ports,
+    running,
+    wait_height,
+    wait_until,
+)
+
+from metanode.crypto.addresses import format_address
+from metanode.crypto.secp256k1 import PrivateKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(300)
+
+NARROW, TRUSTING = (PrivateKey(bytes([n]) * 32) for n in (0x41, 0x42))
+"""Each has a chain of its own: one key is used by one process."""
+BLOCKS, KEPT = 200, 128
+PER_ADDRESS = 2
+REQUEST = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}'
+
+
+def own_address() -> str:
+    """Of this machine, not loopback: limits of addresses hold for no other."""
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+OWN = own_address()
+needs_network = pytest.mark.skipif(
+    OWN.startswith("127."), reason="needs an address but loopback: sudo ip address add 192.0.2.2/24 dev lo"
+)
+
+
+def make(home: Path, key: PrivateKey, *, genesis_time: int, server: str, storage: str) -> NodeProcess:
+    write_chain(home, key, blocks=BLOCKS, genesis_time=genesis_time)
+    rpc_port, p2p_port = free_ports(2)
+    (home / "config.toml").write_text(
+        f'[network]\npublic_rpc = true\n[server]\nrpc_port = {rpc_port}\nbind_address = "0.0.0.0"\n'
+        f"connections_per_address_max = {PER_ADDRESS}\n{server}[storage]\n{storage}"
+        f'[p2p]\nlisten_address = "127.0.0.1:{p2p_port}"\n[validator]\nenabled = true\nvalidator_key = "${{KEY}}"\n'
+    )
+    return NodeProcess(home, rpc_port, environment={"KEY": key.secret.hex()})
+
+
+@pytest.fixture(scope="module")
+def narrow_and_trusting(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[NodeProcess, NodeProcess]]:
+    genesis_time = int(time.time()) - 2 * BLOCKS - 2
+    narrow = make(
+        tmp_path_factory.mktemp("narrow"),
+        NARROW,
+        genesis_time=genesis_time,
+        server="",
+        storage=f"history_blocks = {KEPT}\n",
+    )
+    trusting = make(
+        tmp_path_factory.mktemp("trusting"),
+        TRUSTING,
+        genesis_time=genesis_time,
+        server=f'trusted_proxies = ["{OWN}"]\n',
+        storage="",
+    )
+    with running([narrow, trusting]):
+        wait_height([narrow.rpc, trusting.rpc], BLOCKS + 1, within_s=30.0)
+        yield narrow, trusting
+
+
+def served(node: NodeProcess, connections: int) -> int:
+    """How many of so many connections of this machine's own address, open at once, get an answer."""
+    head = f"POST / HTTP/1.1\r\nHost: {OWN}\r\nContent-Type: application/json\r\nContent-Length: {len(REQUEST)}\r\n\r\n"
+    opened = [socket.create_connection((OWN, node.rpc_port), timeout=10.0) for _ in range(connections)]
+    try:
+        answers = []
+        for client in opened:
+            try:
+                client.sendall(head.encode() + REQUEST)
+                answers.append(client.recv(4096))
+            except OSError:
+                answers.append(b"")
+        return sum(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+    finally:
+        for client in opened:
+            client.close()
+
+
+@needs_network
+def test_an_address_has_its_connections_and_a_trusted_proxy_as_many_as_it_wants(
+    narrow_and_trusting: tuple[NodeProcess, NodeProcess],
+) -> None:
+    narrow, trusting = narrow_and_trusting
+
+    assert served(narrow, PER_ADDRESS + 4) == PER_ADDRESS
+    assert served(trusting, PER_ADDRESS + 4) == PER_ADDRESS + 4
+    wait_until(lambda: served(narrow, 1) == 1, within_s=10.0, what="a place is free again")
+
+
+def test_state_before_the_blocks_that_are_kept_is_refused_as_pruned(
+    narrow_and_trusting: tuple[NodeProcess, NodeProcess],
+) -> None:
+    narrow, trusting = narrow_and_trusting
+
+    def balance(node: NodeProcess, key: PrivateKey, number: int) -> int:
+        return int(node.rpc.call("eth_getBalance", format_address(key.address), hex(number)), 16)
+
+    # History goes when blocks are brought from the log to the tables, as at each end.
+    narrow.signal(signal.SIGTERM)
+    narrow.wait_end(within_s=30.0)
+    narrow.start()
+    narrow.wait_ready()
+
+    assert balance(trusting, TRUSTING, 1) == 10**24
+    with pytest.raises(RPCError) as refused:
+        balance(narrow, NARROW, 1)
+    assert "state of block 1 is pruned" in refused.value.message
+    assert balance(narrow, NARROW, BLOCKS - KEPT // 2) >= 10**24
+    assert narrow.rpc.block(1)["number"] == "0x1", "blocks are kept for ever"
