@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from eth_account import Account
 from web3 import AsyncWeb3, Web3, WebSocketProvider
 from web3.exceptions import ContractLogicError
+from web3.middleware import SignAndSendRawMiddlewareBuilder
 
 if TYPE_CHECKING:
     from tests.conftest import RunningNetwork
@@ -171,7 +173,32 @@ def test_an_account_is_delegated(web3: Web3, sender: Any, counter) -> None:
     assert web3.eth.contract(address=authority.address, abi=counter["abi"]).functions.doubled().call() == 14
 
 
+def test_twenty_transactions_whose_nonces_web3_asks_for_are_all_included(web3: Web3, sender: Any) -> None:
+    """web3.py counts no nonces itself: it asks the node for the pending one at each send.
+
+    So the pool has to know what it took a moment ago; senders of one account take turns at this, and all are in the pool beside each other.
+    """
+    web3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(sender), layer=0)
+    turn = Lock()
+
+    def send(_: int) -> Any:
+        with turn:
+            return web3.eth.send_transaction(
+                {"from": sender.address, "to": RECIPIENT, "value": 1, "gas": 21000}
+            )
+
+    first = web3.eth.get_transaction_count(sender.address, "pending")
+    with ThreadPoolExecutor(max_workers=20) as threads:
+        hashes = list(threads.map(send, range(20)))
+    receipts = [web3.eth.wait_for_transaction_receipt(found, timeout=30) for found in hashes]
+
+    assert [receipt["status"] for receipt in receipts] == [1] * 20
+    nonces = sorted(web3.eth.get_transaction(found)["nonce"] for found in hashes)
+    assert nonces == list(range(first, first + 20))
+
+
 def test_twenty_transactions_in_parallel_are_all_included(web3: Web3, sender: Any) -> None:
+    """At the same moment, in any order: their nonces are counted here, for web3.py has nothing that does."""
     nonce = web3.eth.get_transaction_count(sender.address, "pending")
     fees = {"maxFeePerGas": 2 * web3.eth.gas_price, "maxPriorityFeePerGas": web3.eth.max_priority_fee}
     raws = [
