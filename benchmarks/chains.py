@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +42,8 @@ TOOLS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "metano
 START_TIMEOUT_S = 30.0
 BLOCK_TIMEOUT_S = 30.0
 EMPTY_TIMEOUT_S = 20.0
+MEMORY_SAMPLES_EVERY_S = 0.5
+"""A look at the memory of four validators takes a few milliseconds of them."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,24 @@ class Chain:
     def memory_bytes(self) -> int:
         """Sum of the proportional set sizes of all processes."""
         return sum(process.memory_full_info().pss for process in self.processes if process.is_running())
+
+    @contextlib.contextmanager
+    def sampled_memory(self) -> Iterator[list[int]]:
+        """`memory_bytes` twice a second, from before the block to after it; its largest is the peak, but for what a moment between two takes."""
+        samples, is_over = [self.memory_bytes()], threading.Event()
+
+        def sample() -> None:
+            while not is_over.wait(MEMORY_SAMPLES_EVERY_S):
+                samples.append(self.memory_bytes())
+
+        thread = threading.Thread(target=sample, name="memory")
+        thread.start()
+        try:
+            yield samples
+        finally:
+            is_over.set()
+            thread.join()
+            samples.append(self.memory_bytes())
 
     def cpu_s(self) -> float:
         """CPU seconds that all processes have used."""

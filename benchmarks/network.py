@@ -32,9 +32,12 @@ def measure(rounds: int) -> Iterator[Figure]:
     yield _figure("start to the first finalized block on all four, s", starts, "< 3.5")
     with chains.metanode(4) as chain:
         yield from _idle(chain)
-        yield from _fill(chain, count=17_000, accounts=170, label="four validators, 60 M gas")
+        with chain.sampled_memory() as samples:
+            yield from _fill(chain, count=17_000, accounts=170, label="four validators, 60 M gas")
         yield _figure(
-            "four validators, 60 M gas: memory after it (PSS), MB", [chain.memory_bytes() / 1e6], ""
+            "four validators, 60 M gas: peak of memory while they fill (PSS), MB",
+            [max(samples) / 1e6],
+            "< 600",
         )
     for period_s in (2, 1):
         with chains.metanode(1, gas_limit=LARGE_GAS_LIMIT, block_time_s=period_s) as chain:
