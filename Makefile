@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## Python packages (locked, hashed) and the Rust engine (release), with progress
+setup: ## Python packages (locked, hashed), the Rust engine (release) and the documentation's pages, with progress
 	@$(PYTHON) tools/setup.py
 
 setup-dev: setup ## the same, and what tests and benchmarks need
@@ -52,7 +52,7 @@ fmt: ## format Python and Rust
 docs: setup ## write the reference pages that are generated from the code
 	@$(BIN)/python tools/reference.py
 
-docs-site: setup-dev ## the documentation as static files, build/docs-site, which the services show at /docs
+docs-site: setup ## the same pages, build/docs-site, but a wrong link or a warning fails
 	@$(BIN)/mkdocs build --quiet --clean
 
 types: setup-dev ## mypy strict; the stub of the Rust engine against the binary

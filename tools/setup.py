@@ -1,4 +1,4 @@
-"""Set up this checkout: a virtual environment, the locked packages, the Rust engine.
+"""Set up this checkout: a virtual environment, the locked packages, the Rust engine, the documentation as pages.
 
 Standard library only, because it runs before anything is installed. Each step is skipped when what it depends on has
 not changed, so that a second `make up` is quick. `--dev` adds the programs of others that acceptance tests drive: clients,
@@ -25,6 +25,9 @@ VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 RUST_INPUTS = ("Cargo.toml", "Cargo.lock", "pyproject.toml", "rust")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "metanode"
+DOCUMENTATION = ROOT / "build" / "docs-site"
+"""The documents as pages, which the services show at /docs."""
+DOCUMENTATION_INPUTS = ("docs", "mkdocs.yml", "tools/docs_site")
 ACCEPTANCE = ROOT / "tests" / "acceptance"
 NPM_PROJECTS = {name: ACCEPTANCE / name for name in ("node", "javascript", "foundry", "hardhat")} | {
     "provider": ROOT / "clients" / "js"
@@ -51,6 +54,7 @@ def main() -> int:
         create_environment()
         install_packages()
         build_engine()
+        build_documentation()
         if arguments.dev:
             for name in NPM_PROJECTS:
                 install_npm_packages(name)
@@ -125,6 +129,33 @@ def build_engine() -> None:
             environment,
         )
     install_checkout()
+    stamp.write()
+
+
+def build_documentation() -> None:
+    """Write the documents as pages. A running network shows the old ones until the new ones are whole."""
+    found = (path for name in DOCUMENTATION_INPUTS for path in sorted(walk(ROOT / name)))
+    files = [path for path in found if path.suffix != ".pyc"]
+    stamp = Stamp("documentation", digest(files))
+    if stamp.is_current() and (DOCUMENTATION / "index.html").is_file():
+        return
+    unfinished, old = (DOCUMENTATION.with_name(f".docs-site-{word}") for word in ("unfinished", "old"))
+    # What is wrong with a link is for `make docs-site` to refuse: it keeps nobody from a network.
+    options = (
+        "--quiet",
+        "--no-strict",
+        "--config-file",
+        str(ROOT / "mkdocs.yml"),
+        "--site-dir",
+        str(unfinished),
+    )
+    with progress("writing the documentation's pages (seconds)"):
+        run([str(BIN / "python"), "-m", "mkdocs", "build", *options], "documentation")
+        shutil.rmtree(old, ignore_errors=True)
+        if DOCUMENTATION.exists():
+            DOCUMENTATION.rename(old)
+        unfinished.rename(DOCUMENTATION)
+        shutil.rmtree(old, ignore_errors=True)
     stamp.write()
 
 

@@ -17,7 +17,8 @@ from mkdocs.config import load_config
 from starlette.applications import Starlette
 
 from metanode.errors import InvalidInput
-from sdk.testnet.services.docs import docs_routes
+from sdk.testnet.monitoring.alerts.catalogue import ALERTS
+from sdk.testnet.services.docs import ALERTS_GUIDE, docs_routes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,6 +110,20 @@ def test_the_index_of_the_search_has_every_section(site: Path) -> None:
     titles = {entry["title"] for entry in entries}
     assert {"Ten minutes to a deployed contract", "Run a validator", "Who is listed"} <= titles
     assert (site / "search" / "search_index.json").stat().st_size < 2_000_000
+
+
+def test_every_alert_leads_to_a_heading_of_a_page_that_is_served(site: Path) -> None:
+    async def look() -> None:
+        transport = httpx.ASGITransport(Starlette(routes=docs_routes(site)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:3000") as client:
+            for kind in ALERTS:
+                link = urlsplit(kind.runbook_url())
+                page = await client.get(link.path)
+                assert page.status_code == 200, kind.name
+                assert link.fragment in Links(page.text).ids, kind.name
+            assert link.path == ALERTS_GUIDE, "what the services put behind their own address"
+
+    asyncio.run(look())
 
 
 def test_it_is_served_below_docs(site: Path, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,10 +17,11 @@ from tests.acceptance.processes import free_offset, wait_until
 from sdk.testnet.deployment.apply import services
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 from sdk.testnet.deployment.apply.supervisor import running_node
+from sdk.testnet.monitoring.alerts.catalogue import ALERTS
+from sdk.testnet.services.docs import ALERTS_GUIDE, AUTO, find_docs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -60,6 +63,7 @@ def test_services_come_with_the_network_and_go_with_it(running: Path) -> None:
     home = httpx.get(explorer).text
     assert "metanode-local" in home
     assert "validator-1" in httpx.get(f"{explorer}/validators").text
+    _look_at_documents(explorer)
     table = metanode(running, "status").stdout
     assert f"{explorer}/dashboard" in table
 
@@ -82,3 +86,18 @@ def test_services_come_with_the_network_and_go_with_it(running: Path) -> None:
     # The network is made anew with the same key, on whose account there are coins again.
     metanode(running, "up", "--port-offset", str(free_offset()))
     assert (running / "nodes" / "services" / "faucet.json").read_bytes() == keystore
+
+
+def _look_at_documents(explorer: str) -> None:
+    """What `make up` built is at /docs, and every alert's runbook is a heading of it."""
+    if find_docs(AUTO, Path.cwd()) is None:
+        pytest.fail("the documentation's pages are not built: make setup")
+    home = httpx.get(f"{explorer}/docs/")
+    assert (home.status_code, "A BFT EVM testnet in one command" in home.text) == (200, True)
+    assert 'href="/docs/"' in httpx.get(f"{explorer}/dashboard").text
+    guide = httpx.get(f"{explorer}{ALERTS_GUIDE}")
+    assert guide.status_code == 200
+    assert {kind.anchor for kind in ALERTS} <= set(re.findall(r'<h2 id="(\w+)"', guide.text))
+    told = httpx.get(f"{explorer}/dashboard.json").json()["data"]
+    for each in (*told["alerts"], *told["events"]):
+        assert httpx.get(each["runbook_url"]).status_code == 200, each["name"]

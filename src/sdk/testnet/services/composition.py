@@ -453,6 +453,7 @@ class Composition:
         if self._monitor is None:
             from sdk.testnet.monitoring import Endpoint, TestnetMonitor, Totals  # noqa: PLC0415 - see the module
             from sdk.testnet.monitoring.alerts.webhooks_file import read_webhooks  # noqa: PLC0415 - the same
+            from sdk.testnet.services.docs import ALERTS_GUIDE  # noqa: PLC0415 - the same
             from sdk.testnet.services.queries import statistics  # noqa: PLC0415 - the same
 
             def look() -> Totals:
@@ -475,7 +476,7 @@ class Composition:
                         strict=True,
                     )
                 ],
-                runbook=f"{self._config.explorer.url}/docs/guide/alerts/",
+                runbook=f"{self._config.explorer.url}{ALERTS_GUIDE}",
                 totals=totals,
                 services=self._pages_of_services(),
                 webhooks=read_webhooks(self._config.directory / told) if told else (),

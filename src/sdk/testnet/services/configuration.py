@@ -132,7 +132,7 @@ class ExplorerSection(SiteSection):
     """Where the explorer listens, and what it shows beside the chain."""
 
     docs_directory: str = "auto"
-    """The documentation as `make docs-site` builds it, shown at /docs; "auto" takes what was built in this checkout, empty shows none."""
+    """The documentation as `make docs-site` builds it, shown at /docs; "auto" takes what this checkout has built or the installed wheel carries, empty shows none."""
     operator_view: bool = True
     """Whether the dashboard has a view for operators, behind a login."""
     operator_password_file: str = ""

@@ -1,4 +1,4 @@
-"""The documentation at `/docs`: the static files that `make docs-site` builds, as routes of a site."""
+"""The documentation at `/docs`: the static files that `make setup` builds, as routes of a site. A wheel of this installation carries them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,21 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "/docs"
 AUTO: Final = "auto"
-_CHECKOUT: Final = Path(__file__).parents[4]
-"""Where this package's sources lie, if it runs from them."""
+ALERTS_GUIDE: Final = f"{PREFIX}/guide/alerts.html"
+"""The page with a heading for each alert."""
+BUILT: Final = Path(__file__).parents[4] / "build" / "docs-site"
+"""What was built in the checkout that this package runs from, if it does."""
+CARRIED: Final = Path(__file__).parent / "documentation"
+"""What a wheel brought with it."""
 
 
 def find_docs(said: str, directory: Path) -> Path | None:
-    """Return where the documentation is, by the configuration's word: what `make docs-site` built in this checkout for "auto"; None shows none."""
+    """Return where the documentation is, by the configuration's word; None shows none.
+
+    "auto" is what was built in this checkout, or what the installed wheel carries.
+    """
     if said == AUTO:
-        built = _CHECKOUT / "build" / "docs-site"
-        return built if (built / "index.html").is_file() else None
+        return next((folder for folder in (BUILT, CARRIED) if (folder / "index.html").is_file()), None)
     return directory / said if said else None
 
 

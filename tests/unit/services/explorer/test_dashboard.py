@@ -67,8 +67,23 @@ async def test_an_operator_sees_the_inside_behind_a_login(caller: Caller) -> Non
     assert (await caller.http.get("/dashboard/operator")).status_code == 303
 
 
-async def test_alerts_lead_to_their_runbook_where_the_documentation_is(caller: Caller) -> None:
+async def test_alerts_lead_to_their_runbook_where_the_documentation_is(
+    caller: Caller, tmp_path: Path
+) -> None:
     assert "Runbook" not in (await caller.http.get("/dashboard")).text
+
+    (tmp_path / "index.html").write_text("documents")
+    parts = ExplorerParts.of(
+        site=Site(network_name="n", chain_id=1),
+        store=SimpleNamespace(look=no_index),  # type: ignore[arg-type]
+        nodes=Nodes(),  # type: ignore[arg-type]
+        monitor=Monitor(),
+    )
+    transport = httpx.ASGITransport(make_app(parts, docs_directory=tmp_path).app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://explorer") as http:
+        page = (await http.get("/dashboard")).text
+    links = re.findall(r'<a href="([^"]+)">Runbook<span class="hidden"> of (\w+)</span></a>', page)
+    assert links == [(each["runbook_url"], each["name"]) for each in DATA["alerts"]]
 
 
 async def test_without_a_password_file_there_is_no_operator() -> None:

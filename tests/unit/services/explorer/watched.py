@@ -26,7 +26,7 @@ VALIDATOR = "0x" + "11" * 20
 def alert(name: str, text: str) -> dict[str, Any]:
     return {
         "name": name, "subject": f"of-{name}", "severity": "warning", "text": text, "impact": f"hurt by {name}", "since": 100.0,
-        "resolved_at": None, "runbook_url": f"http://localhost:3000/docs/guide/alerts/#{name.lower()}",
+        "resolved_at": None, "runbook_url": f"http://localhost:3000/docs/guide/alerts.html#{name.lower()}",
     }  # fmt: skip
 
 

@@ -147,11 +147,19 @@ def requirements() -> str:
 
 
 def _files() -> Iterator[tuple[str, Path]]:
-    """The files of both packages, by where they go."""
+    """The files of both packages, and the documentation as this checkout has built it, by where they go."""
     for folder, root in PACKAGES.items():
         for path in root.rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
                 yield f"{folder}/{path.relative_to(root).as_posix()}", path
+
+    from sdk.testnet.services import docs  # noqa: PLC0415 - who makes no wheel needs no pages
+
+    for path in docs.BUILT.rglob("*"):
+        # A map of the site names the day it was built, and is for searching machines.
+        if path.is_file() and not path.name.startswith("sitemap."):
+            place = docs.CARRIED.relative_to(PACKAGES["sdk/testnet"]) / path.relative_to(docs.BUILT)
+            yield f"sdk/testnet/{place.as_posix()}", path
 
 
 def _digest(content: bytes) -> str:

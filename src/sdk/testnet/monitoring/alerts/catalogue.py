@@ -27,7 +27,7 @@ CRITICAL: Final = AlertSeverity.CRITICAL
 WARNING: Final = AlertSeverity.WARNING
 INFO: Final = AlertSeverity.INFO
 
-RUNBOOK: Final = "http://127.0.0.1:3000/docs/guide/alerts/"
+RUNBOOK: Final = "http://127.0.0.1:3000/docs/guide/alerts.html"
 """Where the network's own pages serve the guide."""
 
 

@@ -49,7 +49,7 @@ BY_NAME: Final[dict[str, Any]] = {
     "subject": "validator-2",
     "sentence": "Blocks come every 2 s and all validators take part.",
     "impact": "If one more validator fails, the chain stands.",
-    "runbook_url": "http://localhost:3000/docs/guide/alerts/#quorummarginzero",
+    "runbook_url": "http://localhost:3000/docs/guide/alerts.html#quorummarginzero",
     "interval": "day",
     "source": "bundled",
     "reasons": [],
