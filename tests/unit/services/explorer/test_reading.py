@@ -26,13 +26,13 @@ from sdk.testnet.services.web.problems import NotFound
 from sdk.testnet.services.web.sheets import line
 
 
-def request(query: str = "", host: str = "evil.example") -> Request:
+def request(query: str = "", host: str = "evil.example", path: str = "/blocks") -> Request:
     return Request(
         {
             "type": "http",
             "method": "GET",
             "scheme": "http",
-            "path": "/blocks",
+            "path": path,
             "query_string": query.encode(),
             "headers": [(b"host", host.encode())],
             "server": ("127.0.0.1", 3000),
@@ -42,8 +42,17 @@ def request(query: str = "", host: str = "evil.example") -> Request:
 
 @pytest.mark.parametrize("text", ["0", "101", "-1", "1.5", "abc", "٣", "9" * 30, "1 "])
 def test_a_limit_out_of_its_range_is_refused_not_cut(text: str) -> None:
-    with pytest.raises(InvalidInput, match="limit: expected 1 to 100"):
+    with pytest.raises(InvalidInput, match=r"limit: expected 1 to 25, .*; the same page as \.json takes 100"):
         limit_of(request(f"limit={text}"))
+    with pytest.raises(InvalidInput, match=r"limit: expected 1 to 100, found '[^']*'$"):
+        limit_of(request(f"limit={text}", path="/blocks.json"))
+
+
+def test_programs_get_more_rows_than_a_page_has_room_for() -> None:
+    assert limit_of(request("limit=100", path="/blocks.json")) == 100
+    with pytest.raises(InvalidInput):
+        limit_of(request("limit=26"))
+    assert limit_of(request()) == limit_of(request("limit=25")) == 25
 
 
 def test_links_to_other_pages_keep_every_filter_and_believe_no_host() -> None:

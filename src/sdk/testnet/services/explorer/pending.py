@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sdk.testnet.services.node_pool import NodePool
 
 SHOWN: Final = 100
+"""Of a pool: what is read of it, and its JSON. A page of 60 kB has room for `reading.PAGE_ROWS` of them."""
 AGE_S: Final = 1.0
 """How long an answer is taken for now: any number of readers cost one look a second."""
 FAILURE_AGE_S: Final = 3.0

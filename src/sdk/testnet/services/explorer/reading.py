@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 PAGE_ROWS: Final = 25
 NEWEST: Final = Slice(limit=PAGE_ROWS)
 """What a list shows first."""
-PAGE_ROWS_MAX: Final = 100
-"""What `?limit=` may ask for."""
+PAGE_ROWS_MAX: Final = PAGE_ROWS
+"""What `?limit=` may ask of a page: a row is up to 2 kB, and a page has 60."""
+TWIN_ROWS_MAX: Final = 100
+"""What it may ask of the page's JSON."""
 HEAD_AGE_S: Final = 1.0
 """How long a node's head is believed: any number of viewers cost one call a second."""
 LOOK_THREADS: Final = 8
@@ -152,13 +154,15 @@ def slice_of(request: Request, *, newest_first: bool = True) -> Slice:
     )
 
 
-def limit_of(request: Request, default: int = PAGE_ROWS, maximum: int = PAGE_ROWS_MAX) -> int:
-    """Return `?limit=`; raises InvalidInput out of its range."""
+def limit_of(request: Request) -> int:
+    """Return `?limit=`; raises InvalidInput out of its range, which is wider for programs."""
+    maximum = TWIN_ROWS_MAX if request.url.path.endswith(".json") else PAGE_ROWS_MAX
     text = request.query_params.get("limit", "")
     if not text:
-        return default
+        return PAGE_ROWS
     if not text.isascii() or not text.isdecimal() or len(text) > 6 or not 1 <= int(text) <= maximum:
-        raise InvalidInput(f"limit: expected 1 to {maximum}, found {text!r:.40}")
+        more = f"; the same page as .json takes {TWIN_ROWS_MAX}" if maximum < TWIN_ROWS_MAX else ""
+        raise InvalidInput(f"limit: expected 1 to {maximum}, found {text!r:.40}{more}")
     return int(text)
 
 

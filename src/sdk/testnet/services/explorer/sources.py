@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import orjson
+from markupsafe import escape
 
 from metanode.errors import InvalidInput
 from sdk.testnet.services.explorer.abi import Entry, Parameter, parameters_of
 from sdk.testnet.services.explorer.decoding import Decoded, decode_values
+from sdk.testnet.services.web.text import clean
 
 if TYPE_CHECKING:
     from sdk.testnet.services.queries.contracts import ContractRow
 
 LINES_SHOWN: Final = 600
 """Of a file on the page; a contract of more is better read elsewhere, and the API has all of it."""
-BYTES_SHOWN: Final = 32 * 1024
-"""Of a file on the page, whose whole HTML is to stay below 60 kB."""
-FILES_LISTED: Final = 100
+LINE_SHOWN: Final = 200
+"""Characters of a line."""
+SOURCE_BYTES: Final = 16 * 1024
+"""Of a file on the page, as HTML: all of the page has 60 kB, of which a dozen is around everything."""
+ABI_BYTES: Final = 4 * 1024
+"""The same of the ABI."""
+FILES_BYTES: Final = 6 * 1024
+"""The same of the list of files."""
+FILE_TAGS_BYTES: Final = 40
+"""Of one of them, around its name."""
+PATH_SHOWN: Final = 160
+"""Characters of its name."""
+ENTRIES_SHOWN: Final = 5
+"""Values of the constructor, libraries and immutables: who has more of them reads the JSON. An address is up to a kilobyte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +57,8 @@ class Sources:
     shown: SourceFile | None
     settings: tuple[tuple[str, str], ...]
     """Of the compiler, in words."""
+    abi: str
+    """Its beginning, as text that is fit to show."""
     arguments: Decoded | None
     """Of the constructor; None where it took none, or they are not known."""
     immutables: tuple[tuple[str, str], ...]
@@ -61,23 +77,52 @@ def sources_of(contract: ContractRow, wanted: str = "") -> Sources | None:
     shown = wanted if wanted in sources else (paths[0] if paths else "")
     settings = given.get("settings") or {}
     details = _object(contract.details or "{}").get("runtime") or {}
+    listed = _listed(paths)
     return Sources(
-        files=tuple(paths[:FILES_LISTED]),
-        more_files=max(0, len(paths) - FILES_LISTED),
+        files=listed,
+        more_files=len(paths) - len(listed),
         shown=_file(shown, str((sources.get(shown) or {}).get("content", ""))) if shown else None,
         settings=_settings(settings, str(contract.language)),
+        abi=fitting(contract.abi or "", ABI_BYTES),
         arguments=_arguments(contract),
-        immutables=tuple(sorted((details.get("immutable") or {}).items()))[:50],
-        libraries=tuple(sorted((details.get("library") or _libraries(settings)).items()))[:50],
+        immutables=tuple(sorted((details.get("immutable") or {}).items())),
+        libraries=tuple(sorted((details.get("library") or _libraries(settings)).items())),
     )
+
+
+def fitting(text: str, bytes_max: int) -> str:
+    """Return the beginning of a text, clean, as far as its HTML has room."""
+    shown: list[str] = []
+    used = 0
+    for character in clean(text, bytes_max):
+        used += html_bytes(character)
+        if used > bytes_max:
+            return "".join(shown) + "…"
+        shown.append(character)
+    return "".join(shown)
+
+
+def html_bytes(text: str) -> int:
+    """Return what a text takes on a page."""
+    return len(str(escape(text)).encode(errors="replace"))
+
+
+def _listed(paths: list[str]) -> tuple[str, ...]:
+    """The first paths that the list has room for, as links with their names."""
+    used = 0
+    for place, path in enumerate(paths):
+        used += len(quote(path, errors="replace")) + html_bytes(clean(path, PATH_SHOWN)) + FILE_TAGS_BYTES
+        if used > FILES_BYTES:
+            return tuple(paths[:place])
+    return tuple(paths)
 
 
 def _file(path: str, content: str) -> SourceFile:
     lines = content.expandtabs(4).splitlines()
     shown, used = [], 0
     for line in lines[:LINES_SHOWN]:
-        used += len(line) + 1
-        if used > BYTES_SHOWN:
+        used += html_bytes(clean(line, LINE_SHOWN)) + 1
+        if used > SOURCE_BYTES:
             break
         shown.append(line)
     return SourceFile(

@@ -22,7 +22,7 @@ from sdk.testnet.services.explorer.reading import (
     next_url,
     slice_of,
 )
-from sdk.testnet.services.explorer.sources import sources_of
+from sdk.testnet.services.explorer.sources import ENTRIES_SHOWN, sources_of
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.explorer.views.home import extras
 from sdk.testnet.services.explorer.views.transactions import Event
@@ -58,8 +58,8 @@ TABS: tuple[Tab, ...] = (
     "blocks",
     "contract",
 )
-CODE_SHOWN = 8 * 1024
-"""Bytes of code on the page; `eth_getCode` has all."""
+CODE_SHOWN = 2 * 1024
+"""Bytes of code on the page, in two digits each; its JSON has all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +146,7 @@ def address_handlers(parts: ExplorerParts) -> dict[str, Handler]:
                 "first_url": first_url(request),
                 "checksum_is_wrong": len(text) == 42 and is_checksum_wrong(text),
                 "code_shown": CODE_SHOWN,
+                "sources_shown": ENTRIES_SHOWN,
                 "verified_twin": twin,
                 "code_hash": None if model.live is None else keccak256(model.live.code),
             } | extras()

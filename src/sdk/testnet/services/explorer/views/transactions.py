@@ -20,6 +20,7 @@ from sdk.testnet.services.explorer.functions import interfaces_of
 from sdk.testnet.services.explorer.pending import Waiting, waiting_of
 from sdk.testnet.services.explorer.reading import (
     NEWEST,
+    PAGE_ROWS,
     AsOf,
     first_url,
     hash_in,
@@ -110,6 +111,11 @@ class Pending:
     is_summary: bool
     """Whether the pool has too much to be read whole: then its transactions come without their hashes."""
     items: tuple[Waiting, ...]
+
+    @property
+    def shown(self) -> tuple[Waiting, ...]:
+        """Those that the page has room for; its JSON has more."""
+        return self.items[:PAGE_ROWS]
 
 
 def transaction_handlers(parts: ExplorerParts) -> dict[str, Handler]:

@@ -1,4 +1,5 @@
-// Copy buttons: <button class="copy" data-copy="TEXT">. Hidden without JavaScript.
+// Copy buttons: <button class="copy" data-copy="TEXT">, or data-copy-url="JSON" data-copy-field="a.b" for what is too long for a page.
+// Hidden without JavaScript.
 import { say } from "./said.js";
 
 const SHOWN_MS = 1500;
@@ -6,10 +7,12 @@ const SHOWN_MS = 1500;
 export function startCopying() {
   reveal(document);
   document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy]");
+    const button = event.target.closest("[data-copy], [data-copy-url]");
     if (!button) return;
     event.preventDefault();
-    const done = await copy(button.dataset.copy);
+    const text = button.dataset.copy ?? (await fetched(button.dataset));
+    if (text === undefined) return say("It did not come. Try again.");
+    const done = await copy(text);
     say(done ? "Copied" : "Your browser does not let this page copy");
     if (!done) return;
     button.classList.add("done");
@@ -20,6 +23,15 @@ export function startCopying() {
 // Shows the buttons of a part of the page that has just been put in.
 export function reveal(root) {
   for (const button of root.querySelectorAll(".copy[hidden]")) button.hidden = false;
+}
+
+async function fetched({ copyUrl, copyField }) {
+  try {
+    const found = await (await fetch(copyUrl)).json();
+    return copyField.split(".").reduce((value, name) => value[name], found);
+  } catch {
+    return undefined;
+  }
 }
 
 export async function copy(text) {
