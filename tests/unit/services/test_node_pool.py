@@ -104,6 +104,7 @@ async def test_while_one_hangs_another_answers_and_is_asked_first_from_then_on()
         assert time.monotonic() - began_s < 2 * slowness()
         began_s = time.monotonic()
         assert await nodes.within(1_000).call("eth_blockNumber") == "second"
+        assert await nodes.placed_call("eth_blockNumber") == (1, "second"), "and says which it is"
         assert time.monotonic() - began_s < 0.3 * slowness()
 
 

@@ -182,6 +182,7 @@ class Composition:
             trusted_proxies=networks(section),
             heads=self._open_heads(),
             ask_faucet=self._faucet_state if _url(self._config.faucet) else None,
+            node_names=self._config.network.node_names,
         )
         explorer = make_app(
             parts,

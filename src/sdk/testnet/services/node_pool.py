@@ -95,6 +95,15 @@ class NodePool:
         """
         return await self._first(lambda client: client.call(method, *params))
 
+    async def placed_call(self, method: str, *params: Any) -> tuple[int, Any]:
+        """Return which node answered, by its place among the addresses, and a call's result; raises as `call` does."""
+
+        async def ask(client: JSONRPCClient) -> tuple[int, Any]:
+            return self._clients.index(client), await client.call(method, *params)
+
+        found: tuple[int, Any] = await self._first(ask)
+        return found
+
     async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Return several results of one node; an exception stands for each that failed. Raises NodeUnreachable."""
         found: list[Any] = await self._first(lambda client: client.batch(calls))

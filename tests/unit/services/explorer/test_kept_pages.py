@@ -35,6 +35,9 @@ class Nodes:
             return hex(HEAD)
         raise NodeUnreachable("away")
 
+    async def placed_call(self, *_: Any) -> Any:
+        raise NodeUnreachable("away")
+
     async def batch(self, _: Any) -> Any:
         raise NodeUnreachable("away")
 

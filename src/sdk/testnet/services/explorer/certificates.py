@@ -7,7 +7,7 @@ newest block it is what one node recorded, until the next block fixes it.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from metanode.chain.certificate import Certificate, verify_certificate
@@ -18,13 +18,15 @@ from metanode.errors import InvalidCertificate, InvalidSignature, MetanodeError
 from metanode.primitives.hexadecimal import decode_data, decode_quantity
 from metanode.primitives.types import Address, Hash32, Height, Round
 from sdk.testnet.services.explorer.reading import LIVE_TIMEOUT_S
+from sdk.testnet.services.queries.consensus import SealRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sdk.testnet.services.explorer.record import Record
     from sdk.testnet.services.node_pool import NodePool
     from sdk.testnet.services.queries.blocks import BlockRow
-    from sdk.testnet.services.queries.consensus import BlockConsensus, SealRow
+    from sdk.testnet.services.queries.consensus import BlockConsensus
     from sdk.testnet.services.queries.parties import Party
 
 
@@ -56,6 +58,8 @@ class CertificateView:
     seals: tuple[SealView, ...]
     quorum: int | None
     """Seals that decide."""
+    recorded_by: str | None = None
+    """The node whose record this is, while no next block has fixed one; None of what is fixed, or where no node tells."""
 
     @property
     def sealed_count(self) -> int:
@@ -88,6 +92,26 @@ def _read_rule(state: dict[str, Any]) -> ChainRule:
     )
     powers = {decode_quantity(validator["power"]) for validator in state["validators"]}
     return ChainRule(domain=domain, rule=QuorumRule.AUTHORITY if powers <= {1} else None)
+
+
+def view_record(
+    block: BlockRow,
+    consensus: BlockConsensus,
+    members: Sequence[Party],
+    chain: ChainRule | None,
+    record: Record | None,
+) -> CertificateView:
+    """Return the certificate of a block without a child: with the seals that a node has recorded of the same decision, else with those of the index."""
+    if record is None or (record.block_hash, record.round) != (block.consensus_hash, block.round):
+        return view_certificate(block, consensus, members, chain)
+    seals = tuple(
+        # Whether it is valid is found out where it is shown.
+        SealRow(validator=member, signature=record.seals[member.address], is_valid=False)
+        for member in members
+        if member.address in record.seals
+    )
+    view = view_certificate(block, replace(consensus, seals=seals), members, chain)
+    return replace(view, recorded_by=record.node)
 
 
 def view_certificate(

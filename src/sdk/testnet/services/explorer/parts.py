@@ -13,6 +13,7 @@ from sdk.testnet.services.explorer.certificates import ChainRules
 from sdk.testnet.services.explorer.faucet_standing import FaucetWatch
 from sdk.testnet.services.explorer.pending import PoolWatch
 from sdk.testnet.services.explorer.reading import Reading
+from sdk.testnet.services.explorer.record import RecordWatch
 from sdk.testnet.services.explorer.standing import StandingWatch
 from sdk.testnet.services.explorer.traces import CallTrees
 from sdk.testnet.services.explorer.twins import View
@@ -45,6 +46,7 @@ class ExplorerParts:
     trees: CallTrees
     rules: ChainRules
     standing: StandingWatch
+    record: RecordWatch
     pool: PoolWatch
     clients: Clients
     """Who asks, and how much of what costs much."""
@@ -71,8 +73,9 @@ class ExplorerParts:
         trusted_proxies: Sequence[IPNetwork] = LOOPBACK,
         heads: Heads | None = None,
         ask_faucet: AskFaucet | None = None,
+        node_names: Sequence[str] = (),
     ) -> ExplorerParts:
-        """Put the parts together; `trusted_proxies` are the networks whose `X-Forwarded-For` is believed."""
+        """Put the parts together; `trusted_proxies` are the networks whose `X-Forwarded-For` is believed, `node_names` what the nodes are called."""
         return cls(
             site=site,
             reading=Reading(store=store, nodes=nodes, site=site),
@@ -80,6 +83,7 @@ class ExplorerParts:
             trees=CallTrees(nodes),
             rules=ChainRules(nodes),
             standing=StandingWatch(nodes),
+            record=RecordWatch(nodes, node_names),
             pool=PoolWatch(nodes),
             clients=Clients(trusted=trusted_proxies, maximum=COSTLY_MAX),
             monitor=monitor,

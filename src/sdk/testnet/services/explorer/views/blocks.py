@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sdk.testnet.services.explorer.certificates import CertificateView, view_certificate
+from sdk.testnet.services.explorer.certificates import CertificateView, view_certificate, view_record
 from sdk.testnet.services.explorer.reading import (
     NEWEST,
     AsOf,
@@ -130,12 +130,16 @@ def block_handlers(parts: ExplorerParts) -> dict[str, Handler]:
         if found is None:
             raise _absent(key, number, as_of)
         row, parent_timestamp, consensus, members, rewards, page = found
+        rule = await parts.rules.rule()
         model = Block(
             as_of=as_of,
             block=row,
             parent_timestamp=parent_timestamp,
             consensus=consensus,
-            certificate=view_certificate(row, consensus, members, await parts.rules.rule()),
+            # The next block says which seals count; until then each node has its own.
+            certificate=view_certificate(row, consensus, members, rule)
+            if row.is_canonical
+            else view_record(row, consensus, members, rule, await parts.record.of(row.number)),
             rewards=rewards,
             transactions=page.items,
             next=page.next_cursor,
