@@ -108,6 +108,18 @@ async def test_while_one_hangs_another_answers_and_is_asked_first_from_then_on()
         assert time.monotonic() - began_s < 0.3 * slowness()
 
 
+async def test_every_node_is_asked_and_one_that_hangs_holds_nobody_up() -> None:
+    async with (
+        listening("first") as first,
+        listening("second") as second,
+        open_node_pool([first.url, second.url]) as nodes,
+    ):
+        assert await nodes.each("ibft_getPendingVotes", within_s=30.0) == ["first", "second"]
+        first.hangs = True
+        refused, told = await nodes.each("ibft_getPendingVotes", within_s=0.3 * slowness())
+        assert (isinstance(refused, Exception), told) == (True, "second")
+
+
 async def test_a_call_that_takes_seconds_on_a_node_that_is_well_is_waited_for() -> None:
     async with listening("first") as node, open_node_pool([node.url]) as nodes:
         assert await nodes.call("eth_slow") == "first"

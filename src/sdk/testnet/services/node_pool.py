@@ -109,6 +109,22 @@ class NodePool:
         found: list[Any] = await self._first(lambda client: client.batch(calls))
         return found
 
+    async def each(self, method: str, *params: Any, within_s: float) -> list[Any]:
+        """Return what every node answers, by their places; an exception stands for one that refuses, or does not answer within the time."""
+        answers: list[Any] = [None] * len(self._clients)
+
+        async def ask(place: int, client: JSONRPCClient) -> None:
+            try:
+                async with asyncio.timeout(within_s):
+                    answers[place] = await client.call(method, *params)
+            except (JSONRPCError, NodeFault, NodeUnreachable, TimeoutError) as error:
+                answers[place] = error
+
+        async with asyncio.TaskGroup() as tasks:
+            for place, client in enumerate(self._clients):
+                tasks.create_task(ask(place, client), name=f"node {place}: {method}")
+        return answers
+
     async def _first(self, ask: Callable[[JSONRPCClient], Awaitable[Any]]) -> Any:
         failure: NodeUnreachable | None = None
         for index in self._order():

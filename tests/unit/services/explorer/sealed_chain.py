@@ -90,7 +90,7 @@ class Nodes:
     async def batch(self, calls: Any) -> list[Any]:
         return [await self.call(method, *params) for method, params in calls]
 
-    async def each(self, method: str) -> list[Any]:
+    async def each(self, method: str, **_: Any) -> list[Any]:
         assert method == "ibft_getPendingVotes"
         return [NodeUnreachable("away") if wish is None else wish for wish in self.wishes]
 

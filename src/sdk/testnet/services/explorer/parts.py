@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import Request
 
 from sdk.testnet.faucet.client_address import LOOPBACK
+from sdk.testnet.services.explorer.ballot import BallotWatch
 from sdk.testnet.services.explorer.certificates import ChainRules
 from sdk.testnet.services.explorer.faucet_standing import FaucetWatch
 from sdk.testnet.services.explorer.pending import PoolWatch
@@ -47,6 +48,7 @@ class ExplorerParts:
     rules: ChainRules
     standing: StandingWatch
     record: RecordWatch
+    ballot: BallotWatch
     pool: PoolWatch
     clients: Clients
     """Who asks, and how much of what costs much."""
@@ -84,6 +86,7 @@ class ExplorerParts:
             rules=ChainRules(nodes),
             standing=StandingWatch(nodes),
             record=RecordWatch(nodes, node_names),
+            ballot=BallotWatch(nodes),
             pool=PoolWatch(nodes),
             clients=Clients(trusted=trusted_proxies, maximum=COSTLY_MAX),
             monitor=monitor,

@@ -134,6 +134,17 @@ def list_votes(
     return page_of(connection, statement, which, _vote, lambda row: (row.number,))
 
 
+def votes_since(connection: Connection, number: int) -> tuple[VoteRow, ...]:
+    """Return the votes of blocks `number` and later, the newest first; at most 1,000."""
+    chosen = select(votes).where(votes.c.number >= number).order_by(votes.c.number.desc()).limit(SPAN_MAX)
+    return tuple(_vote(row) for row in connection.execute(_votes_statement(chosen, FIRST)))
+
+
+def set_changes_since(connection: Connection, number: int) -> tuple[SetChangeRow, ...]:
+    """Return who came and who went with block `number` and later, oldest first."""
+    return _set_changes(connection, validator_set_changes.c.number >= number)
+
+
 def list_set_changes(
     connection: Connection, which: Slice = FIRST, *, validator: bytes | None = None
 ) -> Page[SetChangeRow]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from metanode.chain.quorum import QuorumRule
 from metanode.crypto.addresses import format_address
+from sdk.testnet.services.explorer.ballot import Epoch, OpenVote, tally
 from sdk.testnet.services.explorer.reading import NEWEST, AsOf, address_in, first_url, next_url, slice_of
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.explorer.views.home import extras
@@ -16,12 +17,15 @@ from sdk.testnet.services.queries.consensus import (
     SetChangeRow,
     SkipRow,
     VoteRow,
+    current_members,
     list_set_changes,
     list_skips,
     list_votes,
     seals_of,
+    set_changes_since,
     skips_among,
     skips_of,
+    votes_since,
 )
 from sdk.testnet.services.queries.statistics import IndexStatus, Totals, index_status, totals
 from sdk.testnet.services.queries.validators import ValidatorRow, get_validator, list_validators
@@ -132,6 +136,14 @@ class Votes:
     """Votes on membership, and what came of them."""
 
     as_of: AsOf
+    epoch: Epoch | None
+    """None while no node tells, and where votes have none."""
+    needed: int
+    """Votes that change the set: more than half of it."""
+    nodes: int
+    """How many told what they wish."""
+    open: tuple[OpenVote, ...]
+    """Questions that are not decided."""
     items: tuple[VoteRow, ...]
     next: str | None
     changes: tuple[SetChangeRow, ...]
@@ -252,15 +264,28 @@ def validator_handlers(parts: ExplorerParts) -> dict[str, Handler]:
 
     async def votes(request: Request) -> View:
         which = slice_of(request)
-        status, page, changes = await reading.look(
+        told = await parts.ballot.now()
+        began = 0 if told.epoch is None else told.epoch.first_block
+        status, page, changes, members, cast, changed = await reading.look(
             lambda connection: (
                 index_status(connection),
                 list_votes(connection, which),
                 list_set_changes(connection, FIRST).items,
+                current_members(connection),
+                # Without a node nobody knows where the epoch began, and which votes were cleared.
+                votes_since(connection, began) if told.epoch is not None else (),
+                set_changes_since(connection, began),
             )
         )
         model = Votes(
-            as_of=await reading.as_of(status), items=page.items, next=page.next_cursor, changes=changes
+            as_of=await reading.as_of(status),
+            epoch=told.epoch,
+            needed=len(members) // 2 + 1,
+            nodes=len(told.wishes),
+            open=tally(cast, changed, members, told),
+            items=page.items,
+            next=page.next_cursor,
+            changes=changes,
         )
         extra = {"next_url": next_url(request, page.next_cursor), "first_url": first_url(request)}
         return View(template="votes.html", model=model, section="validators", extra=extra)
