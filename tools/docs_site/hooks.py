@@ -37,6 +37,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return _LINK.sub(replace, markdown)
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs names the arguments
+    """Let keyboards reach what scrolls sideways on a narrow screen."""
+    return html.replace("<pre>", '<pre tabindex="0">')
+
+
 def _section(entry: Any, docs: Path) -> Any:
     ((name, target),) = entry.items()
     if isinstance(target, list):

@@ -212,8 +212,8 @@ def make_numbered(sender: Sender) -> tuple[str, str]:
 
 
 @contextmanager
-def served_network(tmp_path: Path) -> Iterator[Served]:
-    """Four validators, some transactions and a token of each kind, and the explorer over them."""
+def served_network(tmp_path: Path, *, more: str = "") -> Iterator[Served]:
+    """Four validators, some transactions and a token of each kind, and the explorer over them, with `more` of its configuration."""
     with Testnet(validators=4, block_time_s=1, in_memory=True) as net:
         sender = Sender(net.rpc_url, net.chain_id, net.accounts[0].private_key)
         transfer = sender.send(to=net.accounts[1].address, value=1_234_567_890_123_456_789, gas=21_000)
@@ -240,7 +240,7 @@ def served_network(tmp_path: Path) -> Iterator[Served]:
         receipt = sender.done(moved)
         assert receipt["status"] == sender.done(forwarded)["status"] == "0x1"
         assert poor.done(reverted)["status"] == "0x0"
-        with serve(tmp_path, net) as (url, process):
+        with serve(tmp_path, net, more=more) as (url, process):
             served = Served(
                 net=net, url=url, process=process, sender=sender, token=token, things=things, parts=parts, transfer=transfer,
                 token_transfer=moved, number=int(receipt["blockNumber"], 16), reverted=reverted, forwarded=forwarded, created=created,

@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 router = APIRouter(responses=parts.PROBLEMS)
 
 FORM_BYTES_MAX: Final = 4_096
-FORM_POLICY: Final = (
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
+FORM_POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 _MORE: Final[dict[int | str, dict[str, Any]]] = {
     401: parts.PROBLEMS[400] | {"description": "The key is not known here."},
     403: parts.PROBLEMS[400] | {"description": "The key is another."},
