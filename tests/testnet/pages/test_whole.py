@@ -147,6 +147,40 @@ def test_a_page_of_any_service_is_open_to_readers_of_screens_and_fits(
         assert visit.complaints == []
 
 
+LOST = """[...document.querySelectorAll(".card, .tile")]
+  .filter((one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX !== "auto")
+  .map((one) => {
+    const edge = one.getBoundingClientRect().right;
+    const beyond = [...one.querySelectorAll("*")].filter((each) => each.getBoundingClientRect().right > edge + 1);
+    return beyond.map((each) => `${each.tagName} ${each.className}: ${each.textContent.slice(0, 40)}`).slice(0, 5);
+  })"""
+"""What is cut off at the edge of its card, where nobody can scroll to it."""
+LONG_NAMES = """() => {
+  for (const link of document.querySelectorAll("td .address a")) link.innerHTML = '<span class="name">Treasury and Partners of Great Re</span>';
+}"""
+
+
+@pytest.mark.parametrize(
+    "name", ["blocks", "transactions", "pending", "validators", "votes", "block", "dashboard", "contract"]
+)
+def test_nothing_is_cut_off_at_any_width_also_beside_long_names(
+    whole: Whole, browser: Browser, name: str
+) -> None:
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        open_page(visit, whole.url_of(name))
+        pause = page.get_by_role("button", name="Pause")
+        if pause.count():
+            pause.click()
+        for names in ("as they are", "long"):
+            if names == "long":
+                page.evaluate(LONG_NAMES)
+            for width in (1280, 1201, 1200, 800, 641, 640, 320):
+                page.set_viewport_size({"width": width, "height": 800})
+                assert page.evaluate(LOST) == [], f"{width}, names {names}"
+                assert page.evaluate(TOO_WIDE_PX) <= 0, f"{width}, names {names}"
+
+
 def focused(page: Page) -> str:
     return str(page.evaluate("document.activeElement.getAttribute('href') ?? document.activeElement.tagName"))
 
@@ -249,6 +283,10 @@ def test_code_and_abi_are_copied_whole(whole: Whole, browser: Browser) -> None:
             page.wait_for_function(
                 "async (told) => (await navigator.clipboard.readText()) === told", arg=told
             )
+        for view in ("desktop", "narrow-dark"):
+            visit.look_as(view)
+            page.screenshot(path=SCREENSHOTS / f"contract-open-{view}.png", full_page=True)
+            assert grave_faults(page) == [], view
 
 
 def test_the_dashboard_of_a_real_network_says_who_uses_it(whole: Whole, browser: Browser) -> None:

@@ -155,6 +155,8 @@ async def test_a_validator_that_left_has_its_page_and_says_so(store: Store) -> N
     text = words(page)
 
     assert "not in the set any more" in text
+    assert "Last message \u2013 nobody waits for one" in text, "and no node is said to be silent about it"
+    assert "Its turn comes" not in text
     assert "5 left the set" in text
     assert "1 came into the set" in text
     assert "Turns missed Block Round 3 1" in text
