@@ -56,7 +56,11 @@ def connect(port: int, *, host: str = "127.0.0.1", receive_buffer_bytes: int | N
     if receive_buffer_bytes is not None:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
     made.settimeout(TIMEOUT_S)
-    made.connect((host, port))
+    try:
+        made.connect((host, port))
+    except OSError:
+        made.close()
+        raise
     return made
 
 
