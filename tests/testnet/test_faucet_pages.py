@@ -136,7 +136,11 @@ def balance(net: Testnet, address: str) -> int:
 def overhear(page: Page, *selectors: str) -> list[str]:
     """Every text that these elements take from now on, also for a moment: a quick machine solves eight puzzles between two looks."""
     said: list[str] = []
-    page.expose_function("overheard", said.append)
+
+    def hear(text: str) -> None:
+        said.append(text)
+
+    page.expose_function("overheard", hear)
     page.evaluate(
         """(selectors) => new MutationObserver(() => {
           for (const one of document.querySelectorAll(selectors.join(","))) window.overheard(one.textContent);

@@ -34,6 +34,8 @@ WARMING: Final = 20
 """Questions before the case: what the first ones cost, such as a thread's memory, is not the fault's."""
 LINES_OF_A_LIFE: Final = 20
 """A start says its settings, its addresses, what it has found and how it comes to the head; an end says its cause."""
+LINES_OF_A_CUT: Final = 10
+"""All peers are lost at once: a line for each session that ends, and one for each that cannot be had again. A short case is too short for a mean."""
 LAST_ANSWER_S: Final = 2 * wire.TIMEOUT_S
 GOOD_REQUEST: Final = wire.request("eth_getBalance", ["0x" + "42" * 20, "latest"])
 """Reads the newest state."""
@@ -129,7 +131,7 @@ class Watch:
         for node in self._cluster.nodes:
             new = node.printed_since(self._logs[node.index])
             changes = len([index for index, _ in self._lives if index == node.index]) - 1
-            lines_max = log_lines_a_second_max * elapsed_s + LINES_OF_A_LIFE * changes
+            lines_max = log_lines_a_second_max * elapsed_s + LINES_OF_A_CUT + LINES_OF_A_LIFE * changes
             check_log(new, self._cluster.secrets, lines_max=lines_max)
             for (index, pid), life in self._lives.items():
                 if index == node.index:
