@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tests.acceptance.processes import wait_until
 from tests.testnet.api_server import serving
 from tests.testnet.index_chain import Chain, call_of, word
 from tests.testnet.index_runs import index_to
@@ -230,16 +230,20 @@ def test_no_question_in_sourcify_s_dialect_is_too_strange(api: Api, case: Case) 
 def test_meanwhile_the_verifier_works(api: Api) -> None:
     """What the strange ones are refused for is theirs: a right one is taken, and verified."""
     body = {"standard_json": INPUT, "compiler_version": "0.4.3", "contract": "Speaker.vy:Speaker"}
-    deadline = time.monotonic() + 60
     where = f"{api.url}/api/v1/contracts/{api.coins}"
-    while (sent := httpx.post(f"{where}/verifications", json=body, timeout=20)).status_code == 429:
-        assert time.monotonic() < deadline, sent.text
-        time.sleep(0.5)
-    # A strange one may have been this very one.
-    assert sent.status_code in {202, 409}, sent.text
-    while httpx.get(f"{where}/source", timeout=20).status_code != 200:
-        assert time.monotonic() < deadline, "no source is known"
-        time.sleep(0.2)
+
+    def is_taken() -> bool:
+        sent = httpx.post(f"{where}/verifications", json=body, timeout=20)
+        # A strange one may have been this very one.
+        assert sent.status_code in {202, 409, 429}, sent.text
+        return sent.status_code != 429
+
+    wait_until(is_taken, within_s=60, what="the limit lets one more in")
+    wait_until(
+        lambda: httpx.get(f"{where}/source", timeout=20).status_code == 200,
+        within_s=60,
+        what="the source is known",
+    )
 
 
 @schema.parametrize()

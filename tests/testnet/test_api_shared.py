@@ -99,6 +99,8 @@ def test_what_one_process_answered_another_gives_again(index: Path) -> None:
         else:
             pytest.fail("the second process never gave what the first had answered")
         # And what nobody has asked lately is asked of the index again.
-        time.sleep(1.1)
-        again = httpx.get(other + path, timeout=20)
-        assert again.json()["items"] == first.json()["items"]
+        wait_until(
+            lambda: httpx.get(other + path, timeout=20).json()["items"] == first.json()["items"],
+            within_s=10,
+            what="the index is asked again",
+        )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from eth_abi.abi import encode
-from sqlalchemy import insert
+from tests.unit.services.indexed_contracts import write_contracts
 
 from metanode.crypto.addresses import format_address
 from metanode.errors import InvalidInput
@@ -23,7 +23,7 @@ from sdk.testnet.services.explorer.proxies import (
 )
 from sdk.testnet.services.explorer.views.writing_contracts import parse_coins
 from sdk.testnet.services.store import Store
-from sdk.testnet.services.store.tables import accounts, contracts, index_state, verifications
+from sdk.testnet.services.store.tables import verifications
 from sdk.testnet.services.verification import Verifier, find_compilers, jobs
 from sdk.testnet.services.verification.judging import Verdict
 from sdk.testnet.services.verification.saving import save
@@ -73,23 +73,7 @@ class Nodes:
 def store(tmp_path: Path) -> Iterator[Store]:
     """An index with a verified contract and a proxy."""
     found = Store(f"sqlite:///{tmp_path}/index.db")
-    zero = dict.fromkeys(
-        (
-            "first_block", "last_block", "transaction_count", "transfer_count", "internal_count", "log_count", "proposed_count",
-            "token_count", "active_hour",
-        ),
-        0,
-    )  # fmt: skip
-    with found.change() as connection:
-        for number, address in enumerate((CONTRACT, PROXY, OTHER), 1):
-            connection.execute(insert(accounts).values(id=number, address=address, is_contract=True, **zero))
-            connection.execute(insert(contracts).values(account_id=number, created_at_number=1))
-        connection.execute(
-            insert(index_state).values(
-                id=1, chain_id=1337, genesis_hash=bytes(32), consensus_genesis_hash=b"", number=1, hash=bytes(32),
-                indexed_at=1, next_account_id=4, proposer_order=b"",
-            )
-        )  # fmt: skip
+    write_contracts(found, (CONTRACT, PROXY, OTHER), chain_id=1337)
     standard_json = json.dumps(
         {
             "language": "Solidity",

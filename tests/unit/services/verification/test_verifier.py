@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from eth_abi.abi import encode
-from sqlalchemy import insert
+from tests.unit.services.indexed_contracts import write_contracts
 
 from metanode.errors import Unavailable
 from sdk.testnet.services.api import ApiConfig, make_app
@@ -18,7 +18,6 @@ from sdk.testnet.services.api.reference import PROBLEMS
 from sdk.testnet.services.queries.contracts import ContractRow, find_signatures, get_contract
 from sdk.testnet.services.queries.statistics import totals
 from sdk.testnet.services.store import Store
-from sdk.testnet.services.store.tables import accounts, contracts, index_state
 from sdk.testnet.services.verification import Verifier, find_compilers
 from sdk.testnet.services.verification.compiling import run_compiler
 
@@ -84,23 +83,7 @@ def node() -> OneContract:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     found = Store(f"sqlite:///{tmp_path}/index.db")
-    zero = dict.fromkeys(
-        (
-            "first_block", "last_block", "transaction_count", "transfer_count", "internal_count", "log_count", "proposed_count",
-            "token_count", "active_hour",
-        ),
-        0,
-    )  # fmt: skip
-    with found.change() as connection:
-        for number, address in enumerate((ADDRESS, b"\xdd" * 20), 1):
-            connection.execute(insert(accounts).values(id=number, address=address, is_contract=True, **zero))
-            connection.execute(insert(contracts).values(account_id=number, created_at_number=1))
-        connection.execute(
-            insert(index_state).values(
-                id=1, chain_id=1337, genesis_hash=bytes(32), consensus_genesis_hash=b"", number=1, hash=bytes(32),
-                indexed_at=1, next_account_id=3, proposer_order=b"",
-            )
-        )  # fmt: skip
+    write_contracts(found, (ADDRESS, b"\xdd" * 20), chain_id=1337)
     yield found
     found.close()
 
