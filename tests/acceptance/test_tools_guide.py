@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 GUIDE = (HERE.parents[1] / "docs" / "guide" / "tools.md").read_text()
 FILE = re.compile(r"`([\w./]+)`:\n\n```\w+\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 COMMANDS = re.compile(r"^```sh\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+FOLLOWED_WITHIN_S = 500.0
+"""A whole section, of which each command may compile."""
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -47,7 +49,14 @@ def follow(*names: str, path: Path, network: RunningNetwork) -> str:
         lines = [line for block in COMMANDS.findall(text) for line in block.splitlines()]
         commands += [line for line in lines if not re.match(r"npm install|go install", line)]
     assert len(commands) > 4
-    return Project(path).run("bash", "-c", "\n".join(commands), FOUNDRY_SOLC="./solc", FOUNDRY_OFFLINE="true")
+    return Project(path).run(
+        "bash",
+        "-c",
+        "\n".join(commands),
+        within_s=FOLLOWED_WITHIN_S,
+        FOUNDRY_SOLC="./solc",
+        FOUNDRY_OFFLINE="true",
+    )
 
 
 def folder(name: str, path: Path) -> Path:

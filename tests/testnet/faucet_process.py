@@ -15,6 +15,7 @@ from typing import Any
 
 from metanode.crypto.addresses import parse_address
 from sdk.testnet.faucet import Faucet, FaucetConfig, paying
+from sdk.testnet.faucet import node as faucet_node
 from sdk.testnet.faucet.client_address import origin_of
 from sdk.testnet.faucet.ledger import Ledger
 from sdk.testnet.faucet.node import PayingNode
@@ -27,6 +28,9 @@ POINTS = tuple(
     for when in ("before", "after")
 )
 """Every change of a payout's state, and the sending between two of them."""
+
+PATIENCE_S = 40.0
+"""A node on a machine that stood still for a while answers late; that is not what these tests are about."""
 
 
 def die_at(point: str) -> None:
@@ -68,6 +72,7 @@ def lose_what_is_sent() -> None:
 async def main(url: str, database: str, address: str, point: str) -> None:
     """Ask for tokens, go on as `Faucet.run` does, and die."""
     recipients = address.split(",")
+    vars(faucet_node)["TIMEOUT_S"] = PATIENCE_S
     if point.endswith("replace"):
         lose_what_is_sent()
     async with Faucet(FaucetConfig(rpc_url=url, database_url=database)) as faucet:

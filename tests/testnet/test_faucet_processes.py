@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.acceptance.processes import free_ports
 from tests.testnet.faucet_chain import CHAIN_ID, PAYER, FakeChain
-from tests.testnet.faucet_process import POINTS, promise_all
+from tests.testnet.faucet_process import PATIENCE_S, POINTS, promise_all
 
 from metanode.crypto.addresses import format_address
 from metanode.crypto.hashing import keccak256
@@ -30,7 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAID_WEI = 100 * 10**18
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sdk.testnet.faucet.node.TIMEOUT_S", PATIENCE_S)
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,14 @@ def test_it():
     Path("seen").touch()
     assert seen
 """
+FAILS_TWICE = """
+from pathlib import Path
+
+def test_it():
+    seen = len(list(Path().glob("seen-*")))
+    Path(f"seen-{seen}").touch()
+    assert seen == 2
+"""
 SKIPS = """
 import pytest
 
@@ -68,12 +76,22 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
         ({"test_good.py": PASSES}, 0, False, False),
         ({"test_bad.py": FAILS, "test_good.py": PASSES}, 1, True, False),
         ({"test_unsteady.py": FAILS_ONCE, "test_good.py": PASSES}, 0, True, True),
+        ({"test_unsteady.py": FAILS_TWICE, "test_other.py": FAILS_ONCE}, 0, True, True),
         ({"test_unsteady.py": FAILS_ONCE, "test_bad.py": FAILS}, 1, True, False),
         ({"test_order.py": HURTS_THE_NEXT}, 1, True, False),
         ({"test_broken.py": "import nothing_of_this_name"}, 2, False, False),
         ({f"test_bad_{number}.py": FAILS for number in range(FILES_MAX + 1)}, 1, False, False),
     ],
-    ids=["good", "bad", "unsteady", "unsteady and bad", "hurts the next", "broken", "too many"],
+    ids=[
+        "good",
+        "bad",
+        "unsteady",
+        "unsteady twice",
+        "unsteady and bad",
+        "hurts the next",
+        "broken",
+        "too many",
+    ],
 )
 def test_only_what_passes_alone_is_forgiven_and_it_is_named(
     look: Run, files: dict[str, str], code: int, looks_again: bool, is_told: bool

@@ -307,9 +307,12 @@ def test_an_operator_s_charts_and_round_trips_are_those_of_the_validator(
             )
 
         cross = [[0, 1, 0, 0], [1, 1, 1, 1], [0, 1, 0, 0], [0, 1, 0, 0]]
-        assert crossed() == cross
+        # A node that the monitor could not ask just now is not in the table.
+        wait_until(
+            lambda: crossed() == cross, what="the row and the column of the validator stand out", within_s=30
+        )
         wait_for_blocks(page)
-        assert crossed() == cross
+        wait_until(lambda: crossed() == cross, what="they do after further blocks", within_s=30)
         assert chosen(page) == ["validator-2"]
         for view in VIEWS:
             if view == "narrow":
