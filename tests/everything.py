@@ -110,6 +110,8 @@ def run(options: Sequence[str]) -> int:
         print(LOG.read_text(errors="replace"), flush=True)
         groups = Skips.read(skipped)
         tests = look_again([Look(computed, caches[0]), Look(code, caches[1])], options, caches[2])
+        if rust:
+            rust = look_again_at("tests of Rust", [*MAKE, "rust-test"])
         for what, failed in (("tests of Rust", rust), ("fuzzing of decoders", fuzzed)):
             if failed:
                 print(f"FAILED: {what} (exit {failed})", flush=True)
@@ -117,6 +119,15 @@ def run(options: Sequence[str]) -> int:
         if groups:
             print("\nskipped groups", *groups.lines(), sep="\n", flush=True)
         return tests or rust or fuzzed
+
+
+def look_again_at(what: str, command: Sequence[str]) -> int:
+    """Run a command again that failed beside others, alone; return its exit code."""
+    print(f"\na second look, alone, at {what}", flush=True)
+    code = subprocess.run(command, check=False, cwd=ROOT).returncode
+    if code == 0:
+        print(f"\nUNSTEADY: {what} failed beside others and passed alone", flush=True)
+    return code
 
 
 def _paths(parts: Sequence[str]) -> list[str]:

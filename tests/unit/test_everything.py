@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.everything import COMPUTING, LONGEST, ROOT, WAITING, Beside
+from tests.everything import COMPUTING, LONGEST, ROOT, WAITING, Beside, look_again_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,3 +85,11 @@ def test_they_run_at_the_lowest_priority(tmp_path: Path) -> None:
         beside.wait()
 
     assert "priority 19" in (tmp_path / "log").read_text().splitlines()
+
+
+@pytest.mark.parametrize(("code", "is_told"), [(0, True), (3, False)], ids=["passes", "fails"])
+def test_tests_of_rust_that_fail_beside_others_are_run_alone_and_that_counts(
+    code: int, is_told: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert look_again_at("tests of Rust", [*PYTHON, f"raise SystemExit({code})"]) == code
+    assert ("UNSTEADY: tests of Rust" in capfd.readouterr().out) is is_told

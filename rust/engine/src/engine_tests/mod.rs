@@ -64,7 +64,7 @@ fn attributes(engine: &Engine) -> BuildAttributes {
 }
 
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(20)
+    Instant::now() + Duration::from_secs(120)
 }
 
 fn submit(engine: &Engine, transactions: &[TxEnvelope]) {

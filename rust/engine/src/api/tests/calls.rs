@@ -4,7 +4,9 @@ use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use alloy_sol_types::{Revert, SolError};
 use serde_json::{Value, json};
 
-use super::node::{ENVIRONMENT, INVALID, LOOP, Node, RECURSE, REVERT, SLOT, STORE, call, word};
+use super::node::{
+    ENVIRONMENT, INVALID, LOOP, Node, RECURSE, REVERT, SLOT, STORE, call, patient, word,
+};
 use crate::{EngineConfig, api::ApiLimits, testing::Account};
 
 const NOBODY: Address = Address::repeat_byte(0x99);
@@ -452,7 +454,7 @@ fn gas_is_capped_whatever_is_asked_for() {
 fn code_without_end_is_stopped_by_the_clock() {
     let limits = ApiLimits {
         call_timeout: Duration::from_millis(200),
-        ..ApiLimits::default()
+        ..patient()
     };
     let config = EngineConfig {
         gas_ceiling: u64::MAX,

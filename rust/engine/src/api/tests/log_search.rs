@@ -2,7 +2,7 @@ use alloy_consensus::TxLegacy;
 use alloy_primitives::{Address, B256, TxKind, U256};
 use serde_json::{Value, json};
 
-use super::node::{Node, STORE, call, word};
+use super::node::{Node, STORE, call, patient, word};
 use crate::{
     EngineConfig,
     api::ApiLimits,
@@ -36,7 +36,7 @@ fn places(answer: &Value) -> Vec<(String, String)> {
 
 #[test]
 fn logs_are_found_by_range_hash_address_and_topic_in_order() {
-    let node = node(ApiLimits::default());
+    let node = node(patient());
     let block = node.ask("eth_getBlockByNumber", json!(["0x2", false]));
     let second = || vec![("0x2", "0x0"), ("0x2", "0x1")];
     let cases = [
@@ -92,7 +92,7 @@ fn logs_are_found_by_range_hash_address_and_topic_in_order() {
 fn ranges_that_make_no_sense_or_are_too_long_are_refused() {
     let node = node(ApiLimits {
         log_blocks_max: 2,
-        ..ApiLimits::default()
+        ..patient()
     });
     let cases = [
         (
@@ -138,7 +138,7 @@ fn too_many_criteria_or_results_are_refused() {
     let node = node(ApiLimits {
         logs_max: 2,
         log_criteria_max: 3,
-        ..ApiLimits::default()
+        ..patient()
     });
     let text = |filter: Value| {
         let (code, message, _) = node.refuse("eth_getLogs", json!([filter]));
@@ -167,7 +167,7 @@ fn too_many_criteria_or_results_are_refused() {
 fn a_search_that_takes_too_long_stops_and_says_where() {
     let node = node(ApiLimits {
         scan_timeout: std::time::Duration::ZERO,
-        ..ApiLimits::default()
+        ..patient()
     });
     let cases = [
         (
@@ -195,7 +195,7 @@ fn logs_of_blocks_on_disk_are_those_of_their_receipts() {
         path: Some(directory.path().join("engine")),
         ..EngineConfig::default()
     };
-    let node = Node::with(ApiLimits::default(), config());
+    let node = Node::with(patient(), config());
     let alice = Account::of(0);
     let mut nonce = 0;
     for block in 1..4 {
@@ -222,7 +222,7 @@ fn logs_of_blocks_on_disk_are_those_of_their_receipts() {
     node.engine.close().expect("closed");
     drop(node);
 
-    let node = Node::with(ApiLimits::default(), config());
+    let node = Node::with(patient(), config());
     let found = node.ask("eth_getLogs", everything);
     let legacy = node.ask(
         "eth_getLogs",
@@ -247,7 +247,7 @@ fn logs_of_blocks_on_disk_are_those_of_their_receipts() {
 #[test]
 fn a_search_by_address_finds_what_a_search_of_blocks_finds() {
     const BLOCKS: u64 = 40;
-    let node = Node::with(ApiLimits::default(), EngineConfig::default());
+    let node = Node::with(patient(), EngineConfig::default());
     let alice = Account::of(0);
     let mut nonce = 0;
     let mut mine = |count: u64| {

@@ -92,9 +92,21 @@ fn genesis_value() -> Value {
     genesis
 }
 
+/// The limits of a node, with time for a debug build at the lowest priority beside networks of processes.
+pub(super) fn patient() -> ApiLimits {
+    let enough = Duration::from_secs(120);
+    ApiLimits {
+        call_timeout: enough,
+        scan_timeout: enough,
+        trace_timeout: enough,
+        trace_timeout_max: enough,
+        ..ApiLimits::default()
+    }
+}
+
 impl Node {
     pub(super) fn new() -> Self {
-        Self::with(ApiLimits::default(), EngineConfig::default())
+        Self::with(patient(), EngineConfig::default())
     }
 
     pub(super) fn with(limits: ApiLimits, config: EngineConfig) -> Self {
@@ -142,7 +154,7 @@ impl Node {
             gas_limit: GAS_LIMIT,
             extra_data: Bytes::new(),
         };
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(120);
         let built = self
             .engine
             .build(head.hash, &attributes, deadline)

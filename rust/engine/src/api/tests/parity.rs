@@ -4,7 +4,7 @@ use alloy_primitives::B256;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    node::{LOOP, Node, REVERT, STORE, call, word},
+    node::{LOOP, Node, REVERT, STORE, call, patient, word},
     traces,
 };
 use crate::{
@@ -221,7 +221,7 @@ fn what_cannot_be_traced_is_refused_with_a_reason() {
         trace_filter_blocks_max: 2,
         trace_calls_max: 2,
         trace_bytes_max: 20_000,
-        ..ApiLimits::default()
+        ..patient()
     };
     let node = Node::with(limits, EngineConfig::default());
     for _ in 0..4 {

@@ -3,10 +3,10 @@
 use alloy_primitives::Address;
 use serde_json::{Value, json};
 
-use super::node::Node;
+use super::node::{Node, patient};
 use crate::{
     Engine, EngineConfig,
-    api::{Api, ApiLimits},
+    api::Api,
     testing::{Account, genesis},
 };
 
@@ -31,11 +31,7 @@ fn node(forks: Option<Value>, accounts: Value) -> Node {
         ..EngineConfig::default()
     };
     let engine = Engine::open(content.to_string().as_bytes(), config).expect("a chain");
-    let api = Api::new(
-        engine.clone(),
-        ApiLimits::default(),
-        "metanode/test".to_owned(),
-    );
+    let api = Api::new(engine.clone(), patient(), "metanode/test".to_owned());
     Node { engine, api }
 }
 

@@ -1,8 +1,8 @@
 use alloy_primitives::{Address, B256, U256};
 use serde_json::{Value, json};
 
-use super::node::{CLEAR, Node, SLOT, STORE, call, word};
-use crate::{EngineConfig, api::ApiLimits, testing::Account};
+use super::node::{CLEAR, Node, SLOT, STORE, call, patient, word};
+use crate::{EngineConfig, testing::Account};
 
 const ABSENT: Address = Address::repeat_byte(0x99);
 
@@ -73,7 +73,7 @@ fn pruned_state_is_an_error_that_names_the_oldest_block_kept() {
         history_blocks: Some(2),
         ..EngineConfig::default()
     };
-    let node = Node::with(ApiLimits::default(), config);
+    let node = Node::with(patient(), config);
     let alice = Account::of(0);
     for nonce in 0..6 {
         node.mine_one(&alice.transfer(nonce, ABSENT, 1));

@@ -3,7 +3,7 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256, U256, address, keccak256};
 use serde_json::{Value, json};
 
-use super::node::{ENVIRONMENT, INVALID, LOOP, Node, REVERT, SLOT, STORE, call};
+use super::node::{ENVIRONMENT, INVALID, LOOP, Node, REVERT, SLOT, STORE, call, patient};
 use crate::{EngineConfig, api::ApiLimits, testing::Account};
 
 const NOBODY: Address = Address::repeat_byte(0x99);
@@ -342,7 +342,7 @@ fn time_gas_and_overrides_of_a_simulation_are_bounded() {
     let limits = ApiLimits {
         call_timeout: Duration::from_millis(200),
         override_entries_max: 10,
-        ..ApiLimits::default()
+        ..patient()
     };
     let config = EngineConfig {
         gas_ceiling: u64::MAX,
@@ -374,7 +374,7 @@ fn time_gas_and_overrides_of_a_simulation_are_bounded() {
         gas_ceiling: 1_000_000,
         ..EngineConfig::default()
     };
-    let node = Node::with(ApiLimits::default(), config);
+    let node = Node::with(patient(), config);
     let costly = json!({"blockOverrides": {"gasLimit": "0xfffffffffffffff"}, "calls": [{"to": LOOP}, {"to": NOBODY}]});
     let (code, _) = refused(&node, json!({"blockStateCalls": [costly]}));
     assert_eq!(

@@ -14,7 +14,7 @@ use std::{
 use alloy_primitives::B256;
 use serde_json::{Value, json, value::RawValue};
 
-use super::node::{LOOP, Node, STORE, call, word};
+use super::node::{LOOP, Node, STORE, call, patient, word};
 use crate::{
     Engine, EngineConfig,
     api::{Api, ApiLimits, Caller, Waiting},
@@ -46,7 +46,7 @@ pub(super) fn chain() -> Api {
         assert_eq!(built.block.transactions.len(), transactions.len());
         engine.finalize(built.block.hash).expect("decided");
     }
-    Api::new(engine, ApiLimits::default(), "metanode/test".to_owned())
+    Api::new(engine, patient(), "metanode/test".to_owned())
 }
 
 fn answer(api: &Api, method: &str, params: &Value) -> String {
@@ -265,7 +265,7 @@ fn history_that_is_not_kept_is_said_to_be_pruned() {
         history_blocks: Some(2),
         ..EngineConfig::default()
     };
-    let node = Node::with(ApiLimits::default(), config);
+    let node = Node::with(patient(), config);
     let hash = node.mine_one(&call(&Account::of(0), 0, STORE, word(8)));
     for _ in 0..6 {
         node.mine();
@@ -297,7 +297,7 @@ fn a_trace_ends_with_its_time_however_often_the_block_repeats() {
     }
     let limits = ApiLimits {
         trace_timeout_max: Duration::from_millis(30),
-        ..ApiLimits::default()
+        ..patient()
     };
     let node = Node::with(limits, EngineConfig::default());
     let call = json!([{"to": LOOP}, "latest", {"tracer": "noopTracer", "timeout": "1000000h"}]);
@@ -330,7 +330,7 @@ fn a_trace_of_more_bytes_than_an_answer_holds_ends_early() {
     const LOOKS_MAX: usize = 500;
     let limits = ApiLimits {
         trace_bytes_max: 100_000,
-        ..ApiLimits::default()
+        ..patient()
     };
     let node = Node::with(limits, EngineConfig::default());
     for options in [
@@ -369,7 +369,7 @@ fn nothing_runs_on_for_a_caller_who_has_gone() {
     // Only who has gone, or the gas, can end it; and gas ends it with an answer.
     let limits = ApiLimits {
         trace_timeout_max: Duration::from_secs(3_600),
-        ..ApiLimits::default()
+        ..patient()
     };
     let node = Arc::new(Node::with(limits, EngineConfig::default()));
     let gone = Arc::new(AtomicBool::new(false));
@@ -400,7 +400,7 @@ fn nothing_runs_on_for_a_caller_who_has_gone() {
 fn one_block_of_many_traces_shares_the_bytes_of_an_answer() {
     let limits = ApiLimits {
         trace_bytes_max: 3_000,
-        ..ApiLimits::default()
+        ..patient()
     };
     let node = Node::with(limits, EngineConfig::default());
     let alice = Account::of(0);

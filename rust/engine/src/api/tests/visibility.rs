@@ -9,7 +9,7 @@ use alloy_primitives::{Address, B256};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
-use super::node::{FORWARD, LOOP, Node, STORE, call, word};
+use super::node::{FORWARD, LOOP, Node, STORE, call, patient, word};
 use crate::{
     EngineConfig,
     api::{Api, ApiLimits},
@@ -192,7 +192,7 @@ proptest! {
 fn node_of_short_patience() -> Node {
     let limits = ApiLimits {
         call_timeout: std::time::Duration::from_millis(20),
-        ..ApiLimits::default()
+        ..patient()
     };
     let node = Node::with(limits, EngineConfig::default());
     node.mine_one(&call(&Account::of(0), 0, STORE, word(1)));
