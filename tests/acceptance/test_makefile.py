@@ -118,7 +118,8 @@ def test_a_network_is_started_shown_stopped_resumed_and_deleted(make: Make) -> N
 def follows_logs(make: Make) -> bool:
     """Whether `make logs` shows lines of nodes and goes on until it is interrupted."""
     following = subprocess.Popen(
-        make.command("logs"), cwd=ROOT, env=make.environment,
+        # Who starts the tests in the background has them, and all their children, ignore this signal.
+        ["env", "--default-signal=INT", *make.command("logs")], cwd=ROOT, env=make.environment,
         stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
