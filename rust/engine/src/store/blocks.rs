@@ -95,7 +95,7 @@ impl Blocks {
         for delta in deltas {
             let number = delta.number.to_be_bytes();
             batch.put(keys::location(delta.number), delta.location.encode());
-            batch.put(keys::number_of(&delta.hash), number.to_vec());
+            batch.put(keys::number_of(&delta.hash), number);
             for (index, hash) in (0u32..).zip(&delta.transactions) {
                 let place = [&number[..], &index.to_be_bytes()].concat();
                 batch.put(keys::transaction(hash), place);

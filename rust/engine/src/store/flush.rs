@@ -108,14 +108,14 @@ impl Inner {
             })?;
         for delta in &deltas {
             for (hash, code) in &delta.trie.changes.codes {
-                batch.put(keys::code(hash), code.to_vec());
+                batch.put(keys::code(hash), code);
             }
             for key in &delta.trie.gone.branches {
                 batch.delete_unless_written(key.bytes());
             }
             for owner in &delta.trie.gone.storages {
                 self.kv.scan(&keys::storage_trie(owner), &mut |key, _| {
-                    batch.delete_unless_written(key.to_vec());
+                    batch.delete_unless_written(key);
                     Ok(true)
                 })?;
             }
@@ -127,15 +127,12 @@ impl Inner {
         }
         // A store of an older version has rows from its first flush by this one on.
         let rows_from = self.blocks.rows.first().unwrap_or(deltas[0].number);
-        batch.put(
-            keys::META_LOG_ROWS.to_vec(),
-            rows_from.to_be_bytes().to_vec(),
-        );
+        batch.put(keys::META_LOG_ROWS, rows_from.to_be_bytes());
         let root = published.trie.root_record();
-        batch.put(keys::META_TRIE_ROOT.to_vec(), root);
-        batch.put(keys::META_OLDEST.to_vec(), oldest.to_be_bytes().to_vec());
+        batch.put(keys::META_TRIE_ROOT, root);
+        batch.put(keys::META_OLDEST, oldest.to_be_bytes());
         let place = encode_head(&head, last.location);
-        batch.put(keys::META_HEAD.to_vec(), place);
+        batch.put(keys::META_HEAD, place);
         self.kv.write(batch)?;
 
         self.flat.flush_ended(head.number);

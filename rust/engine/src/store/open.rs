@@ -60,7 +60,7 @@ impl Store {
             // A rewind was interrupted between its two steps.
             log.cut(Location::decode(&position)?.end())?;
             let mut batch = Batch::default();
-            batch.delete(keys::META_CUT.to_vec());
+            batch.delete(keys::META_CUT);
             kv.write(batch)?;
         }
         let stored = kv
@@ -236,7 +236,7 @@ impl Inner {
             write_when_full(&mut batch)?;
         }
         for (hash, code) in &trie.update().changes.codes {
-            batch.put(keys::code(hash), code.to_vec());
+            batch.put(keys::code(hash), code);
             write_when_full(&mut batch)?;
         }
         trie.write_dirty(0, &self.nodes, &mut |key, record| {
@@ -255,10 +255,10 @@ impl Inner {
         };
         Blocks::write_index(&[Arc::new(delta)], &mut batch);
         let head = Head::of(&genesis.header, genesis.hash);
-        batch.put(keys::META_TRIE_ROOT.to_vec(), trie.root_record());
-        batch.put(keys::META_OLDEST.to_vec(), 0u64.to_be_bytes().to_vec());
-        batch.put(keys::META_LOG_ROWS.to_vec(), 0u64.to_be_bytes().to_vec());
-        batch.put(keys::META_HEAD.to_vec(), encode_head(&head, location));
+        batch.put(keys::META_TRIE_ROOT, trie.root_record());
+        batch.put(keys::META_OLDEST, 0u64.to_be_bytes());
+        batch.put(keys::META_LOG_ROWS, 0u64.to_be_bytes());
+        batch.put(keys::META_HEAD, encode_head(&head, location));
         self.kv.write(batch)
     }
 }
@@ -273,7 +273,7 @@ fn check_format(kv: &dyn Kv) -> Result<()> {
         ))),
         None => {
             let mut batch = Batch::default();
-            batch.put(keys::META_FORMAT.to_vec(), FORMAT.to_vec());
+            batch.put(keys::META_FORMAT, FORMAT);
             kv.write(batch)
         }
     }

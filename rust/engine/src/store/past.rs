@@ -206,18 +206,18 @@ impl Inner {
         }
         for owner in &trie.update().gone.storages {
             self.kv.scan(&keys::storage_trie(owner), &mut |key, _| {
-                batch.delete_unless_written(key.to_vec());
+                batch.delete_unless_written(key);
                 Ok(true)
             })?;
         }
-        batch.put(keys::META_TRIE_ROOT.to_vec(), trie.root_record());
-        batch.put(keys::META_HEAD.to_vec(), encode_head(&head, location));
+        batch.put(keys::META_TRIE_ROOT, trie.root_record());
+        batch.put(keys::META_HEAD, encode_head(&head, location));
         // Should we die before the log is cut, opening cuts it.
-        batch.put(keys::META_CUT.to_vec(), location.encode());
+        batch.put(keys::META_CUT, location.encode());
         self.kv.write(batch)?;
         self.blocks.log.cut(location.end())?;
         let mut batch = Batch::default();
-        batch.delete(keys::META_CUT.to_vec());
+        batch.delete(keys::META_CUT);
         self.kv.write(batch)?;
 
         self.blocks.reset();

@@ -289,15 +289,15 @@ impl Restoring {
             &mut batch,
         );
         for (ancestor, hash) in (number - ancestors.len() as u64..).zip(ancestors) {
-            batch.put(keys::ancestor(ancestor), hash.to_vec());
+            batch.put(keys::ancestor(ancestor), hash);
         }
         let number_bytes = number.to_be_bytes().to_vec();
-        batch.put(keys::META_TRIE_ROOT.to_vec(), self.trie.root_record());
-        batch.put(keys::META_OLDEST.to_vec(), number_bytes.clone());
-        batch.put(keys::META_FIRST.to_vec(), number_bytes.clone());
-        batch.put(keys::META_LOG_ROWS.to_vec(), number_bytes);
+        batch.put(keys::META_TRIE_ROOT, self.trie.root_record());
+        batch.put(keys::META_OLDEST, number_bytes.clone());
+        batch.put(keys::META_FIRST, number_bytes.clone());
+        batch.put(keys::META_LOG_ROWS, number_bytes);
         let head = Head::of(&head.header, head.hash);
-        batch.put(keys::META_HEAD.to_vec(), encode_head(&head, location));
+        batch.put(keys::META_HEAD, encode_head(&head, location));
         inner.kv.write(batch)?;
         self.store.close()?;
         Ok(head)
@@ -308,7 +308,7 @@ fn take_code(hash: B256, code: &[u8], group: &mut Group) -> Result<()> {
     if code.is_empty() || code.len() > CODE_BYTES_MAX || keccak256(code) != hash {
         return Err(refused(&format!("the code {hash} has another hash")));
     }
-    group.batch.put(keys::code(&hash), code.to_vec());
+    group.batch.put(keys::code(&hash), code);
     Ok(())
 }
 

@@ -167,7 +167,7 @@ impl Harness {
                 let prefix = crate::store::keys::storage_trie(owner);
                 self.kv
                     .scan(&prefix, &mut |key, _| {
-                        batch.delete_unless_written(key.to_vec());
+                        batch.delete_unless_written(key);
                         Ok(true)
                     })
                     .unwrap();

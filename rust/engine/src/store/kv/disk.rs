@@ -120,14 +120,14 @@ impl Kv for DiskKv {
         Ok(())
     }
 
-    fn write(&self, batch: Batch) -> Result<()> {
+    fn write(&self, mut batch: Batch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
         self.wait_for_merging();
-        let write = || {
+        let mut write = || {
             let mut table = self.keyspace.start_ingestion()?;
-            for (key, value) in batch.entries {
+            for (key, value) in batch.sorted() {
                 match value {
                     Some(value) => table.write(key, value)?,
                     None => table.write_tombstone(key)?,

@@ -54,12 +54,12 @@ impl Kv for MemoryKv {
         Ok(())
     }
 
-    fn write(&self, batch: Batch) -> Result<()> {
+    fn write(&self, mut batch: Batch) -> Result<()> {
         let mut entries = self.entries.write();
-        for (key, value) in batch.entries {
+        for (key, value) in batch.sorted() {
             match value {
-                Some(value) => entries.insert(key, value),
-                None => entries.remove(&key),
+                Some(value) => entries.insert(key.to_vec(), value.to_vec()),
+                None => entries.remove(key),
             };
         }
         Ok(())

@@ -1,12 +1,12 @@
 //! The key-value store behind the state: ordered keys, reads at any time, one writer with atomic batches.
 
+mod batch;
 mod disk;
 mod memory;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
+pub(crate) use batch::Batch;
 pub(crate) use disk::DiskKv;
 pub(crate) use memory::MemoryKv;
 
@@ -28,33 +28,4 @@ pub(crate) trait Kv: Send + Sync {
     fn write(&self, batch: Batch) -> Result<()>;
     /// Bytes on disk.
     fn disk_bytes(&self) -> u64;
-}
-
-/// Writes that belong together; the last one of a key wins.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    entries: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-}
-
-impl Batch {
-    pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.entries.insert(key, Some(value));
-    }
-
-    pub(crate) fn delete(&mut self, key: Vec<u8>) {
-        self.entries.insert(key, None);
-    }
-
-    /// Delete unless the batch says otherwise already.
-    pub(crate) fn delete_unless_written(&mut self, key: Vec<u8>) {
-        self.entries.entry(key).or_insert(None);
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
 }

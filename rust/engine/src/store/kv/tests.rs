@@ -91,6 +91,53 @@ proptest! {
     }
 }
 
+/// A write of a key: a value, a deletion, or one that yields to the others.
+#[derive(Debug, Clone)]
+enum Asked {
+    Put(u8),
+    Delete,
+    DeleteUnlessWritten,
+}
+
+proptest! {
+    #[test]
+    fn of_many_writes_of_a_key_the_last_counts_and_a_deletion_that_yields_only_alone(
+        asked in vec(
+            (
+                vec(0..2u8, 0..12),
+                prop_oneof![
+                    any::<u8>().prop_map(Asked::Put),
+                    Just(Asked::Delete),
+                    Just(Asked::DeleteUnlessWritten),
+                ],
+            ),
+            0..40,
+        ),
+    ) {
+        let mut batch = Batch::default();
+        let mut model: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
+        for (key, one) in &asked {
+            match one {
+                Asked::Put(value) => {
+                    batch.put(key, [*value]);
+                    model.insert(key.clone(), Some(vec![*value]));
+                }
+                Asked::Delete => {
+                    batch.delete(key);
+                    model.insert(key.clone(), None);
+                }
+                Asked::DeleteUnlessWritten => {
+                    batch.delete_unless_written(key);
+                    model.entry(key.clone()).or_insert(None);
+                }
+            }
+        }
+        prop_assert_eq!(batch.len(), asked.len());
+        let sorted = batch.sorted().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec)));
+        prop_assert_eq!(sorted.collect::<Vec<_>>(), model.into_iter().collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn a_scan_stops_when_the_visitor_says_so() {
     let kv = MemoryKv::default();

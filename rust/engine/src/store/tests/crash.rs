@@ -187,7 +187,7 @@ fn a_rewind_that_was_interrupted_is_completed() {
     chain.store().rewind(6).unwrap();
     let location = chain.store().inner.blocks.location(6).unwrap().unwrap();
     let mut batch = crate::store::kv::Batch::default();
-    batch.put(crate::store::keys::META_CUT.to_vec(), location.encode());
+    batch.put(crate::store::keys::META_CUT, location.encode());
     chain.store().inner.kv.write(batch).unwrap();
     chain.close();
     std::fs::write(log_of(&directory.path().join("image")), log).unwrap();

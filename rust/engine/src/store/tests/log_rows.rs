@@ -17,7 +17,7 @@ fn a_store_of_an_older_version_gets_rows_from_its_next_flush_on() {
     });
     grow(&mut chain, 5);
     let mut batch = Batch::default();
-    batch.delete(keys::META_LOG_ROWS.to_vec());
+    batch.delete(keys::META_LOG_ROWS);
     chain.store().inner.kv.write(batch).unwrap();
     chain.reopen().unwrap();
     assert_eq!(chain.store().blocks_with_log_rows(), 0..0);

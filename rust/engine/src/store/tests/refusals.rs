@@ -86,7 +86,7 @@ fn a_directory_in_use_or_of_another_format_is_refused() {
     let second = Store::open(chain.options.clone());
     assert!(matches!(second, Err(EngineError::Storage(_))));
     let mut batch = crate::store::kv::Batch::default();
-    batch.put(crate::store::keys::META_FORMAT.to_vec(), b"77".to_vec());
+    batch.put(crate::store::keys::META_FORMAT, b"77");
     chain.store().inner.kv.write(batch).unwrap();
     chain.close();
     let refused = Store::open(chain.options.clone());
