@@ -8,6 +8,7 @@ use std::time::Instant;
 use alloy_primitives::map::HashMap;
 use parking_lot::Mutex;
 
+use crate::bucket::{Bucket, Rate, whole_seconds};
 use crate::budget::Budget;
 use crate::config::{Allowance, Limits};
 use crate::error::RpcError;
@@ -71,33 +72,6 @@ struct Allowed {
     methods: Vec<(String, Bucket)>,
 }
 
-/// Tokens that come back steadily.
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    filled: Instant,
-}
-
-impl Bucket {
-    fn full(burst: f64, now: Instant) -> Self {
-        Self {
-            tokens: burst,
-            filled: now,
-        }
-    }
-
-    fn fill(&mut self, per_second: f64, burst: f64, now: Instant) {
-        let gained = now.saturating_duration_since(self.filled).as_secs_f64() * per_second;
-        self.tokens = (self.tokens + gained).min(burst);
-        self.filled = self.filled.max(now);
-    }
-
-    /// Seconds until so many tokens are there.
-    fn wait_s(&self, tokens: f64, per_second: f64) -> f64 {
-        ((tokens - self.tokens) / per_second.max(f64::MIN_POSITIVE)).max(0.0)
-    }
-}
-
 /// How an address stands with its allowance, as headers tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
@@ -125,32 +99,32 @@ impl Address {
         if self.exempt {
             return Ok(());
         }
-        let (rate, burst) = rate_of(allowance);
+        let rate = rate_of(allowance);
         // More than the bucket holds would never be answered.
-        let weight = f64::from(allowance.weights.get(method).copied().unwrap_or(1)).min(burst);
+        let weight = f64::from(allowance.weights.get(method).copied().unwrap_or(1)).min(rate.burst);
         let mut allowed = self.allowed.lock();
         let Allowed { units, methods } = &mut *allowed;
-        let units = units.get_or_insert_with(|| Bucket::full(burst, now));
-        units.fill(rate, burst, now);
+        let units = units.get_or_insert_with(|| Bucket::full(rate, now));
+        units.fill(rate, now);
         let mut wait_s = units.wait_s(weight, rate);
         let own = allowance.calls_per_second.get(method).map(|calls| {
-            let calls = f64::from(*calls);
+            let rate = Rate::with_two_seconds(*calls);
             let known = methods.iter().position(|(name, _)| name == method);
             let place = known.unwrap_or_else(|| {
-                methods.push((method.to_owned(), Bucket::full(2.0 * calls, now)));
+                methods.push((method.to_owned(), Bucket::full(rate, now)));
                 methods.len() - 1
             });
             let own = &mut methods[place].1;
-            own.fill(calls, 2.0 * calls, now);
-            wait_s = wait_s.max(own.wait_s(1.0, calls));
+            own.fill(rate, now);
+            wait_s = wait_s.max(own.wait_s(1.0, rate));
             own
         });
         if wait_s > 0.0 {
             return Err(whole_seconds(wait_s).max(1));
         }
-        units.tokens -= weight;
+        units.take(weight);
         if let Some(own) = own {
-            own.tokens -= 1.0;
+            own.take(1.0);
         }
         Ok(())
     }
@@ -158,17 +132,15 @@ impl Address {
     /// How it stands; `None` for those that have no limit.
     pub(crate) fn standing(&self, allowance: Option<&Allowance>, now: Instant) -> Option<Standing> {
         let allowance = allowance.filter(|_| !self.exempt)?;
-        let (rate, burst) = rate_of(allowance);
+        let rate = rate_of(allowance);
         let mut allowed = self.allowed.lock();
-        let units = allowed
-            .units
-            .get_or_insert_with(|| Bucket::full(burst, now));
-        units.fill(rate, burst, now);
+        let units = allowed.units.get_or_insert_with(|| Bucket::full(rate, now));
+        units.fill(rate, now);
         Some(Standing {
             burst_units: allowance.burst_units,
-            window_s: whole_seconds(burst / rate.max(f64::MIN_POSITIVE)),
-            left_units: units.tokens.max(0.0) as u64,
-            full_after_s: whole_seconds(units.wait_s(burst, rate)),
+            window_s: whole_seconds(rate.burst / rate.per_second.max(f64::MIN_POSITIVE)),
+            left_units: units.tokens().max(0.0) as u64,
+            full_after_s: whole_seconds(units.wait_s(rate.burst, rate)),
             retry_after_s: whole_seconds(units.wait_s(1.0, rate)),
         })
     }
@@ -180,15 +152,11 @@ impl Address {
     }
 }
 
-fn rate_of(allowance: &Allowance) -> (f64, f64) {
-    (
-        f64::from(allowance.units_per_second),
-        f64::from(allowance.burst_units),
-    )
-}
-
-fn whole_seconds(seconds: f64) -> u64 {
-    seconds.ceil() as u64
+fn rate_of(allowance: &Allowance) -> Rate {
+    Rate {
+        per_second: f64::from(allowance.units_per_second),
+        burst: f64::from(allowance.burst_units),
+    }
 }
 
 /// The addresses that are connected or were lately.

@@ -15,6 +15,7 @@ mod access;
 mod activity;
 mod address;
 mod body;
+mod bucket;
 mod budget;
 mod config;
 mod connection;
