@@ -7,7 +7,7 @@ use std::time::Duration;
 use engine::api::Api;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use rpc::gateway::{Gateway, GatewayConfig, NodeAddress, Timing};
+use rpc::gateway::{Gateway, GatewayConfig, NodeAddress, SenderRate, Timing};
 use rpc::{Limits, StartError, own_declarations};
 use serde::Deserialize;
 use serde_json::json;
@@ -31,8 +31,16 @@ struct GatewaySettings {
     lag_blocks_max: u64,
     log_blocks_max: u64,
     copies_of_writes: usize,
+    sender_rate: Option<SenderRateSettings>,
     calls_max: usize,
     call_timeout_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SenderRateSettings {
+    transactions_per_minute: u32,
+    burst_transactions: u32,
 }
 
 #[pymethods]
@@ -93,6 +101,10 @@ fn decode(json: &[u8], methods: Vec<Declared>) -> Result<GatewayConfig, StartErr
         lag_blocks_max: settings.lag_blocks_max,
         log_blocks_max: settings.log_blocks_max,
         copies_of_writes: settings.copies_of_writes,
+        sender_rate: settings.sender_rate.map(|rate| SenderRate {
+            transactions_per_minute: rate.transactions_per_minute,
+            burst_transactions: rate.burst_transactions,
+        }),
         calls_max: settings.calls_max,
         timing,
     })

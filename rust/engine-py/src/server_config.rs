@@ -54,6 +54,7 @@ struct AllowanceSettings {
     burst_units: u32,
     weights: BTreeMap<String, u32>,
     calls_per_second: BTreeMap<String, u32>,
+    units_per_second_of_all: u32,
 }
 
 impl AllowanceSettings {
@@ -63,6 +64,7 @@ impl AllowanceSettings {
             burst_units: self.burst_units,
             weights: self.weights,
             calls_per_second: self.calls_per_second,
+            units_per_second_of_all: self.units_per_second_of_all,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::budget::Budget;
 use crate::config::{Allowance, Limits};
 use crate::error::RpcError;
 use crate::response::Room;
+use crate::together::Together;
 
 /// Addresses remembered before the idle ones are forgotten.
 const REMEMBERED_MAX: usize = 4_096;
@@ -72,6 +73,21 @@ struct Allowed {
     methods: Vec<(String, Bucket)>,
 }
 
+/// A call that came too early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooEarly {
+    /// Whose rate it is over.
+    pub(crate) over: Over,
+    pub(crate) retry_after_s: u64,
+}
+
+/// Whose rate a call is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    OfClient,
+    OfAll,
+}
+
 /// How an address stands with its allowance, as headers tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
@@ -81,32 +97,40 @@ pub(crate) struct Standing {
     pub(crate) left_units: u64,
     /// Until it is full again.
     pub(crate) full_after_s: u64,
-    /// Until a call of one unit is answered again; 0 when one is answered now.
-    pub(crate) retry_after_s: u64,
 }
 
 impl Address {
-    /// Takes a call of `method` from the address's allowance; the error is in how many seconds it may be tried again.
+    /// Takes a call of `method` from the address's allowance, and from what all have together. A call that comes too early takes
+    /// nothing of either.
     pub(crate) fn take(
         &self,
         allowance: Option<&Allowance>,
+        together: Option<&Together>,
         method: &str,
         now: Instant,
-    ) -> Result<(), u64> {
+    ) -> Result<(), TooEarly> {
         let Some(allowance) = allowance else {
             return Ok(());
         };
         if self.exempt {
             return Ok(());
         }
-        let rate = rate_of(allowance);
-        // More than the bucket holds would never be answered.
-        let weight = f64::from(allowance.weights.get(method).copied().unwrap_or(1)).min(rate.burst);
+        let too_early = |over, wait_s| TooEarly {
+            over,
+            retry_after_s: whole_seconds(wait_s).max(1),
+        };
+        let mut weight = f64::from(allowance.weights.get(method).copied().unwrap_or(1));
+        let mut wait_s = 0.0;
         let mut allowed = self.allowed.lock();
         let Allowed { units, methods } = &mut *allowed;
-        let units = units.get_or_insert_with(|| Bucket::full(rate, now));
-        units.fill(rate, now);
-        let mut wait_s = units.wait_s(weight, rate);
+        let units = rate_of(allowance).map(|rate| {
+            // More than the bucket holds would never be answered.
+            weight = weight.min(rate.burst);
+            let units = units.get_or_insert_with(|| Bucket::full(rate, now));
+            units.fill(rate, now);
+            wait_s = units.wait_s(weight, rate);
+            units
+        });
         let own = allowance.calls_per_second.get(method).map(|calls| {
             let rate = Rate::with_two_seconds(*calls);
             let known = methods.iter().position(|(name, _)| name == method);
@@ -120,9 +144,16 @@ impl Address {
             own
         });
         if wait_s > 0.0 {
-            return Err(whole_seconds(wait_s).max(1));
+            return Err(too_early(Over::OfClient, wait_s));
         }
-        units.take(weight);
+        if let Some(together) = together {
+            together
+                .take(weight, now)
+                .map_err(|wait_s| too_early(Over::OfAll, wait_s))?;
+        }
+        if let Some(units) = units {
+            units.take(weight);
+        }
         if let Some(own) = own {
             own.take(1.0);
         }
@@ -132,7 +163,7 @@ impl Address {
     /// How it stands; `None` for those that have no limit.
     pub(crate) fn standing(&self, allowance: Option<&Allowance>, now: Instant) -> Option<Standing> {
         let allowance = allowance.filter(|_| !self.exempt)?;
-        let rate = rate_of(allowance);
+        let rate = rate_of(allowance)?;
         let mut allowed = self.allowed.lock();
         let units = allowed.units.get_or_insert_with(|| Bucket::full(rate, now));
         units.fill(rate, now);
@@ -141,7 +172,6 @@ impl Address {
             window_s: whole_seconds(rate.burst / rate.per_second.max(f64::MIN_POSITIVE)),
             left_units: units.tokens().max(0.0) as u64,
             full_after_s: whole_seconds(units.wait_s(rate.burst, rate)),
-            retry_after_s: whole_seconds(units.wait_s(1.0, rate)),
         })
     }
 
@@ -152,11 +182,11 @@ impl Address {
     }
 }
 
-fn rate_of(allowance: &Allowance) -> Rate {
-    Rate {
+fn rate_of(allowance: &Allowance) -> Option<Rate> {
+    (allowance.units_per_second > 0).then(|| Rate {
         per_second: f64::from(allowance.units_per_second),
         burst: f64::from(allowance.burst_units),
-    }
+    })
 }
 
 /// The addresses that are connected or were lately.
@@ -368,7 +398,7 @@ mod tests {
         let now = Instant::now();
         let allowed = |at: Instant, tries: u32| {
             (0..tries)
-                .filter(|_| address.take(Some(&allowance), "m", at).is_ok())
+                .filter(|_| address.take(Some(&allowance), None, "m", at).is_ok())
                 .count()
         };
         assert_eq!(allowed(now, 20), 10);
@@ -383,6 +413,7 @@ mod tests {
             burst_units: 30,
             weights: [("logs".to_owned(), 20), ("huge".to_owned(), 1_000)].into(),
             calls_per_second: [("rare".to_owned(), 1)].into(),
+            units_per_second_of_all: 0,
         };
         let addresses = Addresses::new(&Limits::default());
         let user = |ip: &str| addresses.user(ip.parse().unwrap(), &Limits::default());
@@ -390,7 +421,8 @@ mod tests {
         let now = Instant::now();
         let take = |client: &Client, method: &str, after_s: u64| {
             let at = now + Duration::from_secs(after_s);
-            client.address.take(Some(&allowance), method, at)
+            let taken = client.address.take(Some(&allowance), None, method, at);
+            taken.map_err(|early| early.retry_after_s)
         };
         assert_eq!(take(&one, "logs", 0), Ok(()));
         assert_eq!(take(&one, "logs", 0), Err(1), "ten of thirty are left");
@@ -413,10 +445,66 @@ mod tests {
             ),
             (28, 3, 1)
         );
-        assert_eq!(standing.retry_after_s, 0);
         let local = user("127.0.0.1");
         assert!((0..100).all(|_| take(&local, "logs", 0).is_ok()));
         assert_eq!(local.address.standing(Some(&allowance), now), None);
+    }
+
+    #[test]
+    fn a_call_that_is_over_one_rate_takes_nothing_of_the_other() {
+        let allowance = Allowance {
+            units_per_second: 10,
+            burst_units: 20,
+            weights: [("logs".to_owned(), 15)].into(),
+            ..Allowance::of_calls(0)
+        };
+        let addresses = Addresses::new(&Limits::default());
+        let user = |ip: &str| addresses.user(ip.parse().unwrap(), &Limits::default());
+        let now = Instant::now();
+        let all = Together::new(10, now).unwrap();
+        let take = |client: &Client, method: &str| {
+            client
+                .address
+                .take(Some(&allowance), Some(&all), method, now)
+        };
+        let early = |over, retry_after_s| {
+            Err(TooEarly {
+                over,
+                retry_after_s,
+            })
+        };
+        let (one, other, local) = (user("192.0.2.1"), user("192.0.2.2"), user("127.0.0.1"));
+        assert_eq!(take(&one, "logs"), Ok(()));
+        assert_eq!(take(&one, "logs"), early(Over::OfClient, 1));
+        // Of the twenty of all five are left, and the call of fifteen that finds them owes ten.
+        assert_eq!(take(&other, "logs"), Ok(()));
+        assert_eq!(take(&one, "read"), early(Over::OfAll, 2));
+        let standing = one.address.standing(Some(&allowance), now).unwrap();
+        assert_eq!(standing.left_units, 5);
+        assert!((0..100).all(|_| take(&local, "logs").is_ok()));
+    }
+
+    #[test]
+    fn a_client_without_a_limit_of_units_has_those_of_methods_and_of_all() {
+        let allowance = Allowance {
+            units_per_second: 0,
+            calls_per_second: [("rare".to_owned(), 1)].into(),
+            ..Allowance::of_calls(0)
+        };
+        let addresses = Addresses::new(&Limits::default());
+        let client = addresses.user("192.0.2.1".parse().unwrap(), &Limits::default());
+        let now = Instant::now();
+        let all = Together::new(50, now).unwrap();
+        let taken = |method: &str| {
+            let take = || {
+                client
+                    .address
+                    .take(Some(&allowance), Some(&all), method, now)
+            };
+            (0..200).filter(|_| take().is_ok()).count()
+        };
+        assert_eq!((taken("rare"), taken("read")), (2, 98));
+        assert_eq!(client.address.standing(Some(&allowance), now), None);
     }
 
     #[test]
@@ -434,7 +522,8 @@ mod tests {
         let user = |ip: u32| addresses.user(IpAddr::V4(ip.into()), &limits);
         let busy = user(0x0a00_0001).address;
         for _ in 0..900 {
-            busy.take(limits.allowance.as_ref(), "m", now).unwrap();
+            busy.take(limits.allowance.as_ref(), None, "m", now)
+                .unwrap();
         }
         drop(busy);
         for ip in 0..3 * REMEMBERED_MAX as u32 {

@@ -32,7 +32,7 @@ pub struct ServerConfig {
 /// What one client may ask in a time, as a bucket that fills steadily.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowance {
-    /// Units a second.
+    /// Units a second; 0 is no limit.
     pub units_per_second: u32,
     /// Units that a client who was quiet may use at once.
     pub burst_units: u32,
@@ -40,6 +40,8 @@ pub struct Allowance {
     pub weights: BTreeMap<String, u32>,
     /// Calls a second of single methods, with a burst of two seconds, beside the units.
     pub calls_per_second: BTreeMap<String, u32>,
+    /// Units a second of all clients together, with a burst of two seconds; 0 is no limit.
+    pub units_per_second_of_all: u32,
 }
 
 impl Allowance {
@@ -50,6 +52,7 @@ impl Allowance {
             burst_units: per_second.saturating_mul(2),
             weights: BTreeMap::new(),
             calls_per_second: BTreeMap::new(),
+            units_per_second_of_all: 0,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// The body was not JSON.
 pub const PARSE_ERROR: i32 = -32700;
@@ -27,6 +27,13 @@ pub const LIMIT_EXCEEDED: i32 = -32005;
 
 /// Longest part of a caller's text that an error message repeats.
 const ECHO_CHARS_MAX: usize = 100;
+
+/// The data of an error that time heals.
+#[derive(serde::Serialize)]
+struct RetryAfter {
+    #[serde(rename = "retryAfterSeconds")]
+    seconds: u64,
+}
 
 /// A JSON-RPC error object.
 #[derive(Debug, Clone)]
@@ -66,6 +73,17 @@ impl RpcError {
     /// The server has as much work as it accepts.
     pub fn busy() -> Self {
         Self::new(LIMIT_EXCEEDED, "server is busy, try again later")
+    }
+
+    /// More was asked than a rate allows, and in how many seconds it may be tried again.
+    pub(crate) fn too_early(rate: &str, retry_after_s: u64) -> Self {
+        let data = RetryAfter {
+            seconds: retry_after_s,
+        };
+        Self {
+            data: to_raw_value(&data).ok(),
+            ..Self::new(LIMIT_EXCEEDED, format!("{rate} exceeded"))
+        }
     }
 
     /// A fault of ours; details stay in the node's log.

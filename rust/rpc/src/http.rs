@@ -302,9 +302,9 @@ fn say_standing(reply: &mut Reply, standing: Option<Standing>, outcome: Outcome)
     }
     let retry_after_s = match outcome {
         Outcome::Tried => return,
-        Outcome::Limited => {
+        Outcome::Limited { retry_after_s } => {
             *reply.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-            standing.map_or(1, |standing| standing.retry_after_s.max(1))
+            retry_after_s
         }
         Outcome::Unavailable => {
             *reply.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

@@ -43,6 +43,7 @@ mod session;
 mod statistics;
 mod subscriptions;
 mod syncing;
+mod together;
 mod turns;
 mod websocket;
 

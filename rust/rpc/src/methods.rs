@@ -114,6 +114,12 @@ impl Reply {
         let _ = self.made.send(Made::new(answer, &self.room));
     }
 
+    /// Refuses a call that is over a rate, named as callers read it.
+    pub(crate) fn send_too_early(self, rate: &str, retry_after_s: u64) {
+        drop(self.place);
+        let _ = self.made.send(Made::too_early(rate, retry_after_s));
+    }
+
     /// Waits until the caller has gone or given up.
     pub async fn abandoned(&mut self) {
         self.made.closed().await;

@@ -74,9 +74,18 @@ impl Room {
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) answer: Answer,
-    /// Whether it is a refusal in the place of an answer for which there was no room.
-    pub(crate) is_refused: bool,
+    /// Set when it is a refusal in the place of an answer.
+    pub(crate) refused: Option<Refused>,
     permit: Option<Permit>,
+}
+
+/// Why a call has no answer that could have had one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// There was no room for it.
+    NoRoom,
+    /// It was over a rate.
+    TooEarly { retry_after_s: u64 },
 }
 
 impl Made {
@@ -85,13 +94,21 @@ impl Made {
         match room.take(length(&answer)) {
             Ok(permit) => Self {
                 answer,
-                is_refused: false,
+                refused: None,
                 permit: Some(permit),
             },
             Err(refused) => Self {
-                is_refused: true,
+                refused: Some(Refused::NoRoom),
                 ..Self::free(Err(refused))
             },
+        }
+    }
+
+    /// The refusal of a call that is over a rate, named as callers read it.
+    pub(crate) fn too_early(rate: &str, retry_after_s: u64) -> Self {
+        Self {
+            refused: Some(Refused::TooEarly { retry_after_s }),
+            ..Self::free(Err(RpcError::too_early(rate, retry_after_s)))
         }
     }
 
@@ -99,7 +116,7 @@ impl Made {
     pub(crate) fn free(answer: Answer) -> Self {
         Self {
             answer,
-            is_refused: false,
+            refused: None,
             permit: None,
         }
     }
@@ -136,6 +153,8 @@ pub(crate) struct Response {
     tail_permit: Option<Permit>,
     answered: usize,
     limited: usize,
+    /// Until the first of those may be tried again.
+    retry_after_s: Option<u64>,
     unavailable: usize,
 }
 
@@ -163,18 +182,30 @@ impl AsRef<[u8]> for Part<Box<RawValue>> {
 pub(crate) enum Outcome {
     /// At least one call was tried.
     Tried,
-    /// Every call was refused: its caller has used up its allowance, or the server is full.
-    Limited,
+    /// Every call was refused: a rate or the server is used up.
+    Limited {
+        /// Until the first of them may be tried again.
+        retry_after_s: u64,
+    },
     /// For every call there was nobody who could answer.
     Unavailable,
 }
 
 impl Response {
     /// Counts a call, and how it failed.
-    pub(crate) fn record(&mut self, failed: Option<(Failure, i32)>) {
+    pub(crate) fn record(&mut self, failed: Option<(Failure, i32)>, refused: Option<Refused>) {
         self.answered += 1;
         match failed {
-            Some((Failure::Limited, _)) => self.limited += 1,
+            Some((Failure::Limited, _)) => {
+                self.limited += 1;
+                let retry_after_s = match refused {
+                    Some(Refused::TooEarly { retry_after_s }) => retry_after_s,
+                    // What is full may have room again at once.
+                    _ => 1,
+                };
+                let first = self.retry_after_s.unwrap_or(retry_after_s);
+                self.retry_after_s = Some(first.min(retry_after_s));
+            }
             Some((_, UNAVAILABLE)) => self.unavailable += 1,
             _ => {}
         }
@@ -183,7 +214,9 @@ impl Response {
     pub(crate) fn outcome(&self) -> Outcome {
         match self.answered {
             0 => Outcome::Tried,
-            all if all == self.limited => Outcome::Limited,
+            all if all == self.limited => Outcome::Limited {
+                retry_after_s: self.retry_after_s.unwrap_or(1),
+            },
             all if all == self.unavailable => Outcome::Unavailable,
             _ => Outcome::Tried,
         }

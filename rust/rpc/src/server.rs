@@ -200,6 +200,8 @@ impl Server {
             refused_connections: counters.refused_connections.load(Relaxed),
             refused_requests: counters.refused_requests.load(Relaxed),
             shed: counters.shed.load(Relaxed),
+            over_rate_of_client: counters.over_rate_of_client.load(Relaxed),
+            over_rate_of_all: counters.over_rate_of_all.load(Relaxed),
             events_dropped: counters.events_dropped.load(Relaxed),
             slow_subscribers: counters.slow_subscribers.load(Relaxed),
             batches: counters.batches.snapshot(),

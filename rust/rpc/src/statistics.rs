@@ -171,6 +171,8 @@ pub(crate) struct Counters {
     pub(crate) refused_connections: AtomicU64,
     pub(crate) refused_requests: AtomicU64,
     pub(crate) shed: AtomicU64,
+    pub(crate) over_rate_of_client: AtomicU64,
+    pub(crate) over_rate_of_all: AtomicU64,
     pub(crate) events_dropped: AtomicU64,
     pub(crate) slow_subscribers: AtomicU64,
     pub(crate) batches: BatchCounters,
@@ -246,6 +248,10 @@ pub struct Statistics {
     pub refused_requests: u64,
     /// Calls answered with "server is busy".
     pub shed: u64,
+    /// Calls refused because their client has asked as much as it may in a time, or that method as often.
+    pub over_rate_of_client: u64,
+    /// Calls refused because all clients together have.
+    pub over_rate_of_all: u64,
     /// Events lost because subscribers and filters could not be told fast enough.
     pub events_dropped: u64,
     /// Connections closed because they did not read their notifications.

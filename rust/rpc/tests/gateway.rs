@@ -3,6 +3,7 @@
 mod common;
 mod nodes;
 
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
@@ -15,14 +16,14 @@ use tokio_tungstenite::tungstenite::client;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use common::{
-    ask, call, close_code, connect, error_of, exchange, open_websocket, post, post_bytes,
+    Reply, ask, call, close_code, connect, error_of, exchange, open_websocket, post, post_bytes,
     read_reply, receive, request, send, wait_until,
 };
 use nodes::{
     Behaviour, FakeNode, babbler, gateway, hash_of, result, settings, transactions_of, urls,
 };
 
-fn before(nodes: &[FakeNode]) -> (Gateway, std::net::SocketAddr) {
+fn before(nodes: &[FakeNode]) -> (Gateway, SocketAddr) {
     gateway(settings(&urls(nodes), Limits::default()), nodes.len())
 }
 
@@ -456,20 +457,35 @@ fn limited() -> Limits {
             burst_units: 20,
             weights: [("eth_getBalance".to_owned(), 10)].into(),
             calls_per_second: [].into(),
+            units_per_second_of_all: 0,
         }),
         ..Limits::default()
     }
 }
 
+/// What a user behind a proxy is answered.
+fn ask_as(address: SocketAddr, user: &str, body: &str) -> Reply {
+    let extra = format!("x-forwarded-for: 198.51.100.1, {user}\r\n");
+    exchange(address, &post_bytes(&extra, body.as_bytes()))
+}
+
+/// The seconds of a refusal, as its header and its error say them.
+fn seconds_of(refused: &Reply) -> [Option<u64>; 2] {
+    let data = &refused.json()["error"]["data"];
+    [
+        refused
+            .header("retry-after")
+            .and_then(|text| text.parse().ok()),
+        data["retryAfterSeconds"].as_u64(),
+    ]
+}
+
 #[test]
 fn each_user_behind_a_proxy_has_an_allowance_that_headers_tell() {
     let nodes = FakeNode::several(1, 5);
-    let (_gateway, address) = gateway(settings(&urls(&nodes), limited()), 1);
+    let (gateway, address) = gateway(settings(&urls(&nodes), limited()), 1);
     let body = request("eth_getBalance", &json!(["0xaa", "0x5"])).to_string();
-    let ask_as = |user: &str, body: &str| {
-        let extra = format!("x-forwarded-for: 198.51.100.1, {user}\r\n");
-        exchange(address, &post_bytes(&extra, body.as_bytes()))
-    };
+    let ask_as = |user: &str, body: &str| ask_as(address, user, body);
     let first = ask_as("203.0.113.7", &body);
     assert_eq!(first.status, 200);
     assert_eq!(first.header("ratelimit-policy"), Some("\"rpc\";q=20;w=20"));
@@ -477,9 +493,11 @@ fn each_user_behind_a_proxy_has_an_allowance_that_headers_tell() {
     assert_eq!(ask_as("203.0.113.7", &body).status, 200);
     let third = ask_as("203.0.113.7", &body);
     assert_eq!(third.status, 429);
-    assert!(third.header("retry-after").is_some());
     assert_eq!(third.json()["error"]["code"], -32005);
-    assert!(third.json()["error"]["data"]["retryAfterSeconds"].as_u64() >= Some(1));
+    let [header, data] = seconds_of(&third);
+    assert_eq!(header, data, "a call of ten units waits for all of them");
+    assert!((2..=10).contains(&data.unwrap()), "{data:?}");
+    assert_eq!(gateway.calls().over_rate_of_client, 1);
     assert_eq!(ask_as("203.0.113.8", &body).status, 200, "another user");
     let v6 = [
         "2001:db8::1",
@@ -496,6 +514,54 @@ fn each_user_behind_a_proxy_has_an_allowance_that_headers_tell() {
     let many = vec![request("eth_chainId", &json!([])); 6];
     let refused = ask_as("203.0.113.9", &json!(many).to_string());
     assert_eq!(refused.json()["error"]["code"], -32600);
+}
+
+#[test]
+fn all_callers_together_have_a_rate_and_this_machine_is_not_one_of_them() {
+    let nodes = FakeNode::several(1, 5);
+    let mut limits = limited();
+    // One call costs all of them an hour, and whoever makes it a part of what is its own.
+    limits.allowance = Some(Allowance {
+        burst_units: 10_000,
+        weights: [("eth_getBalance".to_owned(), 3_600)].into(),
+        units_per_second_of_all: 1,
+        ..limits.allowance.unwrap()
+    });
+    let (gateway, address) = gateway(settings(&urls(&nodes), limits), 1);
+    let body = request("eth_getBalance", &json!(["0xaa", "0x5"])).to_string();
+    assert_eq!(ask_as(address, "203.0.113.7", &body).status, 200);
+    let refused = ask_as(address, "203.0.113.8", &body);
+    assert_eq!(refused.status, 429);
+    assert_eq!(
+        error_of(&refused.json()),
+        (
+            -32005,
+            "request rate limit of all callers together exceeded"
+        )
+    );
+    let [header, data] = seconds_of(&refused);
+    assert_eq!(header, data);
+    assert!((3_000..3_600).contains(&data.unwrap()), "{data:?}");
+    assert_eq!(
+        refused.header("ratelimit"),
+        Some("\"rpc\";r=10000;t=0"),
+        "what is refused costs its caller nothing"
+    );
+    let cheap = request("eth_chainId", &json!([])).to_string();
+    assert_eq!(ask_as(address, "203.0.113.9", &cheap).status, 429);
+    assert!((0..3).all(|_| post(address, &body).status == 200));
+    let counted = gateway.calls();
+    assert_eq!(
+        (counted.over_rate_of_client, counted.over_rate_of_all),
+        (0, 2)
+    );
+    let of_method = |name: &str| {
+        let found = counted.methods.iter().find(|one| one.method == name);
+        let [http, _] = found.unwrap().transports.clone();
+        (http.ok, http.limited)
+    };
+    assert_eq!(of_method("eth_getBalance"), (4, 1));
+    assert_eq!(of_method("eth_chainId"), (0, 1));
 }
 
 #[test]

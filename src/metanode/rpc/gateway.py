@@ -21,15 +21,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What one client may ask: a bucket of units that fills steadily."""
+    """What one client may ask, and all together: buckets of units that fill steadily."""
 
     units_per_second: int
+    """0 is no limit."""
     burst_units: int
     """What a client who was quiet may use at once."""
     weights: Mapping[str, int] = field(default_factory=dict)
     """Units of a call by method; one where nothing is said."""
     calls_per_second: Mapping[str, int] = field(default_factory=dict)
     """Of single methods, beside the units, with a burst of two seconds."""
+    units_per_second_of_all: int = 0
+    """Of all clients together, with a burst of two seconds; 0 is no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderRate:
+    """Transactions of one key that nodes take, whatever addresses send them: a bucket that fills steadily."""
+
+    transactions_per_minute: int
+    burst_transactions: int
+    """What a key that was quiet may send at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +55,7 @@ class RPCGatewayConfig:
     methods: frozenset[str]
     """Every method that is answered; no other is."""
     limits: RPCLimits
-    allowance: Allowance | None
-    """None limits nobody."""
+    allowance: Allowance
     client_version: str
     log_blocks_max: int
     """Blocks of one `eth_getLogs`."""
@@ -52,6 +63,8 @@ class RPCGatewayConfig:
     """A node that is further behind is asked for nothing."""
     copies_of_writes: int
     """Nodes that a transaction is handed to."""
+    sender_rate: SenderRate | None = None
+    """None limits no sender."""
     call_timeout_ms: int
     calls_max: int = 1024
     """Calls that wait for nodes, of all callers: four nodes read 480 at once."""
@@ -64,7 +77,7 @@ class RPCGatewayConfig:
             "limits": asdict(self.limits)
             | {
                 "forwarded_for": True,
-                "allowance": None if self.allowance is None else asdict(self.allowance),
+                "allowance": asdict(self.allowance),
             },
             "client_version": self.client_version,
             "network_id": self.chain_id,
@@ -81,6 +94,7 @@ class RPCGatewayConfig:
                 "lag_blocks_max": self.lag_blocks_max,
                 "log_blocks_max": self.log_blocks_max,
                 "copies_of_writes": self.copies_of_writes,
+                "sender_rate": None if self.sender_rate is None else asdict(self.sender_rate),
                 "calls_max": self.calls_max,
                 "call_timeout_ms": self.call_timeout_ms,
             }

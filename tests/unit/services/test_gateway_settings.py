@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from metanode import _engine
 from metanode.errors import InvalidInput, Unavailable
+from metanode.rpc.gateway import SenderRate
 from sdk.testnet.services.gateway.service import Place, make_config, make_gateway
 from sdk.testnet.services.gateway.settings import (
     DEFAULT_METHODS,
@@ -68,6 +70,11 @@ def test_methods_of_a_nodes_operator_are_served_by_no_gateway(namespace: str) ->
         ({"weights": {"eth_call": 0}}, "weights.eth_call: expected 1 to 1,000,000, found 0"),
         ({"calls_per_second": {"eth_call": 1.5}}, r"calls_per_second.eth_call: expected 1 to 1,000,000, found 1.5"),
         ({"burst_units": 5}, "burst_units: expected at least units_per_second"),
+        ({"units_per_second_of_all": 199}, r"units_per_second_of_all: expected 0 or at least units_per_second \(200\), found 199"),
+        ({"units_per_second_of_all": -1}, "units_per_second_of_all: expected 0 to 10,000,000, found -1"),
+        ({"transactions_per_minute_of_sender": 0.5}, "transactions_per_minute_of_sender: expected a whole number, found 0.5"),
+        ({"transactions_per_minute_of_sender": -1}, "transactions_per_minute_of_sender: expected 0 to 1,000,000, found -1"),
+        ({"burst_transactions_of_sender": 0}, "burst_transactions_of_sender: expected 1 to 1,000,000, found 0"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_told_by_its_key(table: dict[str, Any], sentence: str) -> None:
@@ -88,12 +95,49 @@ def test_pages_of_the_web_may_ask_what_others_can_reach_and_not_what_is_on_loopb
     assert (second.port, second.http, second.hosts) == (8546, False, ("a",))
 
 
-def test_units_are_counted_unless_they_are_nought() -> None:
-    assert make_config(place(), GatewaySettings(units_per_second=0)).allowance is None
-    allowance = make_config(place(), GatewaySettings(calls_per_second={"eth_getLogs": 2})).allowance
-    assert allowance is not None
+def test_a_client_all_together_and_a_sender_have_rates_and_nought_is_none() -> None:
+    config = make_config(place(), GatewaySettings(calls_per_second={"eth_getLogs": 2}))
+    allowance = config.allowance
     assert (allowance.units_per_second, allowance.weights["eth_getLogs"]) == (200, 20)
     assert allowance.calls_per_second == {"eth_getLogs": 2}
+    assert allowance.units_per_second_of_all == 10_000
+    assert config.sender_rate == SenderRate(transactions_per_minute=600, burst_transactions=600)
+    unlimited = make_config(
+        place(),
+        read_settings(
+            {"units_per_second": 0, "units_per_second_of_all": 0, "transactions_per_minute_of_sender": 0}
+        ),
+    )
+    assert (unlimited.allowance.units_per_second, unlimited.allowance.units_per_second_of_all) == (0, 0)
+    assert unlimited.sender_rate is None
+
+
+def test_strangers_are_held_to_the_rate_of_all_and_this_machine_is_not() -> None:
+    settings = {"units_per_second": 1, "burst_units": 900, "units_per_second_of_all": 1}
+    gateway = make_gateway(place(), read_settings(settings | {"weights": {"eth_chainId": 900}}))
+    try:
+        ((host, port),) = gateway.addresses
+
+        def ask(headers: dict[str, str]) -> httpx.Response:
+            body = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
+            return httpx.post(f"http://{host}:{port}", json=body, headers=headers)
+
+        statuses = [ask({"x-forwarded-for": user}).status_code for user in ("203.0.113.7", "203.0.113.8")]
+        assert statuses == [200, 429]
+        assert ask({}).json()["result"] == "0x539"
+        assert gateway.statistics()["calls"]["over_rate_of_all"] == 1
+    finally:
+        gateway.stop()
+
+
+@pytest.mark.parametrize("per_minute", [0, 7])
+def test_the_compiled_part_takes_a_rate_of_senders_and_none(per_minute: int) -> None:
+    gateway = make_gateway(place(), GatewaySettings(transactions_per_minute_of_sender=per_minute))
+    try:
+        assert gateway.statistics()["network"]["over_rate_of_sender"] == 0
+        assert gateway.statistics()["calls"]["over_rate_of_all"] == 0
+    finally:
+        gateway.stop()
 
 
 def test_a_gateway_starts_without_its_nodes_and_says_what_it_cannot_have() -> None:

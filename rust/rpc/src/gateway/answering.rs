@@ -173,40 +173,42 @@ impl Outside for Nodes {
             None
         };
         let network = Arc::clone(&self.network);
-        let limits = (self.log_blocks_max, self.copies_of_writes);
+        let (log_blocks_max, copies) = (self.log_blocks_max, self.copies_of_writes);
         tokio::spawn(async move {
             let (_place, _entered) = (place, entered);
-            let Forwarded {
-                method,
-                params,
-                peer,
-                mut reply,
-                ..
-            } = request;
-            let answer = tokio::select! {
-                answer = answer(&network, &method, params.as_deref(), peer, limits) => answer,
-                () = reply.abandoned() => return,
-            };
-            reply.send(answer);
+            match &*request.method {
+                sending::SEND => sending::send(&network, request, copies).await,
+                sending::SEND_AND_WAIT => sending::send_and_wait(&network, request, copies).await,
+                _ => read(&network, request, log_blocks_max).await,
+            }
         });
         Ok(())
     }
 }
 
+/// Answers for as long as somebody waits.
+async fn read(network: &Network, request: Forwarded, log_blocks_max: u64) {
+    let Forwarded {
+        method,
+        params,
+        peer,
+        mut reply,
+        ..
+    } = request;
+    let answer = tokio::select! {
+        answer = answer(network, &method, params.as_deref(), peer, log_blocks_max) => answer,
+        () = reply.abandoned() => return,
+    };
+    reply.send(answer);
+}
+
 async fn answer(
-    network: &Arc<Network>,
+    network: &Network,
     method: &str,
     params: Option<&RawValue>,
     client: IpAddr,
-    (log_blocks_max, copies): (u64, usize),
+    log_blocks_max: u64,
 ) -> Answer {
-    match method {
-        sending::SEND => return sending::send(network, params, client, copies).await,
-        sending::SEND_AND_WAIT => {
-            return sending::send_and_wait(network, params, client, copies).await;
-        }
-        _ => {}
-    }
     let visible = network.chain.visible();
     let resolved = resolve(
         place(method),

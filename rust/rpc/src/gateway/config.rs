@@ -24,10 +24,21 @@ pub struct GatewayConfig {
     pub log_blocks_max: u64,
     /// Nodes that a transaction is handed to.
     pub copies_of_writes: usize,
+    /// What each key may send; `None` limits nobody. Not for loopback and trusted proxies.
+    pub sender_rate: Option<SenderRate>,
     /// Calls that wait for nodes, of all callers.
     pub calls_max: usize,
     /// Time limits.
     pub timing: Timing,
+}
+
+/// Transactions of one key, as a bucket that fills steadily.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SenderRate {
+    /// That nodes take in a minute.
+    pub transactions_per_minute: u32,
+    /// That they take at once of a key that was quiet.
+    pub burst_transactions: u32,
 }
 
 /// How long what may take.

@@ -51,6 +51,7 @@ impl Gateway {
             config.timing,
             config.chain_id,
             config.lag_blocks_max,
+            config.sender_rate,
         ));
         let mut server = config.server;
         server.is_gateway = true;
@@ -128,6 +129,7 @@ impl Gateway {
             retries: count(&network.counters.retries),
             unavailable: count(&network.counters.unavailable),
             timed_out: count(&network.counters.timed_out),
+            over_rate_of_sender: count(&network.sender_rates.refused),
         }
     }
 

@@ -15,15 +15,17 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::chain::Chain;
-use super::config::Timing;
+use super::config::{SenderRate, Timing};
 use super::node::{Genesis, Links, Node};
 use super::pending::Pending;
+use super::sender_rates::SenderRates;
 
 /// All nodes, and what is known of their chain.
 pub(crate) struct Network {
     pub(crate) nodes: Vec<Node>,
     pub(crate) chain: Chain,
     pub(crate) pending: Pending,
+    pub(crate) sender_rates: SenderRates,
     pub(crate) timing: Timing,
     pub(crate) chain_id: u64,
     pub(crate) lag_blocks_max: u64,
@@ -73,11 +75,13 @@ impl Network {
         timing: Timing,
         chain_id: u64,
         lag_blocks_max: u64,
+        sender_rate: Option<SenderRate>,
     ) -> Self {
         Self {
             nodes,
             chain,
             pending: Pending::default(),
+            sender_rates: SenderRates::new(sender_rate),
             timing,
             chain_id,
             lag_blocks_max,

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::error::RpcError;
-use crate::methods::Answer;
+use crate::methods::{Answer, Forwarded};
 use crate::sending::{not_included_in_time, parse as parse_send_sync};
-use alloy_primitives::{Bytes, keccak256};
+use alloy_primitives::{Address, Bytes, keccak256};
 use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::routing::{Asked, Attempt, Network};
@@ -19,16 +20,74 @@ const RECEIPT: &str = "eth_getTransactionReceipt";
 const TRANSACTION: &str = "eth_getTransactionByHash";
 /// Callers that wait for their transaction's block at once.
 pub(crate) const WAITING_MAX: usize = 1_024;
+/// As callers read it that something was over it.
+const SENDER_RATE: &str = "transaction rate limit of the sender";
 /// What nodes say of a transaction that they have: Metanode, geth, reth and Besu.
 const KNOWN: [&str; 3] = ["already known", "already imported", "known transaction"];
+
+/// Answers a caller that sends a transaction. It goes its way also when its caller has gone meanwhile.
+pub(crate) async fn send(network: &Arc<Network>, request: Forwarded, copies: usize) {
+    let sent = hand_over(network, &request, request.params.as_deref(), copies).await;
+    reply(request, sent);
+}
+
+/// Sends, and waits until a block has it (EIP-7966), for as long as the caller does.
+pub(crate) async fn send_and_wait(network: &Arc<Network>, mut request: Forwarded, copies: usize) {
+    let (transaction, wait) = match parse_send_sync(request.params.as_deref()) {
+        Ok(parsed) => parsed,
+        Err(error) => return request.reply.send(Err(error)),
+    };
+    let deadline = Instant::now() + wait;
+    let changes = network.changes();
+    let mut sent = hand_over(network, &request, Some(&transaction), copies).await;
+    if let Ok(Ok(hash)) = sent {
+        tokio::select! {
+            found = receipt(network, &hash, changes, deadline) => {
+                sent = Ok(found.ok_or_else(|| not_included_in_time(hash, wait)));
+            }
+            () = request.reply.abandoned() => return,
+        }
+    }
+    reply(request, sent);
+}
+
+/// What became of a transaction; the error is in how many seconds its sender may send one.
+type Sent = Result<Answer, u64>;
+
+fn reply(request: Forwarded, sent: Sent) {
+    match sent {
+        Ok(answer) => request.reply.send(answer),
+        Err(retry_after_s) => request.reply.send_too_early(SENDER_RATE, retry_after_s),
+    }
+}
+
+/// Hands a transaction to nodes, if its sender may send one now.
+async fn hand_over(
+    network: &Arc<Network>,
+    request: &Forwarded,
+    params: Option<&RawValue>,
+    copies: usize,
+) -> Sent {
+    let rates = &network.sender_rates;
+    let sender = if request.is_limited {
+        rates.sender_of(params)
+    } else {
+        None
+    };
+    if let Some(sender) = sender {
+        rates.allow(sender, Instant::now().into_std())?;
+    }
+    Ok(pass_on(network, params, request.peer, sender, copies).await)
+}
 
 /// Hands a transaction to a node, to another one if that does not answer, and copies of what was taken to more.
 ///
 /// That a node has it already is what its sender wanted.
-pub(crate) async fn send(
+async fn pass_on(
     network: &Arc<Network>,
     params: Option<&RawValue>,
     client: IpAddr,
+    sender: Option<Address>,
     copies: usize,
 ) -> Answer {
     let asked = Asked {
@@ -54,6 +113,12 @@ pub(crate) async fn send(
         };
         match network.ask_node(node, links, asked, until).await {
             Attempt::Answered(taken_by, answer) => {
+                if answer.is_ok()
+                    && let Some(sender) = sender
+                {
+                    let now = Instant::now().into_std();
+                    network.sender_rates.count(sender, now);
+                }
                 let answer = settle(network, params, answer, is_again).await;
                 if answer.is_ok() {
                     let others = nodes.iter().map(|(node, _)| node.index);
@@ -127,17 +192,13 @@ fn copy(network: &Arc<Network>, params: Option<&RawValue>, nodes: Vec<usize>) {
     }
 }
 
-/// Sends, and waits until a block has it (EIP-7966).
-pub(crate) async fn send_and_wait(
-    network: &Arc<Network>,
-    params: Option<&RawValue>,
-    client: IpAddr,
-    copies: usize,
-) -> Answer {
-    let (transaction, wait) = parse_send_sync(params)?;
-    let deadline = Instant::now() + wait;
-    let mut changes = network.changes();
-    let hash = send(network, Some(&transaction), client, copies).await?;
+/// The receipt of a transaction, when a block has it before the deadline.
+async fn receipt(
+    network: &Network,
+    hash: &RawValue,
+    mut changes: watch::Receiver<u64>,
+    deadline: Instant,
+) -> Option<Box<RawValue>> {
     let asked = RawValue::from_string(format!("[{}]", hash.get())).ok();
     let mut looked_at = None;
     loop {
@@ -158,11 +219,11 @@ pub(crate) async fn send_and_wait(
             if let Ok(found) = found
                 && found.get() != "null"
             {
-                return Ok(found);
+                return Some(found);
             }
         }
         if !matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
-            return Err(not_included_in_time(hash, wait));
+            return None;
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct GatewayStatistics {
     pub unavailable: u64,
     /// Calls that no node answered in time.
     pub timed_out: u64,
+    /// Transactions refused because their sender has sent as many as it may in a time.
+    pub over_rate_of_sender: u64,
 }
 
 /// One node.

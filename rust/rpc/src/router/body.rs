@@ -8,7 +8,7 @@ use super::{Answerer, Caller, Router};
 use crate::envelope::{Call, Message, Refusal};
 use crate::error::RpcError;
 use crate::methods::Cost;
-use crate::response::{Made, Response, length};
+use crate::response::{Made, Refused, Response, length};
 use crate::statistics::{Failure, Held, MethodCounters};
 
 /// Calls of one batch that wait for other threads at once: all when they are gathered anyway, few when each takes a
@@ -133,7 +133,7 @@ impl Router {
         {
             out.append_refusal(refusal.id, refusal.error.clone());
         }
-        out.record(failed);
+        out.record(failed, None);
     }
 
     /// Counts an answer and writes it, or an error in its place when the response would become too large.
@@ -150,7 +150,8 @@ impl Router {
         if out.len() + length(&made.answer) > self.limits.response_bytes_max {
             made = Made::free(Err(RpcError::response_too_large()));
         }
-        if made.is_refused {
+        let refused = made.refused;
+        if refused == Some(Refused::NoRoom) {
             self.counters.shed.fetch_add(1, Relaxed);
         }
         let mut failed = made
@@ -165,7 +166,7 @@ impl Router {
             failed = Some((Failure::Limited, refused.code));
             out.append_refusal(id, refused);
         }
-        out.record(failed);
+        out.record(failed, refused);
         counters.record(caller.transport(), begun.elapsed(), failed);
     }
 }

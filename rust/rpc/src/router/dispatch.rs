@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::{Answerer, Caller, Route, Router};
+use crate::address::{Over, TooEarly};
 use crate::envelope::Call;
-use crate::error::{LIMIT_EXCEEDED, RpcError};
+use crate::error::RpcError;
 use crate::lanes::call_guarded;
 use crate::methods::{Answer, Cost, Forwarded, Reply};
 use crate::response::Made;
@@ -22,7 +23,7 @@ pub(super) enum Started {
     /// In a lane of ours, or outside.
     Waiting(oneshot::Receiver<Made>, Duration),
     /// Not tried.
-    Refused(RpcError, Failure),
+    Refused(Made, Failure),
 }
 
 /// The end of an answer, and how it failed if it did.
@@ -42,18 +43,11 @@ impl Started {
                 Ok(Err(_)) => Made::free(Err(RpcError::internal())),
                 Err(_) => Made::free(Err(RpcError::timed_out())),
             },
-            Self::Refused(error, failure) => return (Made::free(Err(error)), Some(failure)),
+            Self::Refused(made, failure) => return (made, Some(failure)),
         };
-        let failure = made.is_refused.then_some(Failure::Limited);
+        let failure = made.refused.is_some().then_some(Failure::Limited);
         (made, failure)
     }
-}
-
-/// The data of an error that time heals.
-#[derive(serde::Serialize)]
-struct RetryAfter {
-    #[serde(rename = "retryAfterSeconds")]
-    seconds: u64,
 }
 
 impl Router {
@@ -63,17 +57,13 @@ impl Router {
         call: &Call<'_>,
         now: Instant,
     ) -> (&MethodCounters, Started) {
-        let allowance = self.limits.allowance.as_ref();
-        if let Err(wait_s) = caller.client.address.take(allowance, &call.method, now) {
-            let error = RpcError {
-                data: to_raw_value(&RetryAfter { seconds: wait_s }).ok(),
-                ..RpcError::new(LIMIT_EXCEEDED, "request rate limit exceeded")
-            };
+        let (allowance, together) = (self.limits.allowance.as_ref(), self.together.as_ref());
+        let address = &caller.client.address;
+        if let Err(early) = address.take(allowance, together, &call.method, now) {
             let counters = self.routes.get(&*call.method).map(|route| &route.counters);
-            let refused = Started::Refused(error, Failure::Limited);
-            return (counters.unwrap_or(&self.unknown), refused);
+            return (counters.unwrap_or(&self.unknown), self.refuse_early(early));
         }
-        let not_found = || RpcError::method_not_found(&call.method);
+        let not_found = || Made::free(Err(RpcError::method_not_found(&call.method)));
         let route = match self.routes.get(&*call.method) {
             Some(route) if caller.connection.listener.offers(&route.name) => route,
             // The caller cannot tell this from the next, the operator can.
@@ -91,6 +81,19 @@ impl Router {
             _ => self.pass_on(route, caller, call.params),
         };
         (&route.counters, started)
+    }
+
+    fn refuse_early(&self, early: TooEarly) -> Started {
+        let (counter, rate) = match early.over {
+            Over::OfClient => (&self.counters.over_rate_of_client, "request rate limit"),
+            Over::OfAll => (
+                &self.counters.over_rate_of_all,
+                "request rate limit of all callers together",
+            ),
+        };
+        counter.fetch_add(1, Relaxed);
+        let made = Made::too_early(rate, early.retry_after_s);
+        Started::Refused(made, Failure::Limited)
     }
 
     /// A call for one of the two sides.
@@ -136,7 +139,7 @@ impl Router {
             Ok(answer) => Started::Waiting(answer, self.limits.heavy_timeout),
             Err(error) => {
                 self.counters.shed.fetch_add(1, Relaxed);
-                Started::Refused(error, Failure::Limited)
+                Started::Refused(Made::free(Err(error)), Failure::Limited)
             }
         }
     }

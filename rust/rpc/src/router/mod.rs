@@ -10,7 +10,7 @@ mod own;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy_primitives::map::{HashMap, HashSet};
 use openrpc::{Declaration, Malformed};
@@ -29,6 +29,7 @@ use crate::own::{OWN_METHODS, Own};
 use crate::sending::Senders;
 use crate::session::Session;
 use crate::statistics::{Counters, MethodCounters, MethodStatistics, Transport};
+use crate::together::Together;
 
 /// Who answers a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,7 @@ pub(crate) struct Router {
     outside: Arc<dyn Outside>,
     lanes: Lanes,
     limits: RouterLimits,
+    together: Option<Together>,
     pub(crate) facts: Facts,
     pub(crate) filters: Filters,
     pub(crate) senders: Senders,
@@ -139,6 +141,10 @@ impl Router {
             add(declaration, Answerer::Outside);
         }
         let (unknown, counters) = (MethodCounters::default(), Counters::default());
+        let together = limits
+            .allowance
+            .as_ref()
+            .and_then(|allowance| Together::new(allowance.units_per_second_of_all, Instant::now()));
         Self {
             routes,
             unknown,
@@ -146,6 +152,7 @@ impl Router {
             outside,
             lanes,
             limits,
+            together,
             facts,
             filters,
             senders: Senders::default(),

@@ -28,6 +28,8 @@ pub struct Behaviour {
     pub head: AtomicU64,
     /// What `eth_sendRawTransaction` is refused with.
     pub refusal: Mutex<Option<String>>,
+    /// Transactions that arrive wait while this is set.
+    pub holds_sends: AtomicBool,
     /// Calls about balances wait for so many milliseconds.
     pub slow_ms: AtomicU64,
     /// Calls about balances fail as if the node were broken.
@@ -175,14 +177,17 @@ impl Methods for Chain {
                 let found = (0..=head).find(|number| Some(hash_of(*number).to_string()) == hash);
                 json!(found.map(logs).unwrap_or_default())
             }
-            "eth_sendRawTransaction" => match &*self.behaviour.refusal.lock() {
-                Some(refusal) => return Err(RpcError::new(-32000, refusal.clone())),
-                None => {
-                    let raw: alloy_primitives::Bytes =
-                        serde_json::from_value(params[0].clone()).unwrap();
-                    json!(keccak256(raw))
+            "eth_sendRawTransaction" => {
+                while self.behaviour.holds_sends.load(Relaxed) {
+                    thread::sleep(Duration::from_millis(5));
                 }
-            },
+                if let Some(refusal) = &*self.behaviour.refusal.lock() {
+                    return Err(RpcError::new(-32000, refusal.clone()));
+                }
+                let raw: alloy_primitives::Bytes =
+                    serde_json::from_value(params[0].clone()).unwrap();
+                json!(keccak256(raw))
+            }
             "eth_getTransactionByHash" => json!({"blockNumber": "0x1"}),
             "eth_getTransactionReceipt" if head >= 3 => json!({"blockNumber": "0x3"}),
             _ => Value::Null,
@@ -281,6 +286,7 @@ pub fn settings(urls: &[String], limits: Limits) -> GatewayConfig {
         lag_blocks_max: 2,
         log_blocks_max: 50,
         copies_of_writes: 3,
+        sender_rate: None,
         calls_max: 256,
         timing: Timing {
             call: Duration::from_secs(20),

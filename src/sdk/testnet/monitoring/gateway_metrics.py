@@ -23,6 +23,7 @@ CATALOGUE: Final = {
     "metanode_gateway_unanswered": ("counter", ("reason",), "Calls without an answer: unavailable (no node), timeout."),
     "metanode_gateway_connections": ("gauge", ("transport",), "Open connections of callers: http, websocket."),
     "metanode_gateway_subscriptions": ("gauge", ("type",), "Open subscriptions of callers."),
+    "metanode_gateway_limited": ("counter", ("rate",), "Calls refused because of a rate: of their client, of all clients together, of their transaction's sender."),
     "metanode_gateway_refused": ("counter", ("what",), "Refused before a method was read: connections over the limit, requests; and subscribers closed because they did not read."),
 }  # fmt: skip
 """Type, labels, meaning; counters without `_total`."""
@@ -75,6 +76,14 @@ def _sums(calls: Mapping[str, Any], network: Mapping[str, Any]) -> Iterator[Metr
         (
             "metanode_gateway_unanswered",
             {"unavailable": network["unavailable"], "timeout": network["timed_out"]},
+        ),
+        (
+            "metanode_gateway_limited",
+            {
+                "client": calls["over_rate_of_client"],
+                "all": calls["over_rate_of_all"],
+                "sender": network["over_rate_of_sender"],
+            },
         ),
         (
             "metanode_gateway_refused",

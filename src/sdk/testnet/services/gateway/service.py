@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from metanode import __version__
-from metanode.rpc.gateway import Allowance, RPCGateway, RPCGatewayConfig
+from metanode.rpc.gateway import Allowance, RPCGateway, RPCGatewayConfig, SenderRate
 from metanode.rpc.ibft import ibft_methods
 from metanode.rpc.server import Listener, RPCLimits
 
@@ -87,8 +87,13 @@ def make_config(place: Place, settings: GatewaySettings) -> RPCGatewayConfig:
             burst_units=settings.burst_units,
             weights=settings.all_weights,
             calls_per_second=dict(settings.calls_per_second),
+            units_per_second_of_all=settings.units_per_second_of_all,
+        ),
+        sender_rate=SenderRate(
+            transactions_per_minute=settings.transactions_per_minute_of_sender,
+            burst_transactions=settings.burst_transactions_of_sender,
         )
-        if settings.units_per_second
+        if settings.transactions_per_minute_of_sender
         else None,
         client_version=f"metanode-gateway/v{__version__}",
         log_blocks_max=settings.log_blocks_max,

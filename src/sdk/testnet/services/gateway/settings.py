@@ -128,9 +128,12 @@ class GatewaySettings:
     refused_methods: tuple[str, ...] = ()
     """Of `DEFAULT_METHODS`, those that are not answered."""
     units_per_second: int = 200
-    """What one client may use: an IPv4 address, or an IPv6 /64. 0 limits nobody."""
+    """What one client may use: an IPv4 address, or an IPv6 /64. 0 is no limit."""
     burst_units: int = 2_000
     """What a client who was quiet may use at once: ten seconds."""
+    units_per_second_of_all: int = 10_000
+    """What all clients together may use, with a burst of two seconds; 0 is no limit. Fifty clients at their full rate, and less than half of the 23,000 reads
+    a second that passed through a gateway on two cores with its four nodes: what is left makes blocks."""
     weights: Mapping[str, int] = field(default_factory=dict)
     """Units of single methods, before those of `DEFAULT_WEIGHTS`."""
     calls_per_second: Mapping[str, int] = field(default_factory=dict)
@@ -142,6 +145,11 @@ class GatewaySettings:
     """A node that is further behind the newest block is asked for nothing."""
     copies_of_writes: int = 3
     """Nodes that a transaction is handed to."""
+    transactions_per_minute_of_sender: int = 600
+    """What nodes take of one key, whatever addresses send it; 0 is no limit. Ten a second are twenty of the 2,857 transfers that fit into a block of 60 M gas
+    every two seconds: no key fills a hundredth of the chain for long."""
+    burst_transactions_of_sender: int = 600
+    """What a key that was quiet may send at once: a minute's, so that a script deploys hundreds of contracts without a pause."""
     call_timeout_s: int = 10
     connections_max: int = 2_000
     connections_per_address_max: int = 50
@@ -183,6 +191,11 @@ class GatewaySettings:
             problems.append(
                 f"burst_units: expected at least units_per_second ({self.units_per_second:,}), found {self.burst_units:,}"
             )
+        if 0 < self.units_per_second_of_all < self.units_per_second:
+            problems.append(
+                f"units_per_second_of_all: expected 0 or at least units_per_second ({self.units_per_second:,}), "
+                f"found {self.units_per_second_of_all:,}"
+            )
         if problems:
             raise InvalidInput("\n".join(problems))
 
@@ -206,10 +219,13 @@ _RANGES: Final = (
     ("websocket_port", 0, 65_535),
     ("units_per_second", 0, 1_000_000),
     ("burst_units", 1, 10_000_000),
+    ("units_per_second_of_all", 0, 10_000_000),
     ("batch_items_max", 1, 1_000),
     ("log_blocks_max", 1, 1_000_000),
     ("lag_blocks_max", 0, 100),
     ("copies_of_writes", 1, 10),
+    ("transactions_per_minute_of_sender", 0, 1_000_000),
+    ("burst_transactions_of_sender", 1, 1_000_000),
     ("call_timeout_s", 1, 120),
     ("connections_max", 1, 100_000),
     ("connections_per_address_max", 1, 100_000),

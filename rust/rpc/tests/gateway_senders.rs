@@ -1,0 +1,171 @@
+//! A gateway and keys that send much, from many addresses.
+
+mod common;
+mod nodes;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+
+use alloy_consensus::{SignableTransaction, TxEnvelope, TxLegacy};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::{B256, Bytes, Signature, keccak256};
+use k256::ecdsa::SigningKey;
+use rpc::Limits;
+use rpc::gateway::{Gateway, SenderRate};
+use serde_json::{Value, json};
+
+use common::{Reply, connect, error_of, exchange, post, post_bytes, request, wait_until};
+use nodes::{CHAIN_ID, FakeNode, gateway, settings, urls};
+
+const SEND: &str = "eth_sendRawTransaction";
+const REFUSED: (i64, &str) = (-32005, "transaction rate limit of the sender exceeded");
+
+/// A gateway that takes one transaction a minute of each key, of callers whom a proxy of this machine names.
+fn before(nodes: &[FakeNode]) -> (Gateway, SocketAddr) {
+    let limits = Limits {
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        forwarded_for: true,
+        ..Limits::default()
+    };
+    let mut config = settings(&urls(nodes), limits);
+    config.sender_rate = Some(SenderRate {
+        transactions_per_minute: 1,
+        burst_transactions: 1,
+    });
+    gateway(config, nodes.len())
+}
+
+/// A transaction of a key, as wallets send it.
+fn signed(key: u8, nonce: u64) -> Bytes {
+    let key = SigningKey::from_slice(&[key; 32]).unwrap();
+    let transaction = TxLegacy {
+        chain_id: Some(CHAIN_ID),
+        nonce,
+        ..TxLegacy::default()
+    };
+    let hash: B256 = transaction.signature_hash();
+    let (signature, recovery) = key.sign_prehash_recoverable(hash.as_slice()).unwrap();
+    let signature = Signature::from((signature, recovery));
+    let transaction = TxEnvelope::from(transaction.into_signed(signature));
+    transaction.encoded_2718().into()
+}
+
+fn body_of(user: &str, method: &str, params: &Value) -> Vec<u8> {
+    let extra = format!("x-forwarded-for: {user}\r\n");
+    post_bytes(&extra, request(method, params).to_string().as_bytes())
+}
+
+fn send_as(address: SocketAddr, user: &str, raw: &Bytes) -> Reply {
+    exchange(address, &body_of(user, SEND, &json!([raw])))
+}
+
+fn asked(nodes: &[FakeNode]) -> usize {
+    nodes.iter().map(|node| node.count(SEND)).sum()
+}
+
+#[test]
+fn a_key_has_a_rate_whatever_addresses_it_sends_from() {
+    let nodes = FakeNode::several(1, 5);
+    let (gateway, address) = before(&nodes);
+    let first = signed(1, 0);
+    let sent = send_as(address, "203.0.113.7", &first);
+    assert_eq!(sent.json()["result"], json!(keccak256(&first)));
+    let refused = send_as(address, "203.0.113.8", &signed(1, 1));
+    assert_eq!(refused.status, 429);
+    assert_eq!(error_of(&refused.json()), REFUSED);
+    let wait_s = refused.json()["error"]["data"]["retryAfterSeconds"].as_u64();
+    assert!((1..=60).contains(&wait_s.unwrap()), "{wait_s:?}");
+    let header = refused.header("retry-after").map(ToOwned::to_owned);
+    assert_eq!(header, wait_s.map(|seconds| seconds.to_string()));
+    assert_eq!(asked(&nodes), 1, "no node was asked");
+
+    let other = send_as(address, "203.0.113.8", &signed(2, 0));
+    assert_eq!(other.status, 200, "another key from the same address");
+    let more = request(SEND, &json!([signed(1, 2)])).to_string();
+    assert_eq!(
+        post(address, &more).status,
+        200,
+        "this machine has no limit"
+    );
+
+    assert_eq!(gateway.statistics().over_rate_of_sender, 1);
+    let calls = gateway.calls();
+    let [http, _] = calls
+        .methods
+        .iter()
+        .find(|one| one.method == SEND)
+        .unwrap()
+        .transports
+        .clone();
+    assert_eq!((http.ok, http.limited), (3, 1));
+    assert_eq!(calls.shed, 0, "the gateway was not busy");
+}
+
+#[test]
+fn who_waits_for_the_receipt_has_the_same_rate() {
+    let nodes = FakeNode::several(1, 5);
+    let (_gateway, address) = before(&nodes);
+    let send = |nonce| {
+        let params = json!([signed(1, nonce), 9_000]);
+        let body = body_of("203.0.113.7", "eth_sendRawTransactionSync", &params);
+        exchange(address, &body)
+    };
+    assert_eq!(send(0).json()["result"]["blockNumber"], "0x3");
+    assert_eq!(error_of(&send(1).json()), REFUSED);
+    let plain = send_as(address, "203.0.113.8", &signed(1, 1));
+    assert_eq!(error_of(&plain.json()), REFUSED);
+}
+
+/// Who sends again what somebody else has signed takes nothing of what that key may send.
+#[test]
+fn what_nodes_refuse_or_have_already_is_not_counted() {
+    let nodes = FakeNode::several(1, 5);
+    let (_gateway, address) = before(&nodes);
+    let old = signed(1, 0);
+    for (refusal, code) in [("nonce too low", -32000), ("already known", 0)] {
+        *nodes[0].behaviour.refusal.lock() = Some(refusal.to_owned());
+        for _ in 0..3 {
+            let answer = send_as(address, "203.0.113.66", &old);
+            assert_eq!(answer.status, 200);
+            assert_eq!(error_of(&answer.json()).0, code, "{refusal}");
+        }
+    }
+    *nodes[0].behaviour.refusal.lock() = None;
+    assert_eq!(send_as(address, "203.0.113.7", &signed(1, 1)).status, 200);
+    assert_eq!(send_as(address, "203.0.113.7", &signed(1, 2)).status, 429);
+}
+
+#[test]
+fn a_transaction_whose_caller_has_gone_is_copied_and_counted() {
+    let nodes = FakeNode::several(2, 5);
+    let (gateway, address) = before(&nodes);
+    let hold = |holds| {
+        let all = nodes.iter().map(|node| &node.behaviour.holds_sends);
+        all.for_each(|node| node.store(holds, Relaxed));
+    };
+    hold(true);
+    let mut stream = connect(address);
+    let body = body_of("203.0.113.7", SEND, &json!([signed(1, 0)]));
+    stream.write_all(&body).unwrap();
+    wait_until("a node has it", || asked(&nodes) == 1);
+    drop(stream);
+    wait_until("its caller has gone", || {
+        let calls = gateway.calls();
+        calls.http_connections == 0 && calls.in_flight == 0
+    });
+    hold(false);
+    wait_until("the other node has it too", || asked(&nodes) == 2);
+    assert_eq!(send_as(address, "203.0.113.8", &signed(1, 1)).status, 429);
+}
+
+#[test]
+fn what_nobody_has_signed_is_left_to_nodes() {
+    let nodes = FakeNode::several(1, 5);
+    let (_gateway, address) = before(&nodes);
+    let junk = Bytes::from_static(&[0x02, 0xc0, 0xff, 0xee]);
+    for _ in 0..3 {
+        assert_eq!(send_as(address, "203.0.113.7", &junk).status, 200);
+    }
+    assert_eq!(asked(&nodes), 3);
+}
