@@ -40,12 +40,12 @@ def closing_code(socket: ClientConnection) -> int | None:
 class Gateway:
     """A process of services that runs a gateway and nothing else."""
 
-    def __init__(self, directory: Path, net: Testnet) -> None:
+    def __init__(self, directory: Path, net: Testnet, settings: str = "") -> None:
         urls = ", ".join(f'"{node.rpc_url}"' for node in net.nodes)
         config = directory / "services.toml"
         config.write_text(
             f'[network]\nnetwork_id = "gateway"\nchain_id = {net.chain_id}\nrpc_urls = [{urls}]\n'
-            "[gateway]\nport = 0\n[metrics]\nport = 0\n"
+            f"[gateway]\nport = 0\n{settings}[metrics]\nport = 0\n"
         )
         self.log = directory / "services.log"
         with self.log.open("wb") as output:
@@ -68,6 +68,11 @@ class Gateway:
         lines = [line for line in self.log.read_text().splitlines() if "service_listening" in line]
         found = [(re.search(r'"name": ?"(\w+)"', line), re.search(r":(\d+)\"", line)) for line in lines]
         return {name[1]: int(port[1]) for name, port in found if name and port}
+
+    def send_as(self, user: str, raw: str) -> httpx.Response:
+        """Hand a transaction over for a user whom a proxy of this machine names."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": "eth_sendRawTransaction", "params": [raw]}
+        return httpx.post(self.url, json=body, headers={"x-forwarded-for": user}, timeout=30)
 
     def ask(self, method: str, *params: Any) -> dict[str, Any]:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
@@ -145,3 +150,37 @@ def test_callers_and_subscribers_do_not_notice_that_a_validator_dies(net: Testne
         gateway.process.send_signal(signal.SIGTERM)
         assert closing_code(socket) == 1001
     assert gateway.process.wait(timeout=60) == 0
+
+
+def test_a_key_has_a_rate_and_whoever_sends_its_transactions_again_takes_nothing_of_it(
+    tmp_path: Path,
+) -> None:
+    rate = "transactions_per_minute_of_sender = 1\nburst_transactions_of_sender = 2\n"
+    with Testnet(validators=1, block_time_s=1, in_memory=True) as net:
+        gateway = Gateway(tmp_path, net, rate)
+        try:
+            sender = Account.from_key(net.accounts[0].private_key)
+
+            def signed(nonce: int) -> str:
+                transfer = {
+                    "chainId": net.chain_id, "nonce": nonce, "value": 1,
+                    "to": Web3.to_checksum_address("0x" + "ab" * 20),
+                    "gas": 21_000, "gasPrice": 100 * 10**9,
+                }  # fmt: skip
+                return Web3.to_hex(sender.sign_transaction(transfer).raw_transaction)
+
+            assert "result" in gateway.send_as("203.0.113.7", signed(0)).json()
+            again = [gateway.send_as("203.0.113.66", signed(0)).status_code for _ in range(5)]
+            assert again == [200] * 5
+            assert "result" in gateway.send_as("203.0.113.7", signed(1)).json()
+
+            refused = gateway.send_as("203.0.113.8", signed(2))
+            assert refused.status_code == 429
+            assert refused.json()["error"]["message"] == "transaction rate limit of the sender exceeded"
+            assert 1 <= int(refused.headers["retry-after"]) <= 60
+            page = httpx.get(f"{gateway.metrics_url}/metrics", timeout=30).text
+            assert 'metanode_gateway_limited_total{rate="sender"} 1.0' in page
+            assert "result" in gateway.ask("eth_sendRawTransaction", signed(2)), "this machine has no limit"
+        finally:
+            gateway.process.kill()
+            gateway.process.wait()
