@@ -64,7 +64,7 @@ def cache_directory() -> Path:
 def open_archive(path: Path | None = None, *, cache: Path | None = None) -> Archive:
     """Read the manifest of a directory of the archive's layout, or of an archive, unpacked first if need be.
 
-    Raises ArchiveAbsent, and ArchiveDamaged when an archive's content is not what its manifest says.
+    Raises ArchiveAbsent, and ArchiveDamaged when the manifest is none, or an archive's content is not what it says.
     """
     path = vectors_path() if path is None else path
     if path.is_dir():
@@ -85,10 +85,19 @@ def read_directory(directory: Path) -> Archive:
     inside = [child for child in sorted(directory.iterdir()) if child.is_dir()]
     for candidate in (directory, *inside):
         if (candidate / MANIFEST).is_file():
-            entries = json.loads((candidate / MANIFEST).read_bytes())
-            files = (ManifestFile(entry["file"], entry["cases"], entry["sha256"]) for entry in entries)
-            return Archive(candidate, tuple(files))
+            return Archive(candidate, read_manifest(candidate / MANIFEST))
     raise ArchiveAbsent(f"{directory}: expected {MANIFEST} in it: make test METANODE_VECTORS=FILE")
+
+
+def read_manifest(path: Path) -> tuple[ManifestFile, ...]:
+    """The files that a manifest names; raises ArchiveDamaged for one that is none."""
+    try:
+        entries = json.loads(path.read_bytes())
+        return tuple(ManifestFile(entry["file"], entry["cases"], entry["sha256"]) for entry in entries)
+    except (ValueError, LookupError, TypeError) as error:
+        raise ArchiveDamaged(
+            f"{path}: expected a list of objects with file, cases and sha256, found {type(error).__name__}: {error}"
+        ) from error
 
 
 def unpack(archive: Path, directory: Path) -> None:

@@ -23,7 +23,7 @@ from tests.conformance.suites import (
     tries,
     wycheproof,
 )
-from tests.conformance.verdicts import Status, Verdict
+from tests.conformance.verdicts import REASON_CHARACTERS_MAX, Status, Unusable, Verdict, crash
 
 JudgeFile = Callable[[Path], Iterator[Verdict]]
 JudgeFiles = Callable[[Sequence[Path]], Iterator[tuple[Path, Verdict]]]
@@ -147,15 +147,31 @@ def plan(archive: Archive) -> list[Work]:
 
 
 def judge(archive: Archive, work: Work) -> Iterator[tuple[str, Verdict]]:
-    """The verdicts of some files, by file; with one that failed for each file whose cases are not as many as the manifest says."""
+    """The verdicts of some files, by file; with one that failed for each file whose cases are not as many as the manifest says.
+
+    A file that cannot be read as cases has one that failed instead, and ends the work on these files alone.
+    """
     counted = dict.fromkeys((file.path for file in work.files), 0)
-    for path, verdict in verdicts(archive, work):
-        counted[path] += verdict.counts
-        yield path, verdict
+    try:
+        for path, verdict in verdicts(archive, work):
+            counted[path] += verdict.counts
+            yield path, verdict
+    except Unusable as error:
+        yield error.file.relative_to(archive.directory).as_posix(), unusable(str(error))
+        return
+    except Exception as error:  # noqa: BLE001 - a damaged file must not end the run over all the others
+        yield work.files[0].path, unusable(crash(error))
+        return
     for file in work.files:
         if counted[file.path] != file.cases:
             reason = f"{counted[file.path]} cases were judged, the manifest counts {file.cases}"
             yield file.path, Verdict("count", Status.FAILED, reason, counts=False)
+
+
+def unusable(reason: str) -> Verdict:
+    """The failure of a whole file."""
+    text = f"the file cannot be judged: {reason}"
+    return Verdict("file", Status.FAILED, text[:REASON_CHARACTERS_MAX], counts=False)
 
 
 def verdicts(archive: Archive, work: Work) -> Iterator[tuple[str, Verdict]]:

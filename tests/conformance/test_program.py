@@ -9,6 +9,7 @@ import pytest
 from tests.conformance.__main__ import main
 
 RLP_FILE = "ethereum-tests/RLPTests/rlptest.json"
+BROKEN_FILE = "ethereum-tests/TransactionTests/ttOne/one.json"
 RIGHT = {"right": {"in": "dog", "out": "0x83646f67"}}
 WRONG = {"wrong": {"in": "dog", "out": "0x83646f68"}}
 REASON = "encoding: found 0x83646f67, expected 0x83646f68"
@@ -82,3 +83,82 @@ def test_nothing_to_judge_makes_it_2_and_says_so(tmp_path: Path, capfd: pytest.C
     assert "no case matches '*Trie*'" in capfd.readouterr().err
     assert run(tmp_path, tmp_path / "absent") == (2, {})
     assert f"put vectors.tar.xz at {tmp_path / 'absent'}" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "processes", "reason"),
+    [
+        (b"", 2, "JSONDecodeError: Expecting value"),
+        (b'{"right": {"in": "dog", "out"', 1, "JSONDecodeError: Expecting ':' delimiter"),
+        (b"[1]", 1, "AttributeError: 'list' object has no attribute 'items'"),
+        (b"\xff\xfe\x00", 1, "UnicodeDecodeError"),
+        (None, 1, "FileNotFoundError"),
+    ],
+    ids=["empty", "cut", "a list", "no text", "absent"],
+)
+def test_a_broken_file_is_one_failure_of_its_own_and_the_others_are_judged(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], content: bytes | None, processes: int, reason: str
+) -> None:
+    directory = directory_of(tmp_path / "vectors", RIGHT)
+    (directory / BROKEN_FILE).parent.mkdir(parents=True)
+    if content is not None:
+        (directory / BROKEN_FILE).write_bytes(content)
+    manifest = json.loads((directory / "MANIFEST.json").read_bytes())
+    entry = {"file": BROKEN_FILE, "cases": 7, "sha256": ""}
+    (directory / "MANIFEST.json").write_text(json.dumps([entry, *manifest]))
+    status, results = run(tmp_path, directory, processes=processes)
+    assert status == 1
+    verdicts = [(case["id"], case["status"]) for case in results["cases"]]
+    assert verdicts == [(f"{RLP_FILE}::right", "passed"), (f"{BROKEN_FILE}::file", "failed")]
+    told = results["cases"][1]["reason"]
+    assert told.startswith(f"the file cannot be judged: {reason}"), told
+    printed, progress = capfd.readouterr()
+    assert f"CASES='{BROKEN_FILE}::file'" in printed
+    assert "Traceback" not in printed + progress
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"null", b'{"file": "a"}', b'[{"file": "a"}]', b"[[]]", b"\xff\xfe\x00"],
+    ids=["empty", "cut", "null", "an object", "without cases", "a list of lists", "no text"],
+)
+def test_a_broken_manifest_makes_it_2_and_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    directory = directory_of(tmp_path / "vectors", RIGHT)
+    (directory / "MANIFEST.json").write_bytes(content)
+    assert run(tmp_path, directory) == (2, {})
+    assert f"{directory / 'MANIFEST.json'}: expected a list of objects" in capfd.readouterr().err
+
+
+def test_a_file_that_no_suite_claims_makes_it_2_and_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    directory = directory_of(tmp_path / "vectors", RIGHT)
+    entry = {"file": "new/one.json", "cases": 1, "sha256": ""}
+    (directory / "MANIFEST.json").write_text(json.dumps([entry]))
+    assert run(tmp_path, directory) == (2, {})
+    assert "new/one.json: expected one suite, found none" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("folder", "files", "broken"),
+    [
+        ("execution-apis/tests", ["chain.rlp", "genesis.json", "eth_blockNumber/simple.io"], "genesis.json"),
+        ("devp2p-ethtest", ["chain.rlp", "genesis.json", "newpayload.json"], "genesis.json"),
+    ],
+)
+def test_a_broken_file_that_a_whole_suite_stands_on_is_its_one_failure(
+    tmp_path: Path, folder: str, files: list[str], broken: str
+) -> None:
+    directory = tmp_path / "vectors"
+    for name in files:
+        (directory / folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / folder / name).write_bytes(b"{")
+    entries = [{"file": f"{folder}/{name}", "cases": 1, "sha256": ""} for name in files]
+    (directory / "MANIFEST.json").write_text(json.dumps(entries))
+    status, results = run(tmp_path, directory)
+    assert status == 1
+    (case,) = results["cases"]
+    assert (case["id"], case["status"]) == (f"{folder}/{broken}::file", "failed")
+    assert case["reason"].startswith("the file cannot be judged: "), case["reason"]

@@ -1,8 +1,10 @@
 """What the judgement of a case is, and how a suite gives it."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 Case = TypeVar("Case")
@@ -25,6 +27,14 @@ class Mismatch(Exception):
 
 class NotApplicable(Exception):
     """A case of something that the product does not have; the text says why."""
+
+
+class Unusable(Exception):
+    """A file that the cases of others stand on is not what it has to be; the text says what is wrong."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(reason)
+        self.file = file
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +77,22 @@ def judged(name: str, judge: Callable[[Case], None], case: Case, *, counts: bool
     except Mismatch as error:
         return Verdict(name, Status.FAILED, str(error)[:REASON_CHARACTERS_MAX], counts)
     except Exception as error:  # noqa: BLE001 - a crash is the finding that a conformance suite is there for
-        reason = f"{type(error).__name__}: {error}"
-        return Verdict(name, Status.FAILED, reason[:REASON_CHARACTERS_MAX], counts)
+        return Verdict(name, Status.FAILED, crash(error)[:REASON_CHARACTERS_MAX], counts)
     return Verdict(name, Status.PASSED, counts=counts)
+
+
+def crash(error: Exception) -> str:
+    """What went wrong, with the kind of error: `KeyError: 'x'`."""
+    return f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def using(file: Path) -> Iterator[None]:
+    """Whatever goes wrong inside is the fault of this file: Unusable."""
+    try:
+        yield
+    except Exception as error:
+        raise Unusable(file, crash(error)) from error
 
 
 def named(cases: Iterable[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:

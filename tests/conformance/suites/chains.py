@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.conformance.chains import ask
 from tests.conformance.suites.json_rpc import blocks_of
-from tests.conformance.verdicts import Verdict, expect_equal, judged
+from tests.conformance.verdicts import Verdict, expect_equal, judged, using
 
 from metanode import _engine
 
@@ -15,13 +15,16 @@ from metanode import _engine
 def judge(files: Sequence[Path]) -> Iterator[tuple[Path, Verdict]]:
     """Import the chain, and compare the accounts at its end."""
     folder = next(file.parent for file in files)
-    engine = _engine.Engine.open((folder / "genesis.json").read_bytes(), threads=1)
+    with using(folder / "genesis.json"):
+        engine = _engine.Engine.open((folder / "genesis.json").read_bytes(), threads=1)
     try:
-        calls = json.loads((folder / "newpayload.json").read_bytes())
-        requests = [
-            [base64.b64decode(one) for one in (call["params"][3:] or [[]])[0] or []] for call in calls
-        ]
-        blocks = blocks_of((folder / "chain.rlp").read_bytes())[-(len(calls) - 1) :]
+        with using(folder / "newpayload.json"):
+            calls = json.loads((folder / "newpayload.json").read_bytes())
+            requests = [
+                [base64.b64decode(one) for one in (call["params"][3:] or [[]])[0] or []] for call in calls
+            ]
+        with using(folder / "chain.rlp"):
+            blocks = blocks_of((folder / "chain.rlp").read_bytes())[-(len(calls) - 1) :]
 
         def import_all(_: object) -> None:
             head = engine.import_blocks(list(zip(blocks, requests[1:], strict=True)))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from tests.conformance.verdicts import Mismatch, Status, Verdict, judged
+from tests.conformance.verdicts import Mismatch, Verdict, judged, using
 
 from metanode import _engine
 from metanode.primitives import rlp
@@ -30,18 +30,14 @@ OPTIONAL: Final = frozenset({"deleteStrategy"})
 def judge(files: Sequence[Path]) -> Iterator[tuple[Path, Verdict]]:
     """All cases on one chain, in the order of their paths: what one sends is in the pool for the next."""
     cases = sorted(file for file in files if file.suffix == ".io")
-    folder = next(file.parent for file in files if file.name == CHAIN)
-    try:
-        with serving(folder) as url, httpx.Client(timeout=REQUEST_TIMEOUT_S) as client:
-            for file in cases:
-
-                def judge_file(text: str) -> None:
-                    judge_exchange(client, url, text)
-
-                yield file, judged(file.stem, judge_file, file.read_text())
-    except _engine.EngineError as error:
+    folder = next((file.parent for file in files if file.name == CHAIN), files[0].parent)
+    with serving(folder) as url, httpx.Client(timeout=REQUEST_TIMEOUT_S) as client:
         for file in cases:
-            yield file, Verdict(file.stem, Status.FAILED, f"the chain cannot be imported: {error}")
+
+            def judge_file(file: Path) -> None:
+                judge_exchange(client, url, file.read_text())
+
+            yield file, judged(file.stem, judge_file, file)
 
 
 def judge_exchange(client: httpx.Client, url: str, text: str) -> None:
@@ -93,9 +89,11 @@ def find_difference(found: Any, expected: Any, *, is_schema: bool, path: str) ->
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """A chain imported into an engine in memory, behind the JSON-RPC server of a node."""
-    engine = _engine.Engine.open((folder / GENESIS).read_bytes(), threads=1, chain_import=True)
+    with using(folder / GENESIS):
+        engine = _engine.Engine.open((folder / GENESIS).read_bytes(), threads=1, chain_import=True)
     try:
-        engine.import_chain(blocks_of((folder / CHAIN).read_bytes()))
+        with using(folder / CHAIN):
+            engine.import_chain(blocks_of((folder / CHAIN).read_bytes()))
         with served(engine) as url:
             yield url
     finally:
