@@ -3,10 +3,7 @@
 //! Nothing is indexed for it. Searches run blocks again and end after a time; what was found until then is answered, and
 //! the caller goes on from there.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -24,6 +21,7 @@ use super::{
     params::{Argument, HexOrDecimal, Params},
 };
 use crate::{
+    Block,
     store::StoredBlock,
     tracing::{Ended, EntryTracer, MentionTracer, TraceInspector, Tracer},
 };
@@ -228,8 +226,8 @@ impl Api {
             }
             number -= 1;
         }
-        let is_whole = number < oldest;
-        search.answer(found, is_first, is_whole, number)
+        let cut_at = (number >= oldest).then_some(number);
+        search.answer(found, is_first, cut_at.is_none(), cut_at)
     }
 
     pub(super) fn ots_search_after(&self, params: &Params<'_>) -> Answer {
@@ -245,10 +243,10 @@ impl Api {
             }
             number += 1;
         }
-        let is_whole = number > head;
+        let cut_at = (number <= head).then_some(number);
         found.txs.reverse();
         found.receipts.reverse();
-        search.answer(found, is_whole, after == 0, number)
+        search.answer(found, cut_at.is_none(), after == 0, cut_at)
     }
 
     /// The hash of the transaction with a sender's nonce.
@@ -340,8 +338,6 @@ impl Api {
 struct Search {
     address: Address,
     size: u64,
-    end: Instant,
-    timeout: Duration,
     allowance: Allowance,
 }
 
@@ -357,25 +353,46 @@ impl Search {
         Ok(Self {
             address: params.required(0)?,
             size: page_size(params)?,
-            end: Instant::now() + timeout,
-            timeout,
-            allowance: api.allowance(timeout, params),
+            allowance: Allowance {
+                end: Instant::now() + timeout,
+                ..api.allowance(timeout, params)
+            },
         })
     }
 
-    /// Add a block's transactions in which the address calls or is called, newest first; `false` when the time is over.
+    /// Whether the time is over, or nobody waits any more.
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.allowance.end || self.allowance.caller.is_abandoned()
+    }
+
+    /// Add a block's transactions in which the address calls or is called, newest first; `false` when the search is over.
     fn block(&self, api: &Api, number: u64, found: &mut Found) -> Result<bool, RpcError> {
-        if Instant::now() >= self.end || self.allowance.caller.is_abandoned() {
+        if self.is_over() {
             return Ok(false);
         }
         let Some(stored) = api.engine.store().block(number)? else {
             return Ok(true);
         };
-        let block = &stored.block;
-        if block.transactions.is_empty() {
-            return Ok(true);
+        let matches = match self.matches(api, &stored.block) {
+            Ok(matches) => matches,
+            // Nothing of this block: the caller goes on behind the blocks of a page, and would never see its rest.
+            Err(_) if self.is_over() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        for index in matches.into_iter().rev() {
+            let (transaction, receipt) = api.ots_shortened(&stored, index)?;
+            found.txs.push(transaction);
+            found.receipts.push(receipt);
         }
+        Ok(true)
+    }
+
+    /// The indices of a block's transactions in which the address calls or is called.
+    fn matches(&self, api: &Api, block: &Block) -> Result<Vec<usize>, RpcError> {
         let mut matches = Vec::new();
+        if block.transactions.is_empty() {
+            return Ok(matches);
+        }
         let mut session = api.session_of(block, &self.allowance)?;
         for (index, transaction) in block.transactions.iter().enumerate() {
             session.allow(&self.allowance);
@@ -395,21 +412,21 @@ impl Search {
                 matches.push(index);
             }
         }
-        for index in matches.into_iter().rev() {
-            let (transaction, receipt) = api.ots_shortened(&stored, index)?;
-            found.txs.push(transaction);
-            found.receipts.push(receipt);
-        }
-        Ok(true)
+        Ok(matches)
     }
 
-    /// What was found; nothing at all within the time is an error, because the caller could not go on from it.
-    fn answer(&self, found: Found, first_page: bool, last_page: bool, at: u64) -> Answer {
-        let is_whole = found.txs.len() as u64 >= self.size || first_page && last_page;
-        if found.txs.is_empty() && !is_whole && Instant::now() >= self.end {
+    /// What was found. Nothing before the search was cut at a block is an error, because the caller could not go on from it.
+    fn answer(
+        &self,
+        found: Found,
+        first_page: bool,
+        last_page: bool,
+        cut_at: Option<u64>,
+    ) -> Answer {
+        if let Some(at) = cut_at.filter(|_| found.txs.is_empty()) {
             return Err(RpcError::timed_out(format!(
                 "no transaction of {} found within {:?}; the search had come to block {at}",
-                self.address, self.timeout
+                self.address, self.allowance.timeout
             )));
         }
         json(&Page {

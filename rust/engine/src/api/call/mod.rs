@@ -221,6 +221,11 @@ impl Session {
         inspector: I,
         run: impl FnOnce(&mut CallEvm<I>, TxEnv) -> Result<ResultAndState, EVMError<EngineError>>,
     ) -> Result<(ResultAndState, I), Failure> {
+        let watch = Watch::until(self.deadline, self.caller.clone());
+        // Short code ends before its first look: thousands of such transactions would never look.
+        if watch.is_over() {
+            return Err(Failure::TimedOut(self.timeout));
+        }
         let attempted = Attempted::of(&transaction);
         let mut env = self.env.clone();
         // A call that offers no price runs as in a block without a base fee; the same for blobs.
@@ -241,7 +246,7 @@ impl Session {
         let placeholder = Movable::of(SpecId::HOMESTEAD);
         let precompiles = std::mem::replace(&mut self.precompiles, placeholder);
         let context = Context::<BlockEnv, TxEnv, CfgEnv, CallState>::new(state, spec)
-            .with_chain(Watch::until(self.deadline, self.caller.clone()))
+            .with_chain(watch)
             .with_cfg(env.cfg_env)
             .with_block(env.block_env);
         let mut evm = Evm {

@@ -11,7 +11,7 @@ use revm::{
     primitives::hardfork::SpecId, state::EvmState,
 };
 
-use super::{Api, Caller, Failure, Movable, RpcError, Session, Sizes};
+use super::{super::debug::failed, Api, Caller, Failure, Movable, RpcError, Session, Sizes};
 use crate::{Block, instructions::Rules};
 
 /// How long a request may run, and for whom.
@@ -46,9 +46,7 @@ impl Api {
             caller: allowance.caller.clone(),
             sizes: Sizes::default(),
         };
-        session
-            .begin_block(&block.header)
-            .map_err(|failure| failure.into_error(str::to_owned))?;
+        session.begin_block(&block.header).map_err(failed)?;
         Ok(session)
     }
 }

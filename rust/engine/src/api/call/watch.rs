@@ -71,6 +71,11 @@ impl Watch {
         self.expired
     }
 
+    /// Whether it is too late now, or nobody waits any more.
+    pub(super) fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline || self.caller.is_abandoned()
+    }
+
     /// Count a step; false when it is time to look.
     fn step(&mut self, weight: u32) -> bool {
         match self.steps_left.checked_sub(weight) {
@@ -209,7 +214,7 @@ fn check(context: &mut CallContext, weight: u32) -> InstructionExecResult {
         return Ok(());
     }
     let watch = &mut context.chain;
-    watch.expired = Instant::now() >= watch.deadline || watch.caller.is_abandoned();
+    watch.expired = watch.is_over();
     if watch.expired {
         return end(context, "timeout");
     }

@@ -16,6 +16,7 @@ mod reads;
 mod shapes;
 mod simulations;
 mod submits;
+mod trace_limits;
 mod traces;
 mod vectors;
 mod visibility;

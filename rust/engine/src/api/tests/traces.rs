@@ -321,7 +321,7 @@ impl<F: Fn() -> bool + Send + Sync> Waiting for Watching<F> {
     }
 }
 
-fn waiting(is_abandoned: impl Fn() -> bool + Send + Sync + 'static) -> Caller {
+pub(super) fn waiting(is_abandoned: impl Fn() -> bool + Send + Sync + 'static) -> Caller {
     Caller::new(Arc::new(Watching(is_abandoned)))
 }
 
