@@ -211,9 +211,10 @@ impl Engine {
             let why = chosen
                 .refusal
                 .unwrap_or_else(|| "no gas or time is left".to_owned());
-            return Err(EngineError::NotFound(format!(
-                "a block with transaction {included}: {why}"
-            )));
+            return Err(invalid(
+                "transaction",
+                format!("transaction {included} of the {count} given cannot stand in it: {why}"),
+            ));
         }
         Ok(executed)
     }

@@ -18,7 +18,7 @@ use super::{
     overrides::WithdrawalField,
     params::{AddressField, Argument, HashField, Params, U64Field, object},
 };
-use crate::{BuildAttributes, ExecutedBlock};
+use crate::{BuildAttributes, EngineError, ExecutedBlock};
 
 /// The gas limit that blocks step towards.
 const GAS_LIMIT_TARGET: u64 = 60_000_000;
@@ -66,8 +66,25 @@ impl Api {
         let deadline = Instant::now() + self.limits.call_timeout;
         let executed = self
             .engine
-            .preview(parent, &attributes, transactions, deadline)?;
-        answer(&envelope(&executed))
+            .preview(parent, &attributes, transactions, deadline);
+        match executed {
+            Ok(executed) => answer(&envelope(&executed)),
+            Err(EngineError::NotFound(_)) => Err(self.wrong_parent(parent)?),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Blocks are final one by one, so a block that has a child gets no other.
+    fn wrong_parent(&self, parent: B256) -> Result<RpcError, RpcError> {
+        let found = match self.engine.store().number_of(parent)? {
+            Some(number) => format!("block {number}"),
+            None => "no block of this chain".to_owned(),
+        };
+        let head = self.engine.head();
+        Ok(RpcError::server(format!(
+            "invalid argument 0: parent: found {parent}, {found}; expected {}, the head, block {}: ask eth_getBlockByNumber for \"latest\" and give its hash",
+            head.hash, head.number
+        )))
     }
 
     /// One step from the parent's gas limit towards the usual one. An unknown parent is refused later, by the builder.

@@ -70,7 +70,10 @@ fn what_cannot_be_built_is_refused() {
     let gap = call(&Account::of(0), 9, STORE, Bytes::new());
     let (code, message, _) = node.refuse(METHOD, json!([parent, attributes, [raw(&gap)]]));
     assert_eq!(code, -32000);
-    assert!(message.contains("nonce"), "{message}");
+    assert!(
+        message.contains("transaction 0 of the 1 given") && message.contains("nonce"),
+        "{message}"
+    );
     let with = |field: &str, value: Value| {
         let mut changed = attributes.clone();
         changed[field] = value;
@@ -89,4 +92,24 @@ fn what_cannot_be_built_is_refused() {
     ] {
         assert_eq!(node.refuse(METHOD, params.clone()).0, code, "{params}");
     }
+}
+
+#[test]
+fn another_parent_than_the_head_is_named_with_the_head_and_what_to_do() {
+    let node = Node::new();
+    let (genesis, _) = attributes(&node);
+    node.mine();
+    let (head, attributes) = attributes(&node);
+    let unknown = json!(B256::repeat_byte(9));
+    for (parent, found) in [(genesis, "block 0"), (unknown, "no block of this chain")] {
+        let (code, message, _) = node.refuse(METHOD, json!([parent, attributes]));
+        let text = |value: &Value| value.as_str().expect("a hash").to_owned();
+        let (parent, head) = (text(&parent), text(&head));
+        let expected = format!(
+            "invalid argument 0: parent: found {parent}, {found}; expected {head}, the head, block 1: \
+             ask eth_getBlockByNumber for \"latest\" and give its hash"
+        );
+        assert_eq!((code, message), (-32000, expected));
+    }
+    assert!(node.try_ask(METHOD, json!([head, attributes])).is_ok());
 }
