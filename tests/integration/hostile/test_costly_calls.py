@@ -23,6 +23,10 @@ SEARCH_S_MAX = 0.2
 CALL_S_MAX = 5.0
 """Of one call that runs, and so of a good one of another caller, whose turn is next."""
 LOOPS = 16
+STAYS_BYTES_MAX = 8 * 10**6
+"""Of what traces took, after a while."""
+DEEP_MEMORY_BYTES_MAX = 40 * 10**6
+"""Of the process for 22 MiB of memory in calls; twice that is what it must not be."""
 GAS_MAX = hex(2**64 - 1)
 SOMEWHERE = "0x" + "77" * 20
 
@@ -193,6 +197,28 @@ def test_row_10_calls_that_take_much_memory_are_bounded_in_sum(
         wait_until(
             lambda: wire.post(target.port, text).code is None, within_s=5.0, what="alone it has its room"
         )
+
+
+def test_row_10_deep_memory_takes_no_more_where_traces_have_been(
+    target: Target, record_property: Any
+) -> None:
+    """Traces leave room in the heaps. Memory of code that grew into it left the pages of every place that it grew out of: 52 MB, now 26."""
+    traces, deep = (wire.request(*much_memory()[kind]) for kind in ("a tree of calls", "deep memory"))
+    quiet_bytes = target.memory_bytes()
+    with ThreadPoolExecutor(8) as pool:
+        for reply in pool.map(lambda _: wire.post(target.port, traces), range(16)):
+            assert reply.code in (None, -32003, -32005), reply.body[:300]
+        wait_until(
+            lambda: target.memory_bytes() < quiet_bytes + STAYS_BYTES_MAX,
+            within_s=20.0,
+            what="what the traces took has gone back to the system",
+        )
+        with holding(target, record=record_property, heavy_too=True) as bar:
+            for reply in pool.map(lambda _: wire.post(target.port, deep), range(16)):
+                assert reply.code == -32005, reply.body[:300]
+                bar.saw(reply)
+    grown = target.memory_peak_bytes() - bar.memory_before_bytes
+    assert grown <= DEEP_MEMORY_BYTES_MAX, f"deep memory took {grown / 1e6:.0f} MB"
 
 
 def test_row_11_ten_thousand_overrides_are_refused(target: Target, record_property: Any) -> None:

@@ -21,6 +21,24 @@ const LOG_BYTES: usize = 160;
 /// A frame that is open: half of what its stack has room for, which few fill. So the deepest recursion that gas pays for, 600 frames,
 /// finds room alone.
 const FRAME_BYTES: usize = 16 << 10;
+/// Memory of code below this needs no look of its own, and stays where it is.
+pub(super) const LARGE_BYTES: usize = 256 << 10;
+/// More than the memory of any call, and than a heap of glibc has: room for so much is never found in one.
+const MAPPED_BYTES: usize = 64 << 20;
+
+/// Give the memory of code, when it is large with so many bytes more, pages of its own for all that it can become. They cost
+/// nothing before they are written.
+///
+/// As it grows it would move to places of twice the size, and those that calls before it left free in a heap are taken first:
+/// each keeps the pages of what has moved on, and the call takes twice the memory that it holds.
+pub(in super::super) fn give_own_pages(context: &impl ContextTr, more: usize) {
+    let mut memory = context.local().shared_memory_buffer().borrow_mut();
+    if memory.len() + more >= LARGE_BYTES && memory.capacity() < MAPPED_BYTES {
+        let missing = MAPPED_BYTES - memory.len();
+        // Without it the memory grows as any other does.
+        let _ = memory.try_reserve_exact(missing);
+    }
+}
 
 /// The memory of all open frames, and what they have changed.
 pub(super) fn call_bytes(context: &CallContext) -> usize {
@@ -56,4 +74,29 @@ fn bytes(context: &impl ContextTr<Journal: JournalExt>, change_bytes: usize) -> 
         + journal.depth() * FRAME_BYTES
         + journal.journal().len() * change_bytes
         + journal.logs().len() * LOG_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use revm::{Context, MainContext};
+
+    use super::*;
+
+    #[test]
+    fn large_memory_moves_once_and_keeps_what_is_in_it() {
+        let context = Context::mainnet();
+        let memory = context.local.shared_memory_buffer.clone();
+        memory.borrow_mut().resize(LARGE_BYTES - 1, 7);
+        give_own_pages(&context, 0);
+        assert!(memory.borrow().capacity() < MAPPED_BYTES, "it is small");
+        give_own_pages(&context, 1);
+        let place = memory.borrow().as_ptr();
+        for bytes in [LARGE_BYTES, 5 << 20, 23 << 20] {
+            memory.borrow_mut().resize(bytes, 8);
+            give_own_pages(&context, 0);
+            assert_eq!(memory.borrow().as_ptr(), place, "{bytes}");
+        }
+        let memory = memory.borrow();
+        assert_eq!(memory[..LARGE_BYTES - 1], vec![7; LARGE_BYTES - 1]);
+    }
 }

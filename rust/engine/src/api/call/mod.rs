@@ -25,7 +25,7 @@ use revm::{
 use self::watch::WatchedInstructions;
 pub(super) use self::{
     failure::{Attempted, Failure, Sizes, halt_text},
-    footprint::run_bytes,
+    footprint::{give_own_pages, run_bytes},
     replay::{Allowance, transaction_env},
     request::CallRequest,
     watch::Watch,

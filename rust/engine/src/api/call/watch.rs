@@ -23,7 +23,7 @@ use super::{
     super::{Caller, Holding},
     CallContext, CallState,
     failure::Sizes,
-    footprint::call_bytes,
+    footprint::{LARGE_BYTES, call_bytes, give_own_pages},
 };
 use crate::{
     instructions::{self, Rules},
@@ -37,8 +37,6 @@ const STEPS_OF_A_CALL: u32 = 32;
 const STEPS_OF_A_JUMP: u32 = 1;
 /// A slot that is written, or a log: some hundred bytes.
 const STEPS_OF_A_CHANGE: u32 = 1;
-/// Memory below this needs no look of its own.
-const LARGE_BYTES: usize = 256 << 10;
 /// More memory than the gas of any call pays for.
 const OUTPUT_BYTES_MAX: usize = 64 << 20;
 
@@ -257,6 +255,7 @@ fn check_output(context: &mut Watched<'_>) -> InstructionExecResult {
 fn check_memory(context: &mut CallContext, more: usize) -> InstructionExecResult {
     let bytes = call_bytes(context) + more;
     if context.chain.caller.may_hold(Holding::Run, bytes) {
+        give_own_pages(context, more);
         return Ok(());
     }
     end(context, NO_ROOM)

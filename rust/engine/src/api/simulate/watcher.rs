@@ -15,7 +15,7 @@ use revm::{
 use crate::{
     api::{
         Caller, Holding,
-        call::{Sizes, run_bytes},
+        call::{Sizes, give_own_pages, run_bytes},
     },
     tracing::NO_ROOM,
 };
@@ -109,7 +109,11 @@ impl Watcher {
         self.has_no_room |= !self
             .caller
             .may_hold(Holding::Run, run_bytes(context) + logs);
-        self.has_no_room.then_some(NO_ROOM)
+        if self.has_no_room {
+            return Some(NO_ROOM);
+        }
+        give_own_pages(context, 0);
+        None
     }
 }
 
