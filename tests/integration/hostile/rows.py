@@ -95,6 +95,7 @@ ROWS: Final = {
             f"{HERE}/test_costly_calls.py::test_row_10_code_without_an_end_runs_out_of_gas_or_time_and_others_are_served",
             f"{HERE}/test_costly_calls.py::test_row_10_answers_of_megabytes_are_bounded_in_sum",
             f"{HERE}/test_costly_calls.py::test_row_10_calls_that_take_much_memory_are_bounded_in_sum",
+            f"{HERE}/test_costly_calls.py::test_row_10_deep_memory_takes_no_more_where_traces_have_been",
         ),
         (
             f"{SERVER}/limits.rs::an_address_with_many_costly_calls_does_not_hold_up_others",
