@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from metanode.crypto.addresses import format_address
 from sdk.testnet.services.explorer.abi import parse_abi
 from sdk.testnet.services.explorer.calling import standard_interface
 from sdk.testnet.services.explorer.proxies import Implementation, find_implementation
+from sdk.testnet.services.explorer.room import first_that_fit, function_bytes
 from sdk.testnet.services.queries.contracts import get_contract, verified_twin
 from sdk.testnet.services.queries.tokens import get_token
 from sdk.testnet.services.web.problems import NotFound
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from sdk.testnet.services.explorer.abi import Entry, Interface, Source
     from sdk.testnet.services.node_pool import Node
 
+FUNCTIONS_MAX: Final = 100
+"""Of one page's JSON; the page has as many of them as there is room for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Functions:
@@ -32,6 +36,42 @@ class Functions:
     """The contract whose code it runs."""
     is_implementation_known: bool
     """Whether that one's functions are among these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionsPage:
+    """Some of the functions that a contract has."""
+
+    entries: tuple[Entry, ...]
+    begin: int
+    """The place of the first of them."""
+    total: int
+
+    @property
+    def end(self) -> int:
+        """The place behind the last of them."""
+        return self.begin + len(self.entries)
+
+    @property
+    def next_cursor(self) -> str | None:
+        """Where the next page begins; None on the last one."""
+        return str(self.end) if self.end < self.total else None
+
+
+def page_of_functions(
+    entries: tuple[Entry, ...], begin: int, *, called: Entry | None, room: int | None
+) -> FunctionsPage:
+    """Return the functions from a place on that fit into `room` bytes of HTML; the one that was called is always among them. Without a room, a hundred."""
+
+    def shown(begin: int) -> tuple[Entry, ...]:
+        rest = entries[begin : begin + FUNCTIONS_MAX]
+        return rest if room is None else first_that_fit(rest, function_bytes, room)
+
+    found = shown(begin)
+    if called is not None and called not in found:
+        begin = entries.index(called)
+        found = shown(begin)
+    return FunctionsPage(entries=found, begin=begin, total=len(entries))
 
 
 def interfaces_of(connection: Connection, address: bytes | None) -> tuple[Interface, ...]:

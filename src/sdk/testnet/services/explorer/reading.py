@@ -156,13 +156,26 @@ def slice_of(request: Request, *, newest_first: bool = True) -> Slice:
 
 def limit_of(request: Request) -> int:
     """Return `?limit=`; raises InvalidInput out of its range, which is wider for programs."""
-    maximum = TWIN_ROWS_MAX if request.url.path.endswith(".json") else PAGE_ROWS_MAX
+    maximum = TWIN_ROWS_MAX if is_twin(request) else PAGE_ROWS_MAX
     text = request.query_params.get("limit", "")
     if not text:
         return PAGE_ROWS
     if not text.isascii() or not text.isdecimal() or len(text) > 6 or not 1 <= int(text) <= maximum:
         more = f"; the same page as .json takes {TWIN_ROWS_MAX}" if maximum < TWIN_ROWS_MAX else ""
         raise InvalidInput(f"limit: expected 1 to {maximum}, found {text!r:.40}{more}")
+    return int(text)
+
+
+def is_twin(request: Request) -> bool:
+    """Return whether a page is asked for as JSON, which has room for all that a row says."""
+    return request.url.path.endswith(".json")
+
+
+def place_of(request: Request, length: int) -> int:
+    """Return where the page of a list begins that is at hand as a whole: its cursor is a place; raises InvalidInput for one behind its end."""
+    text = request.query_params.get("cursor") or "0"
+    if not text.isascii() or not text.isdecimal() or len(text) > 6 or int(text) > max(0, length - 1):
+        raise InvalidInput(f"cursor: expected the next of a page of the same list, found {text!r:.40}")
     return int(text)
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import orjson
-from markupsafe import escape
 
 from metanode.errors import InvalidInput
 from sdk.testnet.services.explorer.abi import Entry, Parameter, parameters_of
 from sdk.testnet.services.explorer.decoding import Decoded, decode_values
+from sdk.testnet.services.explorer.room import fitting, html_bytes
 from sdk.testnet.services.web.text import clean
 
 if TYPE_CHECKING:
@@ -88,23 +88,6 @@ def sources_of(contract: ContractRow, wanted: str = "") -> Sources | None:
         immutables=tuple(sorted((details.get("immutable") or {}).items())),
         libraries=tuple(sorted((details.get("library") or _libraries(settings)).items())),
     )
-
-
-def fitting(text: str, bytes_max: int) -> str:
-    """Return the beginning of a text, clean, as far as its HTML has room."""
-    shown: list[str] = []
-    used = 0
-    for character in clean(text, bytes_max):
-        used += html_bytes(character)
-        if used > bytes_max:
-            return "".join(shown) + "…"
-        shown.append(character)
-    return "".join(shown)
-
-
-def html_bytes(text: str) -> int:
-    """Return what a text takes on a page."""
-    return len(str(escape(text)).encode(errors="replace"))
 
 
 def _listed(paths: list[str]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from metanode.crypto.addresses import format_address
+from sdk.testnet.services.explorer.room import html_bytes
 from sdk.testnet.services.web.conditional import FIXED, SHORT, conditional
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ _AMOUNTS: Final = ("_wei", "_gwei", "amount", "supply", "balance", "token_number
 _ADDRESSES: Final = frozenset({"address", "proposer"})
 """What fields are called that hold an address; other bytes may have its length by chance."""
 _ADDRESS_BYTES: Final = 20
+_QUERY_BYTES: Final = 16 * 1024
+"""Of a link to the twin: what a browser sends of a form. Longer ones, full of what HTML has to escape, somebody made by hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,7 @@ def twin_routes(pages: Pages, path: str, handler: Callable[[Request], Awaitable[
 
     async def html(request: Request) -> Response:
         view = await handler(request)
+        query = f"?{request.url.query}" if request.url.query else ""
         page = pages.render(
             view.template,
             request,
@@ -62,8 +66,9 @@ def twin_routes(pages: Pages, path: str, handler: Callable[[Request], Awaitable[
             section=view.section,
             headers={"cache-control": _cache_control(view)},
             model=view.model,
-            twin=f"{request.url.path.rstrip('/') or '/index'}.json"
-            + (f"?{request.url.query}" if request.url.query else ""),
+            twin=f"{request.url.path.rstrip('/') or '/index'}.json{query}"
+            if html_bytes(query) <= _QUERY_BYTES
+            else "",
             **view.extra,
         )
         return conditional(request, page)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from metanode.crypto.addresses import format_address, is_checksum_wrong
@@ -19,8 +19,16 @@ from sdk.testnet.services.explorer.reading import (
     AsOf,
     address_in,
     first_url,
+    is_twin,
     next_url,
     slice_of,
+)
+from sdk.testnet.services.explorer.room import (
+    LINE_BYTES,
+    LIST_BYTES,
+    event_line_bytes,
+    first_of_line,
+    first_that_fit,
 )
 from sdk.testnet.services.explorer.sources import ENTRIES_SHOWN, sources_of
 from sdk.testnet.services.explorer.twins import View
@@ -104,6 +112,7 @@ def address_handlers(parts: ExplorerParts) -> dict[str, Handler]:
             text = request.path_params["address"]
             wanted = address_in(text)
             which = slice_of(request)
+            room = None if is_twin(request) else LIST_BYTES
 
             def ask(connection: Connection) -> tuple[Any, ...]:
                 return (
@@ -111,7 +120,7 @@ def address_handlers(parts: ExplorerParts) -> dict[str, Handler]:
                     get_token(connection, wanted),
                     get_validator(connection, wanted),
                     get_contract(connection, wanted, with_sources=tab == "contract"),
-                    _items(connection, wanted, tab, which),
+                    _items(connection, wanted, tab, which, room),
                 )
 
             row, token, validator, contract, page = await reading.look(ask)
@@ -147,6 +156,7 @@ def address_handlers(parts: ExplorerParts) -> dict[str, Handler]:
                 "checksum_is_wrong": len(text) == 42 and is_checksum_wrong(text),
                 "code_shown": CODE_SHOWN,
                 "sources_shown": ENTRIES_SHOWN,
+                "line_values": lambda decoded: first_of_line(decoded.values, LINE_BYTES),
                 "verified_twin": twin,
                 "code_hash": None if model.live is None else keccak256(model.live.code),
             } | extras()
@@ -159,7 +169,7 @@ def address_handlers(parts: ExplorerParts) -> dict[str, Handler]:
     return handlers
 
 
-def _items(connection: Connection, address: bytes, tab: Tab, which: Slice) -> Page[Any]:
+def _items(connection: Connection, address: bytes, tab: Tab, which: Slice, room: int | None) -> Page[Any]:
     match tab:
         case "transactions":
             return account_transactions_page(connection, address, which)
@@ -174,9 +184,15 @@ def _items(connection: Connection, address: bytes, tab: Tab, which: Slice) -> Pa
         case "logs":
             page = account_logs(connection, address, which)
             known = (*interfaces_of(connection, address), common())
-            events = tuple(
+            decoded = (
                 Event(log=log, decoded=decode_event(log.topics, log.data, known)) for log in page.items
             )
+            if room is None:
+                events = tuple(decoded)
+            else:
+                events = first_that_fit(decoded, lambda each: event_line_bytes(each.log, each.decoded), room)
+            if len(events) < len(page.items):
+                page = account_logs(connection, address, replace(which, limit=len(events)))
             return Page(items=events, next_cursor=page.next_cursor)
         case "rewards":
             return account_withdrawals(connection, address, which)

@@ -25,8 +25,19 @@ from sdk.testnet.services.explorer.reading import (
     first_url,
     hash_in,
     is_newest,
+    is_twin,
     next_url,
+    place_of,
     slice_of,
+)
+from sdk.testnet.services.explorer.room import (
+    CALL_BYTES,
+    EVENT_BYTES,
+    LIST_BYTES,
+    call_bytes,
+    event_bytes,
+    first_that_fit,
+    first_values,
 )
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.explorer.views.home import extras
@@ -47,11 +58,13 @@ from sdk.testnet.services.queries.transactions import (
 from sdk.testnet.services.web.problems import NotFound, reason_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Connection
     from starlette.requests import Request
 
     from sdk.testnet.services.explorer.parts import ExplorerParts, Handler
-    from sdk.testnet.services.explorer.traces import CallTree
+    from sdk.testnet.services.explorer.traces import CallLine, CallTree
     from sdk.testnet.services.queries.moves import InternalRow, LogRow, TransferRow
     from sdk.testnet.services.queries.paging import Page
 
@@ -135,22 +148,32 @@ def transaction_handlers(parts: ExplorerParts) -> dict[str, Handler]:
         async def transaction(request: Request) -> View:
             wanted = hash_in(request.path_params["hash"], "transaction")
             which = slice_of(request, newest_first=False)
-            found = await reading.look(lambda connection: _read(connection, wanted, tab, which))
+            room = None if is_twin(request) else LIST_BYTES
+            found = await reading.look(lambda connection: _read(connection, wanted, tab, which, room))
             as_of = await reading.now()
             if found is None:
                 return await _unindexed(parts, wanted, as_of)
             model = Transaction(as_of=as_of, **found)
-            tree, reason = None, ""
+            tree, reason, next_cursor = None, "", model.next
+            calls: tuple[CallLine, ...] = ()
             if tab == "calls":
                 parts.clients.count_stranger(request)
                 tree, reason = await _tree(parts, model)
+            if tree is not None:
+                place = place_of(request, len(tree.calls))
+                calls = first_that_fit(tree.calls[place:], call_bytes, LIST_BYTES)
+                end = place + len(calls)
+                next_cursor = str(end) if end < len(tree.calls) else None
             extra = {
                 "tab": tab,
                 "tree": tree,
+                "tree_calls": calls,
                 "tree_reason": reason,
-                "next_url": next_url(request, model.next) if tab != "overview" else "",
+                "next_url": next_url(request, next_cursor) if tab != "overview" else "",
                 "first_url": first_url(request),
                 "input_shown": INPUT_SHOWN,
+                "call_values": first_values(model.call.values, CALL_BYTES) if model.call else (),
+                "event_values": lambda decoded: first_values(decoded.values, EVENT_BYTES),
                 "call_name": lambda data: method_name(data[:4] if len(data) >= 4 else None, (common(),)),
             } | extras()
             # Every indexed block is final; a call tree is what a node still knows.
@@ -184,7 +207,9 @@ def _guesses(connection: Connection, selector: bytes, kind: Literal["function", 
     return parse_texts((row.text for row in find_signatures(connection, selector)), kind)
 
 
-def _read(connection: Connection, wanted: bytes, tab: Tab, which: Slice) -> dict[str, Any] | None:
+def _read(
+    connection: Connection, wanted: bytes, tab: Tab, which: Slice, room: int | None
+) -> dict[str, Any] | None:
     row = get_transaction(connection, wanted)
     if row is None:
         return None
@@ -203,17 +228,20 @@ def _read(connection: Connection, wanted: bytes, tab: Tab, which: Slice) -> dict
         "input": data,
         "call": call,
         "revert": None if row.succeeded else decode_revert(row.revert, (*known, *guesses)),
-        **_moves(connection, row, tab, which),
+        **_moves(connection, row, tab, which, room),
         "previous": None if previous is None else previous.hash,
         "following": None if following is None else following.hash,
     }
 
 
-def _moves(connection: Connection, row: TransactionRow, tab: Tab, which: Slice) -> dict[str, Any]:
-    """What the tab shows of what the transaction did: a page, however much it did."""
+def _moves(
+    connection: Connection, row: TransactionRow, tab: Tab, which: Slice, room: int | None
+) -> dict[str, Any]:
+    """What the tab shows of what the transaction did: a page, however much it did, and however long each event is."""
     transfers: Page[TransferRow] | None = None
     internal: Page[InternalRow] | None = None
     logs: Page[LogRow] | None = None
+    events: tuple[Event, ...] = ()
     match tab:
         case "overview":
             transfers = transaction_transfers_page(
@@ -225,19 +253,27 @@ def _moves(connection: Connection, row: TransactionRow, tab: Tab, which: Slice) 
             internal = transaction_internal_calls_page(connection, row, which)
         case "logs":
             logs = transaction_logs_page(connection, row, which)
+            decoded = _events(connection, logs.items)
+            if room is None:
+                events = tuple(decoded)
+            else:
+                events = first_that_fit(decoded, lambda each: event_bytes(each.log, each.decoded), room)
+            if len(events) < len(logs.items):
+                # The same page again, which ends where there is no more room.
+                logs = transaction_logs_page(connection, row, replace(which, limit=len(events)))
         case "calls" | "input":
             pass
     return {
         "transfers": None if transfers is None else transfers.items,
         "internal": None if internal is None else internal.items,
-        "events": None if logs is None else _events(connection, logs.items),
+        "events": None if logs is None else events,
         "next": next((page.next_cursor for page in (transfers, internal, logs) if page is not None), None),
     }
 
 
-def _events(connection: Connection, logs: tuple[LogRow, ...]) -> tuple[Event, ...]:
+def _events(connection: Connection, logs: tuple[LogRow, ...]) -> Iterator[Event]:
+    """What they say, one after the other: a page may have no room for them all."""
     known: dict[bytes, tuple[Interface, ...]] = {}
-    events = []
     for log in logs:
         address = log.contract.address
         if address not in known:
@@ -245,8 +281,7 @@ def _events(connection: Connection, logs: tuple[LogRow, ...]) -> tuple[Event, ..
         decoded = decode_event(log.topics, log.data, (*known[address], common()))
         if decoded is None and log.topics:
             decoded = decode_event(log.topics, log.data, (_guesses(connection, log.topics[0], "event"),))
-        events.append(Event(log=log, decoded=decoded))
-    return tuple(events)
+        yield Event(log=log, decoded=decoded)
 
 
 async def _tree(parts: ExplorerParts, model: Transaction) -> tuple[CallTree | None, str]:

@@ -14,8 +14,9 @@ from metanode.errors import InvalidInput
 from sdk.testnet.services.explorer.calling import encode_call
 from sdk.testnet.services.explorer.functions import functions_of
 from sdk.testnet.services.explorer.reading import AsOf, address_in
+from sdk.testnet.services.explorer.room import html_bytes
 from sdk.testnet.services.explorer.twins import View
-from sdk.testnet.services.explorer.views.reading_contracts import FUNCTIONS_MAX
+from sdk.testnet.services.explorer.views.reading_contracts import called_of, extras_of, page_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from sdk.testnet.services.explorer.parts import ExplorerParts, Handler
     from sdk.testnet.services.explorer.proxies import Implementation
 
+DATA_SHOWN: Final = 2 * 1024
+"""Bytes of a call's data; the page's JSON has all of them."""
 _COINS: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,18}))?", re.ASCII)
 
 
@@ -51,6 +54,10 @@ class ContractWriting:
     source: str
     implementation: Implementation | None
     functions: tuple[Entry, ...]
+    """A page of them."""
+    function_count: int
+    next: str | None
+    """Cursor of the next page of them."""
     call: PreparedCall | None
 
 
@@ -60,27 +67,29 @@ def writing_handlers(parts: ExplorerParts) -> dict[str, Handler]:
     async def write(request: Request) -> View:
         wanted = address_in(request.path_params["address"])
         known = await functions_of(parts.nodes, parts.reading.look, wanted)
-        functions = tuple(entry for entry in known.entries if not entry.is_reading)[:FUNCTIONS_MAX]
+        functions = tuple(entry for entry in known.entries if not entry.is_reading)
+        called = called_of(request, functions, "writing")
+        call = None if called is None else _prepared(request, wanted, called)
+        # The data stand there twice: to be read, and to be copied.
+        above = 0 if call is None else 4 * min(len(call.data), DATA_SHOWN) + html_bytes(call.error) + 1_000
+        page = page_of(request, functions, called, above=above)
         model = ContractWriting(
             as_of=await parts.reading.now(),
             address=wanted,
             source=known.source,
             implementation=known.implementation,
-            functions=functions,
-            call=_prepared(request, wanted, functions),
+            functions=page.entries,
+            function_count=page.total,
+            next=page.next_cursor,
+            call=call,
         )
-        return View(template="writing.html", model=model)
+        extra = extras_of(request, page) | {"data_shown": DATA_SHOWN}
+        return View(template="writing.html", model=model, extra=extra)
 
     return {"/address/{address}/write": write}
 
 
-def _prepared(request: Request, to: bytes, functions: tuple[Entry, ...]) -> PreparedCall | None:
-    selector = request.query_params.get("f", "")
-    if not selector:
-        return None
-    entry = next((each for each in functions if f"0x{each.selector.hex()}" == selector.lower()), None)
-    if entry is None:
-        raise InvalidInput(f"f: expected the selector of a writing function, found {selector!r:.40}")
+def _prepared(request: Request, to: bytes, entry: Entry) -> PreparedCall:
     texts = tuple(request.query_params.getlist("a"))
     data, value_wei, error = b"", 0, ""
     try:
@@ -90,7 +99,7 @@ def _prepared(request: Request, to: bytes, functions: tuple[Entry, ...]) -> Prep
         error = str(wrong)[:300]
     return PreparedCall(
         signature=entry.signature,
-        selector=selector.lower(),
+        selector=f"0x{entry.selector.hex()}",
         arguments=texts,
         to=format_address(to),
         data=data,
