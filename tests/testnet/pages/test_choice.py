@@ -329,6 +329,41 @@ def test_an_operator_s_charts_and_round_trips_are_those_of_the_validator(
         assert visit.complaints == []
 
 
+TELL_ROW = """who => {
+  const row = `<tr><td class="lead"><a href="?validator=0x${"11".repeat(20)}#validators">another</a></td></tr>`;
+  const parts = { validators: `<table class="cards measured"><tbody>${row}</tbody></table>` };
+  new BroadcastChannel("metanode-live").postMessage({ kind: "event", topic: "dashboard", data: { newest: 0, in_blocks: { [who]: "" }, parts } });
+}"""
+
+
+def test_a_chosen_validator_keeps_its_row_where_the_table_has_no_room_for_it(
+    served: Served, browser: Browser
+) -> None:
+    """The stream's table is the same for all, and of many validators has those that somebody has to look at."""
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        page.route(
+            "**/live?*",
+            lambda route: route.fulfill(content_type="text/event-stream", body="retry: 600000\n\n"),
+        )
+        who = address(served, 2)
+        page.goto(f"{served.url}/dashboard?window=900&validator={who}")
+        page.locator("[data-part=validators].choosable").wait_for()
+        for told in (1, 2):
+            with page.expect_response(f"**/dashboard/row?validator={who}"):
+                page.evaluate(TELL_ROW, who)
+            expect(page.locator("[data-part=validators] .lead")).to_have_text(["validator-2", "another"])
+            assert chosen(page) == ["validator-2"]
+            link = page.get_by_role("link", name="validator-2", exact=True)
+            expect(link).to_have_attribute("href", re.compile(rf"\?window=900&validator={who}"))
+            assert sum(urlsplit(url).path == "/dashboard/row" for url in visit.asked) == told
+        assert sum(urlsplit(url).path == "/dashboard" for url in visit.asked) == 1
+        page.locator("[data-part=choice]").get_by_role("link", name="Show all").click()
+        expect(page.locator("[data-part=validators] .lead")).to_have_count(4)
+        assert chosen(page) == []
+        assert visit.complaints == []
+
+
 TELL = """([who, lines]) => {
   const line = ([of, name]) => `<li data-of="${of}"><time datetime="2026-01-01T00:00:00Z">00:00:00</time> <strong>${name}</strong></li>`;
   const events = `<ol class="plain feed">${lines.map(line).join("")}<li data-none hidden>Nothing</li></ol>`;

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.requests import Request
-from tests.unit.services.explorer.watched import DATA, INSIDE, Caller, alert
+from tests.unit.services.explorer.watched import CANARY, DATA, INSIDE, Caller, alert
 
 from metanode.crypto.addresses import format_address
 from sdk.testnet.services.explorer import head
@@ -211,6 +211,40 @@ async def test_of_the_round_trips_the_row_and_the_column_of_the_validator_are_it
     assert re.findall(r'<th [^>]*class="own">([^<]+)', table) == ["validator-2", "validator-2"]
     assert re.findall(r'<td class="(?:s\d )?own">([^<]+)', table) == ["54", "51", "52", "·"]
     assert "matrix narrowed" not in await page_of(caller, "/dashboard/operator")
+
+
+async def test_the_row_of_one_validator_is_made_once_a_look_for_all_who_have_chosen_it(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DATA["validators"][0], "why", CANARY)
+    looks, monitor = [], caller.explorer.tellers[-1].parts.monitor
+    read = monitor.get_dashboard_data
+    monkeypatch.setattr(monitor, "get_dashboard_data", lambda: looks.append("") or read())
+    row = await page_of(caller, f"/dashboard/row?validator={FIRST}")
+    assert row == await page_of(caller, f"/dashboard/row?validator={FIRST.upper().replace('X', 'x')}")
+    assert looks == [""]
+    assert row.count("<tr") == 1
+    assert (
+        f'<tr class="chosen">\n<td class="lead"><a href="?validator={FIRST}#validators" aria-current="true">'
+        in row
+    )
+    assert [word for word in INSIDE if word in row] == []
+    whole = await page_of(caller, f"/dashboard?validator={FIRST}")
+    assert row.strip() in whole, "as the page has it"
+
+    assert (await caller.http.get(f"/dashboard/operator/row?validator={FIRST}")).status_code == 401
+    await caller.login()
+    inside = await caller.http.get(f"/dashboard/operator/row?validator={FIRST}")
+    assert CANARY in inside.text
+    assert inside.headers["cache-control"] == "no-store"
+    assert (await caller.http.get(f"/dashboard/row?validator={NOBODY}")).status_code == 404
+    for wrong in (*HOSTILE, ""):
+        assert (await caller.http.get(f"/dashboard/row?validator={wrong}")).status_code == 400
+
+    looks.clear()
+    monitor.looks += 1
+    await page_of(caller, f"/dashboard/row?validator={FIRST}")
+    assert looks == [""]
 
 
 def test_to_choose_costs_one_reading_a_look_and_keeps_nothing_of_what_no_validator_is() -> None:

@@ -191,6 +191,17 @@ async def test_however_many_validators_there_are_the_page_keeps_its_budget(
         assert "Showing <strong>validator-1</strong>" in page.text
         assert page.text.count("; proposed by it") == 20
         assert len(page.content) <= 60 * 1024, path
+    behind = DATA["validators"][validators // 2]["address"]
+    for path in ("/dashboard", "/dashboard/operator"):
+        page = await caller.http.get(f"{path}?validator={behind}")
+        assert len(page.content) <= 60 * 1024, path
+        (row,) = re.findall(
+            r'<tr class="chosen">\s*<td class="lead"><a href="\?validator=(0x[^#]+)#', page.text
+        )
+        assert row == behind, "whoever is chosen has a row"
+        rows = re.findall(r'href="\?validator=(0x[0-9a-f]{40})#validators"', page.text)
+        assert len(rows) == len(set(rows)) == {4: 4, 20: 20, 100: 21}[validators]
+        assert validators < 100 or rows[0] == behind, "before the others"
 
 
 async def test_charts_have_the_numbers_of_a_window(caller: Caller) -> None:

@@ -26,7 +26,13 @@ from sdk.testnet.services.explorer.views.addresses import address_handlers
 from sdk.testnet.services.explorer.views.blocks import block_handlers
 from sdk.testnet.services.explorer.views.charts import chart_handlers
 from sdk.testnet.services.explorer.views.home import home_handlers
-from sdk.testnet.services.explorer.views.operation import HOME, history_routes, live_route, operator_routes
+from sdk.testnet.services.explorer.views.operation import (
+    HOME,
+    history_routes,
+    live_route,
+    operator_routes,
+    row_routes,
+)
 from sdk.testnet.services.explorer.views.reading_contracts import reading_handlers
 from sdk.testnet.services.explorer.views.searching import search_routes
 from sdk.testnet.services.explorer.views.tokens import token_handlers
@@ -135,6 +141,7 @@ def make_app(
         *health_routes({"index": lambda: _index_problem(parts), "node": lambda: _node_problem(parts)}),
         live_route(hub, login),
         *([] if parts.monitor is None else history_routes(parts, login)),
+        *([] if parts.monitor is None else row_routes(parts, pages, login)),
         *([] if login is None else operator_routes(parts, pages, login)),
         *search_routes(pages, parts),
         *export_routes(parts),

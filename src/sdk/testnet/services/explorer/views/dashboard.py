@@ -175,6 +175,13 @@ class Dashboard:
         )[:VALIDATORS_SHOWN]
         return sorted(shown, key=lambda each: natural_key(str(each["name"])))
 
+    def validators_of(self, choice: Choice) -> list[dict[str, Any]]:
+        """The same; the one that is chosen stands before them, where it is none of them."""
+        shown = self.validators
+        members: list[dict[str, Any]] = self.data["validators"]
+        chosen = [each for each in members if each["address"] == choice.address and each not in shown]
+        return chosen + shown
+
     @property
     def round_trips(self) -> dict[str, Any] | None:
         """Who measures what to whom, by name, in ms with how bad that is, 0 to 3; None where no node tells, or it is no matter of the reader."""
@@ -262,6 +269,19 @@ async def read_dashboard(parts: ExplorerParts, *, is_operator: bool = False) -> 
         faucet=faucet,
         is_operator=is_operator,
     )
+
+
+def row_context(parts: ExplorerParts, address: str, *, is_operator: bool) -> dict[str, Any] | None:
+    """Return what the row of one validator is rendered with, as who has chosen it sees it; None of an address that no validator has."""
+    data = parts.monitor.get_dashboard_data()
+    data = data if is_operator else public_data(data)
+    choice = choice_of(address, data["validators"])
+    if not choice.address:
+        return None
+    as_of = AsOf(block=-1, indexed_at=0, chain_head=None)
+    model = Dashboard(as_of=as_of, data=data, use=None, is_operator=is_operator)
+    found = next(each for each in data["validators"] if each["address"] == choice.address)
+    return live_context(model) | {"choice": choice, "v": found}
 
 
 def _step_of(round_trip_ms: int | None) -> int | None:

@@ -1,4 +1,4 @@
-"""What of the dashboard is for operators: the same page with the inside of the nodes, behind a login; and the numbers of its charts, for everybody."""
+"""What of the dashboard is for operators: the same page with the inside of the nodes, behind a login; and the numbers of its charts and single rows, for everybody."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sdk.testnet.services.explorer.twins import json_response, plain
 from sdk.testnet.services.explorer.views import dashboard
 from sdk.testnet.services.explorer.views.choice import address_of
 from sdk.testnet.services.explorer.views.moments import KeptMoments, until_of, window_of
+from sdk.testnet.services.web.problems import NotFound
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -49,6 +50,49 @@ def history_routes(parts: ExplorerParts, login: Login | None) -> list[BaseRoute]
         )
 
     return [Route("/dashboard/history.json", history), Route(f"{HOME}/history.json", inside)]
+
+
+class KeptRows:
+    """Rows of validators that somebody has chosen and the table has no room for: each is made once a look of the monitor, however many ask for it."""
+
+    def __init__(self, parts: ExplorerParts, pages: Pages) -> None:
+        self._parts = parts
+        self._pages = pages
+        self._looks = -1
+        self._kept: dict[tuple[str, bool], str] = {}
+        """Of this look, by address and reader: of validators only."""
+
+    def read(self, address: str, *, is_operator: bool) -> str:
+        """Return a validator's row; raises NotFound for an address that none has."""
+        monitor = self._parts.monitor
+        if monitor.looks != self._looks:
+            self._looks = monitor.looks
+            self._kept.clear()
+        key = (address, is_operator)
+        if key not in self._kept:
+            context = dashboard.row_context(self._parts, address, is_operator=is_operator)
+            if context is None:
+                raise NotFound(f"No validator that the nodes name now has the address {address}.")
+            self._kept[key] = self._pages.fragment("dashboard/row.html", **context)
+        return self._kept[key]
+
+
+def row_routes(parts: ExplorerParts, pages: Pages, login: Login | None) -> list[BaseRoute]:
+    """Return the routes of one validator's row, which live parts lack where it is not among the first: those are the same for all who look."""
+    kept = KeptRows(parts, pages)
+
+    async def row(request: Request) -> Response:
+        address = address_of(request.query_params.get("validator", ""))
+        content = kept.read(address, is_operator=False)
+        return Response(content, media_type="text/html", headers={"cache-control": "no-cache"})
+
+    async def inside(request: Request) -> Response:
+        if login is None or login.session_of(request) is None:
+            raise HTTPException(401, "Log in at /dashboard/login, and send its cookie.")
+        address = address_of(request.query_params.get("validator", ""))
+        return Response(kept.read(address, is_operator=True), media_type="text/html", headers=FRESH)
+
+    return [Route("/dashboard/row", row), Route(f"{HOME}/row", inside)]
 
 
 def operator_routes(parts: ExplorerParts, pages: Pages, login: Login) -> list[BaseRoute]:

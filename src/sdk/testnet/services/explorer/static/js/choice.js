@@ -17,12 +17,13 @@ const ROWS = "[data-part=validators] .lead a";
 const table = part("validators");
 let written = asText(); // In the page's address, as what is shown has it.
 let kept = []; // Its events that the page has: later ones of others don't push them out.
+let ownRow = null; // As it was last: the stream's table has no row of it where twenty others have to be looked at first.
 
 if (table) start();
 
 function start() {
   table.classList.add("choosable");
-  keepEvents();
+  keepOwn();
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     const link = event.target.closest(`a[data-choose], ${ROWS}`) ?? linkOfRow(event.target);
@@ -38,6 +39,7 @@ function start() {
   listen(table.dataset.live, (data) => {
     nameRows();
     if (data) mark(data);
+    else keepRow(); // It was asked for with the page.
   });
   nameRows();
 }
@@ -93,7 +95,7 @@ async function show() {
   written = asText();
   const page = await refresh();
   if (!page) return false;
-  keepEvents();
+  keepOwn();
   document.querySelector("[data-charts]").dataset.charts = page.querySelector("[data-charts]").dataset.charts;
   drawAgain();
   return true;
@@ -130,7 +132,31 @@ function markRows() {
     if (isOwn) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
-  sayAbsent(table, isThere);
+  if (!isThere) showOwnRow();
+  keepRow();
+}
+
+function keepRow() {
+  ownRow = table.querySelector("tr.chosen");
+}
+
+// Before the others, as a page that is asked for has it, and at once, so that nothing moves; its numbers of now are made by the server once for all who have chosen it.
+async function showOwnRow() {
+  const body = table.querySelector("tbody");
+  if (!body) return;
+  if (ownRow) body.prepend(ownRow);
+  const asked = asAddress();
+  const answer = await fetch(`${location.pathname}/row?validator=${asked}`).catch(() => null);
+  if (!answer?.ok) return;
+  const made = document.createElement("template");
+  made.innerHTML = await answer.text();
+  const row = made.content.querySelector("tr");
+  const before = table.querySelector("tr.chosen");
+  if (!row || asAddress() !== asked || before?.contains(document.activeElement)) return;
+  if (before) before.replaceWith(row);
+  else table.querySelector("tbody")?.prepend(row);
+  nameRows();
+  keepRow();
 }
 
 function markAlerts(name) {
@@ -151,8 +177,9 @@ function ownEvents(name) {
   return [...part("events").querySelectorAll("li[data-of]")].filter((event) => event.dataset.of === name);
 }
 
-function keepEvents() {
+function keepOwn() {
   const name = chosenName();
+  keepRow();
   kept = name === undefined ? [] : ownEvents(name);
 }
 
