@@ -14,6 +14,11 @@ export class CommunityClient extends JsonService {
     return this.ask("GET", `/api/v1${path}`, { query, ...options });
   }
 
+  /** A resource below /api/v1 that takes a document. */
+  post(path, body, options) {
+    return this.ask("POST", `/api/v1${path}`, { body, ...options });
+  }
+
   network() {
     return this.get("/network");
   }
@@ -34,6 +39,19 @@ export class CommunityClient extends JsonService {
 
   address(address) {
     return this.get(`/addresses/${encodeURIComponent(String(address).toLowerCase())}`);
+  }
+
+  /**
+   * What a reading function of a contract answers now: `succeeded`, `values` with `name`, `type` and `value`, and `error` where there are none.
+   * The function by its name, its signature or its selector. Nothing is sent, and no key is needed.
+   */
+  callContract(address, name, args = [], options) {
+    return this.post(`${contractPath(address)}/call`, { function: name, arguments: args }, options);
+  }
+
+  /** A call of any function of a contract as `to` and `data` of a transaction, for a wallet to sign and send. */
+  encodeCall(address, name, args = [], options) {
+    return this.post(`${contractPath(address)}/encode`, { function: name, arguments: args }, options);
   }
 
   validators() {
@@ -63,6 +81,10 @@ export class CommunityClient extends JsonService {
     const response = await this.open("GET", url, { headers: { accept: "text/event-stream" }, signal, timeoutMs: 0 });
     yield* parseEvents(response.body);
   }
+}
+
+function contractPath(address) {
+  return `/contracts/${encodeURIComponent(String(address).toLowerCase())}`;
 }
 
 /** Longest event that is kept while its end has not come. */

@@ -61,7 +61,7 @@ export class JsonService {
           ...this.#headers,
           ...headers,
         },
-        body: body === undefined ? undefined : JSON.stringify(body),
+        body: body === undefined ? undefined : JSON.stringify(body, asText),
         signal: AbortSignal.any(signals),
         redirect: "error",
       });
@@ -73,6 +73,11 @@ export class JsonService {
     if (response.ok) return response;
     throw await refusal(response);
   }
+}
+
+/** What JSON's numbers cannot hold is text, here as in what services answer. */
+function asText(_, value) {
+  return typeof value === "bigint" ? value.toString() : value;
 }
 
 async function read(response) {

@@ -73,11 +73,41 @@ export interface ServerEvent<T = any> {
   data: T;
 }
 
+/** What a function of a contract is given: numbers also as text, addresses and bytes as 0x and digits, arrays and tuples as lists. */
+export type Argument = string | number | bigint | boolean | Argument[];
+
+/** What a reading function answered. */
+export interface CallAnswer {
+  contract: string;
+  signature: string;
+  /** Where the function is known from: the contract's own source, that of another with its code, or the standard of a token. */
+  interface: "verified" | "same code" | "guess";
+  call: string;
+  succeeded: boolean;
+  /** Numbers as decimal text; null where there are none, for which `error` has the reason. */
+  values: { name: string; type: string; value: any }[] | null;
+  error: string | null;
+  returned: string;
+  returned_bytes: number;
+}
+
+/** A call to be signed and sent: `to` and `data` of a transaction. */
+export interface EncodedCall {
+  to: string;
+  data: string;
+  signature: string;
+  selector: string;
+  /** Only the last takes coins. */
+  state_mutability: "pure" | "view" | "nonpayable" | "payable";
+}
+
 /** The community API of a network (port 9545). Methods throw ApiError. */
 export class CommunityClient {
   constructor(url?: string, options?: ServiceOptions);
   /** Any resource below /api/v1, such as "/validators". */
   get<T = Json>(path: string, query?: Query, options?: RequestOptions): Promise<T>;
+  /** A resource that takes a document. */
+  post<T = Json>(path: string, body: unknown, options?: RequestOptions): Promise<T>;
   network(): Promise<Json>;
   /** The verdict on the network's health, with its reasons. */
   networkStatus(): Promise<Json>;
@@ -85,6 +115,10 @@ export class CommunityClient {
   transaction(hash: string): Promise<Json>;
   /** In any case. */
   address(address: string): Promise<Json>;
+  /** Ask a reading function of a contract, by its name, signature or selector. */
+  callContract(address: string, name: string, args?: Argument[], options?: RequestOptions): Promise<CallAnswer>;
+  /** Write a call of any function as the data of a transaction. */
+  encodeCall(address: string, name: string, args?: Argument[], options?: RequestOptions): Promise<EncodedCall>;
   validators(): Promise<Json[]>;
   search(text: string): Promise<Json>;
   /** Every item of a list, page after page as it is read. */

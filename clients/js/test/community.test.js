@@ -29,6 +29,21 @@ test("a list is read to its end, page after page", async () => {
   assert.equal(numbers.at(-1), 0);
 });
 
+test("a contract is asked by its functions' names, and a call of it is written as ethers writes it", async () => {
+  const { token } = settings;
+  const symbol = await api.callContract(token.toLowerCase(), "symbol");
+  assert.deepEqual([symbol.contract, symbol.succeeded, symbol.values[0].value, symbol.error], [token, true, "SPK", null]);
+  const funded = new ethers.Wallet(settings.funded_key).address;
+  const refused = await api.callContract(token, "balanceOf", [funded]);
+  assert.deepEqual([refused.succeeded, refused.values], [false, null], "it has no such function, whatever it emits");
+  assert.ok(refused.error);
+  const call = await api.encodeCall(token, "allowance", [funded, token]);
+  const own = new ethers.Interface(["function allowance(address,address) view returns (uint256)"]);
+  assert.deepEqual([call.to, call.data, call.state_mutability], [token, own.encodeFunctionData("allowance", [funded, token]), "view"]);
+  await assert.rejects(api.encodeCall(token, "allowance", [funded]), { name: "ApiError", message: /expected 2/ });
+  await assert.rejects(api.callContract(funded, "symbol"), { status: 404 });
+});
+
 test("what the API refuses is said in its words", async () => {
   await assert.rejects(api.block(10 ** 9), (error) => error instanceof ApiError && error.status === 404 && error.problem.status === 404);
   await assert.rejects(api.get("/blocks", { limit: 1000 }), { status: 422 });

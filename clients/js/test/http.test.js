@@ -23,7 +23,15 @@ describe("a client", () => {
   };
 
   before(async () => {
-    server = createServer((request, response) => {
+    server = createServer(async (request, response) => {
+      if (request.method === "POST") {
+        // What it was sent, to be looked at.
+        let given = "";
+        for await (const piece of request) given += piece;
+        response.writeHead(200, { "content-type": "application/json" });
+        response.end(JSON.stringify({ url: request.url, kind: request.headers["content-type"], given: JSON.parse(given) }));
+        return;
+      }
       const [status, kind, body, headers] = answers[request.url] ?? [404, "text/plain", `no ${request.url}`];
       response.writeHead(status, { "content-type": kind, "x-key": request.headers.authorization ?? "", ...headers });
       response.end(body);
@@ -35,6 +43,23 @@ describe("a client", () => {
 
   test("gives the answer of a resource", async () => {
     assert.deepEqual(await client.network(), { chain_id: 1337 });
+  });
+
+  test("sends a contract's function with its arguments, of which numbers may be of any length", async () => {
+    const token = `0x${"aB".repeat(20)}`;
+    const sent = await client.callContract(token, "f(uint256,(bool,uint8)[])", [2n ** 255n, [[true, 7]]]);
+    assert.deepEqual(sent, {
+      url: `/api/v1/contracts/0x${"ab".repeat(20)}/call`,
+      kind: "application/json",
+      given: { function: "f(uint256,(bool,uint8)[])", arguments: [(2n ** 255n).toString(), [[true, 7]]] },
+    });
+    assert.deepEqual(await client.encodeCall("../x", "0x12345678"), {
+      url: "/api/v1/contracts/..%2Fx/encode",
+      kind: "application/json",
+      given: { function: "0x12345678", arguments: [] },
+    });
+    const reason = new Error("enough");
+    await assert.rejects(client.encodeCall(token, "f", [], { signal: AbortSignal.abort(reason) }), reason);
   });
 
   test("throws what a service refuses, in its words, with the time to wait", async () => {

@@ -13,6 +13,10 @@ const hash: string | null = claim.transaction_hash;
 const api = new CommunityClient("http://127.0.0.1:9545", { apiKey: "evk_" });
 for await (const block of api.items<{ number: number }>("/blocks", { order: "desc" })) block.number.toFixed();
 for await (const { event, data } of api.events({ signal: AbortSignal.timeout(1) })) console.log(event, data);
+const { succeeded, values } = await api.callContract(wallet.address, "pairs", [1n, [["0x", true]]]);
+const first: string = succeeded ? values?.[0]?.value : "";
+const { to, data } = await api.encodeCall(wallet.address, "pay", [], { signal: AbortSignal.timeout(1) });
+await wallet.sendTransaction({ to, data });
 try {
   await api.block(1n);
 } catch (error) {
@@ -20,6 +24,8 @@ try {
 }
 // @ts-expect-error a URL is text
 new PravyomProvider(8545);
+// @ts-expect-error what a function is given is a list
+await api.callContract(wallet.address, "pay", 1n);
 // @ts-expect-error there is no such call
 provider.getTheName();
-export { chainId, hash, name, seals, validators, wallet };
+export { chainId, first, hash, name, seals, validators, wallet };
