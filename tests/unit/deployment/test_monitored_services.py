@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -14,13 +14,15 @@ from tests.unit.deployment.test_deployer import deploy
 from metanode.errors import InvalidInput
 from metanode.telemetry.metrics import node_metrics
 from sdk.testnet.deployment import DeploymentChange
-from sdk.testnet.deployment.configuration import PARVYOM
+from sdk.testnet.deployment.configuration import PARVYOM, SERVICES
 from sdk.testnet.deployment.files import render_files
+from sdk.testnet.monitoring.alerts.catalogue import RUNBOOK
 from sdk.testnet.monitoring.alerts.webhooks_file import read_webhooks
 from sdk.testnet.monitoring.rendering.rules import RECORDED, rules
 from sdk.testnet.monitoring.service_metrics import CATALOGUE
 from sdk.testnet.monitoring.thresholds import Thresholds
 from sdk.testnet.services.configuration import ServicesConfig
+from sdk.testnet.services.docs import ALERTS_GUIDE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +85,41 @@ def test_every_metric_of_every_rule_is_of_something_that_is_scraped(network: str
     assert found["metanode-validators"] == {
         f"validator-{number}:9100" for number in range(1, PLANS[network].config.num_validators + 1)
     }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "pages"),
+    [
+        ({}, "http://localhost:3000"),
+        ({"port_offset": 200}, "http://localhost:3200"),
+        ({"bind_address": "192.0.2.7"}, "http://192.0.2.7:3000"),
+        ({"bind_address": "0.0.0.0", "public_host": "testnet.example.org"}, "http://testnet.example.org:3000"),
+        ({"preset": PARVYOM, "public_host": "testnet.example.org"}, "http://testnet.example.org:3000"),
+    ],
+)  # fmt: skip
+def test_prometheus_leads_to_the_runbooks_where_the_pages_of_the_deployment_are(
+    parameters: dict[str, Any], pages: str, tmp_path: Path
+) -> None:
+    """Whoever is woken by an alert is on another machine, and the monitor of the same deployment sends the same links."""
+    found = texts(plan(services=SERVICES, **parameters))
+    file = tmp_path / "services.toml"
+    file.write_text(found["config/services.toml"])
+    explorer = ServicesConfig.load(file).explorer
+
+    assert explorer is not None
+    assert explorer.url == pages
+    groups = yaml.safe_load(found["rules/alerts.yml"])["groups"]
+    links = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in groups[1]["rules"]}
+    assert links == {name: f"{explorer.url}{ALERTS_GUIDE}#{name.lower()}" for name in links}
+    assert f"{explorer.url}{ALERTS_GUIDE}" in found["rules/alerts.yml"].splitlines()[0]
+
+
+def test_without_pages_a_runbook_is_where_a_network_of_one_s_own_has_it() -> None:
+    found = texts(plan(services=("monitoring",), public_host="testnet.example.org"))
+
+    assert RUNBOOK.endswith(ALERTS_GUIDE)
+    assert "testnet.example.org" not in found["rules/alerts.yml"]
+    assert f"{RUNBOOK}#chainhalted" in found["rules/alerts.yml"]
 
 
 @pytest.mark.parametrize("network", PLANS)

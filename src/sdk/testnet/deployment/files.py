@@ -22,7 +22,13 @@ from sdk.testnet.deployment.container_config import (
 )
 from sdk.testnet.deployment.deployment_plan import METRICS_PORT
 from sdk.testnet.deployment.guide import GUIDE_FILE, render_guide
-from sdk.testnet.deployment.services_config import in_containers, render_gateway, render_services
+from sdk.testnet.deployment.services_config import (
+    in_containers,
+    public_url,
+    render_gateway,
+    render_services,
+)
+from sdk.testnet.monitoring.alerts.catalogue import GUIDE, RUNBOOK
 from sdk.testnet.monitoring.rendering import (
     alert_rules,
     grafana_dashboards,
@@ -93,7 +99,11 @@ def render_monitoring(plan: DeploymentPlan) -> dict[str, str]:
             rule_files=("rules/alerts.yml",),
             alertmanager=plan.config.alertmanager,
         ),
-        "rules/alerts.yml": alert_rules(block_time_s=block_time_s),
+        # Without pages there is nobody who serves the guide: then it is where a network of one's own has it.
+        "rules/alerts.yml": alert_rules(
+            block_time_s=block_time_s,
+            runbook=f"{public_url(plan, EXPLORER)}{GUIDE}" if plan.has_pages else RUNBOOK,
+        ),
         "grafana/provisioning/datasources/prometheus.yml": grafana_datasource(),
         "grafana/provisioning/dashboards/metanode.yml": grafana_provider(),
     } | {

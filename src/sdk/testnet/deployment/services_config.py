@@ -155,8 +155,7 @@ def render_services(
             bind_address=places.bind_address,
             trusted_proxies=places.trusted_proxies,
             sites={
-                name: SitePlace(port=places.ports[name], public_url=f"http://{host}:{plan.published(name)}")
-                for name in sites
+                name: SitePlace(port=places.ports[name], public_url=public_url(plan, name)) for name in sites
             },
             faucet={
                 **({"public": True} if plan.has_public_faucet else {}),
@@ -174,6 +173,11 @@ def render_services(
             names=account_names(identities),
         )
     )
+
+
+def public_url(plan: DeploymentPlan, service: str) -> str:
+    """How people reach the pages of a service."""
+    return f"http://{plan.public_host}:{plan.published(service)}"
 
 
 def render_gateway(plan: DeploymentPlan) -> str:

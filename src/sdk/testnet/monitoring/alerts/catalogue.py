@@ -27,7 +27,9 @@ CRITICAL: Final = AlertSeverity.CRITICAL
 WARNING: Final = AlertSeverity.WARNING
 INFO: Final = AlertSeverity.INFO
 
-RUNBOOK: Final = "http://127.0.0.1:3000/docs/guide/alerts.html"
+GUIDE: Final = "/docs/guide/alerts.html"
+"""Where a network's pages serve the guide of alerts."""
+RUNBOOK: Final = f"http://127.0.0.1:3000{GUIDE}"
 """Where the network's own pages serve the guide."""
 
 
