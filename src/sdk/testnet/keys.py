@@ -7,7 +7,14 @@ import secrets
 from typing import TYPE_CHECKING
 
 from metanode.crypto.addresses import parse_address
-from metanode.crypto.keystore import SCRYPT_N_LOCAL, load_key, read_secret_file, save_key, write_secret_file
+from metanode.crypto.keystore import (
+    SCRYPT_N_DEFAULT,
+    SCRYPT_N_LOCAL,
+    load_key,
+    read_secret_file,
+    save_key,
+    write_secret_file,
+)
 from metanode.crypto.secp256k1 import PrivateKey
 from metanode.errors import InvalidInput
 
@@ -48,11 +55,20 @@ def take_key(keystore: Path, password_file: Path) -> PrivateKey:
 
 
 def keep_key(keystore: Path, password_file: Path, key: PrivateKey) -> None:
-    """Write a keystore of `key` for the password in a file, which is made when it is not there."""
+    """Write a keystore of `key` for the password in a file, which is made when it is not there.
+
+    Raises:
+        InvalidInput: when the file is there and has nothing in it.
+    """
+    # Ours has 192 random bits, to which a higher work factor adds nothing. What somebody else has thought of may be a word (ADR 34).
+    scrypt_n = SCRYPT_N_DEFAULT if password_file.exists() else SCRYPT_N_LOCAL
     # The password is first: a keystore without one is a lost key. Who is interrupted between the two goes on with it.
     password = take_password(password_file)
-    # The password has 192 bits, so a higher work factor would add nothing.
-    save_key(keystore, key, password, scrypt_n=SCRYPT_N_LOCAL)
+    if not password:
+        raise InvalidInput(
+            f"{password_file}: empty; expected a password, or no such file, and one is made up"
+        )
+    save_key(keystore, key, password, scrypt_n=scrypt_n)
 
 
 def read_account(keystore: Path) -> Address:
