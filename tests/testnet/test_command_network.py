@@ -108,6 +108,79 @@ def test_a_request_pays_within_limits_and_the_ledger_can_be_read_and_changed(
     assert "and was not" in run_testnet("faucet", "unblock", "10.0.0.0/8", *LEDGER, cwd=path).stdout
 
 
+@pytest.mark.parametrize(
+    ("nodes", "own"),
+    [
+        ('["{dead}", "{alive}"]', ""),
+        ('["{alive}"]', 'rpc_url = "{dead}"\nbackup_rpc_urls = ["{alive}"]'),
+    ],
+    ids=["network.rpc_urls", "faucet.backup_rpc_urls"],
+)
+def test_with_a_dead_first_node_every_command_does_what_the_service_would(
+    place: tuple[Path, Testnet], tmp_path: Path, nodes: str, own: str
+) -> None:
+    path, net = place
+    text = f"""
+        [network]
+        network_id = "t"
+        chain_id = 1337
+        rpc_urls = {nodes}
+        public_rpc_url = "https://rpc.example"
+        [database]
+        sqlite_path = "index/index.db"
+        [faucet]
+        keystore = "{path}/data/faucet/faucet.json"
+        tokens_per_request = 5
+        {own}
+    """
+    (tmp_path / "index").mkdir()
+    (tmp_path / "services.toml").write_text(
+        text.replace("{dead}", "http://127.0.0.1:9").replace("{alive}", net.rpc_url)
+    )
+    to = format_address(secrets.token_bytes(20))
+
+    def run(*words: str, expect: int = 0) -> str:
+        # From elsewhere: the ledger is where the file says, and not in the working directory.
+        return run_testnet(
+            "faucet", *words, "--config", str(tmp_path / "services.toml"), cwd=path, expect=expect
+        ).stdout
+
+    paid = json.loads(run("request", to, "--json"))
+
+    assert (paid["success"], paid["amount"]) == (True, 5)
+    assert (tmp_path / "index" / "faucet.db").exists()
+    assert json.loads(run("stats", "--json"))["successful_requests"] == 1
+    assert paid["tx_hash"] in run("history", to)
+    assert f"{to} is blocked\n" in run("block", to)
+    assert json.loads(run("request", to, "--json", expect=1))["error"] == "This address is blocked"
+    assert f"{to} is not blocked\n" in run("unblock", to)
+
+
+def test_when_no_node_answers_each_is_named_and_stdout_is_the_document_alone(
+    place: tuple[Path, Testnet], tmp_path: Path
+) -> None:
+    path, _ = place
+    (tmp_path / "services.toml").write_text(
+        f"""
+        network = {{ network_id = "t", chain_id = 1337, rpc_urls = ["http://127.0.0.1:9", "http://127.0.0.1:10"] }}
+        faucet = {{ keystore = "{path}/data/faucet/faucet.json" }}
+        """
+    )
+    asked = ("faucet", "request", format_address(secrets.token_bytes(20)), "--config", "services.toml")
+
+    shown = run_testnet(*asked, "--json", cwd=tmp_path, expect=1)
+
+    answer = json.loads(shown.stdout)
+    assert answer["success"] is False
+    assert "http://127.0.0.1:9 does not answer" in answer["error"]
+    assert "http://127.0.0.1:10 does not answer" in answer["error"]
+    assert "faucet_unavailable" in shown.stderr
+    # What an option names is meant alone.
+    alone = run_testnet(*asked, "--rpc-url", "http://127.0.0.1:11", cwd=tmp_path, expect=1).stderr
+    assert "http://127.0.0.1:11 does not answer" in alone
+    assert "http://127.0.0.1:10" not in alone
+
+
 def test_monitor_gives_one_verdict_and_exit_code_1_when_nobody_answers(place: tuple[Path, Testnet]) -> None:
     path, net = place
 
@@ -232,6 +305,7 @@ def test_down_stops_the_processes_and_up_goes_on_with_the_chain(tmp_path: Path) 
         (("service", "explorer", "-c", "absent.toml"), "absent.toml: No such file or directory"),
         (("faucet", "stats", "--database", "mysql://x"), "database_url: expected sqlite:///PATH or postgresql://"),
         (("faucet", "request", "0x12"), "--rpc-url: missing"),
+        (("faucet", "request", "0x12", "--rpc-url", "http://127.0.0.1:9", "--database", "sqlite:///none/x.db"), "/none for the ledger; make it"),
         (("faucet", "request", "0x12", "--rpc-url", "nonsense"), "rpc_url: expected http://HOST:PORT"),
         (("bootstrap", "peers", "http://127.0.0.1:9"), "expected the registry of a bootstrap node"),
         (("bootstrap", "stats", "nonsense"), "expected the registry of a bootstrap node"),

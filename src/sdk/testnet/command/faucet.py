@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ import typer
 from metanode.crypto.addresses import parse_address
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.command.options import AsJson, ConfigFile
-from sdk.testnet.command.output import print_json, print_table, progress
+from sdk.testnet.command.output import log_on_stderr, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from sdk.testnet.faucet import Faucet, FaucetConfig
@@ -23,14 +23,20 @@ DEFAULT_DATABASE = "sqlite:///faucet.db"
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
-        "--database", help=f"The ledger: sqlite:///PATH or postgresql://…; by default {DEFAULT_DATABASE}."
+        "--database",
+        help=f"The ledger: sqlite:///PATH or postgresql://…; by default that of --config, else {DEFAULT_DATABASE}.",
     ),
 ]
-RpcUrl = Annotated[str | None, typer.Option(help="JSON-RPC of the network to pay on.")]
+RpcUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="JSON-RPC of the network to pay on; by default the nodes of --config, the first that answers."
+    ),
+]
 Keystore = Annotated[
     Path | None,
     typer.Option(
-        help="Key file of the account that pays, its password beside it; by default the environment variable FAUCET_PRIVATE_KEY."
+        help="Key file of the account that pays, its password beside it; by default that of --config, else the environment variable FAUCET_PRIVATE_KEY."
     ),
 ]
 Who = Annotated[str, typer.Argument(help="An address (0x…), or an IP address or network.")]
@@ -52,6 +58,10 @@ def request(
         raise InvalidInput(
             "--rpc-url: missing; expected JSON-RPC of the network to pay on, or --config FILE that names it"
         )
+    ledger = _file_of(settings.database_url or DEFAULT_DATABASE)
+    if ledger is not None and not ledger.parent.is_dir():
+        raise Unavailable(f"no folder {ledger.parent.absolute()} for the ledger; make it, or give --database")
+    log_on_stderr()
     with progress(f"paying {address[:60]} ...", silent=json):
         answer = asyncio.run(_request(settings, address, ip))
     if json:
@@ -155,39 +165,40 @@ async def _request(settings: FaucetConfig, address: str, ip: str) -> dict[str, A
 
 def _open_ledger(config: Path | None, database: str | None) -> Faucet:
     """The faucet of a ledger, to look and to change who is blocked: it has no network and no key."""
-    from dataclasses import replace  # noqa: PLC0415
-
     from sdk.testnet.faucet import Faucet  # noqa: PLC0415 - as above
 
     settings = _settings(config, rpc_url=None, keystore=None, database=database)
     url = settings.database_url or DEFAULT_DATABASE
-    path = Path(url.removeprefix("sqlite:///"))
-    if url.startswith("sqlite:///") and not path.exists():
+    path = _file_of(url)
+    if path is not None and not path.exists():
         raise Unavailable(
             f"no ledger at {path.absolute()}; give --database or --config, or let a faucet make one"
         )
-    return Faucet(replace(settings, rpc_url=None, keystore=None, password_file=None, database_url=url))
+    alone: dict[str, Any] = {"rpc_url": None, "backup_rpc_urls": (), "keystore": None, "password_file": None}
+    return Faucet(replace(settings, **alone, database_url=url))
+
+
+def _file_of(url: str) -> Path | None:
+    """Where a ledger lies that is a file."""
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
 
 
 def _settings(
     config: Path | None, *, rpc_url: str | None, keystore: Path | None, database: str | None
 ) -> FaucetConfig:
-    """What the file says, and above it what the options say."""
+    """What the file says, as the running faucet reads it, and above it what the options say."""
     from sdk.testnet.faucet import FaucetConfig  # noqa: PLC0415 - as above
 
-    found: dict[str, Any] = {}
-    is_public = False
-    if config is not None:
-        from sdk.testnet.services.configuration import ServicesConfig  # noqa: PLC0415 - as above
+    given: dict[str, Any] = {"rpc_url": rpc_url, "keystore": keystore, "database_url": database}
+    given = {name: value for name, value in given.items() if value is not None}
+    if config is None:
+        return FaucetConfig(**given)
+    from sdk.testnet.services.configuration import ServicesConfig  # noqa: PLC0415 - as above
+    from sdk.testnet.services.faucet.settings import settings_of  # noqa: PLC0415 - as above
 
-        services = ServicesConfig.load(config)
-        known = {field.name for field in fields(FaucetConfig)}
-        found = {name: value for name, value in services.faucet_settings.items() if name in known}
-        is_public = services.faucet_settings.get("public") is True
-        found.setdefault("rpc_url", services.network.rpc_urls[0])
-        for name in ("keystore", "password_file"):
-            if name in found:
-                found[name] = services.directory / found[name]
-    given = {"rpc_url": rpc_url, "keystore": keystore, "database_url": database}
-    found |= {name: value for name, value in given.items() if value is not None}
-    return FaucetConfig.public(**found) if is_public else FaucetConfig(**found)
+    # What an option names is meant alone: other nodes and the password of the file belong to what it replaces.
+    if rpc_url is not None:
+        given["backup_rpc_urls"] = ()
+    if keystore is not None:
+        given["password_file"] = None
+    return replace(settings_of(ServicesConfig.load(config)).faucet, **given)

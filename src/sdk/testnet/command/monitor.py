@@ -16,7 +16,7 @@ from rich.text import Text
 
 from sdk.testnet.command.network import find_network
 from sdk.testnet.command.options import HERE, AsJson, Directory
-from sdk.testnet.command.output import WIDTH_MIN, print_json
+from sdk.testnet.command.output import WIDTH_MIN, log_on_stderr, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +67,9 @@ async def _watch(urls: list[str] | None, directory: Path, *, follow: bool, json:
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH_MIN)
+    if json or not follow or not console.is_terminal:
+        # A table that follows shows what is logged above itself.
+        log_on_stderr()
     async with watched:
         data = watched.get_dashboard_data()
         if not follow:

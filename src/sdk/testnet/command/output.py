@@ -36,7 +36,8 @@ def log_on_stderr() -> None:
     """Leave stdout to the document: what this process logs from now on goes to stderr."""
     import structlog  # noqa: PLC0415 - for the few commands that log
 
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    # Looked up for each line: who captures stderr for a while does not keep it.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:

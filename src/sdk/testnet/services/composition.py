@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from sdk.testnet.monitoring.service_metrics import ServiceMetrics
     from sdk.testnet.services.api import ApiConfig
     from sdk.testnet.services.configuration import ExplorerSection, ServicesConfig, SiteSection
-    from sdk.testnet.services.faucet.settings import FaucetSettings
     from sdk.testnet.services.heads import Heads
     from sdk.testnet.services.node_pool import NodePool
     from sdk.testnet.services.store import Store
@@ -208,8 +207,9 @@ class Composition:
         from sdk.testnet.faucet import Faucet  # noqa: PLC0415 - see the module
         from sdk.testnet.services.faucet.admin import make_admin_app  # noqa: PLC0415 - the same
         from sdk.testnet.services.faucet.app import FaucetService, make_public_app  # noqa: PLC0415 - the same
+        from sdk.testnet.services.faucet.settings import settings_of  # noqa: PLC0415 - the same
 
-        section, settings = self._config.faucet, self._faucet_settings()
+        section, settings = self._config.faucet, settings_of(self._config)
         assert section is not None
         listener = bind("faucet", section.bind_address, section.port)
         self._make_folder()
@@ -357,20 +357,6 @@ class Composition:
             )
         except InvalidInput as error:
             raise InvalidInput(f"api.{error}") from None
-
-    def _faucet_settings(self) -> FaucetSettings:
-        """The faucet's own settings, with the network and a database that this process has anyway."""
-        from sdk.testnet.services.faucet.settings import read_settings  # noqa: PLC0415 - see the module
-
-        config = self._config
-        data = (config.directory / config.database.sqlite_path).parent
-        return read_settings(
-            config.faucet_settings,
-            directory=config.directory,
-            data=data,
-            rpc_urls=config.network.rpc_urls,
-            database_url=config.database.postgres_url or f"sqlite:///{data / 'faucet.db'}",
-        )
 
     def _operator_password_file(self, section: ExplorerSection) -> Path | None:
         """Where the password of the dashboard's operators is; None where there is no view for them."""

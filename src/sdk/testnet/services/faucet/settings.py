@@ -14,6 +14,8 @@ from sdk.testnet.services.configuration import suggestion
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sdk.testnet.services.configuration import ServicesConfig
+
 BACKUPS_MAX: Final = 10
 _PATHS: Final = ("keystore", "password_file", "datacenter_networks", "operator_password_file")
 _PORT_MAX: Final = 65_535
@@ -28,6 +30,18 @@ class FaucetSettings:
     operator_port: int
     """0 serves no operator's page."""
     operator_password_file: Path
+
+
+def settings_of(config: ServicesConfig) -> FaucetSettings:
+    """What the services' file says of the faucet, with the network and a database that the other services have anyway. Raises InvalidInput."""
+    data = (config.directory / config.database.sqlite_path).parent
+    return read_settings(
+        config.faucet_settings,
+        directory=config.directory,
+        data=data,
+        rpc_urls=config.network.rpc_urls,
+        database_url=config.database.postgres_url or f"sqlite:///{data / 'faucet.db'}",
+    )
 
 
 def read_settings(
