@@ -265,6 +265,55 @@ def test_a_slow_index_makes_no_verdict_old(monkeypatch: pytest.MonkeyPatch) -> N
     assert looks >= 3
 
 
+def test_a_look_that_fails_while_the_watch_is_cancelled_does_not_keep_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def check() -> None:
+        asked = asyncio.Event()
+
+        async def fail_when_cancelled(_: object) -> None:
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                # As a connection does that can't be closed any more.
+                raise OSError("Bad file descriptor")
+
+        # One of two tasks of the look's group.
+        monkeypatch.setattr("sdk.testnet.monitoring.watcher.ask_nodes", fail_when_cancelled)
+        watch = TestnetMonitor(["http://127.0.0.1:9"])
+        async with asyncio.timeout(20):
+            task = asyncio.get_running_loop().create_task(watch.run())
+            await asked.wait()
+            task.cancel()
+            ended, _ = await asyncio.wait([task], timeout=5)
+            assert ended
+            assert task.cancelled()
+
+    asyncio.run(check())
+
+
+def test_a_look_that_fails_is_followed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check() -> None:
+        looks, enough = 0, asyncio.Event()
+
+        async def fail(_: object) -> None:
+            nonlocal looks
+            looks += 1
+            if looks == 3:
+                enough.set()
+            # After the group has begun to wait: what it then asks of its own task, it never takes back.
+            await asyncio.sleep(0.01)
+            raise OSError("Bad file descriptor")
+
+        monkeypatch.setattr("sdk.testnet.monitoring.watcher.ask_nodes", fail)
+        async with asyncio.timeout(20), TestnetMonitor(["http://127.0.0.1:9"], poll_interval_s=0.1) as watch:
+            await enough.wait()
+            assert watch.running
+
+    asyncio.run(check())
+
+
 def test_start_says_what_has_ended_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     async def check() -> None:
         watch = TestnetMonitor(["http://127.0.0.1:9"])

@@ -14,6 +14,7 @@ from metanode.errors import Unavailable
 from metanode.primitives.hexadecimal import encode_data
 from metanode.primitives.types import ZERO_HASH, Address, Hash32, Height, Round
 from metanode.rpc.errors import InvalidRequest, JSONRPCError
+from sdk.testnet.services.failures import raise_first
 from sdk.testnet.services.indexer.configuration import IndexerConfig
 from sdk.testnet.services.indexer.indexer import Indexer
 from sdk.testnet.services.indexer.node import BATCH_MAX, BLOCKS_MAX, ChainNode
@@ -189,3 +190,32 @@ async def test_a_fault_of_any_kind_ends_one_attempt_and_not_the_indexer(tmp_path
     assert asked == ["http://one", "http://two"]
     assert indexer.status.state == "node unavailable"
     assert "what a node said" in (indexer.status.trouble or "")
+
+
+async def test_a_node_that_goes_while_the_indexer_is_to_end_does_not_keep_it(tmp_path: Path) -> None:
+    """As at SIGTERM to a whole network: connections break while they are closed."""
+    begun = asyncio.Event()
+
+    class Broken(Indexer):
+        async def _follow(self, url: str) -> None:
+            async def lose() -> None:
+                begun.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    raise Unavailable(f"{url} does not answer")
+
+            with raise_first():
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(lose())
+
+    store = Store(f"sqlite:///{tmp_path}/index.db")
+    indexer = Broken(store, IndexerConfig(rpc_urls=("http://one",)))
+    following = asyncio.get_running_loop().create_task(indexer.run())
+    await begun.wait()
+    following.cancel()
+    ended, _ = await asyncio.wait([following], timeout=5)
+    store.close()
+
+    assert ended
+    assert following.cancelled()

@@ -28,6 +28,7 @@ from sdk.testnet.monitoring.thresholds import Thresholds
 from sdk.testnet.monitoring.verdict import Judgement, judge
 from sdk.testnet.monitoring.view import picture
 from sdk.testnet.monitoring.watcher import Watcher
+from sdk.testnet.own_task import in_own_task
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -196,7 +197,7 @@ class TestnetMonitor:
             began_s = self._monotonic_s()
             try:
                 if self.endpoints:
-                    await self.look()
+                    await in_own_task(self.look(), name="monitor look")
                 else:
                     self._judge_by_hand()
             except Exception:

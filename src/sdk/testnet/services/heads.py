@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from metanode.errors import InvalidInput
+from sdk.testnet.own_task import in_own_task
 from sdk.testnet.services.failures import raise_first
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Heads:
         try:
             while True:
                 try:
-                    await self._pass_on(redis)
+                    await in_own_task(self._pass_on(redis), name="heads: Redis")
                 except (RedisError, OSError, TimeoutError) as error:
                     log.warning("heads_silent", reason=str(error)[:200], retry_s=PAUSE_S)
                 await asyncio.sleep(PAUSE_S)

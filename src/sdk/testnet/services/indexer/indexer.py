@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from metanode.errors import InvalidInput, MetanodeError, StorageFailed, Unavailable
 from metanode.rpc.client import open_client
 from metanode.rpc.errors import JSONRPCError
+from sdk.testnet.own_task import in_own_task
 from sdk.testnet.services.failures import raise_first
 from sdk.testnet.services.indexer.configuration import websocket_url
 from sdk.testnet.services.indexer.node import ChainNode
@@ -141,7 +142,7 @@ class Indexer:
     async def _attempt(self, url: str) -> None:
         """Follow one node until something ends that; what it was decides who is followed next."""
         try:
-            await self._follow(url)
+            await in_own_task(self._follow(url), name="indexer: node")
         except StorageFailed as failure:
             self._failed("database", "database unavailable", str(failure))
         except NodeBehind as failure:
