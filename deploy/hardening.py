@@ -40,7 +40,7 @@ def loose_ends(name: str, found: dict[str, Any], *, owner: int) -> list[str]:
         "limit of processor time": is_bounded,
         "limit of processes": 0 < host["PidsLimit"] <= 1024,
         "time to stop": (config.get("StopTimeout") or 0) >= (NODE_STOP_S if is_node(name) else STOP_S),
-        "bounded logs": host["LogConfig"]["Config"].keys() >= {"max-size", "max-file"},
+        "bounded logs": host["LogConfig"]["Config"].get("max-size", "-1") != "-1" and "max-file" in host["LogConfig"]["Config"],
         "ports on loopback": bindings <= {"127.0.0.1"},
         "init": host["Init"],
     }  # fmt: skip

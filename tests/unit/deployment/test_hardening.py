@@ -72,6 +72,7 @@ def test_a_container_as_it_is_deployed_has_no_loose_end() -> None:
         ("postgres", described({"User": ""}, CapAdd=["SYS_ADMIN"]), "no capabilities"),
         ("faucet", described(SecurityOpt=[]), "no new privileges"),
         ("faucet", described(LogConfig={"Config": {}}), "bounded logs"),
+        ("faucet", described(LogConfig={"Config": {"max-size": "-1", "max-file": "4"}}), "bounded logs"),
         ("faucet", described(PortBindings={"80/tcp": [{"HostIp": ""}]}), "ports on loopback"),
         ("faucet", described(Init=False), "init"),
     ],

@@ -146,7 +146,75 @@ def test_a_log_that_is_too_long_begins_anew_under_the_hands_of_its_writer(tmp_pa
         output.write(b"new line\n")
 
     assert log.read_bytes() == b"new line\n"
-    assert (tmp_path / "node.log.1").read_bytes() == b"old line\n" * 10
+    assert (tmp_path / "node.log.1").read_bytes() == b"old line\n" * 5
+
+
+def test_what_is_kept_of_a_long_log_is_its_last_whole_lines(tmp_path: Path) -> None:
+    log = tmp_path / "node.log"
+    log.write_bytes(b"".join(b"line %3d\n" % number for number in range(1_000)))
+
+    bound_log(log, bytes_max=50)
+
+    assert log.read_bytes() == b""
+    # Five lines of nine bytes; of a sixth only the end would have had room.
+    assert (tmp_path / "node.log.1").read_bytes() == b"".join(
+        b"line %3d\n" % number for number in range(995, 1_000)
+    )
+
+
+def test_a_line_without_an_end_is_bounded_too(tmp_path: Path) -> None:
+    log = tmp_path / "node.log"
+    log.write_bytes(b"x" * 1_000)
+
+    bound_log(log, bytes_max=50)
+
+    assert log.read_bytes() == b""
+    assert (tmp_path / "node.log.1").read_bytes() == b"x" * 50
+
+
+def test_a_log_that_can_t_be_copied_is_cut_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a full disk, which the log itself has filled."""
+    log = tmp_path / "node.log"
+    log.write_bytes(b"old line\n" * 10)
+    (tmp_path / "node.log.1").symlink_to("/dev/full")
+
+    bound_log(log, bytes_max=50)
+
+    assert log.read_bytes() == b""
+    assert not (tmp_path / "node.log.1").is_symlink()
+    assert "what it had is not kept: No space left on device" in capsys.readouterr().out
+
+
+def test_every_log_of_a_network_stays_bounded_while_its_programs_write_on(
+    directory: NetworkDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is dropped by a node again and again makes it write lines without end: its own log, or any other here."""
+    monkeypatch.setattr(supervisor, "LOG_BYTES_MAX", 100_000)
+    monkeypatch.setattr(supervisor, "LOG_CHECK_INTERVAL_S", 0.01)
+    logs = [directory.log_file(name) for name in (NODE, "services", "supervisor")]
+    kept: list[int] = []
+    logs[0].parent.mkdir(exist_ok=True)
+
+    async def write_on() -> None:
+        async with supervising(directory):
+            for _ in range(20):
+                # A fifth of what one log may have; then the supervisor looks again.
+                for log in logs:
+                    with log.open("ab") as output:
+                        output.write((b"x" * 999 + b"\n") * 20)
+                while any(log.stat().st_size > 100_000 for log in logs):
+                    await asyncio.sleep(0.01)
+                kept.append(sum(path.stat().st_size for path in directory.path.glob("logs/*")))
+
+    asyncio.run(write_on())
+
+    # 400,000 bytes were written to each; a log and its old one are all that is kept.
+    assert 3 * 100_000 < max(kept) <= 3 * 2 * 100_000
+    assert {path.name for path in directory.path.glob("logs/*")} == {
+        name for log in logs for name in (log.name, f"{log.name}.1")
+    }
 
 
 def test_a_second_time_replaces_the_old_lines_and_a_short_log_stays(tmp_path: Path) -> None:
@@ -156,7 +224,7 @@ def test_a_second_time_replaces_the_old_lines_and_a_short_log_stays(tmp_path: Pa
         bound_log(log, bytes_max=50)
 
     assert log.read_bytes() == b"third"
-    assert (tmp_path / "node.log.1").read_bytes() == b"second " * 10
+    assert (tmp_path / "node.log.1").read_bytes() == (b"second " * 10)[-50:]
     assert len(list(tmp_path.iterdir())) == 2
 
 
