@@ -190,7 +190,7 @@ def test_a_log_that_can_t_be_copied_is_cut_all_the_same(
 def test_every_log_of_a_network_stays_bounded_while_its_programs_write_on(
     directory: NetworkDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who is dropped by a node again and again makes it write lines without end: its own log, or any other here."""
+    """Peers that come and go make a node write lines without end: its own log, or any other here."""
     monkeypatch.setattr(supervisor, "LOG_BYTES_MAX", 100_000)
     monkeypatch.setattr(supervisor, "LOG_CHECK_INTERVAL_S", 0.01)
     logs = [directory.log_file(name) for name in (NODE, "services", "supervisor")]
