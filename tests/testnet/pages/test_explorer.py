@@ -560,6 +560,7 @@ def test_a_pending_transaction_becomes_final_before_one_s_eyes(served: Served, b
 
 
 def test_reading_needs_no_javascript(served: Served, browser: Browser) -> None:
+    served.net.wait_for_block(30)
     with Visit(browser, "desktop", scripts=False) as visit:
         page = visit.page
         page.goto(served.url)
