@@ -60,6 +60,7 @@ def look_again(looks: Sequence[Look], options: Sequence[str], cache: Path) -> in
         kept = cache / str(number)
         again = subprocess.run(pytest_command(kept, [*options, *files]), check=False)
         look = Look(again.returncode, kept)
+        failed = sorted({*failed, *look.failed})
         if look.code != TESTS_FAILED:
             break
         files = _files(look.failed)

@@ -26,6 +26,17 @@ def test_it():
     Path("seen").touch()
     assert seen
 """
+FAILS_LATER = """
+from pathlib import Path
+
+def test_it():
+    seen = len(list(Path().glob("later-*")))
+    Path(f"later-{seen}").touch()
+    assert seen != 1
+
+def test_other():
+    assert Path("later-1").exists()
+"""
 FAILS_TWICE = """
 from pathlib import Path
 
@@ -77,6 +88,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
         ({"test_bad.py": FAILS, "test_good.py": PASSES}, 1, True, False),
         ({"test_unsteady.py": FAILS_ONCE, "test_good.py": PASSES}, 0, True, True),
         ({"test_unsteady.py": FAILS_TWICE, "test_other.py": FAILS_ONCE}, 0, True, True),
+        ({"test_unsteady.py": FAILS_LATER}, 0, True, True),
         ({"test_unsteady.py": FAILS_ONCE, "test_bad.py": FAILS}, 1, True, False),
         ({"test_order.py": HURTS_THE_NEXT}, 1, True, False),
         ({"test_broken.py": "import nothing_of_this_name"}, 2, False, False),
@@ -87,6 +99,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
         "bad",
         "unsteady",
         "unsteady twice",
+        "unsteady in the second look",
         "unsteady and bad",
         "hurts the next",
         "broken",
