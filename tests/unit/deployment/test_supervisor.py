@@ -27,7 +27,7 @@ from sdk.testnet.deployment.apply.supervisor import (
 from sdk.testnet.deployment.plan import NetworkPlan, NetworkSpec
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 NODE = "validator-1"
@@ -185,6 +185,41 @@ def test_a_log_that_can_t_be_copied_is_cut_all_the_same(
     assert log.read_bytes() == b""
     assert not (tmp_path / "node.log.1").is_symlink()
     assert "what it had is not kept: No space left on device" in capsys.readouterr().out
+
+
+@contextlib.contextmanager
+def full_stdout() -> Iterator[None]:
+    """What is said goes to a full disk. Not a fixture: pytest puts its own in place when a test begins."""
+    output = open("/dev/full", "w")  # noqa: SIM115, PTH123 - closed below, which fails
+    with contextlib.redirect_stdout(output):
+        yield
+    with contextlib.suppress(OSError):
+        output.close()
+
+
+def test_a_supervisor_that_can_t_write_its_own_log_cuts_the_others_and_keeps_its_nodes(
+    directory: NetworkDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log is on the same full disk as theirs."""
+    monkeypatch.setattr(supervisor, "LOG_BYTES_MAX", 1_000)
+    monkeypatch.setattr(supervisor, "LOG_CHECK_INTERVAL_S", 0.01)
+    log = directory.log_file("filler")
+    log.parent.mkdir(exist_ok=True)
+    log.with_name("filler.log.1").symlink_to("/dev/full")
+
+    async def check() -> None:
+        async with supervising(directory):
+            first = await until(lambda: running(directory))
+            log.write_bytes(b"line\n" * 1_000)
+            await until(lambda: log.stat().st_size == 0)
+            assert psutil.pid_exists(first)
+
+            # Of a node's end it says something, too.
+            psutil.Process(first).kill()
+            await until(lambda: running(directory) not in (None, first))
+
+    with full_stdout():
+        asyncio.run(check())
 
 
 def test_every_log_of_a_network_stays_bounded_while_its_programs_write_on(

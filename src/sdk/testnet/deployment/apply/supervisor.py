@@ -319,13 +319,17 @@ def bound_log(log: Path, *, bytes_max: int) -> None:
     if log.stat().st_size <= bytes_max:
         return
     old = log.with_name(log.name + ".1")
+    lost = None
     try:
         _copy_end(log, old, bytes_max)
     except OSError as error:
         # The disk is full, and this log has helped to fill it: room is worth more to the nodes than their old lines.
+        lost = error.strerror
         old.unlink(missing_ok=True)
-        say(f"{log} begins anew, and what it had is not kept: {error.strerror}")
     os.truncate(log, 0)
+    if lost is not None:
+        # Only now is there room for the sentence, too.
+        say(f"{log} begins anew, and what it had is not kept: {lost}")
 
 
 def _copy_end(source: Path, target: Path, bytes_max: int) -> None:
@@ -354,8 +358,9 @@ def describe_exit(code: int) -> str:
 
 
 def say(text: str) -> None:
-    """One line for the supervisor's log."""
-    print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}", flush=True)  # noqa: T201 - it is a program
+    """One line for the supervisor's log, if that can be written: on a full disk the nodes go on, and so does who keeps them."""
+    with contextlib.suppress(OSError):
+        print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}", flush=True)  # noqa: T201 - it is a program
 
 
 def main() -> int:
