@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -178,13 +179,78 @@ def test_a_log_that_can_t_be_copied_is_cut_all_the_same(
     """As on a full disk, which the log itself has filled."""
     log = tmp_path / "node.log"
     log.write_bytes(b"old line\n" * 10)
-    (tmp_path / "node.log.1").symlink_to("/dev/full")
+    (tmp_path / "node.log.1").write_bytes(b"older line\n")
+    (tmp_path / "node.log.1.new").symlink_to("/dev/full")
 
     bound_log(log, bytes_max=50)
 
     assert log.read_bytes() == b""
-    assert not (tmp_path / "node.log.1").is_symlink()
+    assert list(tmp_path.iterdir()) == [log]
     assert "what it had is not kept: No space left on device" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_failure_that_is_no_want_of_room_takes_no_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    log, old = tmp_path / "node.log", tmp_path / "node.log.1"
+    log.write_bytes(b"line\n" * 20)
+    old.write_bytes(b"older line\n")
+    copy = supervisor._copy_end
+
+    def fail(*words: Any) -> int:
+        """In the middle of it."""
+        copy(*words)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(supervisor, "_copy_end", fail)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        bound_log(log, bytes_max=50)
+
+    assert log.read_bytes() == b"line\n" * 20
+    assert old.read_bytes() == b"older line\n"
+    assert set(tmp_path.iterdir()) == {log, old}
+
+
+def test_a_log_that_somebody_cuts_before_its_copy_takes_no_older_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, old = tmp_path / "node.log", tmp_path / "node.log.1"
+    log.write_bytes(b"line\n" * 20)
+    old.write_bytes(b"older line\n")
+    copy = supervisor._copy_end
+
+    def cut_and_copy(*words: Any) -> int:
+        log.write_bytes(b"new line\n")
+        return copy(*words)
+
+    monkeypatch.setattr(supervisor, "_copy_end", cut_and_copy)
+    bound_log(log, bytes_max=50)
+
+    assert log.read_bytes() == b"new line\n"
+    assert old.read_bytes() == b"older line\n"
+    assert set(tmp_path.iterdir()) == {log, old}
+
+
+def test_that_a_log_is_not_bounded_is_said_now_and_then_and_not_at_each_look(
+    directory: NetworkDirectory, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(supervisor, "LOG_CHECK_INTERVAL_S", 0.001)
+    looks = 0
+
+    def refuse(_log: Path, *, bytes_max: int) -> None:
+        nonlocal looks
+        looks += bytes_max > 0
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(supervisor, "bound_log", refuse)
+
+    async def check() -> None:
+        async with supervising(directory):
+            await until(lambda: looks >= 10)
+
+    asyncio.run(check())
+    assert capfd.readouterr().out.count("is not bounded: Permission denied") == 1
 
 
 @contextlib.contextmanager
@@ -205,7 +271,7 @@ def test_a_supervisor_that_can_t_write_its_own_log_cuts_the_others_and_keeps_its
     monkeypatch.setattr(supervisor, "LOG_CHECK_INTERVAL_S", 0.01)
     log = directory.log_file("filler")
     log.parent.mkdir(exist_ok=True)
-    log.with_name("filler.log.1").symlink_to("/dev/full")
+    log.with_name("filler.log.1.new").symlink_to("/dev/full")
 
     async def check() -> None:
         async with supervising(directory):

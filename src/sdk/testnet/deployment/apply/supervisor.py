@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import json
+import math
 import os
 import signal
 import sys
@@ -44,10 +46,14 @@ LOCK_TIMEOUT_S = 1.0
 LOCK_POLL_S = 0.02
 LOG_BYTES_MAX = 32 * 1024 * 1024
 """When a log file is over this, its end of this length is copied to NAME.log.1 and it is begun anew; one old file is kept. Four validators with
-services have logs of at most 400 MiB, and what they write between two looks."""
+services have logs of at most 400 MiB, what they write between two looks, and a second old file while it is copied."""
 LOG_CHECK_INTERVAL_S = 1.0
 """A node that did nothing but log, because strangers make it, would write 41 MB in this time. A look at a dozen sizes costs microseconds."""
 LOG_PIECE_BYTES = 1 << 20
+LOG_TOLD_INTERVAL_S = 60.0
+"""That a log can't be bounded is said this often, of each one: the sentence itself is written to a log."""
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What a full disk and a used up quota answer. Whatever else goes wrong with a copy is no reason to throw lines away."""
 SERVICES_WAIT_S = 30.0
 """The services start then, block or not: their pages say themselves what is missing."""
 SERVICES_POLL_S = 0.2
@@ -191,13 +197,16 @@ class Supervisor:
 
     async def _bound_logs(self) -> None:
         """Look at the size of all logs now and then, until the supervisor stops."""
+        told_at: dict[Path, float] = {}
         while not self._stopping.is_set():
             for log in self._directory.path.glob("logs/*.log"):
                 try:
                     bound_log(log, bytes_max=LOG_BYTES_MAX)
                 except OSError as error:
-                    # A reset has taken the file: not a reason to stop the nodes.
-                    say(f"{log} is not bounded: {error.strerror}")
+                    # A reset has taken the file, or somebody else owns it: not a reason to stop the nodes.
+                    if time.monotonic() - told_at.get(log, -math.inf) >= LOG_TOLD_INTERVAL_S:
+                        told_at[log] = time.monotonic()
+                        say(f"{log} is not bounded: {error.strerror}")
             await self._pause(LOG_CHECK_INTERVAL_S)
 
     def _end_with_owner(self) -> None:
@@ -315,39 +324,53 @@ def bound_log(log: Path, *, bytes_max: int) -> None:
     """Copy the end of a log that is too long to NAME.log.1, and cut it to nothing in place: whoever writes it has it open for appending.
 
     What is written between the two is lost; moving the file would take it along, and the log would grow on under the other name.
+    Without room for a copy it is cut all the same.
+
+    Raises:
+        OSError: when it can't be copied for another reason, or not be cut; its lines are all there then.
     """
-    if log.stat().st_size <= bytes_max:
+    size = log.stat().st_size
+    if size <= bytes_max:
         return
     old = log.with_name(log.name + ".1")
+    # Under a name of its own until it is whole: what was copied the time before is worth more than half of this.
+    copy = log.with_name(log.name + ".1.new")
     lost = None
     try:
-        _copy_end(log, old, bytes_max)
+        if not _copy_end(log, copy, size, bytes_max):
+            # Somebody else has cut it just now, and keeps or does not keep what it had.
+            copy.unlink()
+            return
+        copy.replace(old)
     except OSError as error:
-        # The disk is full, and this log has helped to fill it: room is worth more to the nodes than their old lines.
+        with contextlib.suppress(OSError):
+            copy.unlink()
+        if error.errno not in NO_ROOM:
+            raise
+        # This log has helped to fill the disk: room is worth more to the nodes than their old lines.
         lost = error.strerror
-        old.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            old.unlink()
     os.truncate(log, 0)
     if lost is not None:
         # Only now is there room for the sentence, too.
         say(f"{log} begins anew, and what it had is not kept: {lost}")
 
 
-def _copy_end(source: Path, target: Path, bytes_max: int) -> None:
-    """Copy the last lines that have no more than so many bytes together."""
+def _copy_end(source: Path, target: Path, size: int, bytes_max: int) -> int:
+    """Copy the last lines of so many bytes that have no more than `bytes_max` together; how many bytes that were, 0 when they are gone."""
     with source.open("rb") as read, target.open("wb") as write:
-        if read.seek(0, os.SEEK_END) > bytes_max:
-            read.seek(-bytes_max, os.SEEK_END)
-            rest = read.readline(bytes_max)
-            bytes_max -= len(rest)
-            if bytes_max == 0:
-                # No line ends here at all.
-                write.write(rest)
-        else:
-            read.seek(0)
+        read.seek(size - bytes_max)
+        rest = read.readline(bytes_max)
+        bytes_max -= len(rest)
+        if bytes_max == 0:
+            # No line ends here at all.
+            write.write(rest)
         # Not to the end of the file, which its writer may move as fast as it is read.
         while bytes_max > 0 and (piece := read.read(min(bytes_max, LOG_PIECE_BYTES))):
             write.write(piece)
             bytes_max -= len(piece)
+        return write.tell()
 
 
 def describe_exit(code: int) -> str:
