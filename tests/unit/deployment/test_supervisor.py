@@ -253,6 +253,45 @@ def test_that_a_log_is_not_bounded_is_said_now_and_then_and_not_at_each_look(
     assert capfd.readouterr().out.count("is not bounded: Permission denied") == 1
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_nodes_are_kept_and_stopped_while_a_log_is_copied(
+    directory: NetworkDirectory, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
+    """As by a slow disk. Of several logs that are too long, no further one is begun when the supervisor stops."""
+    begun, may_end, ended = threading.Event(), threading.Event(), []
+    for name in ("one", "two"):
+        directory.log_file(name).parent.mkdir(exist_ok=True)
+        directory.log_file(name).touch()
+
+    def copy(log: Path, *, bytes_max: int) -> None:
+        begun.set()
+        ended.append((may_end.wait(timeout=10), log, bytes_max))
+
+    monkeypatch.setattr(supervisor, "bound_log", copy)
+
+    async def check() -> None:
+        at_work = Supervisor(directory)
+        task = asyncio.get_running_loop().create_task(at_work.run())
+        await until(begun.is_set)
+        first = await until(lambda: running(directory))
+        psutil.Process(first).kill()
+        second = await until(lambda: running(directory) not in (None, first) and running(directory))
+        if is_cancelled:
+            task.cancel()
+            await asyncio.wait([task], timeout=5)
+            assert task.cancelled()
+        else:
+            at_work._stop()
+        await until(lambda: not psutil.pid_exists(second))
+        assert not ended
+        may_end.set()
+        await asyncio.wait([task], timeout=5)
+        assert task.done()
+
+    asyncio.run(check())
+    assert [in_time for in_time, _, _ in ended] == [True]
+
+
 @contextlib.contextmanager
 def full_stdout() -> Iterator[None]:
     """What is said goes to a full disk. Not a fixture: pytest puts its own in place when a test begins."""

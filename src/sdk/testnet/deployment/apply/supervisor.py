@@ -196,12 +196,18 @@ class Supervisor:
                 process.terminate()
 
     async def _bound_logs(self) -> None:
-        """Look at the size of all logs now and then, until the supervisor stops."""
+        """Look at the size of all logs now and then, until the supervisor stops.
+
+        The copy of one that is begun is ended also when this is cancelled: its thread is waited for by `asyncio.run`, before the lock is given back.
+        """
         told_at: dict[Path, float] = {}
         while not self._stopping.is_set():
             for log in self._directory.path.glob("logs/*.log"):
+                if self._stopping.is_set():
+                    return
                 try:
-                    bound_log(log, bytes_max=LOG_BYTES_MAX)
+                    # In a thread: 32 MiB take a slow disk seconds, in which nodes may end.
+                    await asyncio.to_thread(bound_log, log, bytes_max=LOG_BYTES_MAX)
                 except OSError as error:
                     # A reset has taken the file, or somebody else owns it: not a reason to stop the nodes.
                     if time.monotonic() - told_at.get(log, -math.inf) >= LOG_TOLD_INTERVAL_S:
