@@ -1,7 +1,8 @@
 """The logs of several nodes as one stream, each line after the name of its node.
 
 Lines of nodes begin with their time, so what is already there comes in the order of time; what is written later comes as it is
-found. A log is followed by its name: it may be cut to nothing, or not exist yet.
+found. A log is followed by its name: it may be cut to nothing, or not exist yet. Who cuts it puts its end into NAME.log.1, and by that a cut is
+known also when the log has grown past the reader's place again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 LINE_BYTES = 400
 """Assumed of a line when its log's end is looked up: longer than nearly all."""
 READ_BYTES_MAX = 1 << 20
-"""Of one log at a time; what a node writes in a second is far less."""
+"""Of one log at a time. A healthy node writes far less between two looks. One that strangers make write may write 41 MB a second: it is followed late,
+and what its log loses meanwhile is left out, which `CUT` says."""
+CUT = "(the log was begun anew here; lines before may be left out)"
+"""Stands in the stream in place of what can't be known to have been read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,13 @@ class LogStream:
         self._files = dict(files)
         self._positions = dict.fromkeys(files, 0)
         self._partial = dict.fromkeys(files, b"")
+        self._old = {node: _identity(path) for node, path in files.items()}
 
     def last(self, count: int) -> list[Line]:
         """Return the last `count` lines of each log, in the order of time; `new` goes on after them."""
         found: list[Line] = []
         for node, path in self._files.items():
+            self._old[node] = _identity(path)
             size = path.stat().st_size if path.exists() else 0
             self._positions[node] = max(0, size - min(READ_BYTES_MAX, count * LINE_BYTES))
             is_cut = self._positions[node] > 0
@@ -58,10 +64,17 @@ class LogStream:
     def _read(self, node: str) -> Iterator[Line]:
         path = self._files[node]
         try:
+            old = _identity(path)
             with path.open("rb") as file:
                 size = file.seek(0, 2)
                 if size < self._positions[node]:
+                    # Cut after the look at the old one, perhaps, which is not to be told as a second cut.
+                    old = _identity(path)
                     self._positions[node], self._partial[node] = 0, b""
+                if old != self._old[node]:
+                    self._positions[node], self._partial[node] = 0, b""
+                    self._old[node] = old
+                    yield Line(node, CUT)
                 file.seek(self._positions[node])
                 data = file.read(READ_BYTES_MAX)
         except FileNotFoundError:
@@ -72,3 +85,12 @@ class LogStream:
         self._partial[node] = partial[-READ_BYTES_MAX:]
         for text in lines:
             yield Line(node, text.decode(errors="replace"))
+
+
+def _identity(log: Path) -> tuple[int, int] | None:
+    """Which file NAME.log.1 is: another one after each cut."""
+    try:
+        found = log.with_name(log.name + ".1").stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns

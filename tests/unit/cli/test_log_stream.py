@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from metanode.cli.log_stream import LINE_BYTES, Line, LogStream
+from metanode.cli.log_stream import CUT, LINE_BYTES, Line, LogStream
+from sdk.testnet.deployment.apply.supervisor import bound_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +65,36 @@ def test_a_log_that_is_cut_is_read_from_its_start(logs: dict[str, Path]) -> None
     stream.last(1)
     logs["validator-1"].write_text("new\n")
     assert stream.new() == [Line("validator-1", "new")]
+
+
+def test_a_cut_is_told_though_the_log_has_grown_past_the_reader_s_place_again(logs: dict[str, Path]) -> None:
+    """With a node that writes much, a log is cut each second."""
+    log = logs["validator-1"]
+    log.write_text("old\nhal")
+    stream = LogStream(logs)
+    assert stream.last(5) == [Line("validator-1", "old")]
+
+    for cut in range(3):
+        log.write_text(f"{log.read_text()}f\nnever read\n")
+        bound_log(log, bytes_max=5)
+        # Longer than what was there each time.
+        log.write_text(f"first after cut {cut}\n" * (cut + 2) + "hal")
+
+        assert stream.new() == [
+            Line("validator-1", CUT),
+            *[Line("validator-1", f"first after cut {cut}")] * (cut + 2),
+        ]
+        assert stream.new() == []
+
+
+def test_a_cut_before_the_first_look_is_not_told(logs: dict[str, Path]) -> None:
+    logs["validator-1"].write_text("old\n" * 10)
+    stream = LogStream(logs)
+    bound_log(logs["validator-1"], bytes_max=5)
+    logs["validator-1"].write_text("new\n")
+
+    assert stream.last(5) == [Line("validator-1", "new")]
+    assert stream.new() == []
 
 
 def test_names_stand_in_a_column() -> None:
