@@ -76,7 +76,10 @@ def test_systemd_says_when_it_is_ready_and_gives_it_time_to_end() -> None:
     assert service["ExecStart"].split()[1:] == ["node", "run", service["ReadWritePaths"]]
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None,
+    reason="systemd-analyze is not installed: apt-get install systemd",
+)
 def test_systemd_knows_every_line_of_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "metanode.service"
     # The program is not on this machine, and whether it is there is not the question.
