@@ -63,6 +63,44 @@ def test_a_cancellation_is_raised_once_the_work_has_ended_though_that_failed() -
         asyncio.run(check())
 
 
+def test_each_further_cancellation_reaches_work_that_has_not_ended_after_the_first() -> None:
+    """Such as what cleans up, and waits while it does."""
+
+    async def check() -> None:
+        reached: list[str] = []
+        ended = asyncio.Event()
+
+        async def work() -> None:
+            try:
+                for place in ("at work", "cleaning up"):
+                    try:
+                        await asyncio.Event().wait()
+                    except asyncio.CancelledError:
+                        reached.append(place)
+                # What it can't do in no time.
+                await asyncio.sleep(0.01)
+            finally:
+                ended.set()
+
+        task = asyncio.get_running_loop().create_task(in_own_task(work(), name="work"))
+        for count in (1, 2):
+            # Until it waits.
+            for _ in range(5):
+                await asyncio.sleep(0)
+            task.cancel()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert reached == ["at work", "cleaning up"][:count]
+            assert not task.done()
+        await asyncio.wait([task], timeout=5)
+
+        assert task.cancelled()
+        assert ended.is_set()
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(check())
+
+
 def test_a_time_limit_around_it_ends_the_work() -> None:
     ended = False
 
