@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -19,6 +20,9 @@ from metanode.errors import InvalidInput
 from sdk.testnet.deployment.apply import local, supervisor
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 from sdk.testnet.deployment.apply.supervisor import (
+    LOG_BYTES_MAX,
+    LOG_CHECK_INTERVAL_S,
+    LOG_TOLD_INTERVAL_S,
     Supervisor,
     bound_log,
     running_supervisor,
@@ -29,8 +33,8 @@ from sdk.testnet.deployment.plan import NetworkPlan, NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[3]
 NODE = "validator-1"
 
 
@@ -355,6 +359,19 @@ def test_every_log_of_a_network_stays_bounded_while_its_programs_write_on(
     assert {path.name for path in directory.path.glob("logs/*")} == {
         name for log in logs for name in (log.name, f"{log.name}.1")
     }
+
+
+def test_the_guide_says_how_large_logs_are_and_how_often_they_are_looked_at() -> None:
+    text = " ".join((ROOT / "docs" / "guide" / "deploy.md").read_text().split())
+    mebibytes, rest = divmod(LOG_BYTES_MAX, 1 << 20)
+
+    assert rest == 0
+    assert f"a local process a log and an older one of at most {mebibytes} MiB each" in text
+    assert f"so do {mebibytes} MiB while an older log is replaced" in text
+    assert f"the last {mebibytes} MiB stay" in text
+    assert (LOG_CHECK_INTERVAL_S, LOG_TOLD_INTERVAL_S) == (1, 60)
+    assert "are looked at each second" in text
+    assert "says once a minute at most" in text
 
 
 def test_a_second_time_replaces_the_old_lines_and_a_short_log_stays(tmp_path: Path) -> None:
