@@ -193,6 +193,28 @@ def test_a_log_that_can_t_be_copied_is_cut_all_the_same(
     assert "what it had is not kept: No space left on device" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_older_lines_make_room_for_newer_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    log, old = tmp_path / "node.log", tmp_path / "node.log.1"
+    log.write_bytes(b"line\n" * 20)
+    old.write_bytes(b"older line\n")
+    copy = supervisor._copy_end
+
+    def copy_with_room(*words: Any) -> int:
+        if old.exists():
+            raise OSError(number, os.strerror(number))
+        return copy(*words)
+
+    monkeypatch.setattr(supervisor, "_copy_end", copy_with_room)
+    bound_log(log, bytes_max=50)
+
+    assert log.read_bytes() == b""
+    assert old.read_bytes() == b"line\n" * 9
+    assert set(tmp_path.iterdir()) == {log, old}
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
 def test_a_failure_that_is_no_want_of_room_takes_no_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int

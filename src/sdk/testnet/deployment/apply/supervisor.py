@@ -343,7 +343,7 @@ def bound_log(log: Path, *, bytes_max: int) -> None:
     copy = log.with_name(log.name + ".1.new")
     lost = None
     try:
-        if not _copy_end(log, copy, size, bytes_max):
+        if not _copy_end_with_room(log, copy, old, size, bytes_max):
             # Somebody else has cut it just now, and keeps or does not keep what it had.
             copy.unlink()
             return
@@ -361,6 +361,17 @@ def bound_log(log: Path, *, bytes_max: int) -> None:
     if lost is not None:
         # Only now is there room for the sentence, too.
         say(f"{log} begins anew, and what it had is not kept: {lost}")
+
+
+def _copy_end_with_room(log: Path, copy: Path, old: Path, size: int, bytes_max: int) -> int:
+    """Copy the end of the log as `_copy_end` does, at the cost of the older lines where nothing else makes room for it."""
+    try:
+        return _copy_end(log, copy, size, bytes_max)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        old.unlink(missing_ok=True)
+        return _copy_end(log, copy, size, bytes_max)
 
 
 def _copy_end(source: Path, target: Path, size: int, bytes_max: int) -> int:
