@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from metanode.errors import InvalidInput
+from sdk.testnet.command.program import app
+from sdk.testnet.faucet import Faucet, FaucetConfig
 from sdk.testnet.services.faucet.settings import FaucetSettings, read_settings
 
 HOME = Path("/srv/testnet")
@@ -39,6 +41,49 @@ def test_without_a_word_the_limits_are_the_documents_and_there_is_no_operators_p
 
     assert (found.faucet.max_requests_per_address, found.faucet.proof_of_work) == (3, False)
     assert found.operator_port == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("sqlite:///faucet.db", f"sqlite:///{HOME}/faucet.db"),
+        ("sqlite:///ledgers/faucet.db", f"sqlite:///{HOME}/ledgers/faucet.db"),
+        ("sqlite:////var/lib/faucet.db", "sqlite:////var/lib/faucet.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("sqlite:///file:faucet.db?uri=true", "sqlite:///file:faucet.db?uri=true"),
+        ("sqlite://", "sqlite://"),
+        ("postgresql://faucet@db.example/faucet", "postgresql://faucet@db.example/faucet"),
+    ],
+)
+def test_a_ledger_that_is_a_file_begins_at_the_directory_as_other_paths(said: str, meant: str) -> None:
+    assert read(database_url=said).faucet.database_url == meant
+
+
+def test_a_command_finds_the_services_ledger_from_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who is blocked from one folder is so in every other, in the one ledger beside the file."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "services.toml").write_text(
+        """
+        network = { network_id = "t", chain_id = 1337, rpc_urls = ["http://127.0.0.1:9"] }
+        faucet = { database_url = "sqlite:///ledger.db" }
+        """
+    )
+    Faucet(FaucetConfig(database_url=f"sqlite:///{home}/ledger.db")).get_stats()
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+    asked = ("--config", str(home / "services.toml"))
+
+    monkeypatch.chdir(tmp_path / "first")
+    app(["faucet", "block", "192.0.2.7", *asked], standalone_mode=False)
+    monkeypatch.chdir(tmp_path / "second")
+    app(["faucet", "stats", *asked], standalone_mode=False)
+
+    assert "blocked: 192.0.2.7" in capsys.readouterr().out
+    assert not list((tmp_path / "first").iterdir())
+    assert not list((tmp_path / "second").iterdir())
 
 
 def test_every_problem_is_told_at_once() -> None:

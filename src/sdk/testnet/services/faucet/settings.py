@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BACKUPS_MAX: Final = 10
 _PATHS: Final = ("keystore", "password_file", "datacenter_networks", "operator_password_file")
+_SQLITE: Final = "sqlite:///"
 _PORT_MAX: Final = 65_535
 
 
@@ -71,6 +72,8 @@ def read_settings(
     for key in _PATHS:
         if isinstance(values.get(key), str):
             values[key] = directory / values[key]
+    if isinstance(values.get("database_url"), str):
+        values["database_url"] = _from(directory, values["database_url"])
     is_public, port = values.pop("public", False), values.pop("operator_port", 0)
     bind_address = values.pop("operator_bind_address", "127.0.0.1")
     password_file = values.pop("operator_password_file", data / "operator.password")
@@ -99,3 +102,11 @@ def read_settings(
         operator_port=port,
         operator_password_file=Path(password_file),
     )
+
+
+def _from(directory: Path, url: str) -> str:
+    """A database's URL, of which a file's path begins at the directory: a command that stands elsewhere must find the service's ledger, and not make a second one."""
+    path = url.removeprefix(_SQLITE)
+    if path == url or not path or path.startswith((":memory:", "file:")):
+        return url
+    return f"{_SQLITE}{directory / path}"
