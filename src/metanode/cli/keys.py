@@ -105,7 +105,13 @@ def _password_for_new(keystore: Path, password_file: Path | None) -> tuple[str, 
     if keystore.exists():
         raise InvalidInput(f"{keystore} exists already, a key file is never overwritten")
     if password_file is not None:
-        return read_secret_file(password_file).decode(errors="replace").strip(), None
+        password = read_secret_file(password_file).decode(errors="replace").strip()
+        if not password:
+            raise InvalidInput(
+                f"--password-file: found nothing in {password_file}; expected a password: write one into it, or leave the option out, and a random "
+                "one is made"
+            )
+        return password, None
     made = keystore.with_suffix(".password")
     password = secrets.token_urlsafe(24)
     write_secret_file(made, password.encode() + b"\n")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from metanode import __version__
+from metanode.crypto.keystore import write_secret_file
 from sdk.testnet.deployment.apply.accounts import funded_accounts
 
 if TYPE_CHECKING:
@@ -47,11 +48,15 @@ def test_a_new_key_is_a_private_keystore_whose_secret_is_never_printed(tmp_path:
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("given", [(), ("--password-file", "password")], ids=["made up", "given"])
 @pytest.mark.parametrize(("options", "work"), [((), 262_144), (("--dev",), 16_384)])
 def test_the_work_to_guess_the_password_of_a_real_key_is_sixteen_times_that_of_a_local_one(
-    tmp_path: Path, options: tuple[str, ...], work: int
+    tmp_path: Path, options: tuple[str, ...], work: int, given: tuple[str, ...]
 ) -> None:
-    metanode("keys", "new", "key.json", *options, cwd=tmp_path)
+    """Whoever made the password: `--dev` alone says otherwise (ADR 34)."""
+    write_secret_file(tmp_path / "password", b"correct horse\n")
+
+    metanode("keys", "new", "key.json", *options, *given, cwd=tmp_path)
 
     assert json.loads((tmp_path / "key.json").read_text())["crypto"]["kdfparams"]["n"] == work
 
@@ -103,6 +108,23 @@ def test_an_import_without_a_password_says_where_the_made_one_is(tmp_path: Path)
 
     assert "password file: key.password" in made.stdout
     assert stat.S_IMODE((tmp_path / "key.password").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b" \r\n"])
+@pytest.mark.parametrize("command", [("new",), ("new", "--dev"), ("import", "--private-key-file", "secret")])
+def test_a_password_file_with_nothing_in_it_makes_no_keystore(
+    tmp_path: Path, text: bytes, command: tuple[str, ...]
+) -> None:
+    write_secret_file(tmp_path / "empty", text)
+    write_secret_file(tmp_path / "secret", b"ab" * 32)
+    name, *options = command
+
+    refused = metanode(
+        "keys", name, "key.json", *options, "--password-file", "empty", cwd=tmp_path, expect=1
+    ).stderr
+
+    assert "--password-file: found nothing in empty; expected a password: write one into it" in refused
+    assert {file.name for file in tmp_path.iterdir()} == {"empty", "secret"}
 
 
 @pytest.mark.parametrize("text", ["", "ab" * 31, "zz" * 32, "00" * 32, "ff" * 32])
