@@ -23,7 +23,7 @@ from tests.testnet.pages.visit import (
 )
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
     from tests.testnet.pages.served import Served
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
@@ -361,6 +361,51 @@ def test_a_chosen_validator_keeps_its_row_where_the_table_has_no_room_for_it(
         page.locator("[data-part=choice]").get_by_role("link", name="Show all").click()
         expect(page.locator("[data-part=validators] .lead")).to_have_count(4)
         assert chosen(page) == []
+        assert visit.complaints == []
+
+
+def test_the_row_of_the_one_before_and_late_answers_are_not_shown_as_the_chosen_one(
+    served: Served, browser: Browser
+) -> None:
+    """Between the click and the page that it asks for a block comes; and of two questions for the row the second is answered first."""
+    with Visit(browser, "desktop") as visit:
+        page = visit.page
+        page.route(
+            "**/live?*",
+            lambda route: route.fulfill(content_type="text/event-stream", body="retry: 600000\n\n"),
+        )
+        before, who = address(served, 2), address(served, 3)
+        page.goto(f"{served.url}/dashboard?validator={before}")
+        page.locator("[data-part=validators].choosable").wait_for()
+        pages: list[Route] = []
+        rows: list[Route] = []
+
+        def hold(route: Route) -> None:
+            (rows if "/row?" in route.request.url else pages).append(route)
+
+        page.route(f"**/dashboard?validator={who}", hold)
+        page.route("**/dashboard/row?validator=*", hold)
+
+        def answer(route: Route, name: str) -> None:
+            row = f'<tr class="chosen"><td class="lead"><a href="?validator={who}#validators">{name}</a></td></tr>'
+            with page.expect_response(route.request.url):
+                route.fulfill(content_type="text/html", body=row)
+
+        leads = page.locator("[data-part=validators] .lead")
+        page.get_by_role("row", name="validator-3").locator("[data-label=Peers]").click()
+        for _ in range(2):
+            with page.expect_request(f"**/dashboard/row?validator={who}"):
+                page.evaluate(TELL_ROW, who)
+            expect(leads).to_have_text(["another"])
+        assert (len(pages), len(rows)) == (1, 2)
+        answer(rows[1], "the newer")
+        expect(leads).to_have_text(["the newer", "another"])
+        answer(rows[0], "the older")
+        page.evaluate("() => new Promise((resolve) => setTimeout(resolve, 200))")
+        expect(leads).to_have_text(["the newer", "another"])
+        pages[0].continue_()
+        expect(page.locator("[data-part=choice]")).to_contain_text("Showing validator-3")
+        assert chosen(page) == ["validator-3"]
         assert visit.complaints == []
 
 

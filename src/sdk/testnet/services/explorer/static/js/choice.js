@@ -18,6 +18,8 @@ const table = part("validators");
 let written = asText(); // In the page's address, as what is shown has it.
 let kept = []; // Its events that the page has: later ones of others don't push them out.
 let ownRow = null; // As it was last: the stream's table has no row of it where twenty others have to be looked at first.
+let rowsAsked = 0; // Questions for its row, which may be answered in another order.
+let rowShown = 0; // The newest of them that is of no more use: it is answered, or the row came otherwise since.
 
 if (table) start();
 
@@ -39,7 +41,10 @@ function start() {
   listen(table.dataset.live, (data) => {
     nameRows();
     if (data) mark(data);
-    else keepRow(); // It was asked for with the page.
+    else {
+      dropAnswers();
+      keepRow(); // It was asked for with the page.
+    }
   });
   nameRows();
 }
@@ -126,14 +131,24 @@ function mark(data) {
 function markRows() {
   let isThere = false;
   for (const link of document.querySelectorAll(ROWS)) {
-    const isOwn = new URL(link.href).searchParams.get("validator") === asAddress();
+    const isOwn = isChosen(link);
     isThere ||= isOwn;
     link.closest("tr").classList.toggle("chosen", isOwn);
     if (isOwn) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
-  if (!isThere) showOwnRow();
+  if (isThere) dropAnswers();
+  else showOwnRow();
   keepRow();
+}
+
+function isChosen(link) {
+  return new URL(link.href).searchParams.get("validator") === asAddress();
+}
+
+// Answers that are still to come are older than the row that is there now.
+function dropAnswers() {
+  rowShown = rowsAsked;
 }
 
 function keepRow() {
@@ -144,15 +159,18 @@ function keepRow() {
 async function showOwnRow() {
   const body = table.querySelector("tbody");
   if (!body) return;
-  if (ownRow) body.prepend(ownRow);
+  // While the page of another choice is asked for, the row is still that of the one before, and may be in the table, too.
+  if (ownRow && isChosen(ownRow.querySelector("a"))) body.prepend(ownRow);
   const asked = asAddress();
+  const question = ++rowsAsked;
   const answer = await fetch(`${location.pathname}/row?validator=${asked}`).catch(() => null);
   if (!answer?.ok) return;
   const made = document.createElement("template");
   made.innerHTML = await answer.text();
   const row = made.content.querySelector("tr");
   const before = table.querySelector("tr.chosen");
-  if (!row || asAddress() !== asked || before?.contains(document.activeElement)) return;
+  if (!row || asAddress() !== asked || question <= rowShown || before?.contains(document.activeElement)) return;
+  rowShown = question;
   if (before) before.replaceWith(row);
   else table.querySelector("tbody")?.prepend(row);
   nameRows();
