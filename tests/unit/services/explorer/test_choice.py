@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -245,6 +246,25 @@ async def test_the_row_of_one_validator_is_made_once_a_look_for_all_who_have_cho
     monitor.looks += 1
     await page_of(caller, f"/dashboard/row?validator={FIRST}")
     assert looks == [""]
+
+
+async def test_the_row_of_one_validator_is_grey_once_the_monitors_own_looks_fail(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No look is counted then; the verdict alone tells that what was seen is old."""
+    monkeypatch.setitem(DATA["validators"][0], "state", "online")
+    path = f"/dashboard/row?validator={FIRST}"
+    before = await page_of(caller, path)
+    monkeypatch.setitem(DATA, "verdict", DATA["verdict"] | {"state": "UNKNOWN"})
+    monkeypatch.setattr(
+        caller.explorer.tellers[-1].parts.monitor, "verdict", SimpleNamespace(verdict="UNKNOWN")
+    )
+
+    after = await page_of(caller, path)
+
+    assert ("Online" in before, "Online" in after) == (True, False)
+    assert "Unknown" in after
+    assert after.strip() in await page_of(caller, f"/dashboard?validator={FIRST}"), "as the page has it"
 
 
 def test_to_choose_costs_one_reading_a_look_and_keeps_nothing_of_what_no_validator_is() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -53,20 +53,22 @@ def history_routes(parts: ExplorerParts, login: Login | None) -> list[BaseRoute]
 
 
 class KeptRows:
-    """Rows of validators that somebody has chosen and the table has no room for: each is made once a look of the monitor, however many ask for it."""
+    """Rows of validators that somebody has chosen and the table has no room for: each is made once a look of the monitor and a verdict, however many ask for it."""
 
     def __init__(self, parts: ExplorerParts, pages: Pages) -> None:
         self._parts = parts
         self._pages = pages
-        self._looks = -1
+        self._seen: tuple[int, Any] = (-1, None)
         self._kept: dict[tuple[str, bool], str] = {}
-        """Of this look, by address and reader: of validators only."""
+        """Of this look and verdict, by address and reader: of validators only."""
 
     def read(self, address: str, *, is_operator: bool) -> str:
         """Return a validator's row; raises NotFound for an address that none has."""
         monitor = self._parts.monitor
-        if monitor.looks != self._looks:
-            self._looks = monitor.looks
+        # When our own looks fail, no further one is counted, and what is seen of the nodes grows old: then the verdict is another, and every row is grey.
+        seen = (monitor.looks, monitor.verdict.verdict)
+        if seen != self._seen:
+            self._seen = seen
             self._kept.clear()
         key = (address, is_operator)
         if key not in self._kept:
