@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -16,6 +17,7 @@ from sqlalchemy import select, update
 from tests.unit.services.told_chain import SENDER, TOKEN, ToldChain, account, write_chain
 
 from metanode.rpc.errors import MethodNotFound
+from sdk.testnet.services.explorer import room
 from sdk.testnet.services.explorer.abi import parse_abi
 from sdk.testnet.services.explorer.app import NAVIGATION, make_app
 from sdk.testnet.services.explorer.parts import ExplorerParts
@@ -366,6 +368,31 @@ async def test_functions_of_a_contract_come_in_pages(longest: Store, kind: str, 
     assert "".join(pages).count("It takes 240 values, more than a page has room for") == (kind == "read")
     own = FUNCTIONS + (2 if kind == "read" else 1)
     assert (twin["function_count"], len(twin["functions"]), twin["next"]) == (own, own - 100, None)
+
+
+async def test_a_form_is_weighed_once_and_one_of_too_many_fields_not_at_all(
+    longest: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page takes milliseconds for the weight of hostile names, and is asked for by everybody."""
+    abi = [
+        {"type": "function", "name": name, "stateMutability": "view", "inputs": [{"name": f"{name}{place}", "type": "bool"} for place in range(count)]}
+        for name, count in (("few", 20), ("most", room.FORM_INPUTS_MAX), ("many", room.FORM_INPUTS_MAX + 1))
+    ]  # fmt: skip
+    with longest.change() as connection:
+        connection.execute(update(contracts).where(contracts.c.abi.is_not(None)).values(abi=json.dumps(abi)))
+    weighed: Counter[str] = Counter()
+
+    def clean(text: str, length_max: int) -> str:
+        weighed[text] += 1
+        return text[:length_max]
+
+    monkeypatch.setattr(room, "clean", clean)
+    async with browsing(longest) as http:
+        page = (await http.get(f"/address/{TOKEN}/read")).text
+
+    assert {name: weighed[f"{name}0"] for name in ("few", "most", "many")} == {"few": 1, "most": 1, "many": 0}
+    assert re.findall(r"It takes (\d+) values", page) == ["64", "65"]
+    assert page.count('<input type="hidden" name="f"') == 1
 
 
 @pytest.mark.parametrize("typed", [HOSTILE * 1_600, "x" * 8_000, HOSTILE * 5_000])

@@ -37,6 +37,10 @@ ARGUMENTS_BYTES: Final = 8 * 1024
 """What somebody typed into a form and sees in it again: one argument of the greatest length that a form takes."""
 FORM_BYTES: Final = 9 * 1024
 """The form of one function: twenty arguments with long names. A compiler's stack has room for sixteen."""
+FORM_INPUTS_MAX: Final = 64
+"""A field takes 155 bytes at least, so that fewer have room: who has more, of the 256 that an ABI may, is not weighed."""
+FORMLESS_BYTES: Final = 1_000
+"""A function without its form."""
 OUTPUTS_SHOWN: Final = 4
 """Types that a function is said to give."""
 TYPE_SHOWN: Final = 60
@@ -133,24 +137,18 @@ def call_bytes(call: CallLine) -> int:
     return 250 + (_SHORT_ADDRESS if call.recipient else 0) + (_COINS if call.value_wei else 0) + failed
 
 
-def has_form(entry: Entry) -> bool:
-    """Return whether a function's form has room on a page; of one that has none the API takes calls."""
-    return _form_bytes(entry) <= FORM_BYTES
-
-
-def function_bytes(entry: Entry) -> int:
-    """Return what a function takes on the page that calls it."""
-    return _form_bytes(entry) if has_form(entry) else 1_000
+def form_bytes(entry: Entry) -> int | None:
+    """Return what a function's form takes; None where a page has no room for it, and the API takes its calls."""
+    if len(entry.inputs) > FORM_INPUTS_MAX:
+        return None
+    fields = sum(
+        150 + html_bytes(clean(each.name, LABEL_SHOWN)) + html_bytes(clean(each.type, LABEL_SHOWN))
+        for each in entry.inputs
+    )
+    weighed = 900 + html_bytes(entry.name) + fields
+    return weighed if weighed <= FORM_BYTES else None
 
 
 def _word_bytes(value: Value) -> int:
     said = _SHORT_ADDRESS if value.address else html_bytes(clean(value.text, LINE_TEXT_SHOWN))
     return 70 + html_bytes(clean(value.name or value.type)) + said
-
-
-def _form_bytes(entry: Entry) -> int:
-    fields = sum(
-        150 + html_bytes(clean(each.name, LABEL_SHOWN)) + html_bytes(clean(each.type, LABEL_SHOWN))
-        for each in entry.inputs
-    )
-    return 900 + html_bytes(entry.name) + fields

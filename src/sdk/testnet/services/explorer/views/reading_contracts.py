@@ -16,7 +16,6 @@ from sdk.testnet.services.explorer.room import (
     LIST_BYTES,
     OUTPUTS_SHOWN,
     first_values,
-    has_form,
     html_bytes,
     value_bytes,
 )
@@ -131,7 +130,6 @@ def extras_of(request: Request, page: FunctionsPage) -> dict[str, Any]:
     return {
         "page": page,
         "arguments": arguments_of(request),
-        "has_form": has_form,
         "outputs_shown": OUTPUTS_SHOWN,
         "next_url": "" if page.next_cursor is None else f"{path}?cursor={page.next_cursor}",
         "first_url": path if page.begin else "",
