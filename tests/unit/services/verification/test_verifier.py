@@ -91,8 +91,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 class Client:
     """Asks the API."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, verifying: asyncio.Task[None]) -> None:
         self.http = http
+        self.verifying = verifying
 
     async def post(self, document: Any, address: str = TEXT, chain: str = "1337") -> httpx.Response:
         return await self.http.post(f"/v2/verify/{chain}/{address}", json=document)
@@ -112,18 +113,20 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(store: Store, node: OneContract, *, explorer_url: str = "") -> AsyncIterator[Client]:
+async def serving(
+    store: Store, node: OneContract, *, explorer_url: str = "", verifier: Verifier | None = None
+) -> AsyncIterator[Client]:
     config = ApiConfig(
         network_name="test", chain_id=1337, public_url="http://api.example", anonymous_a_minute=1_000_000,
         explorer_url=explorer_url,
     )  # fmt: skip
-    verifier = Verifier(store=store, node=node, compilers=find_compilers(), poll_s=0.05)
+    verifier = verifier or Verifier(store=store, node=node, compilers=find_compilers(), poll_s=0.05)
     app = make_app(store=store, node=node, config=config, verifier=verifier)
     transport = httpx.ASGITransport(app=app)
     running = asyncio.create_task(verifier.run())
     async with httpx.AsyncClient(transport=transport, base_url="http://api.example", timeout=60) as http:
         try:
-            yield Client(http)
+            yield Client(http, running)
         finally:
             running.cancel()
             await asyncio.wait([running])
@@ -261,6 +264,39 @@ async def test_a_node_that_is_down_fails_nothing_that_waits(store: Store, node: 
         job = await client.job(job_id)
 
     assert job["contract"]["match"] == "exact_match"
+
+
+async def test_a_job_whose_compiler_fails_while_the_verifier_is_cancelled_is_given_back(
+    store: Store, node: OneContract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The restart does it: neither has it failed, nor does the verifier go on."""
+    compiling = asyncio.Event()
+
+    async def fail_when_cancelled() -> None:
+        compiling.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # As a pipe does that can't be closed any more.
+            raise OSError("Bad file descriptor")
+
+    async def run_group(*_: object) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fail_when_cancelled())
+
+    monkeypatch.setattr("sdk.testnet.services.verification.verifier.run_compiler", run_group)
+    verifier = Verifier(store=store, node=node, compilers=find_compilers(), poll_s=0.05)
+    async with asyncio.timeout(60), serving(store, node, verifier=verifier) as client:
+        accepted = await client.post(submission())
+        await compiling.wait()
+        client.verifying.cancel()
+        ended, _ = await asyncio.wait([client.verifying], timeout=5)
+        assert ended
+        job = (await client.http.get(f"/v2/verify/{accepted.json()['verificationId']}")).json()
+
+    assert client.verifying.cancelled()
+    assert not verifier.results
+    assert (job["isJobCompleted"], "error" in job) == (False, False)
 
 
 @pytest.mark.parametrize(

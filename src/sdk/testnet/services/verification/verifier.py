@@ -14,6 +14,7 @@ import structlog
 from metanode.crypto.addresses import format_address
 from metanode.errors import InvalidInput, MetanodeError, StorageFailed, Unavailable
 from metanode.primitives.hexadecimal import decode_data
+from sdk.testnet.own_task import in_own_task
 from sdk.testnet.services.queries.addresses import get_address
 from sdk.testnet.services.queries.transactions import get_transaction, transaction_input
 from sdk.testnet.services.verification import jobs
@@ -24,7 +25,8 @@ from sdk.testnet.services.web.problems import reason_of
 
 if TYPE_CHECKING:
     from sdk.testnet.services.store import Store
-    from sdk.testnet.services.verification.compilers import Compilers
+    from sdk.testnet.services.verification.compilers import Compiler, Compilers
+    from sdk.testnet.services.verification.judging import Verdict
     from sdk.testnet.services.verification.submissions import Submission
 
 log = structlog.get_logger(__name__)
@@ -122,8 +124,8 @@ class Verifier:
                 return await self._fail(
                     job, "unsupported_compiler_version", no_compiler(self.compilers, job.submission)
                 )
-            chain = await self._chain_code(job)
-            verdict = await judge(job.submission, chain, partial(run_compiler, compiler))
+            # In there are task groups, of which one that fails while it is cancelled would be taken for a job that has failed, and the next one begun.
+            chain, verdict = await in_own_task(self._judge(job, compiler), name="verification: judge")
             await asyncio.to_thread(
                 save, self._store, job.id, job.address, verdict, job.submission.standard_json, chain.runtime
             )
@@ -140,6 +142,11 @@ class Verifier:
                 job, "internal_error", "The verification failed inside; the operator's log says why."
             )
         return verdict.match
+
+    async def _judge(self, job: jobs.Claimed, compiler: Compiler) -> tuple[ChainCode, Verdict]:
+        """What the chain has, and what the sources are to that."""
+        chain = await self._chain_code(job)
+        return chain, await judge(job.submission, chain, partial(run_compiler, compiler))
 
     async def _fail(self, job: jobs.Claimed, code: str, message: str) -> str:
         try:
