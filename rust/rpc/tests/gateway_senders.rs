@@ -159,13 +159,50 @@ fn a_transaction_whose_caller_has_gone_is_copied_and_counted() {
     assert_eq!(send_as(address, "203.0.113.8", &signed(1, 1)).status, 429);
 }
 
+/// A node that reads more than the gateway would take a transaction that counts for nobody.
 #[test]
-fn what_nobody_has_signed_is_left_to_nodes() {
+fn however_a_transaction_is_written_it_is_its_keys_or_no_node_is_asked() {
     let nodes = FakeNode::several(1, 5);
     let (_gateway, address) = before(&nodes);
-    let junk = Bytes::from_static(&[0x02, 0xc0, 0xff, 0xee]);
-    for _ in 0..3 {
-        assert_eq!(send_as(address, "203.0.113.7", &junk).status, 200);
+    let ask = |params: &Value| {
+        let plain = body_of("203.0.113.7", SEND, params);
+        exchange(address, &plain)
+    };
+    let digits = alloy_primitives::hex::encode(signed(1, 0));
+    for text in [
+        format!("0x0x{digits}"),
+        format!("0X0x{digits}"),
+        format!("0x0X{digits}"),
+        format!("0x0{digits}"),
+        format!("0x{digits} "),
+        format!(" 0x{digits}"),
+        digits.clone(),
+    ] {
+        for params in [json!([text]), json!({"0": text}), json!(["0x", text])] {
+            let refused = ask(&params);
+            assert_eq!(error_of(&refused.json()).0, -32602, "{params}");
+        }
     }
-    assert_eq!(asked(&nodes), 3);
+    let bytes = json!([signed(1, 0).to_vec()]);
+    assert_eq!(error_of(&ask(&bytes).json()).0, -32602);
+    let junk = json!([Bytes::from_static(&[0x02, 0xc0, 0xff, 0xee])]);
+    let mut trailing = signed(1, 0).to_vec();
+    trailing.push(0);
+    for unsigned in [junk.clone(), json!([Bytes::from(trailing)])] {
+        assert_eq!(error_of(&ask(&unsigned).json()).0, -32000, "{unsigned}");
+    }
+    assert_eq!(asked(&nodes), 0);
+
+    // What is written in an unusual way is its key's.
+    let unusual = format!("0X{}", digits.to_uppercase());
+    assert_eq!(
+        ask(&json!([unusual])).json()["result"],
+        json!(keccak256(signed(1, 0)))
+    );
+    assert_eq!(error_of(&ask(&json!([signed(1, 1)])).json()), REFUSED);
+    assert_eq!(asked(&nodes), 1);
+
+    let local = post(address, &request(SEND, &junk).to_string());
+    assert_eq!(local.status, 200);
+    assert_eq!(asked(&nodes), 2, "who has no limit is answered by a node");
 }

@@ -225,6 +225,10 @@ fn parse_data(text: &str) -> Result<Bytes, &'static str> {
     if digits.len() % 2 == 1 {
         return Err("hex string of odd length");
     }
+    // The decoder takes a prefix of its own: "0x0x01" would be one byte here, and nothing for whoever read it before.
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err("invalid hex string");
+    }
     hex::decode(digits)
         .map(Bytes::from)
         .map_err(|_| "invalid hex string")
@@ -477,6 +481,40 @@ mod tests {
             Quantity::read(r#""0xffffffffffffffff""#),
             Ok(Quantity(u64::MAX))
         );
+    }
+
+    #[test]
+    fn data_has_one_prefix_and_whole_bytes() {
+        let cases = [
+            (r#"["0x0x01"]"#, "invalid hex string"),
+            (r#"["0X0x01"]"#, "invalid hex string"),
+            (r#"["0x0X01"]"#, "invalid hex string"),
+            (r#"["0x0x"]"#, "invalid hex string"),
+            (r#"["0x0x1"]"#, "hex string of odd length"),
+            (r#"["0x1"]"#, "hex string of odd length"),
+            (r#"["0x01  "]"#, "invalid hex string"),
+            (r#"[" 0x01"]"#, "hex string without 0x prefix"),
+            (r#"["01"]"#, "hex string without 0x prefix"),
+        ];
+        for (params, expected) in cases {
+            assert_eq!(
+                error::<Bytes>(params),
+                format!("invalid argument 0: {expected}"),
+                "{params}"
+            );
+        }
+        assert!(serde_json::from_str::<DataField>(r#""0x0x01""#).is_err());
+        for (json, expected) in [
+            (r#""0x""#, &[] as &[u8]),
+            (r#""0XaBcD""#, &[0xab, 0xcd]),
+            (r#""\u0030x01""#, &[1]),
+        ] {
+            assert_eq!(
+                Bytes::read(json),
+                Ok(Bytes::from_static(expected)),
+                "{json}"
+            );
+        }
     }
 
     #[test]

@@ -7,13 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use alloy_consensus::TxEnvelope;
-use alloy_consensus::transaction::SignerRecoverable;
-use alloy_eips::eip2718::Decodable2718;
+use alloy_primitives::Address;
 use alloy_primitives::map::HashMap;
-use alloy_primitives::{Address, Bytes};
 use parking_lot::Mutex;
-use serde_json::value::RawValue;
 
 use super::config::SenderRate;
 use crate::bucket::{Bucket, Rate, whole_seconds};
@@ -59,14 +55,9 @@ impl SenderRates {
         }
     }
 
-    /// Who has signed the transaction in these parameters. `None` when senders have no limit, and when it is nobody's: nodes say
-    /// what is wrong with it.
-    pub(crate) fn sender_of(&self, params: Option<&RawValue>) -> Option<Address> {
-        self.rate?;
-        let params: Vec<&RawValue> = serde_json::from_str(params?.get()).ok()?;
-        let raw: Bytes = serde_json::from_str(params.first()?.get()).ok()?;
-        let transaction = TxEnvelope::decode_2718_exact(&raw).ok()?;
-        transaction.recover_signer().ok()
+    /// Whether keys have a limit.
+    pub(crate) fn are_limited(&self) -> bool {
+        self.rate.is_some()
     }
 
     /// Whether a key may send; the error is in how many seconds it may.

@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::error::RpcError;
 use crate::methods::{Answer, Forwarded};
 use crate::sending::{not_included_in_time, parse as parse_send_sync};
-use alloy_primitives::{Address, Bytes, keccak256};
-use serde_json::value::{RawValue, to_raw_value};
+use alloy_primitives::Address;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::routing::{Asked, Attempt, Network};
+use super::submitted::Submitted;
 
 pub(crate) const SEND: &str = "eth_sendRawTransaction";
 pub(crate) const SEND_AND_WAIT: &str = "eth_sendRawTransactionSync";
@@ -68,16 +69,24 @@ async fn hand_over(
     params: Option<&RawValue>,
     copies: usize,
 ) -> Sent {
+    let submitted = match Submitted::read(params) {
+        Ok(submitted) => submitted,
+        Err(error) => return Ok(Err(error)),
+    };
     let rates = &network.sender_rates;
-    let sender = if request.is_limited {
-        rates.sender_of(params)
+    let sender = if request.is_limited && rates.are_limited() {
+        match submitted.signer() {
+            Ok(sender) => Some(sender),
+            // No node is asked: one that found a signer would take what is counted for nobody.
+            Err(error) => return Ok(Err(error)),
+        }
     } else {
         None
     };
     if let Some(sender) = sender {
         rates.allow(sender, Instant::now().into_std())?;
     }
-    Ok(pass_on(network, params, request.peer, sender, copies).await)
+    Ok(pass_on(network, &submitted, request.peer, sender, copies).await)
 }
 
 /// Hands a transaction to a node, to another one if that does not answer, and copies of what was taken to more.
@@ -85,14 +94,14 @@ async fn hand_over(
 /// That a node has it already is what its sender wanted.
 async fn pass_on(
     network: &Arc<Network>,
-    params: Option<&RawValue>,
+    submitted: &Submitted,
     client: IpAddr,
     sender: Option<Address>,
     copies: usize,
 ) -> Answer {
     let asked = Asked {
         method: SEND,
-        params,
+        params: Some(&submitted.params),
         at_least: 0,
         is_heavy: false,
         of: None,
@@ -119,14 +128,14 @@ async fn pass_on(
                     let now = Instant::now().into_std();
                     network.sender_rates.count(sender, now);
                 }
-                let answer = settle(network, params, answer, is_again).await;
+                let answer = settle(network, submitted, answer, is_again).await;
                 if answer.is_ok() {
                     let others = nodes.iter().map(|(node, _)| node.index);
                     let others: Vec<usize> = others
                         .filter(|index| *index != taken_by)
                         .take(copies.saturating_sub(1))
                         .collect();
-                    copy(network, params, others);
+                    copy(network, submitted, others);
                 }
                 return answer;
             }
@@ -140,12 +149,12 @@ async fn pass_on(
 /// What a node's refusal means for who sends.
 async fn settle(
     network: &Network,
-    params: Option<&RawValue>,
+    submitted: &Submitted,
     answer: Answer,
     is_again: bool,
 ) -> Answer {
     let Err(error) = &answer else { return answer };
-    let Some(hash) = hash_of(params) else {
+    let Some(hash) = submitted.hash() else {
         return answer;
     };
     let text = error.message.to_ascii_lowercase();
@@ -172,16 +181,16 @@ async fn settle(
 }
 
 /// Nobody waits for these: they are for the case that the first node is lost with what it took.
-fn copy(network: &Arc<Network>, params: Option<&RawValue>, nodes: Vec<usize>) {
+fn copy(network: &Arc<Network>, submitted: &Submitted, nodes: Vec<usize>) {
     for index in nodes {
         let network = Arc::clone(network);
-        let params = params.map(ToOwned::to_owned);
+        let params = submitted.params.clone();
         tokio::spawn(async move {
             let node = &network.nodes[index];
             let Some(links) = node.links() else { return };
             let asked = Asked {
                 method: SEND,
-                params: params.as_deref(),
+                params: Some(&params),
                 at_least: 0,
                 is_heavy: false,
                 of: None,
@@ -226,10 +235,4 @@ async fn receipt(
             return None;
         }
     }
-}
-
-/// The hash of the transaction, as JSON.
-fn hash_of(params: Option<&RawValue>) -> Option<Box<RawValue>> {
-    let (raw,): (Bytes,) = serde_json::from_str(params?.get()).ok()?;
-    to_raw_value(&keccak256(raw)).ok()
 }

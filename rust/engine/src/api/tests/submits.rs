@@ -115,6 +115,8 @@ fn a_refused_transaction_leaves_the_pool_as_it_was() {
         (json!("0x"), ""),
         (json!(format!("0x02{}", "00".repeat(129 << 10))), ""),
     ];
+    // One that the pool would take, behind a second prefix.
+    let twice = format!("0x{encoded}");
     let before = node.ask("txpool_content", json!([]));
     for (transaction, expected) in cases {
         let (code, message, _) = node.refuse("eth_sendRawTransaction", json!([transaction]));
@@ -133,6 +135,7 @@ fn a_refused_transaction_leaves_the_pool_as_it_was() {
             json!(["1234"]),
             "invalid argument 0: hex string without 0x prefix",
         ),
+        (json!([twice]), "invalid argument 0: invalid hex string"),
         (json!([]), "missing value for required argument 0"),
     ] {
         let (code, message, _) = node.refuse("eth_sendRawTransaction", params);
