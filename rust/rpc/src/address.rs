@@ -177,8 +177,24 @@ impl Address {
 
     /// Whether forgetting it would give it back what it has used lately.
     fn is_in_debt(&self, allowance: Option<&Allowance>, now: Instant) -> bool {
-        self.standing(allowance, now)
-            .is_some_and(|standing| standing.full_after_s > 0)
+        let Some(allowance) = allowance.filter(|_| !self.exempt) else {
+            return false;
+        };
+        let owes = |bucket: &mut Bucket, rate: Rate| {
+            bucket.fill(rate, now);
+            bucket.tokens() < rate.burst
+        };
+        let mut allowed = self.allowed.lock();
+        let Allowed { units, methods } = &mut *allowed;
+        let owes_units = units
+            .as_mut()
+            .zip(rate_of(allowance))
+            .is_some_and(|(bucket, rate)| owes(bucket, rate));
+        owes_units
+            || methods.iter_mut().any(|(name, bucket)| {
+                let calls = allowance.calls_per_second.get(name);
+                calls.is_some_and(|calls| owes(bucket, Rate::with_two_seconds(*calls)))
+            })
     }
 }
 
@@ -535,6 +551,34 @@ mod tests {
             .unwrap();
         assert!(left.left_units < 200, "{left:?}");
         assert!(addresses.known.lock().len() <= 2 * REMEMBERED_MAX);
+    }
+
+    #[test]
+    fn who_has_used_a_methods_own_limit_is_not_forgotten_either() {
+        for units_per_second in [0, 1_000_000] {
+            let limits = Limits {
+                allowance: Some(Allowance {
+                    calls_per_second: [("rare".to_owned(), 100)].into(),
+                    ..Allowance::of_calls(units_per_second)
+                }),
+                ..Limits::default()
+            };
+            let addresses = Addresses::new(&limits);
+            let user = |ip: u32| addresses.user(IpAddr::V4(ip.into()), &limits);
+            // Later than any look of this test, so that nothing comes back meanwhile.
+            let then = Instant::now() + Duration::from_secs(600);
+            let taken = |ip: u32| {
+                let address = user(ip).address;
+                let take = || address.take(limits.allowance.as_ref(), None, "rare", then);
+                (0..1_000).filter(|_| take().is_ok()).count()
+            };
+            assert_eq!(taken(0x0a00_0001), 200);
+            for ip in 0..3 * REMEMBERED_MAX as u32 {
+                user(0x0b00_0000 + ip);
+            }
+            assert_eq!(taken(0x0a00_0001), 0, "{units_per_second}");
+            assert!(addresses.known.lock().len() <= 2 * REMEMBERED_MAX);
+        }
     }
 
     #[test]
