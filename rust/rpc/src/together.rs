@@ -26,7 +26,8 @@ impl Together {
     /// Takes what a call costs; the error is in how many seconds it may be tried again.
     ///
     /// Whoever finds one unit gets all that its call costs, and the rest is owed: if it had to find them all, cheap calls of
-    /// others would take them before, again and again.
+    /// others would take them before, again and again. No call owes more than the burst, so none keeps all others out for longer
+    /// than two seconds, whatever it costs.
     pub(crate) fn take(&self, units: f64, now: Instant) -> Result<(), f64> {
         let mut left = self.units.lock();
         left.fill(self.rate, now);
@@ -34,7 +35,7 @@ impl Together {
         if wait_s > 0.0 {
             return Err(wait_s);
         }
-        left.take(units);
+        left.take(units.min(self.rate.burst));
         Ok(())
     }
 }
@@ -52,12 +53,24 @@ mod tests {
         let all = Together::new(10, begun).unwrap();
         let taken = |units, now| (0..100).filter(|_| all.take(units, now).is_ok()).count();
         assert_eq!(taken(1.0, at(0)), 20);
-        assert_eq!(all.take(50.0, at(0)), Err(0.1));
-        assert_eq!(all.take(50.0, at(100)), Ok(()), "one unit is enough");
-        assert_eq!(all.take(1.0, at(100)), Err(5.0), "and 49 more are owed");
-        assert_eq!(taken(1.0, at(5_000)), 0);
-        assert_eq!(taken(1.0, at(6_150)), 11);
+        assert_eq!(all.take(15.0, at(0)), Err(0.1));
+        assert_eq!(all.take(15.0, at(100)), Ok(()), "one unit is enough");
+        assert_eq!(all.take(1.0, at(100)), Err(1.5), "and 14 more are owed");
+        assert_eq!(taken(1.0, at(1_500)), 0);
+        assert_eq!(taken(1.0, at(2_650)), 11);
         assert_eq!(taken(1.0, at(1_000_000)), 20);
+    }
+
+    #[test]
+    fn one_call_owes_no_more_than_the_burst_whatever_it_costs() {
+        let begun = Instant::now();
+        let all = Together::new(10, begun).unwrap();
+        assert_eq!(all.take(1_000_000.0, begun), Ok(()));
+        assert_eq!(all.take(1.0, begun), Err(0.1));
+        let later = begun + Duration::from_secs(2);
+        assert_eq!(all.take(19.0, later), Ok(()));
+        assert_eq!(all.take(1_000_000.0, later), Ok(()));
+        assert_eq!(all.take(1.0, later), Err(2.0), "one was left, 19 are owed");
     }
 
     #[test]
