@@ -520,7 +520,7 @@ fn each_user_behind_a_proxy_has_an_allowance_that_headers_tell() {
 fn all_callers_together_have_a_rate_and_this_machine_is_not_one_of_them() {
     let nodes = FakeNode::several(1, 5);
     let mut limits = limited();
-    // One call costs all of them an hour, and whoever makes it a part of what is its own.
+    // One call costs all of them what they have in two seconds, and whoever makes it a part of what is its own.
     limits.allowance = Some(Allowance {
         burst_units: 10_000,
         weights: [("eth_getBalance".to_owned(), 3_600)].into(),
@@ -529,9 +529,14 @@ fn all_callers_together_have_a_rate_and_this_machine_is_not_one_of_them() {
     });
     let (gateway, address) = gateway(settings(&urls(&nodes), limits), 1);
     let body = request("eth_getBalance", &json!(["0xaa", "0x5"])).to_string();
-    assert_eq!(ask_as(address, "203.0.113.7", &body).status, 200);
-    let refused = ask_as(address, "203.0.113.8", &body);
-    assert_eq!(refused.status, 429);
+    // Each time somebody else, until one comes too early: on a machine that stands still that is not the second.
+    let first_refused = |network: &str, body: &str| {
+        let ask = |user| ask_as(address, &format!("{network}.{user}"), body);
+        let mut replies = (1..100).map(ask).enumerate();
+        replies.find(|(_, reply)| reply.status == 429).unwrap()
+    };
+    let (paid, refused) = first_refused("203.0.113", &body);
+    assert!(paid > 0);
     assert_eq!(
         error_of(&refused.json()),
         (
@@ -541,14 +546,14 @@ fn all_callers_together_have_a_rate_and_this_machine_is_not_one_of_them() {
     );
     let [header, data] = seconds_of(&refused);
     assert_eq!(header, data);
-    assert!((3_000..3_600).contains(&data.unwrap()), "{data:?}");
+    assert!((1..=2).contains(&data.unwrap()), "{data:?}");
     assert_eq!(
         refused.header("ratelimit"),
         Some("\"rpc\";r=10000;t=0"),
         "what is refused costs its caller nothing"
     );
     let cheap = request("eth_chainId", &json!([])).to_string();
-    assert_eq!(ask_as(address, "203.0.113.9", &cheap).status, 429);
+    let (cheap_paid, _) = first_refused("203.0.112", &cheap);
     assert!((0..3).all(|_| post(address, &body).status == 200));
     let counted = gateway.calls();
     assert_eq!(
@@ -560,8 +565,8 @@ fn all_callers_together_have_a_rate_and_this_machine_is_not_one_of_them() {
         let [http, _] = found.unwrap().transports.clone();
         (http.ok, http.limited)
     };
-    assert_eq!(of_method("eth_getBalance"), (4, 1));
-    assert_eq!(of_method("eth_chainId"), (0, 1));
+    assert_eq!(of_method("eth_getBalance"), (paid as u64 + 3, 1));
+    assert_eq!(of_method("eth_chainId"), (cheap_paid as u64, 1));
 }
 
 #[test]
