@@ -6,13 +6,15 @@ mod nodes;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::Duration;
 
 use alloy_consensus::{SignableTransaction, TxEnvelope, TxLegacy};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{B256, Bytes, Signature, keccak256};
 use k256::ecdsa::SigningKey;
 use rpc::Limits;
-use rpc::gateway::{Gateway, SenderRate};
+use rpc::gateway::{Gateway, GatewayConfig, SenderRate};
 use serde_json::{Value, json};
 
 use common::{Reply, connect, error_of, exchange, post, post_bytes, request, wait_until};
@@ -23,6 +25,10 @@ const REFUSED: (i64, &str) = (-32005, "transaction rate limit of the sender exce
 
 /// A gateway that takes one transaction a minute of each key, of callers whom a proxy of this machine names.
 fn before(nodes: &[FakeNode]) -> (Gateway, SocketAddr) {
+    gateway(of_senders(nodes), nodes.len())
+}
+
+fn of_senders(nodes: &[FakeNode]) -> GatewayConfig {
     let limits = Limits {
         trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
         forwarded_for: true,
@@ -33,7 +39,7 @@ fn before(nodes: &[FakeNode]) -> (Gateway, SocketAddr) {
         transactions_per_minute: 1,
         burst_transactions: 1,
     });
-    gateway(config, nodes.len())
+    config
 }
 
 /// A transaction of a key, as wallets send it.
@@ -134,6 +140,30 @@ fn what_nodes_refuse_or_have_already_is_not_counted() {
     *nodes[0].behaviour.refusal.lock() = None;
     assert_eq!(send_as(address, "203.0.113.7", &signed(1, 1)).status, 200);
     assert_eq!(send_as(address, "203.0.113.7", &signed(1, 2)).status, 429);
+}
+
+#[test]
+fn what_a_node_took_and_told_too_late_is_counted() {
+    let nodes = FakeNode::several(2, 5);
+    let mut config = of_senders(&nodes);
+    config.timing.first_attempt = Duration::from_secs(1);
+    let (_gateway, address) = gateway(config, nodes.len());
+    for node in &nodes {
+        node.behaviour.holds_sends.store(true, Relaxed);
+    }
+    let sent = thread::spawn(move || send_as(address, "203.0.113.7", &signed(1, 0)));
+    wait_until("a node has it", || asked(&nodes) == 1);
+    let second = nodes.iter().find(|node| node.count(SEND) == 0).unwrap();
+    *second.behaviour.refusal.lock() = Some("already known".to_owned());
+    second.behaviour.holds_sends.store(false, Relaxed);
+    let sent = sent.join().unwrap();
+    assert_eq!(sent.json()["result"], json!(keccak256(signed(1, 0))));
+    assert_eq!(second.count(SEND), 1, "the other one has answered");
+    for node in &nodes {
+        node.behaviour.holds_sends.store(false, Relaxed);
+        *node.behaviour.refusal.lock() = None;
+    }
+    assert_eq!(send_as(address, "203.0.113.8", &signed(1, 1)).status, 429);
 }
 
 #[test]

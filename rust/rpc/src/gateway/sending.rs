@@ -122,13 +122,15 @@ async fn pass_on(
         };
         match network.ask_node(node, links, asked, until).await {
             Attempt::Answered(taken_by, answer) => {
-                if answer.is_ok()
+                let is_taken = answer.is_ok();
+                let answer = settle(network, submitted, answer, is_again).await;
+                // What a node has already counts for nobody, but when the first one may have taken it just now.
+                if (is_taken || is_again && answer.is_ok())
                     && let Some(sender) = sender
                 {
                     let now = Instant::now().into_std();
                     network.sender_rates.count(sender, now);
                 }
-                let answer = settle(network, submitted, answer, is_again).await;
                 if answer.is_ok() {
                     let others = nodes.iter().map(|(node, _)| node.index);
                     let others: Vec<usize> = others
@@ -139,7 +141,8 @@ async fn pass_on(
                 }
                 return answer;
             }
-            Attempt::Failed(_) | Attempt::NoNode => is_again = true,
+            Attempt::Failed(_) => is_again = true,
+            Attempt::NoNode => {}
         }
     }
     network.counters.timed_out.fetch_add(1, Relaxed);
