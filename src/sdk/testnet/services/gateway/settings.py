@@ -147,9 +147,10 @@ class GatewaySettings:
     """Nodes that a transaction is handed to."""
     transactions_per_minute_of_sender: int = 600
     """What nodes take of one key, whatever addresses send it; 0 is no limit. Ten a second are twenty of the 2,857 transfers that fit into a block of 60 M gas
-    every two seconds: no key fills a hundredth of the chain for long."""
+    every two seconds: no key fills a hundredth of the chain with transfers for long. What they cost in gas beside that, fees bound."""
     burst_transactions_of_sender: int = 600
-    """What a key that was quiet may send at once: a minute's, so that a script deploys hundreds of contracts without a pause."""
+    """What a key that was quiet may send at once, beside what is on its way at that moment: a minute's, so that a script deploys hundreds of contracts without
+    a pause."""
     call_timeout_s: int = 10
     connections_max: int = 2_000
     connections_per_address_max: int = 50
