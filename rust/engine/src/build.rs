@@ -121,6 +121,9 @@ pub(crate) trait Candidates: Iterator<Item: Candidate> {
     fn refused(&mut self, reason: &dyn std::fmt::Display) {
         let _ = reason;
     }
+
+    /// Hear that the time was over before the next one was asked for.
+    fn out_of_time(&mut self) {}
 }
 
 /// Transactions that somebody chose, in their order; the first that is refused ends it.
@@ -128,6 +131,8 @@ pub(crate) struct Chosen {
     transactions: std::vec::IntoIter<Recovered<TxEnvelope>>,
     /// Why not all of them are in the block.
     pub(crate) refusal: Option<String>,
+    /// Whether time ended it.
+    pub(crate) is_late: bool,
 }
 
 impl Chosen {
@@ -135,6 +140,7 @@ impl Chosen {
         Self {
             transactions: transactions.into_iter(),
             refusal: None,
+            is_late: false,
         }
     }
 }
@@ -161,6 +167,10 @@ impl Candidates for &mut Chosen {
 
     fn refused(&mut self, reason: &dyn std::fmt::Display) {
         self.refusal.get_or_insert_with(|| reason.to_string());
+    }
+
+    fn out_of_time(&mut self) {
+        self.is_late = true;
     }
 }
 
@@ -201,6 +211,7 @@ pub(crate) fn fill(
     while gas_left >= TRANSACTION_GAS_MIN {
         let now = Instant::now();
         if now + (now - started) * FINISH_SHARE >= deadline {
+            candidates.out_of_time();
             break;
         }
         let Some(candidate) = candidates.next() else {

@@ -192,6 +192,8 @@ impl Engine {
     }
 
     /// Build a block that nobody keeps: of exactly these transactions, or of the pool's best.
+    ///
+    /// `InvalidBlock` is what is wrong with one of the transactions; `Cancelled` means that time was over before all were in.
     pub fn preview(
         &self,
         parent: B256,
@@ -208,9 +210,13 @@ impl Engine {
         let (_, executed) = self.assemble(parent, attributes, |_| &mut chosen, deadline)?;
         let included = executed.block.transactions.len();
         if included < count {
+            // The time is ours, and says nothing of the transactions.
+            if chosen.refusal.is_none() && chosen.is_late {
+                return Err(EngineError::Cancelled);
+            }
             let why = chosen
                 .refusal
-                .unwrap_or_else(|| "no gas or time is left".to_owned());
+                .unwrap_or_else(|| "no gas is left".to_owned());
             return Err(invalid(
                 "transaction",
                 format!("transaction {included} of the {count} given cannot stand in it: {why}"),

@@ -74,7 +74,8 @@ impl Api {
         }
     }
 
-    /// Blocks are final one by one, so a block that has a child gets no other.
+    /// The head and undecided blocks above it can be parents. Blocks are final one by one, so one below the head has its only child.
+    /// Callers are told of the head alone: only consensus knows the hashes of undecided blocks.
     fn wrong_parent(&self, parent: B256) -> Result<RpcError, RpcError> {
         let found = match self.engine.store().number_of(parent)? {
             Some(number) => format!("block {number}"),

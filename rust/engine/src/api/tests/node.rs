@@ -10,7 +10,7 @@ use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, hex};
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{
-    BuildAttributes, Engine, EngineConfig,
+    BuildAttributes, Engine, EngineConfig, ExecutedBlock,
     api::{Api, ApiLimits, RpcError},
     testing::{Account, GAS_LIMIT, genesis, raw},
 };
@@ -142,8 +142,8 @@ impl Node {
         *transaction.hash()
     }
 
-    /// Build and decide a block from the pool.
-    pub(super) fn mine(&self) -> u64 {
+    /// Build a block from the pool, which nobody decides.
+    pub(super) fn propose(&self) -> Arc<ExecutedBlock> {
         let head = self.engine.head();
         let attributes = BuildAttributes {
             timestamp: head.timestamp + 2,
@@ -155,12 +155,16 @@ impl Node {
             extra_data: Bytes::new(),
         };
         let deadline = Instant::now() + Duration::from_secs(120);
-        let built = self
-            .engine
-            .build(head.hash, &attributes, deadline)
-            .expect("a block");
         self.engine
-            .finalize(built.block.hash)
+            .build(head.hash, &attributes, deadline)
+            .expect("a block")
+    }
+
+    /// Build and decide a block from the pool.
+    pub(super) fn mine(&self) -> u64 {
+        let proposed = self.propose();
+        self.engine
+            .finalize(proposed.block.hash)
             .expect("decided")
             .number
     }

@@ -1,8 +1,14 @@
+use std::time::Duration;
+
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use serde_json::{Value, json};
 
-use super::node::{Node, STORE, call};
-use crate::testing::{Account, raw};
+use super::node::{Node, STORE, call, patient};
+use crate::{
+    EngineConfig,
+    api::ApiLimits,
+    testing::{Account, raw},
+};
 
 const METHOD: &str = "testing_buildBlockV1";
 
@@ -92,6 +98,33 @@ fn what_cannot_be_built_is_refused() {
     ] {
         assert_eq!(node.refuse(METHOD, params.clone()).0, code, "{params}");
     }
+}
+
+#[test]
+fn a_block_for_which_no_time_is_left_is_late_and_not_wrong() {
+    let limits = ApiLimits {
+        call_timeout: Duration::ZERO,
+        ..patient()
+    };
+    let node = Node::with(limits, EngineConfig::default());
+    let (parent, attributes) = attributes(&node);
+    let fine = call(&Account::of(0), 0, STORE, B256::with_last_byte(5));
+    let (code, message, _) = node.refuse(METHOD, json!([parent, attributes, [raw(&fine)]]));
+    assert_eq!((code, &*message), (-32002, "request timed out"));
+    let empty = node.ask(METHOD, json!([parent, attributes, []]));
+    assert_eq!(empty["executionPayload"]["transactions"], json!([]));
+}
+
+#[test]
+fn an_undecided_block_above_the_head_is_a_parent_too() {
+    let node = Node::new();
+    let (head, attributes) = attributes(&node);
+    let undecided = node.propose();
+    let mut later = attributes;
+    later["timestamp"] = json!(format!("{:#x}", undecided.block.header.timestamp + 2));
+    let built = node.ask(METHOD, json!([undecided.block.hash, later]));
+    assert_eq!(built["executionPayload"]["blockNumber"], "0x2");
+    assert_ne!(json!(undecided.block.hash), head);
 }
 
 #[test]
