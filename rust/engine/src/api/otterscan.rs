@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     Answer, Api, RpcError,
     block_id::{BlockId, BlockNumber},
-    call::{Allowance, transaction_env},
+    call::{Allowance, Failure, transaction_env},
     debug::failed,
     json, null, objects,
     params::{Argument, HexOrDecimal, Params},
@@ -335,15 +335,15 @@ impl Api {
 }
 
 /// A search for an address through blocks.
-struct Search {
-    address: Address,
-    size: u64,
-    allowance: Allowance,
+pub(super) struct Search {
+    pub(super) address: Address,
+    pub(super) size: u64,
+    pub(super) allowance: Allowance,
 }
 
 #[derive(Default)]
-struct Found {
-    txs: Vec<Value>,
+pub(super) struct Found {
+    pub(super) txs: Vec<Value>,
     receipts: Vec<Value>,
 }
 
@@ -373,14 +373,24 @@ impl Search {
         let Some(stored) = api.engine.store().block(number)? else {
             return Ok(true);
         };
+        self.add(api, &stored, found)
+    }
+
+    /// The same of a block that was begun in time.
+    pub(super) fn add(
+        &self,
+        api: &Api,
+        stored: &StoredBlock,
+        found: &mut Found,
+    ) -> Result<bool, RpcError> {
         let matches = match self.matches(api, &stored.block) {
             Ok(matches) => matches,
             // Nothing of this block: the caller goes on behind the blocks of a page, and would never see its rest.
-            Err(_) if self.is_over() => return Ok(false),
-            Err(error) => return Err(error),
+            Err(Failure::TimedOut(_)) => return Ok(false),
+            Err(failure) => return Err(failed(failure)),
         };
         for index in matches.into_iter().rev() {
-            let (transaction, receipt) = api.ots_shortened(&stored, index)?;
+            let (transaction, receipt) = api.ots_shortened(stored, index)?;
             found.txs.push(transaction);
             found.receipts.push(receipt);
         }
@@ -388,23 +398,24 @@ impl Search {
     }
 
     /// The indices of a block's transactions in which the address calls or is called.
-    fn matches(&self, api: &Api, block: &Block) -> Result<Vec<usize>, RpcError> {
+    fn matches(&self, api: &Api, block: &Block) -> Result<Vec<usize>, Failure> {
         let mut matches = Vec::new();
-        if block.transactions.is_empty() {
+        let parent = block.header.number.checked_sub(1);
+        let Some(parent) = parent.filter(|_| !block.transactions.is_empty()) else {
             return Ok(matches);
-        }
-        let mut session = api.session_of(block, &self.allowance)?;
+        };
+        let mut session = api.session_after(parent, block, &self.allowance)?;
         for (index, transaction) in block.transactions.iter().enumerate() {
             session.allow(&self.allowance);
             let env = transaction_env(block, index);
             if block.senders[index] == self.address || transaction.to() == Some(self.address) {
                 matches.push(index);
-                session.apply(env).map_err(failed)?;
+                session.apply(env)?;
                 continue;
             }
             let tracer = Tracer::Mention(MentionTracer::new(self.address));
             let inspector = TraceInspector::new(tracer, 0, usize::MAX);
-            let (done, inspector) = session.trace(env, inspector).map_err(failed)?;
+            let (done, inspector) = session.trace(env, inspector)?;
             session.commit(done.state);
             if let Tracer::Mention(tracer) = inspector.into_tracer()
                 && tracer.is_found()

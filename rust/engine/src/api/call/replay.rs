@@ -33,7 +33,21 @@ impl Api {
         let Some(parent) = block.header.number.checked_sub(1) else {
             return Err(RpcError::server("genesis is not traceable"));
         };
-        let view = self.engine.store().state_at(parent)?;
+        self.session_after(parent, block, allowance).map_err(failed)
+    }
+
+    /// The same of a block whose parent is known.
+    pub(in super::super) fn session_after(
+        &self,
+        parent: u64,
+        block: &Block,
+        allowance: &Allowance,
+    ) -> Result<Session, Failure> {
+        let view = self
+            .engine
+            .store()
+            .state_at(parent)
+            .map_err(Failure::Engine)?;
         let env = self.engine.evm_env(&block.header);
         let mut session = Session {
             precompiles: Movable::of(env.cfg_env.spec),
@@ -46,7 +60,7 @@ impl Api {
             caller: allowance.caller.clone(),
             sizes: Sizes::default(),
         };
-        session.begin_block(&block.header).map_err(failed)?;
+        session.begin_block(&block.header)?;
         Ok(session)
     }
 }

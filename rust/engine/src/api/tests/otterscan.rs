@@ -1,14 +1,21 @@
 //! `ots_`: what Otterscan asks, on the chain of the tracing cases.
 
+use std::time::{Duration, Instant};
+
 use alloy_primitives::{Address, B256, hex};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    node::{Node, REVERT, STORE, call, word},
+    node::{Node, REVERT, STORE, call, patient, word},
     traces,
 };
 use crate::{
-    api::Api,
+    EngineConfig,
+    api::{
+        Api, Caller,
+        call::Allowance,
+        otterscan::{Found, Search},
+    },
     testing::Account,
     trace_cases::{self, STORE as STORED, TREE},
 };
@@ -278,5 +285,41 @@ fn a_search_finds_every_transaction_that_calls_an_address() {
         let (code, message, _) = node.refuse(before, params);
         assert_eq!(code, -32602);
         assert!(message.contains(text), "{message}");
+    }
+}
+
+#[test]
+fn a_search_whose_time_ends_in_a_block_leaves_that_out_and_says_what_else_went_wrong() {
+    let config = EngineConfig {
+        history_blocks: Some(2),
+        ..EngineConfig::default()
+    };
+    let node = Node::with(patient(), config);
+    let (alice, bob) = (Account::of(0), Account::of(1));
+    for nonce in 0..6 {
+        node.mine_one(&alice.transfer(nonce, bob.address, 1));
+    }
+    node.engine.store().flush().expect("old state is dropped");
+    let add = |number: u64, time_left: Duration| {
+        let search = Search {
+            address: bob.address,
+            size: 25,
+            allowance: Allowance {
+                timeout: time_left,
+                end: Instant::now() + time_left,
+                caller: Caller::default(),
+            },
+        };
+        let stored = node.engine.store().block(number).expect("readable");
+        let mut found = Found::default();
+        let goes_on = search.add(&node.api, &stored.expect("a block"), &mut found);
+        goes_on.map(|goes_on| (goes_on, found.txs.len()))
+    };
+    let hour = Duration::from_secs(3_600);
+    assert_eq!(add(6, hour), Ok((true, 1)));
+    assert_eq!(add(6, Duration::ZERO), Ok((false, 0)));
+    for time_left in [hour, Duration::ZERO] {
+        let error = add(1, time_left).expect_err("its state is dropped");
+        assert!(error.message.contains("is pruned"), "{error}");
     }
 }
