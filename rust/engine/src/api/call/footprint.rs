@@ -21,7 +21,7 @@ const LOG_BYTES: usize = 160;
 /// A frame that is open: half of what its stack has room for, which few fill. So the deepest recursion that gas pays for, 600 frames,
 /// finds room alone.
 const FRAME_BYTES: usize = 16 << 10;
-/// Memory of code below this needs no look of its own, and stays where it is.
+/// Memory of code below this needs no look of its own. It moves as it grows, and the places that it has left are small.
 pub(super) const LARGE_BYTES: usize = 256 << 10;
 /// More than the memory of any call, and than a heap of glibc has: room for so much is never found in one.
 const MAPPED_BYTES: usize = 64 << 20;
@@ -31,6 +31,10 @@ const MAPPED_BYTES: usize = 64 << 20;
 ///
 /// As it grows it would move to places of twice the size, and those that calls before it left free in a heap are taken first:
 /// each keeps the pages of what has moved on, and the call takes twice the memory that it holds.
+///
+/// What was there before moves too. Memory that is seen below `LARGE_BYTES` leaves behind less than twice that, its places before
+/// together with the last. One that has grown beyond it in one step, before anybody looked, is where the heap had room: what it
+/// leaves there is as large as it was, once in a call, and no bound counts it.
 pub(in super::super) fn give_own_pages(context: &impl ContextTr, more: usize) {
     let mut memory = context.local().shared_memory_buffer().borrow_mut();
     if memory.len() + more >= LARGE_BYTES && memory.capacity() < MAPPED_BYTES {

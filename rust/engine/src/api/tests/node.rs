@@ -92,9 +92,10 @@ fn genesis_value() -> Value {
     genesis
 }
 
-/// The limits of a node, with time for a debug build at the lowest priority beside networks of processes.
+/// The limits of a node, and nothing ends by time: not in a debug build at the lowest priority beside networks of processes, nor on
+/// a machine that stands still for minutes.
 pub(super) fn patient() -> ApiLimits {
-    let enough = Duration::from_secs(120);
+    let enough = Duration::from_secs(3_600);
     ApiLimits {
         call_timeout: enough,
         scan_timeout: enough,

@@ -13,7 +13,7 @@ use alloy_primitives::{Address, B256, Bytes, TxKind};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    node::{LOOP, Node, STORE, call, word},
+    node::{LOOP, Node, STORE, call, patient, word},
     traces::waiting,
 };
 use crate::{
@@ -27,7 +27,6 @@ const SHORT: u64 = 20;
 /// For the code that is long: about 270,000 jumps, milliseconds on any machine.
 const LONG_GAS: u64 = 3_000_000;
 const NOBODY: Address = Address::repeat_byte(0x99);
-const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What is run again.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,16 +35,6 @@ enum Work {
     ManyShort = 1,
     /// Block 2 has one that jumps until its gas is gone.
     OneLong = 2,
-}
-
-/// Nothing ends by time.
-fn patient() -> ApiLimits {
-    ApiLimits {
-        trace_timeout: HOUR,
-        trace_timeout_max: HOUR,
-        scan_timeout: HOUR,
-        ..ApiLimits::default()
-    }
 }
 
 /// A chain of a block of each kind.
