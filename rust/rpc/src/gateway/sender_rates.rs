@@ -1,7 +1,7 @@
 //! How many transactions each key may send, whatever addresses they come from.
 //!
 //! What counts is what a node has taken. Anybody can send again what somebody else has signed, and nodes refuse that or have it
-//! already: so nobody uses up the rate of another.
+//! already: so little of a key's rate is used up by others, no more than nodes lack its transactions or fail to answer.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
