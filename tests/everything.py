@@ -57,7 +57,10 @@ class Beside:
         self._commands = commands
         self._log = log
         self._ended_early = threading.Event()
+        self._failed = False
         self._running: subprocess.Popen[bytes] | None = None
+        self._begins_or_fails = threading.Lock()
+        """A command that begins while the caller fails is ended, by the one or by the other."""
         self._codes: list[int] = []
         self._thread = threading.Thread(target=self._run)
 
@@ -68,8 +71,10 @@ class Beside:
     def __exit__(self, error: object, *_: object) -> None:
         """An error ends the command that runs; after it, or when the caller does not wait, no other begins."""
         self._ended_early.set()
-        if error is not None and self._running is not None:
-            self._running.terminate()
+        with self._begins_or_fails:
+            self._failed = error is not None
+            if self._failed and self._running is not None:
+                self._running.terminate()
         self._thread.join()
 
     def wait(self) -> list[int]:
@@ -87,8 +92,12 @@ class Beside:
                 log.flush()
                 with subprocess.Popen(
                     [*LAST_AND_LEAST, *command], stdout=log, stderr=subprocess.STDOUT, cwd=ROOT
-                ) as self._running:
-                    self._codes.append(self._running.wait())
+                ) as running:
+                    with self._begins_or_fails:
+                        self._running = running
+                        if self._failed:
+                            running.terminate()
+                    self._codes.append(running.wait())
 
 
 def run(options: Sequence[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import json
 import os
 import random
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,27 @@ async def test_what_another_process_has_is_named() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(Unavailable, match=rf"127\.0\.0\.1:{port} \(udp\): "):
             await BootstrapNode(BootstrapConfig(listen_port=port)).start()
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_who_calls_while_the_node_stops_is_hung_up_on(turns: int) -> None:
+    """A call is accepted in several turns of the loop: the stop comes after each number of them."""
+    with ExitStack() as callers:
+
+        async def call_and_stop() -> list[socket.socket]:
+            async with running() as node:
+                where = (node.enode.host, node.enode.tcp_port)
+                called = [callers.enter_context(socket.create_connection(where)) for _ in range(4)]
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            return called
+
+        for caller in asyncio.run(call_and_stop()):
+            caller.settimeout(5)
+            with suppress(ConnectionResetError):
+                assert caller.recv(1) == b""
+    # What was left open says so when it goes, and that fails the test.
+    gc.collect()
 
 
 @in_loop

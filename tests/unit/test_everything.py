@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.everything import COMPUTING, LONGEST, ROOT, WAITING, Beside, look_again_at
@@ -74,6 +75,26 @@ def test_an_error_ends_the_command_that_runs(tmp_path: Path) -> None:
         contextlib.suppress(InterruptedError),
         Beside([(*PYTHON, waits), (*PYTHON, "")], tmp_path / "log") as beside,
     ):
+        begun.read_text()
+        raise InterruptedError
+
+    assert beside.wait() == [-signal.SIGTERM]
+
+
+def test_an_error_ends_also_a_command_that_begins_at_that_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, never = pipe(tmp_path / "begun"), pipe(tmp_path / "never")
+    waits = f"open({str(begun)!r}, 'w').close(); open({str(never)!r}).read()"
+    beside = Beside([(*PYTHON, waits), (*PYTHON, "")], tmp_path / "log")
+
+    class BegunWhenTheCallerHasFailed(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            beside._ended_early.wait()
+
+    monkeypatch.setattr("tests.everything.subprocess.Popen", BegunWhenTheCallerHasFailed)
+    with contextlib.suppress(InterruptedError), beside:
         begun.read_text()
         raise InterruptedError
 

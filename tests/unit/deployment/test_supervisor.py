@@ -370,8 +370,7 @@ def test_every_log_of_a_network_stays_bounded_while_its_programs_write_on(
                 for log in logs:
                     with log.open("ab") as output:
                         output.write((b"x" * 999 + b"\n") * 20)
-                while any(log.stat().st_size > 100_000 for log in logs):
-                    await asyncio.sleep(0.01)
+                await until(lambda: all(log.stat().st_size <= 100_000 for log in logs))
                 kept.append(sum(path.stat().st_size for path in directory.path.glob("logs/*")))
 
     asyncio.run(write_on())

@@ -303,7 +303,7 @@ def test_a_look_that_fails_is_followed_by_the_next(monkeypatch: pytest.MonkeyPat
             if looks == 3:
                 enough.set()
             # After the group has begun to wait: what it then asks of its own task, it never takes back.
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             raise OSError("Bad file descriptor")
 
         monkeypatch.setattr("sdk.testnet.monitoring.watcher.ask_nodes", fail)

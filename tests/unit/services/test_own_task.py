@@ -67,31 +67,29 @@ def test_each_further_cancellation_reaches_work_that_has_not_ended_after_the_fir
     """Such as what cleans up, and waits while it does."""
 
     async def check() -> None:
-        reached: list[str] = []
-        ended = asyncio.Event()
+        places = ("at work", "cleaning up")
+        waits, cancelled = ({place: asyncio.Event() for place in places} for _ in range(2))
+        may_end, ended = asyncio.Event(), asyncio.Event()
 
         async def work() -> None:
             try:
-                for place in ("at work", "cleaning up"):
+                for place in places:
                     try:
+                        waits[place].set()
                         await asyncio.Event().wait()
                     except asyncio.CancelledError:
-                        reached.append(place)
-                # What it can't do in no time.
-                await asyncio.sleep(0.01)
+                        cancelled[place].set()
+                await may_end.wait()
             finally:
                 ended.set()
 
         task = asyncio.get_running_loop().create_task(in_own_task(work(), name="work"))
-        for count in (1, 2):
-            # Until it waits.
-            for _ in range(5):
-                await asyncio.sleep(0)
+        for place in places:
+            await waits[place].wait()
             task.cancel()
-            for _ in range(5):
-                await asyncio.sleep(0)
-            assert reached == ["at work", "cleaning up"][:count]
+            await cancelled[place].wait()
             assert not task.done()
+        may_end.set()
         await asyncio.wait([task], timeout=5)
 
         assert task.cancelled()

@@ -309,8 +309,14 @@ class BootstrapNode:
                         "bootstrap_in_memory",
                         hint="set data_dir to keep the node's key, and so its enode, over restarts",
                     )
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    # The group takes no tasks from here on. Nobody is let in any more, and who has just been is hung up on while its tasks
+                    # end: a server that is closed at once forgets whom it has accepted in this turn of the loop.
+                    self._ready.clear()
+                    asyncio.get_running_loop().remove_reader(tcp)
         finally:
-            self._ready.clear()
             await self._save()
 
     async def _bind_discovery(self, own: OwnAddress) -> DiscoveryService:
