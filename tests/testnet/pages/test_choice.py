@@ -49,6 +49,14 @@ def asked_by(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query)
 
 
+def silence(page: Page) -> None:
+    """Nothing comes by the stream, but what a test tells the page itself."""
+    page.route(
+        "**/live?*",
+        lambda route: route.fulfill(content_type="text/event-stream", body="retry: 600000\n\n"),
+    )
+
+
 def go_live(page: Page) -> None:
     page.wait_for_function("document.querySelector('[data-live-control]').dataset.state === 'live'")
     page.locator("[data-part=validators].choosable").wait_for()
@@ -342,10 +350,7 @@ def test_a_chosen_validator_keeps_its_row_where_the_table_has_no_room_for_it(
     """The stream's table is the same for all, and of many validators has those that somebody has to look at."""
     with Visit(browser, "desktop") as visit:
         page = visit.page
-        page.route(
-            "**/live?*",
-            lambda route: route.fulfill(content_type="text/event-stream", body="retry: 600000\n\n"),
-        )
+        silence(page)
         who = address(served, 2)
         page.goto(f"{served.url}/dashboard?window=900&validator={who}")
         page.locator("[data-part=validators].choosable").wait_for()
@@ -370,10 +375,7 @@ def test_the_row_of_the_one_before_and_late_answers_are_not_shown_as_the_chosen_
     """Between the click and the page that it asks for a block comes; and of two questions for the row the second is answered first."""
     with Visit(browser, "desktop") as visit:
         page = visit.page
-        page.route(
-            "**/live?*",
-            lambda route: route.fulfill(content_type="text/event-stream", body="retry: 600000\n\n"),
-        )
+        silence(page)
         before, who = address(served, 2), address(served, 3)
         page.goto(f"{served.url}/dashboard?validator={before}")
         page.locator("[data-part=validators].choosable").wait_for()
@@ -421,10 +423,7 @@ def test_events_that_others_push_out_of_the_feed_stay_in_it(served: Served, brow
     """The stream has the newest thirty events of all; of the validator that is chosen the page may have seen more."""
     with Visit(browser, "desktop") as visit:
         page = visit.page
-        page.route(
-            "**/live?*",
-            lambda route: route.fulfill(content_type="text/event-stream", body="retry: 600000\n\n"),
-        )
+        silence(page)
         who = address(served, 2)
         page.goto(f"{served.url}/dashboard?validator={who}")
         page.locator("[data-part=validators].choosable").wait_for()

@@ -193,13 +193,19 @@ def test_a_log_that_can_t_be_copied_is_cut_all_the_same(
     assert "what it had is not kept: No space left on device" in capsys.readouterr().out
 
 
+def long_log(directory: Path) -> tuple[Path, Path]:
+    """A log of twenty lines, and an older one of one."""
+    log, old = directory / "node.log", directory / "node.log.1"
+    log.write_bytes(b"line\n" * 20)
+    old.write_bytes(b"older line\n")
+    return log, old
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_older_lines_make_room_for_newer_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    log, old = tmp_path / "node.log", tmp_path / "node.log.1"
-    log.write_bytes(b"line\n" * 20)
-    old.write_bytes(b"older line\n")
+    log, old = long_log(tmp_path)
     copy = supervisor._copy_end
 
     def copy_with_room(*words: Any) -> int:
@@ -219,9 +225,7 @@ def test_older_lines_make_room_for_newer_ones(
 def test_a_failure_that_is_no_want_of_room_takes_no_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    log, old = tmp_path / "node.log", tmp_path / "node.log.1"
-    log.write_bytes(b"line\n" * 20)
-    old.write_bytes(b"older line\n")
+    log, old = long_log(tmp_path)
     copy = supervisor._copy_end
 
     def fail(*words: Any) -> int:
@@ -241,9 +245,7 @@ def test_a_failure_that_is_no_want_of_room_takes_no_lines(
 def test_a_log_that_somebody_cuts_before_its_copy_takes_no_older_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, old = tmp_path / "node.log", tmp_path / "node.log.1"
-    log.write_bytes(b"line\n" * 20)
-    old.write_bytes(b"older line\n")
+    log, old = long_log(tmp_path)
     copy = supervisor._copy_end
 
     def cut_and_copy(*words: Any) -> int:
