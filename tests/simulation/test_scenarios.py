@@ -23,6 +23,11 @@ def test_the_claim_of_a_scenario_holds(name: str, seed: int) -> None:
     play(name, seed)
 
 
+def test_two_machines_with_one_key_are_watched_until_it_has_proposed_two_blocks() -> None:
+    """By this seed one of the two hears the other's proposal in time in each of the first turns, and there is nothing to prove."""
+    play("key-in-two-hands", 292)
+
+
 @pytest.mark.parametrize("seed", SEEDS, ids=seed_id)
 @pytest.mark.parametrize("validators", [1, 2, 3, 4, 5, 6, 7, 10, 22])
 def test_without_faults_every_height_is_decided_in_round_0_at_its_slot(validators: int, seed: int) -> None:

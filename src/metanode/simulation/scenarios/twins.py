@@ -4,7 +4,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
-from metanode.primitives.types import Height
+from metanode.consensus.messages import Proposal
+from metanode.primitives.types import Address, Hash32, Height, Round
 from metanode.simulation.adversaries.corruption import honest
 from metanode.simulation.adversaries.twins import RoundPartitions, twin
 from metanode.simulation.cluster import Cluster
@@ -14,6 +15,8 @@ from metanode.simulation.witness import Witness
 
 APART_ROUNDS: Final = 3
 """Rounds of each height in which some do not hear others."""
+TURNS_MAX: Final = 50
+"""Of a key on two machines until it has proposed two blocks in one place: at the shortest delays each turn fails to with one chance in five."""
 
 
 def _drawing(validators: int, twins: int) -> Callable[[int, int | None], Cluster]:
@@ -72,15 +75,35 @@ async def _key_on_two_machines(cluster: Cluster) -> None:
 
 
 async def _key_in_two_hands(cluster: Cluster) -> None:
-    """Two machines with one key and no guard: everybody has the proof, and the chain goes on."""
+    """Two machines with one key and no guard: once it has proposed two blocks everybody has the proof, and the chain goes on."""
     pairs, rest = twin(cluster), honest(cluster)
     guilty = cluster.nodes[pairs[0][0]].key.address
+    witness = Witness(cluster)
+    rotation, height = len(rest) + 1, 4 * len(rest)
     async with cluster.running():
-        await cluster.wait_height(4 * len(rest), nodes=rest, within_s=200)
+        await cluster.wait_height(height, nodes=rest, within_s=200)
+        # A machine that hears the other one's proposal before its own block is built signs nothing else.
+        while not _has_proposed_two(witness, guilty):
+            height += rotation
+            require(
+                height <= TURNS_MAX * rotation, f"the key has proposed nothing twice in {TURNS_MAX} turns"
+            )
+            await cluster.wait_height(height, nodes=rest, within_s=200)
+        await cluster.wait_height(height + 1, nodes=rest, within_s=200)
         for index in rest:
             accused = {evidence.author for evidence in cluster.nodes[index].disk.evidence}
             require(accused == {guilty}, f"node {index} accuses {len(accused)} validators")
     require(max(cluster.checker.rounds.values()) <= 1, "the shared key cost more than its own rounds")
+
+
+def _has_proposed_two(witness: Witness, author: Address) -> bool:
+    """Tell whether two blocks of one author stand in one height and round."""
+    places: dict[tuple[Height, Round], Hash32] = {}
+    for proposal in witness.messages(Proposal):
+        place = (proposal.height, proposal.round)
+        if proposal.author == author and places.setdefault(place, proposal.block_hash) != proposal.block_hash:
+            return True
+    return False
 
 
 TWINS: Final[dict[str, Scenario]] = {
