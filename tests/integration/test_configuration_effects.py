@@ -543,6 +543,7 @@ def storage_directory(world: World) -> None:
 
 
 def storage_cache_mib(world: World) -> None:
+    # What 33 MiB hold and do not is seen by users as time; test_configuration_limits.py counts what nodes with 8 and 64 read from the disk.
     assert app._engine_options(world.inputs(), client="c").cache_bytes == 33 << 20
 
 

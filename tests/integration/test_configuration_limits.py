@@ -1,6 +1,7 @@
 """Keys of the configuration whose effect shows on an address that is not loopback, or after many blocks: two nodes that differ in them only.
 
-`narrow` keeps the state of 128 blocks of 200 and has room for two connections of an address; `trusting` keeps all, and takes this machine for a proxy.
+`narrow` keeps the state of 128 blocks of 200, has 8 MiB for caches and room for two connections of an address; `trusting` keeps all, has the default
+of 64 MiB, and takes this machine for a proxy.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from random import Random
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
+from eth_account import Account
 from tests.acceptance.long_chain import write_chain
 from tests.acceptance.processes import (
     NodeProcess,
@@ -34,6 +38,12 @@ NARROW, TRUSTING = (PrivateKey(bytes([n]) * 32) for n in (0x41, 0x42))
 """Each has a chain of its own: one key is used by one process."""
 BLOCKS, KEPT = 200, 128
 PER_ADDRESS = 2
+LARGE_BLOCKS = range(2, 14)
+LARGE_BYTES = 60_000
+"""Of each of a large block's transactions. Decoded, all twelve blocks fit into an eighth of the default's 64 MiB, which is theirs, and two or three into an
+eighth of 8."""
+TRANSACTIONS = 4
+"""In a large block."""
 REQUEST = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}'
 
 
@@ -54,7 +64,22 @@ needs_network = pytest.mark.skipif(
 
 
 def make(home: Path, key: PrivateKey, *, genesis_time: int, server: str, storage: str) -> NodeProcess:
-    write_chain(home, key, blocks=BLOCKS, genesis_time=genesis_time)
+    sender = Account.from_key(key.secret)
+
+    def large(height: int) -> list[bytes]:
+        first = TRANSACTIONS * (height - LARGE_BLOCKS.start)
+        fields = {
+            "chainId": 1337, "to": "0x" + "11" * 20, "value": 0, "gas": 30_000 + 40 * LARGE_BYTES,
+            "maxFeePerGas": 10**10, "maxPriorityFeePerGas": 10**9,
+        }  # fmt: skip
+        nonces = range(first, first + TRANSACTIONS) if height in LARGE_BLOCKS else ()
+        # The log packs what repeats itself.
+        wanted = [
+            {**fields, "nonce": nonce, "data": Random(nonce).randbytes(LARGE_BYTES)} for nonce in nonces
+        ]
+        return [bytes(sender.sign_transaction(each).raw_transaction) for each in wanted]
+
+    write_chain(home, key, blocks=BLOCKS, genesis_time=genesis_time, transactions=large)
     rpc_port, p2p_port = free_ports(2)
     (home / "config.toml").write_text(
         f'[network]\npublic_rpc = true\n[server]\nrpc_port = {rpc_port}\nbind_address = "0.0.0.0"\n'
@@ -74,7 +99,7 @@ def narrow_and_trusting(
         NARROW,
         genesis_time=genesis_time,
         server="",
-        storage=f"history_blocks = {KEPT}\n",
+        storage=f"history_blocks = {KEPT}\ncache_mib = 8\n",
     )
     trusting = make(
         tmp_path_factory.mktemp("trusting"),
@@ -137,3 +162,26 @@ def test_state_before_the_blocks_that_are_kept_is_refused_as_pruned(
     assert "state of block 1 is pruned" in refused.value.message
     assert balance(narrow, NARROW, BLOCKS - KEPT // 2) >= 10**24
     assert narrow.rpc.block(1)["number"] == "0x1", "blocks are kept for ever"
+
+
+def test_blocks_that_the_cache_has_room_for_are_read_from_the_disk_once(
+    narrow_and_trusting: tuple[NodeProcess, NodeProcess],
+) -> None:
+    def read_again(node: NodeProcess) -> int:
+        """Bytes that a node reads from its files for blocks that it was asked for a moment ago."""
+
+        def ask() -> None:
+            for height in LARGE_BLOCKS:
+                assert len(node.rpc.call("eth_getBlockReceipts", hex(height))) == TRANSACTIONS
+
+        assert node.process is not None
+        ask()
+        before = psutil.Process(node.process.pid).io_counters().read_chars
+        ask()
+        return int(psutil.Process(node.process.pid).io_counters().read_chars - before)
+
+    block_bytes = TRANSACTIONS * LARGE_BYTES
+    narrow, trusting = map(read_again, narrow_and_trusting)
+
+    assert narrow > len(LARGE_BLOCKS) * block_bytes // 2
+    assert trusting < block_bytes
