@@ -76,7 +76,7 @@ CLI_INTRODUCTION = """\
 # Commands
 
 What goes wrong is one sentence on stderr and exit code 1; a wrong option is exit code 2, Ctrl-C 130. With `--json` stdout is one JSON document and
-nothing else; progress and warnings go to stderr. This page is generated from the code (`make docs`).
+nothing else (of `metanode logs`, one a line); progress, warnings and questions go to stderr. This page is generated from the code (`make docs`).
 """
 
 TOOLKIT_INTRODUCTION = """\

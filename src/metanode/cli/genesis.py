@@ -5,11 +5,11 @@ from __future__ import annotations
 import json as json_format
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from metanode.chain.genesis import make_genesis, parse_genesis
+from metanode.chain.genesis import Genesis, make_genesis, parse_genesis
 from metanode.chain.validators import ValidatorSet
 from metanode.cli.options import AsJson
 from metanode.cli.output import print_json
@@ -37,6 +37,7 @@ def new(
         list[str] | None, typer.Option(help="ADDRESS=TOKENS, such as 0x…=1.5; give the option once for each.")
     ] = None,
     genesis_time: Annotated[int | None, typer.Option(help="Seconds since the epoch; by default now.")] = None,
+    json: AsJson = False,
 ) -> None:
     """Write the genesis file of a new network; nothing is funded but what --fund says."""
     balances = {}
@@ -60,10 +61,13 @@ def new(
     if output.exists():
         raise InvalidInput(f"{output} exists already, a genesis file is never overwritten")
     text = json_format.dumps(document, indent=2) + "\n"
-    parse_genesis(text)
+    genesis = parse_genesis(text)
     with output.open("x", encoding="utf-8") as file:
         file.write(text)
-    typer.echo(f"wrote {output}")
+    if json:
+        print_json({"file": str(output), **_description(genesis)})
+    else:
+        typer.echo(f"wrote {output}")
 
 
 @app.command()
@@ -73,8 +77,18 @@ def check(file: Annotated[Path, typer.Argument(help="The genesis file.")], json:
         genesis = parse_genesis(file.read_bytes())
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from None
+    document = _description(genesis)
+    if json:
+        print_json(document)
+        return
+    for name, value in document.items():
+        shown = (", ".join(map(str, value)) or "none") if isinstance(value, list) else value
+        typer.echo(f"{name.replace('_', ' ')}: {shown}")
+
+
+def _description(genesis: Genesis) -> dict[str, Any]:
     parameters = genesis.parameters
-    document = {
+    return {
         "network": genesis.network_name,
         "chain_id": genesis.chain_id,
         "genesis_hash": "0x" + genesis.hash.hex(),
@@ -87,9 +101,3 @@ def check(file: Annotated[Path, typer.Argument(help="The genesis file.")], json:
         "tolerance": str(parameters.validators.tolerance(parameters.quorum_rule)),
         "warnings": list(genesis.warnings),
     }
-    if json:
-        print_json(document)
-        return
-    for name, value in document.items():
-        shown = (", ".join(map(str, value)) or "none") if isinstance(value, list) else value
-        typer.echo(f"{name.replace('_', ' ')}: {shown}")

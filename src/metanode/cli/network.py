@@ -16,7 +16,14 @@ from rich.console import Console
 from metanode.chain.quorum import QuorumRule
 from metanode.cli.log_stream import LogStream
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
-from metanode.cli.output import print_json, print_progress, print_services, print_table, print_warning
+from metanode.cli.output import (
+    print_json,
+    print_line,
+    print_progress,
+    print_services,
+    print_table,
+    print_warning,
+)
 from metanode.errors import InvalidInput
 from sdk.testnet.deployment.apply.accounts import funded_accounts
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
@@ -166,6 +173,10 @@ def logs(
     directory: Directory = DEFAULT_DIRECTORY,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")] = False,
     lines: Annotated[int, typer.Option(min=0, help="How many lines of each log.")] = 20,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="A JSON document for each line, with its node's name and its text."),
+    ] = False,
 ) -> None:
     """Print the ends of the nodes' logs as one stream, in the order of time."""
     where = NetworkDirectory(directory.resolve())
@@ -182,7 +193,10 @@ def logs(
     found = stream.last(lines)
     while True:
         for line in found:
-            typer.echo(line.aligned(width) if node is None else line.text)
+            if json:
+                print_line(asdict(line))
+            else:
+                typer.echo(line.aligned(width) if node is None else line.text)
         if not follow:
             return
         time.sleep(LOG_POLL_S)

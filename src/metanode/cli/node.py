@@ -95,18 +95,31 @@ def add(
 def recover(
     directory: Annotated[Path, typer.Argument(help="The node's directory; the node must be stopped.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Set the proof of two decided blocks aside, and rewind an engine that is ahead of every certificate that can be had."""
-    from metanode.node.recovery import plan_recovery, recover_node  # noqa: PLC0415
+    from metanode.node.recovery import plan_recovery, recover_node  # noqa: PLC0415 - loads the engine
 
     plan = plan_recovery(directory.resolve())
-    typer.echo(plan.describe())
-    if not plan.is_needed:
-        return
-    if not yes and not typer.confirm("Do it?"):
+    # Who reads a document is asked beside it.
+    typer.echo(plan.describe(), err=json)
+    is_done = plan.is_needed and (yes or typer.confirm("Do it?", err=json))
+    if is_done:
+        recover_node(plan)
+    if json:
+        print_json(
+            {
+                "decided_height": plan.decided_height,
+                "engine_height": plan.engine_height,
+                "fork_height": plan.fork and plan.fork.height,
+                "is_needed": plan.is_needed,
+                "is_done": is_done,
+            }
+        )
+    elif is_done:
+        typer.echo("done")
+    if plan.is_needed and not is_done:
         raise typer.Exit(1)
-    recover_node(plan)
-    typer.echo("done")
 
 
 @app.command("forget-pin")
@@ -115,12 +128,17 @@ def forget_pin(
     directory: Annotated[
         Path | None, typer.Argument(help="The node's directory; by default the current one.")
     ] = None,
+    json: AsJson = False,
 ) -> None:
     """Forget which node id was first met at an address, so that another one may answer there."""
     from metanode.node.pins import forget_pin as forget  # noqa: PLC0415 - opens the database
 
     home = (directory or Path.cwd()).resolve()
-    if not forget(home, address.removeprefix("enode://")):
+    was_pinned = forget(home, address.removeprefix("enode://"))
+    if json:
+        print_json({"address": address, "was_pinned": was_pinned})
+    elif was_pinned:
+        typer.echo(f"forgot the node id of {address}; the next one that answers there is pinned")
+    if not was_pinned:
         print_warning(f"nothing is pinned to {address}")
         raise typer.Exit(1)
-    typer.echo(f"forgot the node id of {address}; the next one that answers there is pinned")

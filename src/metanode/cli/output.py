@@ -3,6 +3,7 @@
 from sdk.testnet.command.output import (
     print_error,
     print_json,
+    print_line,
     print_progress,
     print_services,
     print_table,
@@ -13,6 +14,7 @@ from sdk.testnet.command.output import (
 __all__ = [
     "print_error",
     "print_json",
+    "print_line",
     "print_progress",
     "print_services",
     "print_table",

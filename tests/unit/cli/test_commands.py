@@ -9,15 +9,18 @@ import socket
 import stat
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 
 from metanode import __version__
+from metanode.cli.program import app
 from metanode.crypto.keystore import write_secret_file
 from sdk.testnet.deployment.apply.accounts import funded_accounts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 VALIDATOR = "0x" + "11" * 20
@@ -228,6 +231,36 @@ def test_an_existing_genesis_file_is_never_replaced(tmp_path: Path) -> None:
 
     assert "exists already" in refused.stderr
     assert (tmp_path / "genesis.json").read_text() == "mine"
+
+
+def test_a_new_genesis_file_is_described_as_check_describes_it(tmp_path: Path) -> None:
+    made = metanode(
+        *("genesis", "new", "genesis.json", "--validator", VALIDATOR, "--chain-id", "7", "--network", "mine"),
+        "--json",
+        cwd=tmp_path,
+    )
+
+    found = json.loads(metanode("genesis", "check", "genesis.json", "--json", cwd=tmp_path).stdout)
+    assert json.loads(made.stdout) == {"file": "genesis.json", **found}
+
+
+def commands(command: Any, path: str = "metanode") -> Iterator[tuple[str, Any]]:
+    """Each that does something, with the words that are typed for it."""
+    if not hasattr(command, "commands"):
+        yield path, command
+        return
+    for name, child in command.commands.items():
+        yield from commands(child, f"{path} {name}")
+
+
+def test_each_command_speaks_to_programs_but_the_one_that_is_a_node() -> None:
+    without = {
+        path
+        for path, command in commands(typer.main.get_command(app))
+        if not any("--json" in option.opts for option in command.params)
+    }
+
+    assert without == {"metanode node run"}
 
 
 def test_the_program_says_its_version(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,6 +65,22 @@ def test_a_pin_is_forgotten_once_and_others_stay(home: Path, monkeypatch: pytest
     assert asyncio.run(store.load_pin("a.example:30303")) is None
     assert asyncio.run(store.load_pin("b.example:30303")) == b"\x01" * 64
     store.close()
+
+
+def test_a_program_is_told_whether_there_was_a_pin(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(home)
+    asyncio.run(store.save_pin("a.example:30303", b"\x01" * 64))
+    store.close()
+
+    told = [
+        metanode("node", "forget-pin", "a.example:30303", "--json", cwd=home, monkeypatch=monkeypatch)
+        for _ in range(2)
+    ]
+
+    assert [result.exit_code for result in told] == [0, 1]
+    assert [json.loads(result.stdout) for result in told] == [
+        {"address": "a.example:30303", "was_pinned": was_pinned} for was_pinned in (True, False)
+    ]
 
 
 def test_a_node_without_a_database_has_pinned_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

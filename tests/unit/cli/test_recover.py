@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,3 +74,22 @@ def test_a_fork_is_shown_and_set_aside_only_when_the_operator_says_so(home: Path
     assert stored_fork(home, genesis) is None
     again = CliRunner().invoke(app, ["node", "recover", str(home), "--yes"])
     assert "nothing to do" in again.output
+
+
+def test_a_program_is_told_what_was_done_and_asked_beside_it(home: Path) -> None:
+    genesis = parse_genesis((home / "genesis.json").read_bytes())
+    stored_fork(home, genesis, make_fork(genesis))
+    heights = {"decided_height": 0, "engine_height": 0}
+
+    for answer, is_needed, is_done, code in (
+        ("n\n", True, False, 1),
+        ("y\n", True, True, 0),
+        ("", False, False, 0),
+    ):
+        told = CliRunner().invoke(app, ["node", "recover", str(home), "--json"], input=answer)
+
+        assert told.exit_code == code
+        # The runner shows what is typed as a terminal would, on stdout.
+        assert json.loads(told.stdout.removeprefix(f" {answer}")) == {
+            **heights, "fork_height": 1 if is_needed else None, "is_needed": is_needed, "is_done": is_done,
+        }  # fmt: skip
