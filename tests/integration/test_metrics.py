@@ -161,7 +161,7 @@ def seen(network: RunningNetwork) -> Iterator[dict[tuple[str, str], float]]:
             # Some more, at another node too: whose turn it is and which block is the newest is chance.
             send(network.url(nonce % 2), sender, nonce)
             wait_until(
-                lambda: int(call(url, "eth_getTransactionCount", sender.address, "latest"), 16) > nonce,  # noqa: B023
+                lambda: int(call(url, "eth_getTransactionCount", sender.address, "latest"), 16) > nonce,  # noqa: B023 - called before the next turn
                 within_s=30,
                 what="the transfer is included",
             )

@@ -18,7 +18,7 @@ async def main(url: str, database: str) -> None:
     node.BLOCKS_MAX = 1
     store = Store(database)
     config = IndexerConfig(rpc_urls=(url,))
-    await Indexer(store, config, upon_blocks=lambda number: print(number, flush=True)).run()  # noqa: T201
+    await Indexer(store, config, upon_blocks=lambda number: print(number, flush=True)).run()  # noqa: T201 - it is a program
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ def doctor(
 ) -> None:
     """Say in a sentence why the chain moves or does not, who is missing, and what restores it; exit code 1 when there is something to do."""
     from sdk.testnet.deployment.apply.layout import NetworkDirectory  # noqa: PLC0415 - HTTP client and process table, for this command only
-    from sdk.testnet.diagnosis.collect import collect_local, collect_urls  # noqa: PLC0415
-    from sdk.testnet.diagnosis.diagnose import diagnose  # noqa: PLC0415
+    from sdk.testnet.diagnosis.collect import collect_local, collect_urls  # noqa: PLC0415 - the same
+    from sdk.testnet.diagnosis.diagnose import diagnose  # noqa: PLC0415 - the same
 
     if url:
         facts = collect_urls(url)

@@ -139,10 +139,10 @@ class Ear:
         self.news.set()
         return Verdict.DROP
 
-    def upon_certificate(self, height: Height, certificate: bytes, peer: NodeId) -> Verdict:  # noqa: ARG002
+    def upon_certificate(self, height: Height, certificate: bytes, peer: NodeId) -> Verdict:  # noqa: ARG002 - the port's
         return Verdict.DROP
 
-    async def upon_transactions(self, batch: bytes, peer: PeerInfo) -> Verdict:  # noqa: ARG002
+    async def upon_transactions(self, batch: bytes, peer: PeerInfo) -> Verdict:  # noqa: ARG002 - the port's
         return Verdict.DROP
 
     def upon_peer_ready(self, peer: PeerInfo) -> None:
@@ -156,10 +156,10 @@ class Ear:
     def opening_messages(self) -> OpeningMessages:
         return OpeningMessages()
 
-    async def blocks(self, first: Height, count: int, bytes_max: int) -> Sequence[bytes]:  # noqa: ARG002
+    async def blocks(self, first: Height, count: int, bytes_max: int) -> Sequence[bytes]:  # noqa: ARG002 - the port's
         return ()
 
-    async def body(self, block_hash: Hash32) -> bytes | None:  # noqa: ARG002
+    async def body(self, block_hash: Hash32) -> bytes | None:  # noqa: ARG002 - the port's
         return None
 
 

@@ -88,11 +88,11 @@ class Handlers:
         self.messages.append((raw, peer))
         return self.verdict(raw)
 
-    def upon_certificate(self, height: Height, certificate: bytes, peer: NodeId) -> Verdict:  # noqa: ARG002
+    def upon_certificate(self, height: Height, certificate: bytes, peer: NodeId) -> Verdict:  # noqa: ARG002 - the port's
         self.certificates.append((height, certificate))
         return self.verdict(certificate)
 
-    async def upon_transactions(self, batch: bytes, peer: PeerInfo) -> Verdict:  # noqa: ARG002
+    async def upon_transactions(self, batch: bytes, peer: PeerInfo) -> Verdict:  # noqa: ARG002 - the port's
         self.batches.append(batch)
         return self.verdict(batch)
 

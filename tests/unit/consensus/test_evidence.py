@@ -250,7 +250,7 @@ def test_a_proof_is_the_same_after_its_way_through_bytes_and_json(
 def test_a_stranger_checks_a_proof_with_a_library_for_typed_data() -> None:
     """By docs/reference/json-rpc-server.md alone, with eth_account."""
     eth_account = pytest.importorskip("eth_account")
-    from eth_account.messages import encode_typed_data  # noqa: PLC0415
+    from eth_account.messages import encode_typed_data  # noqa: PLC0415 - if it is there
 
     types = {
         "Commit": [("height", "uint64"), ("round", "uint64"), ("blockHash", "bytes32")],

@@ -64,7 +64,7 @@ def test_an_impossible_network_is_refused_with_the_field(change: dict[str, int],
 
 
 def test_the_names_of_networks_are_those_that_a_configuration_takes() -> None:
-    from metanode.node.config import NetworkSection  # noqa: PLC0415
+    from metanode.node.config import NetworkSection  # noqa: PLC0415 - for this test
 
     (rule,) = (
         part.pattern
@@ -133,7 +133,7 @@ coinbase = "0x{"12" * 20}"
 
 
 def test_every_rendered_configuration_loads(tmp_path) -> None:
-    from metanode.node.config import load_config  # noqa: PLC0415
+    from metanode.node.config import load_config  # noqa: PLC0415 - for this test
 
     plan = (
         plan_network(NetworkSpec(validator_count=2, bind_address="0.0.0.0"))

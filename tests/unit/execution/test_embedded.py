@@ -35,7 +35,7 @@ from metanode.primitives.types import Address, Hash32
 _embedded = pytest.importorskip(
     "metanode.execution.embedded", reason="the engine is not built: run `make setup`"
 )
-from metanode.execution.embedded import EmbeddedExecution, EmbeddedOptions, open_embedded  # noqa: E402
+from metanode.execution.embedded import EmbeddedExecution, EmbeddedOptions, open_embedded  # noqa: E402 - when it is there
 
 CHAIN_ID = 1337
 GAS_LIMIT = 60_000_000
@@ -457,7 +457,7 @@ def test_what_the_store_finds_by_itself_is_told_as_its_finding() -> None:
 def test_a_place_in_the_block_log_is_told_in_words() -> None:
     said = "the block log ends at Position { segment: 0, offset: 12 }, before Location { segment: 1, offset: 294, length: 7 }"
 
-    with pytest.raises(StorageDamaged, match=r"ends at byte 12 of segment 0, before byte 294 of segment 1$"):  # noqa: SIM117
+    with pytest.raises(StorageDamaged, match=r"ends at byte 12 of segment 0, before byte 294 of segment 1$"):  # noqa: SIM117 - what is raised inside comes out mapped
         with _embedded._mapped("open"):
             raise _embedded._engine.Corruption(said)
 

@@ -30,7 +30,7 @@ class NobodyThere:
     async def wait_disconnected(self, _: NodeId) -> bool:
         return False
 
-    async def connect(self, _: NodeId, ip: str, port: int, *, is_static: bool) -> bool:  # noqa: ARG002
+    async def connect(self, _: NodeId, ip: str, port: int, *, is_static: bool) -> bool:  # noqa: ARG002 - the port's
         self.called_at.append(asyncio.get_running_loop().time())
         raise PeerUnavailable("nobody is there")
 

@@ -51,7 +51,7 @@ def up(
 
     if docker:
         from sdk.testnet.command.containers import find_deployment  # noqa: PLC0415 - as above
-        from sdk.testnet.deployment.apply import compose  # noqa: PLC0415
+        from sdk.testnet.deployment.apply import compose  # noqa: PLC0415 - as above
 
         folder = find_deployment(directory)
         with progress("building the image and waiting until all containers are healthy ...", silent=json):
@@ -103,7 +103,7 @@ def down(directory: Directory = HERE, docker: AsContainers = False, json: AsJson
 def status(directory: Directory = HERE, json: AsJson = False) -> None:
     """Show heights, peers, endpoints, and how many claims the faucet's account still pays; exit code 1 when a validator does not answer."""
     from sdk.testnet.command.claims import find_claims  # noqa: PLC0415 - as in up
-    from sdk.testnet.deployment.apply import local  # noqa: PLC0415
+    from sdk.testnet.deployment.apply import local  # noqa: PLC0415 - HTTP client and process table
 
     found = _containers(directory)
     if found is None:
@@ -128,7 +128,7 @@ def status(directory: Directory = HERE, json: AsJson = False) -> None:
 def _containers(directory: Path) -> NetworkStatus | None:
     """What the containers of a deployment answer, where its processes do not run."""
     from sdk.testnet.command.containers import containers_status  # noqa: PLC0415 - as in up
-    from sdk.testnet.deployment.apply import local  # noqa: PLC0415
+    from sdk.testnet.deployment.apply import local  # noqa: PLC0415 - HTTP client and process table
     from sdk.testnet.deployment.apply.layout import NetworkDirectory  # noqa: PLC0415
 
     processes = NetworkDirectory((directory / "local").resolve())

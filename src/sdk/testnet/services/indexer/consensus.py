@@ -193,7 +193,7 @@ class ConsensusBook:
             batch.accounts.touch(ids[who], number)
             record = self._records.get(who)
             if record is None:
-                record = self._records[who] = _Record(ids[who], True, number, number - 1)  # noqa: FBT003
+                record = self._records[who] = _Record(ids[who], True, number, number - 1)  # noqa: FBT003 - a row, in its columns' order
             # The block before let it in, and that counts as a sign of life.
             record.is_member, record.since_number, record.last_active = True, number, number - 1
             consensus.set_changes.append((number, record.account_id, True))

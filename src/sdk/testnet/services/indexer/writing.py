@@ -31,10 +31,10 @@ def insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         return
     if _is_sqlite(connection):
         marks = ", ".join("?" * len(table.c))
-        connection.exec_driver_sql(f"INSERT INTO {table.name} ({_names(table)}) VALUES ({marks})", list(rows))  # noqa: S608
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({_names(table)}) VALUES ({marks})", list(rows))
     elif len(rows) < COPY_ROWS_MIN:
         connection.exec_driver_sql(
-            f"INSERT INTO {table.name} ({_names(table)}) SELECT * FROM unnest({_casts(table.c)})",  # noqa: S608
+            f"INSERT INTO {table.name} ({_names(table)}) SELECT * FROM unnest({_casts(table.c)})",
             _transposed(rows),
         )
     else:
@@ -52,11 +52,11 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     tail = f"ON CONFLICT ({keys}) DO UPDATE SET {changes}"
     if _is_sqlite(connection):
         marks = ", ".join("?" * len(table.c))
-        statement = f"INSERT INTO {table.name} ({_names(table)}) VALUES ({marks}) {tail}"  # noqa: S608
+        statement = f"INSERT INTO {table.name} ({_names(table)}) VALUES ({marks}) {tail}"
         connection.exec_driver_sql(statement, list(rows))
     else:
         statement = (
-            f"INSERT INTO {table.name} ({_names(table)}) SELECT * FROM unnest({_casts(table.c)}) {tail}"  # noqa: S608
+            f"INSERT INTO {table.name} ({_names(table)}) SELECT * FROM unnest({_casts(table.c)}) {tail}"
         )
         connection.exec_driver_sql(statement, _transposed(rows))
 
@@ -78,14 +78,14 @@ def update(
     (key,) = table.primary_key
     if _is_sqlite(connection):
         told = ", ".join(change.format("?") for change in changes)
-        statement = f"UPDATE {table.name} SET {told} WHERE {key.name} = ?"  # noqa: S608
+        statement = f"UPDATE {table.name} SET {told} WHERE {key.name} = ?"
         connection.exec_driver_sql(statement, [(*row[1:], row[0]) for row in rows])
     else:
         named = ", ".join(change.format(f"d.v{place}") for place, change in enumerate(changes))
         values = ", ".join(f"v{place}" for place in range(len(changes)))
         casts = _casts([key, *(table.c[name] for name in columns)])
         statement = (
-            f"UPDATE {table.name} SET {named} FROM unnest({casts}) AS d(k, {values}) "  # noqa: S608
+            f"UPDATE {table.name} SET {named} FROM unnest({casts}) AS d(k, {values}) "
             f"WHERE {table.name}.{key.name} = d.k"
         )
         connection.exec_driver_sql(statement, _transposed(rows))
@@ -98,14 +98,14 @@ def delete(connection: Connection, table: Table, keys: Sequence[Row]) -> None:
     columns = list(table.primary_key)
     if _is_sqlite(connection):
         told = " AND ".join(f"{column.name} = ?" for column in columns)
-        connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE {told}", list(keys))  # noqa: S608
+        connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE {told}", list(keys))
     else:
         names = ", ".join(f"k{place}" for place in range(len(columns)))
         told = " AND ".join(
             f"{table.name}.{column.name} = d.k{place}" for place, column in enumerate(columns)
         )
         connection.exec_driver_sql(
-            f"DELETE FROM {table.name} USING unnest({_casts(columns)}) AS d({names}) WHERE {told}",  # noqa: S608
+            f"DELETE FROM {table.name} USING unnest({_casts(columns)}) AS d({names}) WHERE {told}",
             _transposed(keys),
         )
 
@@ -123,7 +123,7 @@ def find(
         same = " AND ".join(
             f"{table.name}.{column.name} = d.k{place}" for place, column in enumerate(columns)
         )
-        statement = f"SELECT {told} FROM unnest({_casts(columns)}) AS d({names}) JOIN {table.name} ON {same}"  # noqa: S608
+        statement = f"SELECT {told} FROM unnest({_casts(columns)}) AS d({names}) JOIN {table.name} ON {same}"
         return [tuple(row) for row in connection.exec_driver_sql(statement, _transposed(keys))]
     found: list[Row] = []
     size = VARIABLES_MAX // len(columns)
@@ -131,14 +131,14 @@ def find(
     for start in range(0, len(keys), size):
         part = keys[start : start + size]
         if len(columns) == 1:
-            statement = f"SELECT {told} FROM {table.name} WHERE {names} IN ({', '.join('?' * len(part))})"  # noqa: S608
+            statement = f"SELECT {told} FROM {table.name} WHERE {names} IN ({', '.join('?' * len(part))})"
         else:
             marks = ", ".join([f"({', '.join('?' * len(columns))})"] * len(part))
             # A join with the keys as the outer loop: each is one search of the index.
             same = " AND ".join(
                 f"{table.name}.{column.name} = d.column{place + 1}" for place, column in enumerate(columns)
             )
-            statement = f"SELECT {told} FROM (VALUES {marks}) AS d CROSS JOIN {table.name} WHERE {same}"  # noqa: S608
+            statement = f"SELECT {told} FROM (VALUES {marks}) AS d CROSS JOIN {table.name} WHERE {same}"
         values = tuple(value for key in part for value in key)
         found += [tuple(row) for row in connection.exec_driver_sql(statement, values)]
     return found
