@@ -5,7 +5,7 @@ BIN := .venv/bin
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: check-compose fuzz-rpc help setup setup-dev up down reset status doctor logs test unit sim sim-long mutants conformance fuzz-evm fuzz-decode acceptance integration faults rust-test lint fmt docs docs-site types bench clean
+.PHONY: check-compose fuzz-rpc help setup setup-dev soak up down reset status doctor logs test unit sim sim-long mutants conformance fuzz-evm fuzz-decode acceptance integration faults rust-test lint fmt docs docs-site types bench clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,10 @@ integration: setup-dev ## real sockets, real processes
 
 faults: setup-dev ## the whole table of real faults on real processes, docs/evidence/faults.md: 45 minutes, goes on where it stopped
 	PYTHONPATH=src $(BIN)/python -m tests.integration.faults $(ARGS)
+
+HOURS ?= 8
+soak: setup-dev ## hours of load on four real processes: memory and open files must not grow with time: make soak HOURS=8; writes docs/evidence/soak.md
+	PYTHONPATH=src $(BIN)/python -m tests.integration.faults.soak --hours $(HOURS) $(ARGS)
 
 check-compose: setup ## deploy to a real Docker engine and look at what runs, docs/evidence/docker.md: as root, needs docker.io and mmdebstrap
 	$(BIN)/python deploy/check_compose.py $(ARGS)
