@@ -82,6 +82,7 @@ def run_case(group: Group, case: Case, cluster: Cluster, commit: str, *, total: 
         group=group.name, fault=case.fault, dose=case.dose, must_hold=case.must_hold, name=case.name, held=not failure,
         figures=figures, audited=audited, took_s=round(took_s, 1), slowness=round(slowness(), 2), failure=failure,
         commit=commit, kind=cluster.kind, at=time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+        in_ci=case.in_ci,
     )  # fmt: skip
     with results_file(group.name).open("a") as file:
         file.write(json.dumps(asdict(result)) + "\n")

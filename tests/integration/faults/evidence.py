@@ -35,6 +35,7 @@ class Result:
     commit: str
     kind: str
     at: str
+    in_ci: bool = False
 
 
 def shown(value: float | str) -> str:
@@ -71,6 +72,7 @@ def render(results: Sequence[Result], *, commit: str, took_s: float, lanes: int,
         f"- Machine: {machine}.",
         (f"- {sum(r.held for r in results)} of {len(results)} cases held; {sum(r.audited.get('blocks', 0) for r in results)} block hashes compared, "
         f"{sum(_places(results))} signed places heard; 0 forks, 0 contradictions in the cases that held."),
+        f"- {in_ci(results)}",
         f"- Tasks that wanted a processor, by processors, while it ran: {_range([r.slowness for r in results])}. Bounds in seconds are multiplied with it where it is over 1.",
         "",
     ]  # fmt: skip
@@ -85,6 +87,12 @@ def render(results: Sequence[Result], *, commit: str, took_s: float, lanes: int,
             ]
         lines.append("")
     return "\n".join(lines)
+
+
+def in_ci(results: Sequence[Result]) -> str:
+    """How long the part that CI runs takes."""
+    part = [result.took_s for result in results if result.in_ci]
+    return f"{len(part)} of the cases run in CI: they took {sum(part) / 60:.1f} minutes here, one after the other."
 
 
 def describe_machine() -> str:
