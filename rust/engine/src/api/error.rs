@@ -54,6 +54,13 @@ impl RpcError {
         Self::new(SERVER_ERROR, message)
     }
 
+    /// A range of blocks that are not all there yet.
+    pub(super) fn beyond_head(head: u64) -> Self {
+        Self::invalid_params(format!(
+            "block range extends beyond current head block {head}"
+        ))
+    }
+
     pub fn limit_exceeded(message: impl Into<String>) -> Self {
         Self::new(LIMIT_EXCEEDED, message)
     }

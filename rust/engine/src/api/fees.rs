@@ -141,7 +141,7 @@ impl Api {
             ..FeeHistory::default()
         };
         for number in history.oldest_block..=newest {
-            if Instant::now() > deadline {
+            if Instant::now() > deadline || params.caller().is_abandoned() {
                 return Err(RpcError::timed_out(
                     "fee history took too long: ask for fewer blocks",
                 ));

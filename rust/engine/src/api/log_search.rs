@@ -157,8 +157,9 @@ impl<'a> Search<'a> {
         self.check_count()
     }
 
+    /// Whether the search may go on: it has time, and somebody waits for it.
     fn check_time(&self, number: u64) -> Result<(), RpcError> {
-        if Instant::now() <= self.deadline {
+        if Instant::now() <= self.deadline && !self.caller.is_abandoned() {
             return Ok(());
         }
         Err(RpcError::timed_out(format!(

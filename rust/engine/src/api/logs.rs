@@ -68,9 +68,7 @@ impl Api {
             )));
         }
         if to > head {
-            return Err(RpcError::invalid_params(format!(
-                "block range extends beyond current head block {head}"
-            )));
+            return Err(RpcError::beyond_head(head));
         }
         // The first block of the range that is not there speaks for all of them; genesis is always there, and has no logs.
         self.check_kept(from.max(1).min(to))?;

@@ -192,6 +192,11 @@ impl Api {
             number(&filter.from_block, 0)?,
             number(&filter.to_block, head)?,
         );
+        // Of a block that is not there yet nothing is known: no traces of it would read like a block without any. The start is looked
+        // at first, since a range without an end ends with the head.
+        if from > head || to > head {
+            return Err(RpcError::beyond_head(head));
+        }
         if from > to {
             return Err(RpcError::invalid_params("invalid block range"));
         }
@@ -205,7 +210,7 @@ impl Api {
         let mut tracing = self.parity_tracing(params);
         let (mut left_out, mut found) = (filter.after.unwrap_or(0), Vec::new());
         let wanted = filter.count.unwrap_or(usize::MAX);
-        for number in from..=to.min(head) {
+        for number in from..=to {
             if found.len() >= wanted {
                 break;
             }

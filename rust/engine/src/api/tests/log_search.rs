@@ -1,8 +1,16 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
 use alloy_consensus::TxLegacy;
 use alloy_primitives::{Address, B256, TxKind, U256};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
-use super::node::{Node, STORE, call, patient, word};
+use super::{
+    node::{Node, STORE, call, patient, word},
+    traces::waiting,
+};
 use crate::{
     EngineConfig,
     api::ApiLimits,
@@ -184,6 +192,24 @@ fn a_search_that_takes_too_long_stops_and_says_where() {
     for (method, params, expected) in cases {
         let (code, message, _) = node.refuse(method, params);
         assert_eq!((code, message.as_str()), (-32002, expected));
+    }
+}
+
+#[test]
+fn nobody_searches_on_for_a_caller_who_has_gone() {
+    let node = node(patient());
+    for (method, params) in [
+        ("eth_getLogs", json!([{"fromBlock": "0x1"}])),
+        ("eth_feeHistory", json!(["0x4", "latest"])),
+    ] {
+        // He goes while the second of four blocks is searched.
+        let looks = Arc::new(AtomicU64::new(0));
+        let counted = looks.clone();
+        let caller = waiting(move || counted.fetch_add(1, Relaxed) >= 2);
+        let params = RawValue::from_string(params.to_string()).expect("JSON");
+        let answer = node.api.call_unless(method, Some(&params), caller);
+        assert_eq!(answer.map_err(|error| error.code).err(), Some(-32002));
+        assert_eq!(looks.load(Relaxed), 3, "{method}: looks at the caller");
     }
 }
 
