@@ -26,7 +26,6 @@ const TOLERANCE_PER_MILLE: u64 = 15;
 impl Api {
     pub(super) fn estimate_gas(&self, params: &Params<'_>) -> Answer {
         let request = params.required::<CallRequest>(0)?;
-        request.check_blob_fee()?;
         let mut session = self.session(params)?;
         json(&U64::from(Estimate::new(&mut session, &request)?.run()?))
     }

@@ -56,7 +56,6 @@ type CallEvm<I> = Evm<CallContext, I, WatchedInstructions, Movable, EthFrame>;
 impl Api {
     pub(super) fn eth_call(&self, params: &Params<'_>) -> Answer {
         let request = params.required::<CallRequest>(0)?;
-        request.check_blob_fee()?;
         let mut session = self.session(params)?;
         let transaction = session.transaction(&request, session.gas_max)?;
         let gas = transaction.gas_limit;
@@ -228,11 +227,13 @@ impl Session {
         }
         let attempted = Attempted::of(&transaction);
         let mut env = self.env.clone();
-        // A call that offers no price runs as in a block without a base fee; the same for blobs.
+        // A call that offers no price runs as in a block without a base fee; the same for blobs, of calls that have some: to all others
+        // BLOBBASEFEE is the block's.
         if transaction.gas_price == 0 {
             env.block_env.basefee = 0;
         }
         if transaction.max_fee_per_blob_gas == 0
+            && !transaction.blob_hashes.is_empty()
             && let Some(blobs) = &mut env.block_env.blob_excess_gas_and_price
         {
             blobs.blob_gasprice = 0;

@@ -75,7 +75,7 @@ impl CallRequest {
         data.map(|data| data.0.clone()).unwrap_or_default()
     }
 
-    /// A fee for blobs that are not there is a mistake of the caller.
+    /// In eth_createAccessList, as in geth, a fee for blobs that are not there is a mistake of the caller.
     pub(in super::super) fn check_blob_fee(&self) -> Result<(), RpcError> {
         let has_blobs = self
             .blob_versioned_hashes

@@ -385,7 +385,7 @@ impl Simulator<'_> {
         Ok(wanted.min(self.gas_left))
     }
 
-    /// Without validation a call that offers no price runs below the base fee; the same for blobs.
+    /// Without validation a call that offers no price runs below the base fee; the same for blobs, of calls that have some.
     fn excuse<DB: alloy_evm::Database, I, P>(
         &self,
         evm: &mut EthEvm<DB, I, P>,
@@ -394,7 +394,9 @@ impl Simulator<'_> {
     ) {
         let tip = transaction.gas_priority_fee.unwrap_or_default();
         let is_free = !self.validation && transaction.gas_price == 0 && tip == 0;
-        let has_free_blobs = !self.validation && transaction.max_fee_per_blob_gas == 0;
+        let has_free_blobs = !self.validation
+            && transaction.max_fee_per_blob_gas == 0
+            && !transaction.blob_hashes.is_empty();
         let context = evm.ctx_mut();
         context.cfg.disable_base_fee = is_free;
         context.block.blob_excess_gas_and_price = block.blob_excess_gas_and_price;

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use alloy_consensus::TxEip1559;
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
 use alloy_sol_types::{Revert, SolError};
 use serde_json::{Value, json};
 
@@ -47,6 +48,60 @@ fn a_call_sees_its_block_and_pays_nothing_by_default() {
     );
 }
 
+/// Init code that keeps BLOBBASEFEE in slot 0 of what it creates.
+const KEEPS_BLOB_FEE: [u8; 4] = hex!("4a5f5500");
+
+#[test]
+fn code_sees_the_blocks_blob_base_fee_in_blocks_calls_traces_and_simulations_alike() {
+    let node = Node::new();
+    let alice = Account::of(0);
+    let creation = TxEip1559 {
+        to: TxKind::Create,
+        input: KEEPS_BLOB_FEE.into(),
+        ..alice.call(0, 200_000)
+    };
+    let hash = node.mine_one(&alice.sign_transaction(creation));
+    let created = alice.address.create(0);
+    let fee = node.ask("eth_getStorageAt", json!([created, "0x0", "latest"]));
+    assert_eq!(
+        fee,
+        json!(B256::with_last_byte(1)),
+        "what the block gave, at least a wei"
+    );
+    let options = json!({"tracer": "prestateTracer", "tracerConfig": {"diffMode": true}});
+    let traced = node.ask("debug_traceTransaction", json!([hash, options]));
+    let slots = &traced["post"][format!("{created:#x}")]["storage"];
+    assert_eq!(slots[B256::ZERO.to_string()], fee, "{traced}");
+    let replayed = node.ask("trace_replayTransaction", json!([hash, ["stateDiff"]]));
+    let slots = &replayed["stateDiff"][format!("{created:#x}")]["storage"];
+    assert_eq!(slots[B256::ZERO.to_string()]["+"], fee, "{replayed}");
+    // The same code as a call, which gives the fee back.
+    let gives = json!({"data": "0x4a5f5260205ff3"});
+    let with_blob = json!({"to": NOBODY, "blobVersionedHashes": [B256::repeat_byte(1)]});
+    let code = json!({NOBODY.to_string(): {"code": "0x4a5f5260205ff3"}});
+    let overridden = json!({"blobBaseFee": "0x99"});
+    let word = |number: u8| json!(B256::with_last_byte(number));
+    for (params, expected) in [
+        (json!([gives, "latest"]), fee.clone()),
+        (json!([gives, "latest", null, overridden]), word(0x99)),
+        // Who offers nothing for blobs runs where they cost nothing.
+        (json!([with_blob, "latest", code]), word(0)),
+    ] {
+        assert_eq!(node.ask("eth_call", params.clone()), expected, "{params}");
+    }
+    for (overrides, expected) in [(json!({}), fee), (overridden, word(0x99))] {
+        let call = json!([gives, "latest", {"tracer": "callTracer", "blockOverrides": overrides}]);
+        let traced = node.ask("debug_traceCall", call);
+        assert_eq!(traced["output"], expected);
+        let blocks = json!([{"blockOverrides": overrides, "stateOverrides": code, "calls": [{"to": NOBODY}]}]);
+        let simulated = node.ask(
+            "eth_simulateV1",
+            json!([{"blockStateCalls": blocks}, "latest"]),
+        );
+        assert_eq!(simulated[0]["calls"][0]["returnData"], expected);
+    }
+}
+
 #[test]
 fn a_price_value_and_sender_are_seen_and_must_be_covered() {
     let node = Node::new();
@@ -81,10 +136,6 @@ fn a_price_value_and_sender_are_seen_and_must_be_covered() {
         (
             json!({"to": ENVIRONMENT, "chainId": "0x1"}),
             "chainId does not match node's (have=1, want=1337)".to_owned(),
-        ),
-        (
-            json!({"to": ENVIRONMENT, "maxFeePerBlobGas": "0x1"}),
-            "maxFeePerBlobGas specified without blobVersionedHashes".to_owned(),
         ),
         (
             json!({"from": alice, "authorizationList": []}),
