@@ -9,6 +9,7 @@ use std::{
 };
 
 use alloy_consensus::TxEip1559;
+use alloy_eips::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, TxKind};
 use serde_json::{Value, json, value::RawValue};
 
@@ -65,8 +66,9 @@ fn node(limits: ApiLimits) -> Node {
 fn requests(node: &Node, work: Work) -> Vec<(&'static str, Value)> {
     let number = work as u64;
     let block = format!("{number:#x}");
-    let hashes = node.ask("eth_getBlockByNumber", json!([block, false]))["transactions"].clone();
-    let last = hashes.as_array().and_then(|all| all.last()).expect("one");
+    let content = node.ask("eth_getBlockByNumber", json!([block, false]));
+    let hashes = content["transactions"].as_array().expect("hashes");
+    let last = hashes.last().expect("one");
     let (short, long) = (
         json!({"to": STORE}),
         json!({"to": LOOP, "gas": "0x2faf080"}),
@@ -75,8 +77,9 @@ fn requests(node: &Node, work: Work) -> Vec<(&'static str, Value)> {
         Work::ManyShort => vec![json!([short, ["trace"]]); SHORT as usize],
         Work::OneLong => vec![json!([long, ["trace"]])],
     };
-    vec![
+    let mut requests = vec![
         ("debug_traceBlockByNumber", json!([block])),
+        ("debug_traceBlockByHash", json!([content["hash"]])),
         (
             "debug_traceTransaction",
             json!([last, {"tracer": "callTracer"}]),
@@ -101,7 +104,31 @@ fn requests(node: &Node, work: Work) -> Vec<(&'static str, Value)> {
             "ots_searchTransactionsAfter",
             json!([NOBODY, number - 1, 25]),
         ),
-    ]
+    ];
+    match work {
+        Work::ManyShort => requests.push((
+            "debug_traceCall",
+            json!([short, block, {"txIndex": format!("{:#x}", SHORT - 1)}]),
+        )),
+        Work::OneLong => {
+            let bob = Account::of(1);
+            let sent = bob.sign_transaction(TxEip1559 {
+                to: TxKind::Call(LOOP),
+                ..bob.call(0, LONG_GAS)
+            });
+            requests.extend([
+                ("debug_traceCall", json!([long, block])),
+                ("trace_call", json!([long, ["trace"], block])),
+                (
+                    "trace_rawTransaction",
+                    json!([Bytes::from(sent.encoded_2718()), ["trace"], block]),
+                ),
+                // It ran out of gas.
+                ("ots_getTransactionError", json!([last])),
+            ]);
+        }
+    }
+    requests
 }
 
 /// What the reference says of a request whose time is over: docs/reference/json-rpc-server.md, Traces.
