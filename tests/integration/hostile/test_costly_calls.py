@@ -244,7 +244,7 @@ def test_row_11_ten_thousand_overrides_are_refused(target: Target, record_proper
         keys = [f"0x{number:x}" for number in range(10_000)]
         assert bar.saw(wire.ask(target.port, "eth_getProof", [SOMEWHERE, keys, "latest"])).code == -32602
         values = {SOMEWHERE: [f"0x{number:064x}" for number in range(10_000)]}
-        assert bar.saw(wire.ask(target.port, "eth_getStorageValues", [values, "latest"])).code == -32005
+        assert bar.saw(wire.ask(target.port, "eth_getStorageValues", [values, "latest"])).code == -38026
         listed = [{"address": LOGGER, "storageKeys": [f"0x{number:064x}" for number in range(10_000)]}]
         reply = bar.saw(wire.ask(target.port, "eth_call", [{**call, "accessList": listed}]))
         assert reply.code in (None, -32000), reply.body[:200]

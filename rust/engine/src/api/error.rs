@@ -20,6 +20,8 @@ const REQUEST_TIMED_OUT: i32 = -32002;
 const LIMIT_EXCEEDED: i32 = -32005;
 /// As the server answers a result of too many bytes.
 const TOO_LARGE: i32 = -32003;
+/// execution-apis' code for what is more than a client answers at once.
+const CLIENT_LIMIT: i32 = -38026;
 const METHOD_NOT_FOUND: i32 = -32601;
 const INVALID_PARAMS: i32 = -32602;
 const INTERNAL: i32 = -32603;
@@ -63,6 +65,11 @@ impl RpcError {
 
     pub fn limit_exceeded(message: impl Into<String>) -> Self {
         Self::new(LIMIT_EXCEEDED, message)
+    }
+
+    /// More than a client answers at once, where execution-apis has a code for it.
+    pub(super) fn client_limit(message: impl Into<String>) -> Self {
+        Self::new(CLIENT_LIMIT, message)
     }
 
     pub fn timed_out(message: impl Into<String>) -> Self {

@@ -21,10 +21,12 @@ impl Api {
             .map(|text| StorageKey::parse(text))
             .collect::<Result<Vec<_>, _>>()?;
         let slots: Vec<B256> = keys.iter().map(|key| key.slot.into()).collect();
-        let number = self
-            .state(params.optional(2)?.unwrap_or_default())?
-            .number();
-        let mut proof = self.engine.store().proof(number, address, &slots)?;
+        let state = self.state(params.optional(2)?.unwrap_or_default())?;
+        let mut proof = self.engine.store().proof(state.number(), address, &slots)?;
+        // As geth says it: what is not there has not even the hash of no code and the root of no storage.
+        if state.account(address)?.is_none() {
+            (proof.code_hash, proof.storage_hash) = (B256::ZERO, B256::ZERO);
+        }
         // A key comes back in the form in which it was asked for: 32 bytes as they are, shorter ones as a QUANTITY.
         for (proof, key) in proof.storage_proof.iter_mut().zip(&keys) {
             proof.key = if key.whole {

@@ -3,23 +3,27 @@
 use alloy_eips::Encodable2718;
 use alloy_primitives::Bytes;
 
-use super::{Answer, Api, RpcError, block_id::BlockId, json, params::Params};
+use super::{Answer, Api, RpcError, block_id::BlockId, json, null, params::Params};
 use crate::store::StoredBlock;
 use std::sync::Arc;
 
 impl Api {
     pub(super) fn get_raw_header(&self, params: &Params<'_>) -> Answer {
-        let stored = self.existing_block(params.required(0)?)?;
-        json(&Bytes::from(alloy_rlp::encode(&stored.block.header)))
+        let stored = self.raw_block(params.required(0)?)?;
+        json(&stored.map_or_else(Bytes::new, |stored| {
+            alloy_rlp::encode(&stored.block.header).into()
+        }))
     }
 
     pub(super) fn get_raw_block(&self, params: &Params<'_>) -> Answer {
-        let stored = self.existing_block(params.required(0)?)?;
-        json(&stored.block.encode())
+        let stored = self.raw_block(params.required(0)?)?;
+        json(&stored.map_or_else(Bytes::new, |stored| stored.block.encode()))
     }
 
     pub(super) fn get_raw_receipts(&self, params: &Params<'_>) -> Answer {
-        let stored = self.existing_block(params.required(0)?)?;
+        let Some(stored) = self.raw_block(params.required(0)?)? else {
+            return null();
+        };
         let encoded: Vec<Bytes> = stored
             .receipts
             .iter()
@@ -28,13 +32,11 @@ impl Api {
         json(&encoded)
     }
 
-    /// Here, as in geth, an unknown block is an error and not `null`.
-    pub(super) fn existing_block(&self, id: BlockId) -> Result<Arc<StoredBlock>, RpcError> {
-        self.find_block(id)?.ok_or_else(|| {
-            RpcError::server(match id {
-                BlockId::Hash(hash) => format!("block {hash} not found"),
-                BlockId::Number(_) => "header not found".to_owned(),
-            })
-        })
+    /// As in geth, a hash without its block is an error, and a number without one has no bytes.
+    fn raw_block(&self, id: BlockId) -> Result<Option<Arc<StoredBlock>>, RpcError> {
+        match (self.find_block(id)?, id) {
+            (None, BlockId::Hash(hash)) => Err(RpcError::server(format!("block {hash} not found"))),
+            (stored, _) => Ok(stored),
+        }
     }
 }

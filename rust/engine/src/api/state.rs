@@ -50,7 +50,7 @@ impl Api {
         let slots: usize = request.values().map(Vec::len).sum();
         let max = self.limits.storage_values_max;
         if slots > max {
-            return Err(RpcError::limit_exceeded(format!(
+            return Err(RpcError::client_limit(format!(
                 "too many slots (max {max})"
             )));
         }

@@ -7,19 +7,19 @@ pub(super) static METHODS: &[Method] = &[
     read(
         "debug_getRawBlock",
         "(block: BlockId) -> Data",
-        "A block as RLP.",
+        "A block as RLP; `0x` for a number that is not there yet.",
         Api::get_raw_block,
     ),
     read(
         "debug_getRawHeader",
         "(block: BlockId) -> Data",
-        "A header as RLP.",
+        "A header as RLP; `0x` for a number that is not there yet.",
         Api::get_raw_header,
     ),
     read(
         "debug_getRawReceipts",
-        "(block: BlockId) -> Data[]",
-        "A block's receipts, each as EIP-2718 bytes.",
+        "(block: BlockId) -> Data[] | null",
+        "A block's receipts, each as EIP-2718 bytes; `null` for a number that is not there yet.",
         Api::get_raw_receipts,
     ),
     read(

@@ -17,7 +17,6 @@ const BLOCK_NUMBER_ORDER: i32 = -38020;
 const BLOCK_TIMESTAMP_ORDER: i32 = -38021;
 const SENDER_IS_CONTRACT: i32 = -38024;
 const INIT_CODE_SIZE: i32 = -38025;
-const CLIENT_LIMIT: i32 = -38026;
 const INTERNAL: i32 = -32603;
 const INVALID_PARAMS: i32 = -32602;
 /// Inside a result: the call's code failed other than by a revert.
@@ -32,7 +31,7 @@ fn refusal(code: i32, message: String) -> RpcError {
 }
 
 pub(super) fn too_many_blocks() -> RpcError {
-    refusal(CLIENT_LIMIT, "too many blocks".to_owned())
+    RpcError::client_limit("too many blocks")
 }
 
 pub(super) fn block_number_order(number: impl std::fmt::Display, parent: u64) -> RpcError {

@@ -176,7 +176,7 @@ fn many_slots_are_read_at_once_within_the_limit() {
     let many: Vec<B256> = (0..1025_u64).map(|slot| U256::from(slot).into()).collect();
     assert_eq!(
         refuse(json!({STORE.to_string(): many})),
-        (-32005, "too many slots (max 1024)".to_owned())
+        (-38026, "too many slots (max 1024)".to_owned())
     );
 }
 
@@ -207,6 +207,11 @@ fn a_proof_answers_each_key_in_the_form_in_which_it_was_asked() {
     let absent = node.ask("eth_getProof", json!([ABSENT, ["0x0"], "latest"]));
     assert_eq!(absent["balance"], "0x0");
     assert_eq!(absent["storageProof"][0]["proof"], json!([]));
+    assert_eq!(
+        (&absent["codeHash"], &absent["storageHash"]),
+        (&json!(B256::ZERO), &json!(B256::ZERO)),
+        "as geth says of an account that is not there"
+    );
     let many = vec!["0x0"; 1025];
     let (code, message, _) = node.refuse("eth_getProof", json!([STORE, many, "latest"]));
     assert_eq!(code, -32602);
