@@ -25,6 +25,9 @@ from tests.conformance.verdicts import Mismatch
         ({"a": [1]}, {"a": [1, 2]}, True, None),
         ({"a": [{"b": "0x01"}]}, {"a": [{"b": "0x1"}]}, False, 'a.0.b: found "0x01", expected "0x1"'),
         ({"a": None}, {"a": False}, False, "a: found null, expected false"),
+        ({"a": 1}, {"a": True}, False, "a: found 1, expected true"),
+        ({"a": False}, {"a": 0}, True, "a: found false, expected 0"),
+        ({"a": 0.0}, {"a": 0}, False, None),
     ],
 )
 def test_the_first_difference_is_named(

@@ -75,15 +75,22 @@ def find_difference(found: Any, expected: Any, *, is_schema: bool, path: str) ->
         if len(found) != len(expected) and not is_schema:
             return f"{path} has {len(found)} entries, expected {len(expected)}"
         inside = ((str(index), *pair) for index, pair in enumerate(zip(found, expected, strict=False)))
+    elif isinstance(found, bool) != isinstance(expected, bool):
+        return difference_between(found, expected, path)  # which Python calls equal: true and 1
     elif found == expected or (is_schema and type(found) is type(expected)):
         return None
     else:
-        return f"{path}: found {json.dumps(found)[:120]}, expected {json.dumps(expected)[:120]}"
+        return difference_between(found, expected, path)
     differences = (
         find_difference(mine, theirs, is_schema=is_schema, path=f"{path}.{key}".lstrip("."))
         for key, mine, theirs in inside
     )
     return next((difference for difference in differences if difference), None)
+
+
+def difference_between(found: Any, expected: Any, path: str) -> str:
+    """Two values, as a reason names them."""
+    return f"{path}: found {json.dumps(found)[:120]}, expected {json.dumps(expected)[:120]}"
 
 
 @contextmanager
