@@ -10,6 +10,7 @@ use crate::error::RpcError;
 /// A share of another budget takes from both.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    bytes_max: usize,
     left: AtomicUsize,
     whole: Option<Arc<Budget>>,
     /// What a caller is told when too little is left.
@@ -26,6 +27,7 @@ pub(crate) struct Permit {
 impl Budget {
     pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
         Arc::new(Self {
+            bytes_max,
             left: AtomicUsize::new(bytes_max),
             whole: None,
             refusal: RpcError::busy,
@@ -39,6 +41,7 @@ impl Budget {
         refusal: fn() -> RpcError,
     ) -> Arc<Self> {
         Arc::new(Self {
+            bytes_max,
             left: AtomicUsize::new(bytes_max),
             whole: Some(Arc::clone(whole)),
             refusal,
@@ -53,9 +56,10 @@ impl Budget {
         })
     }
 
-    /// Why so many bytes are not there.
+    /// Why so many bytes of an answer are not there: where they never can be, it would be no use to try again.
     pub(crate) fn refuse(&self, bytes: usize) -> RpcError {
         match &self.whole {
+            _ if bytes > self.bytes_max => RpcError::response_too_large(),
             Some(whole) if self.left.load(Relaxed) >= bytes => whole.refuse(bytes),
             _ => (self.refusal)(),
         }
@@ -128,6 +132,25 @@ mod tests {
         assert!(budget.take(2).is_none());
         drop(grown);
         assert!(budget.take(10).is_some());
+    }
+
+    #[test]
+    fn what_is_never_there_is_too_large_and_what_others_hold_is_busy() {
+        let whole = Budget::new(10);
+        let share = Budget::share(&whole, 8, RpcError::busy);
+        let held = whole.take(9).unwrap();
+        for (bytes, expected) in [
+            (5, RpcError::busy()),
+            (8, RpcError::busy()),
+            (9, RpcError::response_too_large()),
+            (11, RpcError::response_too_large()),
+        ] {
+            assert!(share.take(bytes).is_none());
+            assert_eq!(share.refuse(bytes).code, expected.code, "{bytes}");
+        }
+        assert_eq!(whole.refuse(10).code, RpcError::busy().code);
+        drop(held);
+        assert!(share.take(8).is_some());
     }
 
     #[test]

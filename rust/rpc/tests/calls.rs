@@ -52,6 +52,50 @@ fn the_server_answers_what_it_knows_of_the_node() {
 }
 
 #[test]
+fn parameters_that_a_method_of_the_server_does_not_take_are_refused() {
+    let (_server, address) = start_one(Limits::default());
+    for method in [
+        "web3_clientVersion",
+        "net_version",
+        "net_listening",
+        "net_peerCount",
+        "rpc_modules",
+        "rpc_discover",
+        "eth_newBlockFilter",
+    ] {
+        for params in [json!([]), json!(null)] {
+            assert!(
+                call(address, method, &params)["error"].is_null(),
+                "{method}"
+            );
+        }
+        for (params, text) in [
+            (json!([null]), "too many arguments, want at most 0"),
+            (json!(["x", 1]), "too many arguments, want at most 0"),
+            (json!({"a": 1}), "parameters are not an array"),
+        ] {
+            let answer = call(address, method, &params);
+            assert_eq!(error_of(&answer), (-32602, text), "{method} {params}");
+        }
+    }
+    for (data, text) in [
+        ("68", "hex string without 0x prefix"),
+        ("", "empty hex string"),
+        ("0x6", "hex string of odd length"),
+        ("0x0x68", "invalid hex string"),
+        ("0xzz", "invalid hex string"),
+    ] {
+        let answer = call(address, "web3_sha3", &json!([data]));
+        let (code, message) = error_of(&answer);
+        assert_eq!(code, -32602, "{data}");
+        assert!(
+            message.starts_with(&format!("invalid argument 0: {text}")),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn ids_come_back_as_they_were_sent() {
     let (_server, address) = start_one(Limits::default());
     for id in [
@@ -305,6 +349,25 @@ fn a_response_over_the_limit_is_an_error_in_its_place() {
         .map(|one| error_of(one).0)
         .collect();
     assert_eq!(codes, [0, 0, -32003, -32003]);
+}
+
+/// Of a call with a queue of its own, the answer has to find room while it waits to be written.
+#[test]
+fn an_answer_for_which_there_never_is_room_is_too_large_and_not_busy() {
+    let (_server, address) = start_one(Limits {
+        response_bytes_max: 200_000,
+        responses_held_bytes_max: 300_000,
+        ..Limits::default()
+    });
+    let ask = |bytes: usize| call(address, "eth_largeAndHeavy", &json!([bytes]));
+    assert!(ask(150_000)["result"].is_string());
+    for bytes in [250_000, 400_000] {
+        assert_eq!(
+            error_of(&ask(bytes)),
+            (-32003, "response too large"),
+            "{bytes}"
+        );
+    }
 }
 
 #[test]

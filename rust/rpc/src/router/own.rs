@@ -1,10 +1,12 @@
 //! What the server's own methods answer: facts of the node, filters, subscriptions, and sending with a wait.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use alloy_primitives::{Bytes, keccak256};
+use alloy_primitives::{Bytes, hex, keccak256};
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::dispatch::Started;
@@ -25,9 +27,14 @@ impl Router {
         now: Instant,
     ) -> Started {
         let facts = &self.facts;
+        if takes_nothing(own)
+            && let Err(error) = no_param(call)
+        {
+            return Started::Ready(Err(error));
+        }
         Started::Ready(match own {
             Own::ClientVersion => json(&facts.client_version),
-            Own::Sha3 => one_param(call).and_then(|data: Bytes| json(&keccak256(data))),
+            Own::Sha3 => one_param(call).and_then(|Data(data)| json(&keccak256(data))),
             Own::NetworkId => json(&facts.network_id.to_string()),
             Own::Listening => json(&facts.listening.load(Relaxed)),
             Own::PeerCount => json(&format!("0x{:x}", facts.peers.load(Relaxed))),
@@ -122,6 +129,58 @@ fn join(entries: &[Arc<str>]) -> Answer {
     RawValue::from_string(format!("[{}]", entries.join(","))).map_err(|_| RpcError::internal())
 }
 
+fn takes_nothing(own: Own) -> bool {
+    matches!(
+        own,
+        Own::ClientVersion
+            | Own::NetworkId
+            | Own::Listening
+            | Own::PeerCount
+            | Own::Modules
+            | Own::Discover
+            | Own::NewBlockFilter
+    )
+}
+
+/// That there is no parameter.
+fn no_param(call: &Call<'_>) -> Result<(), RpcError> {
+    let text = call.params.map_or("[]", RawValue::get);
+    match serde_json::from_str::<Vec<&RawValue>>(text) {
+        Ok(params) if params.is_empty() => Ok(()),
+        Ok(_) => Err(RpcError::invalid_params(
+            "too many arguments, want at most 0",
+        )),
+        Err(_) if text == "null" => Ok(()),
+        Err(_) => Err(RpcError::invalid_params("parameters are not an array")),
+    }
+}
+
+/// Bytes with the `0x` that geth wants before them.
+#[derive(Debug)]
+struct Data(Bytes);
+
+impl<'de> Deserialize<'de> for Data {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(source)?;
+        let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) else {
+            return Err(D::Error::custom(if text.is_empty() {
+                "empty hex string"
+            } else {
+                "hex string without 0x prefix"
+            }));
+        };
+        if digits.len() % 2 == 1 {
+            return Err(D::Error::custom("hex string of odd length"));
+        }
+        // The decoder takes a prefix of its own: of "0x0x01" it would make one byte.
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(D::Error::custom("invalid hex string"));
+        }
+        let bytes = hex::decode(digits).map_err(D::Error::custom)?;
+        Ok(Self(bytes.into()))
+    }
+}
+
 /// The only parameter of a method.
 fn one_param<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T, RpcError> {
     let text = call.params.map_or("[]", RawValue::get);
@@ -177,7 +236,7 @@ mod tests {
                     method: "web3_sha3".into(),
                     params: Some(serde_json::from_str(params).unwrap()),
                 };
-                one_param::<Bytes>(&call).unwrap_err();
+                one_param::<Data>(&call).unwrap_err();
             });
         }
     }

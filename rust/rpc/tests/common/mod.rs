@@ -81,6 +81,7 @@ impl Methods for Fake {
         let names = [
             "eth_echo",
             "eth_large",
+            "eth_largeAndHeavy",
             "eth_panic",
             "eth_fail",
             "eth_slow",
@@ -102,7 +103,9 @@ impl Methods for Fake {
 
     fn cost(&self, method: &str) -> Cost {
         match method {
-            "eth_slow" | "eth_held" | "eth_endless" | "eth_holding" => Cost::Heavy,
+            "eth_slow" | "eth_held" | "eth_endless" | "eth_holding" | "eth_largeAndHeavy" => {
+                Cost::Heavy
+            }
             "eth_sendRawTransaction" => Cost::Write,
             _ => Cost::Read,
         }
@@ -119,7 +122,9 @@ impl Methods for Fake {
             params.map_or(0, |(number,)| number)
         };
         match method {
-            "eth_large" => Ok(raw(&format!("\"{}\"", "x".repeat(number() as usize)))),
+            "eth_large" | "eth_largeAndHeavy" => {
+                Ok(raw(&format!("\"{}\"", "x".repeat(number() as usize))))
+            }
             "eth_panic" => panic!("a handler's fault"),
             "eth_fail" => Err(RpcError {
                 code: 3,
