@@ -21,6 +21,14 @@ impl Api {
         request.check_blob_fee()?;
         let mut session = self.session(params)?;
         let mut transaction = session.transaction(&request, session.gas_max)?;
+        if let Some(tip) = transaction.gas_priority_fee
+            && request.max_fee_per_gas.is_none()
+            && request.max_priority_fee_per_gas.is_some()
+        {
+            // Here, and not in eth_call, geth fills in what is missing beside a tip.
+            let base_fee = u128::from(session.env.block_env.basefee);
+            transaction.gas_price = tip.saturating_add(2 * base_fee);
+        }
         // The list changes what accesses cost, and cost can change which way the code takes: run until it stays.
         for _ in 0..RUNS_MAX {
             transaction.tx_type = transaction.tx_type.max(1);

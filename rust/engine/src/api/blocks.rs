@@ -2,15 +2,10 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::{Header, Transaction as _};
-use alloy_eips::eip7685::Requests;
-use alloy_primitives::{Address, B256, Bytes, U64};
+use alloy_primitives::{B256, U64};
 use alloy_rpc_types_eth::Block as RpcBlock;
 use quick_cache::{Weighter, sync::Cache};
-use serde_json::{
-    Value,
-    value::{RawValue, to_raw_value},
-};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
     Answer, Api, RpcError,
@@ -18,7 +13,7 @@ use super::{
     json, json_or_null, null, objects,
     params::{Params, Quantity},
 };
-use crate::{Block, BuildAttributes, build::child_header, store::StoredBlock};
+use crate::store::StoredBlock;
 
 /// A block's hash and whether its transactions are whole. By hash, so that an entry is never stale.
 pub(super) type BlockKey = (B256, bool);
@@ -100,62 +95,6 @@ impl Api {
         Ok(Some(written))
     }
 
-    /// The block that would follow, as far as it is known before its proposer builds it: the pool's best transactions
-    /// up to the gas limit. As with geth hash, nonce and miner are null; the state root is the head's, the other roots are empty.
-    fn pending_block(&self, full: bool) -> Answer {
-        let head = self.head_block()?;
-        let parent = &head.block.header;
-        let attributes = BuildAttributes {
-            timestamp: parent.timestamp + 1,
-            fee_recipient: Address::ZERO,
-            prev_randao: parent.mix_hash,
-            withdrawals: Vec::new(),
-            parent_beacon_block_root: B256::ZERO,
-            gas_limit: parent.gas_limit,
-            extra_data: Bytes::new(),
-        };
-        let spec = self.engine.spec();
-        let header = child_header(spec, parent, head.block.hash, &attributes);
-        let base_fee = header.base_fee_per_gas.unwrap_or_default();
-        let mut block = Block {
-            header: Header {
-                state_root: parent.state_root,
-                ..header
-            },
-            hash: B256::ZERO,
-            transactions: Vec::new(),
-            senders: Vec::new(),
-            withdrawals: Vec::new(),
-            ommers: Vec::new(),
-            requests: Requests::default(),
-            size: 0,
-        };
-        let mut gas_left = parent.gas_limit;
-        for pooled in self.engine.pool().best(base_fee) {
-            // Before execution the limits are all that is known of the gas.
-            let Some(left) = gas_left.checked_sub(pooled.transaction.gas_limit()) else {
-                break;
-            };
-            gas_left = left;
-            block.size += pooled.raw.len();
-            block.senders.push(pooled.transaction.signer());
-            block.transactions.push(pooled.transaction.inner().clone());
-        }
-        let mut value = serde_json::to_value(objects::block(&block, full))
-            .map_err(|error| RpcError::internal(error.to_string()))?;
-        for field in ["hash", "nonce", "miner"] {
-            value[field] = Value::Null;
-        }
-        if full && let Some(transactions) = value["transactions"].as_array_mut() {
-            for transaction in transactions {
-                for field in ["blockHash", "blockNumber", "transactionIndex"] {
-                    transaction[field] = Value::Null;
-                }
-            }
-        }
-        json(&value)
-    }
-
     /// The block that `id` means; `pending` gives the head.
     pub(super) fn find_block(&self, id: BlockId) -> Result<Option<Arc<StoredBlock>>, RpcError> {
         match self.find_number(id)? {
@@ -187,7 +126,11 @@ impl Api {
     }
 
     pub(super) fn get_block_transaction_count_by_number(&self, params: &Params<'_>) -> Answer {
-        let block = self.find_block(BlockId::Number(params.required(0)?))?;
+        let number = params.required(0)?;
+        if number == BlockNumber::Pending {
+            return json(&U64::from(self.preview()?.transactions.len()));
+        }
+        let block = self.find_block(BlockId::Number(number))?;
         json_or_null(block.map(|stored| U64::from(stored.block.transactions.len())))
     }
 
@@ -197,7 +140,11 @@ impl Api {
     }
 
     pub(super) fn get_uncle_count_by_number(&self, params: &Params<'_>) -> Answer {
-        let block = self.find_block(BlockId::Number(params.required(0)?))?;
+        let number = params.required(0)?;
+        if number == BlockNumber::Pending {
+            return json(&U64::ZERO);
+        }
+        let block = self.find_block(BlockId::Number(number))?;
         json_or_null(block.map(|stored| U64::from(stored.block.ommers.len())))
     }
 
@@ -207,8 +154,12 @@ impl Api {
     }
 
     pub(super) fn get_uncle_by_number_and_index(&self, params: &Params<'_>) -> Answer {
-        let block = self.find_block(BlockId::Number(params.required(0)?))?;
-        uncle(block, params.required(1)?)
+        let number = params.required(0)?;
+        let index = params.required(1)?;
+        if number == BlockNumber::Pending {
+            return null();
+        }
+        uncle(self.find_block(BlockId::Number(number))?, index)
     }
 
     pub(super) fn get_uncle_by_hash_and_index(&self, params: &Params<'_>) -> Answer {

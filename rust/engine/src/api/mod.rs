@@ -28,6 +28,7 @@ mod otterscan;
 mod overrides;
 mod params;
 mod parity;
+mod pending;
 mod precompiles;
 mod proofs;
 mod raw;

@@ -11,6 +11,7 @@ use super::{
     block_id::{BlockId, BlockNumber},
     json, json_or_null, null, objects,
     params::{Params, Quantity},
+    pending::place_in,
 };
 use crate::store::StoredBlock;
 
@@ -25,8 +26,11 @@ impl Api {
     }
 
     pub(super) fn get_transaction_by_block_number_and_index(&self, params: &Params<'_>) -> Answer {
-        let block = self.find_block(BlockId::Number(params.required(0)?))?;
-        let at = at_index(block, params.required(1)?);
+        let (number, index) = (params.required(0)?, params.required(1)?);
+        if number == BlockNumber::Pending {
+            return self.pending_transaction_at(index);
+        }
+        let at = at_index(self.find_block(BlockId::Number(number))?, index);
         json_or_null(at.map(|(stored, index)| objects::transaction(&stored.block, index)))
     }
 
@@ -50,8 +54,15 @@ impl Api {
         &self,
         params: &Params<'_>,
     ) -> Answer {
-        let block = self.find_block(BlockId::Number(params.required(0)?))?;
-        let at = at_index(block, params.required(1)?);
+        let (number, index) = (params.required(0)?, params.required(1)?);
+        if number == BlockNumber::Pending {
+            let block = self.preview()?;
+            let at = place_in(&block, index);
+            return json(&at.map_or_else(Bytes::new, |at| {
+                block.transactions[at].encoded_2718().into()
+            }));
+        }
+        let at = at_index(self.find_block(BlockId::Number(number))?, index);
         json(&at.as_ref().map(encoded).unwrap_or_default())
     }
 
@@ -123,8 +134,8 @@ impl Api {
 
 fn at_index(block: Option<Arc<StoredBlock>>, index: Quantity) -> Option<(Arc<StoredBlock>, usize)> {
     let stored = block?;
-    let index = usize::try_from(index.0).ok()?;
-    (index < stored.block.transactions.len()).then_some((stored, index))
+    let index = place_in(&stored.block, index)?;
+    Some((stored, index))
 }
 
 fn encoded((stored, index): &(Arc<StoredBlock>, usize)) -> Bytes {

@@ -1,3 +1,4 @@
+use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{Address, B256, Bytes};
 use serde_json::{Value, json};
 
@@ -324,6 +325,46 @@ fn the_pending_block_follows_the_head_and_holds_what_the_pool_would_give() {
     let full = node.ask("eth_getBlockByNumber", json!(["pending", true]));
     assert_eq!(full["transactions"][0]["hash"], json!(hash));
     assert_eq!(full["transactions"][0]["blockHash"], Value::Null);
+    // What a decided block has from consensus is not known, what it requests is nothing yet.
+    assert_eq!(block.get("parentBeaconBlockRoot"), None);
+    assert_eq!(block["requestsHash"], json!(EMPTY_REQUESTS_HASH));
+}
+
+#[test]
+fn whoever_asks_for_a_part_of_the_pending_block_is_told_of_that_block_and_not_of_the_head() {
+    // The head has two transactions.
+    let (node, _) = node();
+    let sent = Account::of(0).transfer(2, Address::ZERO, 1);
+    let hash = node.submit(&sent);
+    let ask = |method: &str, index: Option<&str>| {
+        let params = match index {
+            Some(index) => json!(["pending", index]),
+            None => json!(["pending"]),
+        };
+        node.ask(method, params)
+    };
+    assert_eq!(ask("eth_getBlockTransactionCountByNumber", None), "0x1");
+    let full = node.ask("eth_getBlockByNumber", json!(["pending", true]));
+    let by_index = "eth_getTransactionByBlockNumberAndIndex";
+    assert_eq!(ask(by_index, Some("0x0")), full["transactions"][0]);
+    assert_eq!(full["transactions"][0]["hash"], json!(hash));
+    assert_eq!(ask(by_index, Some("0x1")), Value::Null);
+    let raw_by_index = "eth_getRawTransactionByBlockNumberAndIndex";
+    assert_eq!(ask(raw_by_index, Some("0x0")), json!(raw(&sent)));
+    assert_eq!(ask(raw_by_index, Some("0x1")), "0x");
+    assert_eq!(ask("eth_getUncleCountByBlockNumber", None), "0x0");
+    assert_eq!(
+        ask("eth_getUncleByBlockNumberAndIndex", Some("0x0")),
+        Value::Null
+    );
+    assert_eq!(ask("debug_getRawReceipts", None), json!([]));
+    for method in ["debug_getRawBlock", "debug_getRawHeader"] {
+        let (code, message, _) = node.refuse(method, json!(["pending"]));
+        assert_eq!(
+            (code, message.as_str()),
+            (-32000, "block pending not found")
+        );
+    }
 }
 
 #[test]

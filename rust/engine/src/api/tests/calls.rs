@@ -548,6 +548,10 @@ fn an_access_list_names_what_is_touched_and_reports_a_failure_inside() {
     assert_eq!(answer.get("error"), None);
     let used = answer["gasUsed"].as_str().expect("a quantity");
     assert!(u64::from_str_radix(&used[2..], 16).expect("a number") > 21_000);
+    // A tip alone is one on twice the base fee, as geth fills it in.
+    let tipped =
+        json!({"from": alice, "to": STORE, "input": word(1), "maxPriorityFeePerGas": "0x1"});
+    assert_eq!(node.ask("eth_createAccessList", json!([tipped])), answer);
     let answer = node.ask(
         "eth_createAccessList",
         json!([{"from": alice, "to": REVERT}]),
