@@ -316,7 +316,7 @@ impl Simulator<'_> {
             )?;
             let mut environment = TxEnv::from_recovered_tx(&unsigned.envelope, sender);
             if self.validation {
-                refusal::check_nonce(sender, environment.nonce, nonce)?;
+                refusal::check_nonce(sender, environment.nonce, nonce, gas_limit)?;
             }
             // Checked, or of no matter: the EVM refuses the greatest whatever it is told.
             environment.nonce = environment.nonce.min(u64::MAX - 1);
@@ -339,7 +339,7 @@ impl Simulator<'_> {
                 if let Some(fault) = overlay.fault() {
                     return fault.clone().into();
                 }
-                self.refuse(error, Some(&attempted), &block_env)
+                self.refuse(error, Some((&attempted, gas_limit)), &block_env)
             })?;
             if let Some(account) = reserved.and_then(|one| ran.result.state.get_mut(&one)) {
                 account.info.nonce = 0;
@@ -380,7 +380,7 @@ impl Simulator<'_> {
         let left = limit.saturating_sub(used);
         let wanted = call.gas().unwrap_or(left);
         if wanted > left {
-            return Err(refusal::block_gas_limit(used, limit));
+            return Err(refusal::block_gas_limit(left, wanted));
         }
         Ok(wanted.min(self.gas_left))
     }
@@ -410,14 +410,14 @@ impl Simulator<'_> {
     fn refuse(
         &self,
         error: BlockExecutionError,
-        attempted: Option<&Attempted>,
+        attempted: Option<(&Attempted, u64)>,
         block: &BlockEnv,
     ) -> RpcError {
         if let BlockExecutionError::Validation(BlockValidationError::InvalidTx { error, .. }) =
             &error
-            && let (Some(error), Some(attempted)) = (error.as_invalid_tx_err(), attempted)
+            && let (Some(error), Some((attempted, gas))) = (error.as_invalid_tx_err(), attempted)
         {
-            return refusal::invalid_call(error, attempted.text(error, block.basefee));
+            return refusal::invalid_call(error, &attempted.text(error, block.basefee), gas);
         }
         RpcError::server(error.to_string())
     }

@@ -48,31 +48,41 @@ pub(super) fn block_timestamp_order(timestamp: u64, parent: u64) -> RpcError {
     )
 }
 
-pub(super) fn block_gas_limit(used: u64, limit: u64) -> RpcError {
+pub(super) fn block_gas_limit(remaining: u64, required: u64) -> RpcError {
     refusal(
         BLOCK_GAS_LIMIT,
-        format!("block gas limit reached: {used} >= {limit}"),
+        format!("block gas limit reached: remaining: {remaining}, required: {required}"),
     )
 }
 
-/// Hold a call's nonce against its sender's.
-pub(super) fn check_nonce(sender: Address, nonce: u64, account: u64) -> Result<(), RpcError> {
+/// Why a call with so much gas could not start.
+fn not_started(code: i32, text: &str, gas: u64) -> RpcError {
+    refusal(code, format!("err: {text} (supplied gas {gas})"))
+}
+
+/// Hold the nonce of a call with so much gas against its sender's.
+pub(super) fn check_nonce(
+    sender: Address,
+    nonce: u64,
+    account: u64,
+    gas: u64,
+) -> Result<(), RpcError> {
     let (code, what) = match nonce.cmp(&account) {
         Ordering::Less => (NONCE_TOO_LOW, "too low"),
         Ordering::Greater => (NONCE_TOO_HIGH, "too high"),
         // The official case wants the code of an internal error, although the caller chose the nonce.
         Ordering::Equal if nonce == u64::MAX => {
             let text = format!("nonce has max value: address {sender}, nonce: {nonce}");
-            return Err(refusal(INTERNAL, text));
+            return Err(not_started(INTERNAL, &text, gas));
         }
         Ordering::Equal => return Ok(()),
     };
     let text = format!("nonce {what}: address {sender}, tx: {nonce} state: {account}");
-    Err(refusal(code, text))
+    Err(not_started(code, &text, gas))
 }
 
-/// A call that no block could hold; `text` says why.
-pub(super) fn invalid_call(error: &InvalidTransaction, text: String) -> RpcError {
+/// A call with so much gas that no block could hold; `text` says why.
+pub(super) fn invalid_call(error: &InvalidTransaction, text: &str, gas: u64) -> RpcError {
     use InvalidTransaction as E;
     let code = match error {
         E::GasPriceLessThanBasefee => BASE_FEE_TOO_LOW,
@@ -82,5 +92,5 @@ pub(super) fn invalid_call(error: &InvalidTransaction, text: String) -> RpcError
         E::CreateInitCodeSizeLimit => INIT_CODE_SIZE,
         _ => INVALID_PARAMS,
     };
-    refusal(code, text)
+    not_started(code, text, gas)
 }

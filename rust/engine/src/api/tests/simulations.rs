@@ -338,6 +338,40 @@ fn what_cannot_be_simulated_is_refused_with_its_code() {
 }
 
 #[test]
+fn a_call_that_could_not_start_is_told_in_the_words_of_geth() {
+    let node = Node::new();
+    let alice = Account::of(0).address;
+    let price = "0x77359400";
+    for (simulation, expected) in [
+        (
+            json!({"blockStateCalls": [{"calls": [{"to": alice, "gas": "0x5"}]}]}),
+            "err: intrinsic gas too low: have 5, want 21000 (supplied gas 5)".to_owned(),
+        ),
+        (
+            json!({"blockStateCalls": [{"calls": [{"from": NOBODY, "value": "0x1", "to": alice, "gas": "0x5208"}]}]}),
+            format!(
+                "err: insufficient funds for gas * price + value: address {NOBODY} have 0 want 1 (supplied gas 21000)"
+            ),
+        ),
+        (
+            json!({"blockStateCalls": [{"blockOverrides": {"gasLimit": "0x1000"}, "calls": [{"gas": "0x1001"}]}]}),
+            "block gas limit reached: remaining: 4096, required: 4097".to_owned(),
+        ),
+        (
+            json!({"validation": true, "blockStateCalls": [{"calls":
+                [{"from": alice, "to": NOBODY, "nonce": "0x9", "maxFeePerGas": price, "gas": "0x5208"}]}]}),
+            format!("err: nonce too high: address {alice}, tx: 9 state: 0 (supplied gas 21000)"),
+        ),
+    ] {
+        assert_eq!(
+            refused(&node, simulation.clone()).1,
+            expected,
+            "{simulation}"
+        );
+    }
+}
+
+#[test]
 fn time_gas_and_overrides_of_a_simulation_are_bounded() {
     let limits = ApiLimits {
         call_timeout: Duration::from_millis(200),
