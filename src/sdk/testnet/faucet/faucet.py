@@ -121,16 +121,16 @@ class Faucet:
         except InvalidInput as error:
             self._ledger.count_rejected(RECIPIENT)
             return _answer(error=str(error))
-        settings = await asyncio.to_thread(self._operation.settings)
-        refused = await asyncio.to_thread(self._till.find_refusal, asker, settings)
-        if refused is None:
-            try:
+        try:
+            settings = await asyncio.to_thread(self._operation.settings)
+            refused = await asyncio.to_thread(self._till.find_refusal, asker, settings)
+            if refused is None:
                 chain = await self._till.open_chain()
                 async with self._till.connect(chain) as node:
                     return await self._request(chain, node, asker, settings)
-            except Unavailable as error:
-                log.warning("faucet_unavailable", reason=str(error))
-                return _answer(error=f"the faucet can't pay now: {error}", retry_after_s=int(RETRY_MAX_S))
+        except Unavailable as error:
+            log.warning("faucet_unavailable", reason=str(error))
+            return _answer(error=_unavailable(error), retry_after_s=int(RETRY_MAX_S))
         self._ledger.count_rejected(refused.code)
         return _refused(refused)
 
@@ -139,9 +139,11 @@ class Faucet:
         try:
             recipient = parse_recipient(address)
             origin = None if ip_address is None else origin_of(parse_ip(ip_address))
+            refused = self._till.find_refusal(Asker(address=recipient, origin=origin))
         except InvalidInput as error:
             return False, str(error)
-        refused = self._till.find_refusal(Asker(address=recipient, origin=origin))
+        except Unavailable as error:
+            return False, _unavailable(error)
         return (True, "") if refused is None else (False, refused.reason)
 
     def get_address_info(self, address: str) -> dict[str, Any]:
@@ -406,6 +408,10 @@ def parse_network(text: str) -> str:
 def _is_waiting(payout: Payout) -> bool:
     """Whether a moment's patience brings more: it waits for a place, or somebody is just sending it."""
     return payout.state is PayoutState.QUEUED or (payout.state is PayoutState.SIGNED and payout.error is None)
+
+
+def _unavailable(error: Unavailable) -> str:
+    return f"the faucet can't pay now: {error}"
 
 
 def _answer(
