@@ -20,8 +20,14 @@ from sdk.testnet.deployment.plan import NetworkSpec, NodePlan, plan_network
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sdk.testnet.deployment.changes import Record
+    from sdk.testnet.deployment.plan import NetworkPlan
+
 DOWN_TIMEOUT_S: Final = 300.0
 """Each container has two minutes to write what it holds."""
+MONITORING: Final = "monitoring"
+PROFILED: Final = f"profiles: [{MONITORING}]"
+"""What the Compose file of a deployment with Prometheus and Grafana has."""
 
 
 def find_deployment(directory: Path) -> Path:
@@ -35,7 +41,9 @@ def find_deployment(directory: Path) -> Path:
 def stop_containers(directory: Path) -> None:
     """Stop a deployment's containers; keys and chain stay. Raises Unavailable with what Compose said."""
     folder = find_deployment(directory)
-    command = [*compose.find_compose(), "-f", COMPOSE_FILE, "down"]
+    # Compose leaves alone what belongs to a profile that is not named, and says nothing of it.
+    profile = ["--profile", MONITORING] if PROFILED in (folder / COMPOSE_FILE).read_text("utf-8") else []
+    command = [*compose.find_compose(), "-f", COMPOSE_FILE, *profile, "down"]
     try:
         answer = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=DOWN_TIMEOUT_S, check=False,
@@ -59,17 +67,7 @@ def containers_status(directory: Path) -> NetworkStatus | None:
     record = load_record(directory)
     if record is None:
         return None
-    asked = record.parameters
-    try:
-        spec = NetworkSpec(
-            network_name=asked["network_name"],
-            chain_id=asked["chain_id"],
-            validator_count=asked["num_validators"],
-            bind_address=asked["bind_address"],
-            port_offset=asked["port_offset"],
-        )
-    except KeyError as error:
-        raise InvalidInput(f"{directory}: the record of the deployment has no {error}") from None
+    asked, spec = record.parameters, _spec(directory, record)
     plans = plan_network(spec).nodes
     chosen = asked.get("services", ())
     if asked.get("preset") == PARVYOM:
@@ -85,6 +83,38 @@ def containers_status(directory: Path) -> NetworkStatus | None:
         nodes=nodes,
         services=published_statuses(spec, chosen, is_running=is_running),
     )
+
+
+def containers_plan(directory: Path) -> NetworkPlan | None:
+    """The nodes of a deployment where their containers publish them; None where there is no record of one.
+
+    Raises:
+        InvalidInput: when the record can't be read, or the deployment publishes no node's JSON-RPC.
+    """
+    record = load_record(directory)
+    if record is None:
+        return None
+    if record.parameters.get("preset") == PARVYOM:
+        raise InvalidInput(
+            f"{directory}: the containers of {PARVYOM} publish no node's own JSON-RPC; the dashboard of {COORDINATOR} watches all nodes, "
+            "and TESTNET_DEPLOYMENT.md says where it is"
+        )
+    return plan_network(_spec(directory, record))
+
+
+def _spec(directory: Path, record: Record) -> NetworkSpec:
+    asked = record.parameters
+    try:
+        return NetworkSpec(
+            network_name=asked["network_name"],
+            chain_id=asked["chain_id"],
+            validator_count=asked["num_validators"],
+            block_time_s=asked["block_time_s"],
+            bind_address=asked["bind_address"],
+            port_offset=asked["port_offset"],
+        )
+    except KeyError as error:
+        raise InvalidInput(f"{directory}: the record of the deployment has no {error}") from None
 
 
 async def _ask_all(plans: tuple[NodePlan, ...]) -> tuple[NodeStatus, ...]:
