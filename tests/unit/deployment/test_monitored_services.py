@@ -16,7 +16,7 @@ from metanode.telemetry.metrics import node_metrics
 from sdk.testnet.deployment import DeploymentChange
 from sdk.testnet.deployment.configuration import PARVYOM, SERVICES
 from sdk.testnet.deployment.files import render_files
-from sdk.testnet.monitoring.alerts.catalogue import RUNBOOK
+from sdk.testnet.monitoring.alerts.catalogue import RUNBOOK, AlertSeverity
 from sdk.testnet.monitoring.alerts.webhooks_file import read_webhooks
 from sdk.testnet.monitoring.rendering.rules import RECORDED, rules
 from sdk.testnet.monitoring.service_metrics import CATALOGUE
@@ -157,6 +157,38 @@ def test_who_is_told_of_alerts_stands_in_a_file_of_secrets_and_nowhere_else(tmp_
     assert holding == [file]
 
 
+def test_who_wants_to_know_everything_says_so_before_the_address(tmp_path: Path) -> None:
+    """A validator that joins is no trouble, and by itself nobody is disturbed for it."""
+    deploy(
+        tmp_path,
+        webhooks=(
+            "https://a.example.org/",
+            "info https://b.example.org/",
+            "slack info https://c.example.org/",
+        ),
+    )
+
+    found = read_webhooks(tmp_path / "secrets" / "webhooks.txt")
+
+    assert [(one.host, one.form, AlertSeverity.INFO in one.severities) for one in found] == [
+        ("a.example.org", "alertmanager", False),
+        ("b.example.org", "alertmanager", True),
+        ("c.example.org", "slack", True),
+    ]
+    assert all(one.severities >= {AlertSeverity.CRITICAL, AlertSeverity.WARNING} for one in found)
+
+
+def test_the_comments_above_the_receivers_are_nobodys_choice(tmp_path: Path) -> None:
+    """An earlier version wrote others."""
+    deploy(tmp_path, webhooks=(SLACK,))
+    file = tmp_path / "secrets" / "webhooks.txt"
+    file.write_text(f"# of an earlier version\n\n{SLACK}\n")
+
+    deploy(tmp_path, webhooks=(SLACK,))
+
+    assert file.read_text().startswith("# of an earlier version")
+
+
 def test_receivers_that_a_person_wrote_are_not_replaced_unasked(tmp_path: Path) -> None:
     deploy(tmp_path)
     file = tmp_path / "secrets" / "webhooks.txt"
@@ -179,8 +211,10 @@ def test_receivers_that_a_person_wrote_are_not_replaced_unasked(tmp_path: Path) 
         (("ftp://SECRET",), r"webhooks\[0\]: webhook: expected an http or https URL"),
         (
             ("https://fine.example.org", "teams https://SECRET"),
-            r"webhooks\[1\]: expected an address, or one of",
+            r"webhooks\[1\]: expected an address, and before it",
         ),
+        (("slack alertmanager https://SECRET",), r"webhooks\[0\]: expected an address, and before it"),
+        (("info info https://SECRET",), r"webhooks\[0\]: expected an address, and before it"),
         ("https://SECRET", "webhooks: expected a list of addresses"),
     ],
 )
@@ -195,7 +229,7 @@ def test_a_line_of_the_file_that_is_no_address_is_named_by_its_number(tmp_path: 
     file = tmp_path / "webhooks.txt"
     file.write_text("# mine\n\nhttps://fine.example.org/\nnothing SECRET\n")
 
-    with pytest.raises(InvalidInput, match="line 4: expected an address") as raised:
+    with pytest.raises(InvalidInput, match="line 4: expected an address, and before it") as raised:
         read_webhooks(file)
 
     assert "SECRET" not in str(raised.value)

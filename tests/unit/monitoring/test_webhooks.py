@@ -14,6 +14,7 @@ from metanode.errors import InvalidInput
 from sdk.testnet.monitoring.alerts.board import Alert
 from sdk.testnet.monitoring.alerts.catalogue import CRITICAL, INFO, WARNING
 from sdk.testnet.monitoring.alerts.webhooks import QUEUE_MAX, TRIES, Receiver, Webhook
+from sdk.testnet.monitoring.monitor import TestnetMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -194,3 +195,24 @@ def test_a_fault_with_one_alert_ends_no_receiver(monkeypatch: pytest.MonkeyPatch
     assert (receiver.delivered, receiver.dropped, len(listener.requests)) == (1, 1, 1)
     assert [line["reason"] for line in logs if line["event"] == "webhook_failed"] == ["UnicodeEncodeError"]
     assert SECRET not in str(logs)
+
+
+def test_a_monitor_takes_addresses_as_a_file_of_receivers_has_them() -> None:
+    monitor = TestnetMonitor(
+        ["http://127.0.0.1:9"],
+        webhooks=[
+            "https://a.example.org/",
+            "slack info https://b.example.org/",
+            Webhook(url="https://c.example.org/"),
+        ],
+    )
+
+    assert [
+        (one.webhook.host, one.webhook.form, INFO in one.webhook.severities) for one in monitor.receivers
+    ] == [
+        ("a.example.org", "alertmanager", False),
+        ("b.example.org", "slack", True),
+        ("c.example.org", "alertmanager", False),
+    ]
+    with pytest.raises(InvalidInput, match=r"webhooks\[1\]: webhook: expected an http or https URL"):
+        TestnetMonitor(webhooks=["https://a.example.org/", "nonsense"])

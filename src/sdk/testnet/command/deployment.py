@@ -74,7 +74,7 @@ def deploy(  # noqa: PLR0917 - Typer makes options of them
         list[str] | None,
         typer.Option(
             "--webhook",
-            help="Who is told of alerts: an address, or `slack ADDRESS`; give the option once for each.",
+            help="Who is told of alerts: an address, or `slack ADDRESS`; with `info` before it of everything. Give the option once for each.",
         ),
     ] = None,
     base_image: Annotated[str | None, typer.Option(help="What the image is built on.")] = None,

@@ -97,8 +97,8 @@ class DeploymentConfig:
     wheel: str | os.PathLike[str] | None = field(default=None, kw_only=True)
     """A wheel of Metanode for the image; by default one of this installation."""
     webhooks: tuple[str, ...] | None = field(default=None, kw_only=True, repr=False)
-    """Who is told of alerts, each an http or https address, after the word slack where it is one of Slack's. They go into
-    `secrets/webhooks.txt`, and nowhere else; without them that file stays as it is."""
+    """Who is told of alerts, each an http or https address, after the word slack where it is one of Slack's, and after the word info where it is told
+    of what is no trouble too. They go into `secrets/webhooks.txt`, and nowhere else; without them that file stays as it is."""
     alertmanager: str | None = field(default=None, kw_only=True)
     """HOST:PORT of an Alertmanager that Prometheus tells of its alerts, as containers reach it."""
     preset: str | None = field(default=None, kw_only=True)

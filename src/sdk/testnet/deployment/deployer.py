@@ -36,7 +36,7 @@ from sdk.testnet.genesis.generator import (
     name_of_another_network,
 )
 from sdk.testnet.keys import take_key, take_password
-from sdk.testnet.monitoring.alerts.webhooks_file import format_webhooks
+from sdk.testnet.monitoring.alerts.webhooks_file import format_webhooks, listed_webhooks
 from sdk.testnet.writing import write_whole
 
 if TYPE_CHECKING:
@@ -365,10 +365,10 @@ class TestnetDeployer:
         if self.config.webhooks is None:
             return
         path, wanted = plan.webhooks_file, format_webhooks(self.config.webhooks).encode()
-        found = path.read_bytes()
-        if found == wanted:
+        found = listed_webhooks(path.read_text(encoding="utf-8"))
+        if found == listed_webhooks(wanted.decode()):
             return
-        if found != format_webhooks(()).encode() and not confirm_changes:
+        if found and not confirm_changes:
             raise changes.DeploymentChange(
                 plan.output, ["webhooks: others than those in secrets/webhooks.txt"]
             )

@@ -17,6 +17,7 @@ from sdk.testnet.monitoring.alerts.conditions import conditions, nodes_down
 from sdk.testnet.monitoring.alerts.events import Chronicle, Totals
 from sdk.testnet.monitoring.alerts.service_conditions import service_conditions
 from sdk.testnet.monitoring.alerts.webhooks import WEBHOOKS_MAX, Receiver, Webhook
+from sdk.testnet.monitoring.alerts.webhooks_file import parse_webhook
 from sdk.testnet.monitoring.endpoints import Endpoint, endpoints_of, read_endpoints
 from sdk.testnet.monitoring.health import NetworkMetrics, NodeHealth
 from sdk.testnet.monitoring.history import History
@@ -68,7 +69,7 @@ class TestnetMonitor:
     Args:
         endpoints: URLs of nodes' RPC, or `Endpoint`s that name the metrics page too.
         block_time_s: Time between blocks, for the limits of alerts; that of the nodes if they are asked.
-        webhooks: Who is told of alerts.
+        webhooks: Who is told of alerts; a text is a line as a file of receivers has it: an address, and perhaps slack and info before it.
         runbook: Where the guide of alerts is served.
         poll_interval_s: From one look to the next.
         stale_after_s: Without an answer for longer the verdict is UNKNOWN.
@@ -87,7 +88,7 @@ class TestnetMonitor:
         endpoints: Iterable[Endpoint | str] = (),
         *,
         block_time_s: float = 2.0,
-        webhooks: Iterable[Webhook] = (),
+        webhooks: Iterable[Webhook | str] = (),
         runbook: str = RUNBOOK,
         poll_interval_s: float = POLL_INTERVAL_S,
         stale_after_s: float | None = None,
@@ -103,7 +104,10 @@ class TestnetMonitor:
         self.stale_after_s = default_s if stale_after_s is None else stale_after_s
         self.limits = Thresholds(block_time_s=block_time_s)
         self.poll_interval_s = poll_interval_s
-        self.receivers = tuple(Receiver(webhook) for webhook in webhooks)
+        self.receivers = tuple(
+            Receiver(parse_webhook(webhook, f"webhooks[{place}]") if isinstance(webhook, str) else webhook)
+            for place, webhook in enumerate(webhooks)
+        )
         if len(self.receivers) > WEBHOOKS_MAX:
             raise InvalidInput(f"webhooks: found {len(self.receivers)}; expected at most {WEBHOOKS_MAX}")
         self.nodes: dict[str, NodeHealth] = {}

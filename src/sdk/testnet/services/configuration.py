@@ -144,7 +144,7 @@ class AlertsSection:
     """Who is told of alerts by the monitor of this process: that of the explorer's dashboard."""
 
     webhooks_file: str = ""
-    """A file with one address a line, `slack ADDRESS` for those of Slack; empty tells nobody."""
+    """A file with one address a line, `slack ADDRESS` for those of Slack, `info ADDRESS` or `slack info ADDRESS` for who wants to know everything; empty tells nobody."""
     metrics_urls: tuple[str, ...] = ()
     """Metrics pages of services in other processes, for the alerts about them; that of this process needs none."""
 

@@ -44,6 +44,8 @@ NEVER: Final = "0001-01-01T00:00:00Z"
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,8190}[\x21-\x7e])?")
 Form = Literal["alertmanager", "slack"]
+USUAL: Final = frozenset({AlertSeverity.CRITICAL, AlertSeverity.WARNING})
+"""What somebody is told who has not asked for more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class Webhook:
 
     url: str = field(repr=False)
     """Where alerts are posted to. It may hold a secret, and is shown nowhere."""
-    severities: frozenset[AlertSeverity] = frozenset({AlertSeverity.CRITICAL, AlertSeverity.WARNING})
+    severities: frozenset[AlertSeverity] = USUAL
     form: Form = "alertmanager"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Such as `Authorization`; shown nowhere."""
