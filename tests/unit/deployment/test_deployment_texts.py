@@ -18,6 +18,7 @@ from metanode.errors import Unavailable
 from metanode.node.config import load_config
 from sdk.testnet.bootstrap import BootstrapConfig
 from sdk.testnet.command.faucet import _settings
+from sdk.testnet.command.program import app
 from sdk.testnet.deployment.apply.compose import find_compose
 from sdk.testnet.deployment.compose import COMPOSE_FILE, quoted
 from sdk.testnet.deployment.configuration import PARVYOM, SERVICES
@@ -156,6 +157,20 @@ def test_the_ports_are_those_of_the_document() -> None:
     assert [port for port in published if port.endswith(":8545")] == [
         f"127.0.0.1:{port}:8545" for port in range(8545, 8550)
     ]
+
+
+def test_each_container_of_the_documents_file_is_there_with_all_that_it_has_there() -> None:
+    document = (Path(__file__).parents[2] / "testnet" / "toolkit-module.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(.*?)```", document, flags=re.DOTALL)
+    services = compose(plan(services=SERVICES))["services"]
+
+    for name, wanted in yaml.safe_load(shown)["services"].items():
+        found = services[name]
+        assert wanted.keys() <= found.keys(), name
+        assert found["image"] == f"${{IMAGE:-{wanted['image']}}}", name
+        assert {f"127.0.0.1:{port}" for port in wanted["ports"]} <= set(found["ports"]), name
+        assert set(wanted.get("volumes", ())) <= set(found["volumes"]), name
+        assert set(wanted.get("depends_on", ())) <= set(found.get("depends_on", ())), name
 
 
 def test_the_plan_of_the_public_testnet_has_its_services_variables_and_ports() -> None:
@@ -326,3 +341,14 @@ def test_wallets_are_told_of_the_first_validator_where_there_is_no_gateway() -> 
 def test_the_guide_says_what_an_operator_does(heading: str) -> None:
     assert f"\n## {heading}\n" in texts(plan())["TESTNET_DEPLOYMENT.md"]
     assert "\n### Add a validator\n" in texts(plan())["TESTNET_DEPLOYMENT.md"]
+
+
+@pytest.mark.parametrize("heading", ["Stop", "Upgrade", "Reset"])
+def test_the_guide_says_it_for_processes_of_this_machine_too(heading: str) -> None:
+    """The page tells how to start them; Compose would say that nothing runs."""
+    section = texts(plan())["TESTNET_DEPLOYMENT.md"].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+    assert "`testnet down`" in section
+    assert "down" in {
+        command.name or command.callback.__name__ for command in app.registered_commands if command.callback
+    }

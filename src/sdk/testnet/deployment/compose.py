@@ -174,6 +174,8 @@ def _testnet(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
             ],
             health=(REGISTRY_PORT, "/healthz"),
             is_first=True,
+            # It needs no more of the genesis than its hash. The toolkit's document has the folder here as in the nodes.
+            mounts=[_mount(plan, plan.genesis, "/genesis", read_only=True)],
         )
     for number, node in enumerate(plan.network.validators):
         yield _node(
@@ -241,6 +243,7 @@ def _service(
     health: tuple[int, str],
     is_first: bool = False,
     depends_on: str | None = None,
+    mounts: Sequence[str] = (),
 ) -> Service:
     """A container with services; `words` are the module that Python runs and its arguments, `health` the port and the path that are asked."""
     configuration = plan.output / "config" / f"{SERVICES_FILE}.toml"
@@ -254,6 +257,7 @@ def _service(
         "  ports:",
         *(f"    - {published}" for published in ports),
         "  volumes:",
+        *(f"    - {mount}" for mount in mounts),
         f"    - {_mount(plan, configuration, SERVICES_AT, read_only=True)}",
         *([f"    - {_mount(plan, plan.data / name, '/data')}"] if name in plan.homes else []),
         *([f"  secrets: [{secret}]"] if (secret := _SERVICE_SECRETS.get(name)) else []),

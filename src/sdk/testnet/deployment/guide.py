@@ -220,7 +220,9 @@ def _stop(plan: DeploymentPlan) -> str:
 {COMPOSE}{profile} down
 ```
 
-Keys and chain stay in `data/`; `up` goes on where it stopped. Containers have two minutes to write what they hold; do not shorten that."""
+Keys and chain stay in `data/`; `up` goes on where it stopped. Containers have two minutes to write what they hold; do not shorten that.
+
+Processes of this machine are stopped by `testnet down` in this folder, and go on with `testnet up`; `testnet status` shows them, and their logs are in `local/logs`."""
 
 
 def _upgrade() -> str:
@@ -233,7 +235,9 @@ and start one validator after the other, so that the others go on deciding:
 {COMPOSE} build
 for name in $({COMPOSE} config --services | grep ^validator-); do {COMPOSE} up -d --no-deps --wait $name; done
 {COMPOSE} up -d --wait
-```"""
+```
+
+Processes of this machine: `testnet down`, install the new version, `testnet up`."""
 
 
 def _change() -> str:
@@ -342,7 +346,7 @@ This deletes the chain and keeps the keys. Wallets remember nonces of the old ch
 rm -rf {homes}
 ```
 
-Then call `deploy_testnet` with the new chain id and `confirm_changes=True`, and start."""
+(Where it runs as processes, `testnet down` comes first instead of Compose's.) Then call `deploy_testnet` with the new chain id and `confirm_changes=True`, and start."""
 
 
 def _files(plan: DeploymentPlan) -> str:
