@@ -18,7 +18,15 @@ from sdk.testnet.faucet.client_address import origin_of
 from sdk.testnet.faucet.database import Database
 from sdk.testnet.faucet.ledger import Ledger
 from sdk.testnet.faucet.operation import Operation
-from sdk.testnet.faucet.payout import ChainIdentity, Claim, Payout, PayoutState, Redeemed, SignedTransfer
+from sdk.testnet.faucet.payout import (
+    AddressTotals,
+    ChainIdentity,
+    Claim,
+    Payout,
+    PayoutState,
+    Redeemed,
+    SignedTransfer,
+)
 from sdk.testnet.faucet.policy import DAY_MS, RefusalCode, Refused, limits_of
 from sdk.testnet.faucet.quotas import HASH_KEY_LIFE_MS, Asker
 
@@ -260,6 +268,20 @@ def test_cleaning_deletes_clients_and_keeps_payouts(ledger: Ledger) -> None:
     assert ledger.forget_before(NOW_MS + 8 * DAY_MS, window_ms=HOUR_MS) == 0
     assert len(ledger.history(None, 10)) == 2
     assert len(ledger.history(address(1), 10)) == 1
+
+
+def test_an_address_is_counted_over_its_whole_life(ledger: Ledger) -> None:
+    """By a key or a voucher somebody may be paid more often than any answer has rows."""
+    asked = [paid(promise(ledger, 1, client(number), NOW_MS + number * HOUR_MS)) for number in range(4)]
+    promise(ledger, 2)
+    ledger.mark_sent(sign(ledger, asked[0]).id, head=8)
+    ledger.settle(sign(ledger, asked[1]).id, b"\1" * 32, NOW_MS)
+    ledger.cancel(asked[3].id, "it takes no coins")
+
+    assert ledger.totals_of(address(1)) == AddressTotals(
+        requests=3, received_gwei=200, last_request_ms=NOW_MS + 2 * HOUR_MS
+    )
+    assert ledger.totals_of(address(3)) == AddressTotals(requests=0, received_gwei=0, last_request_ms=None)
 
 
 def test_a_new_key_that_hides_networks_does_not_open_their_limits(ledger: Ledger) -> None:

@@ -150,20 +150,12 @@ class Faucet:
         """What the faucet knows of an address: requests, coins in gwei, and whether it may ask again. Raises InvalidInput."""
         recipient = parse_address(address)
         refused = self._till.find_refusal(Asker(address=recipient, origin=None))
-        history = [
-            payout
-            for payout in self._ledger.history(recipient, limit=1_000)
-            if payout.state is not PayoutState.CANCELLED
-        ]
+        totals = self._ledger.totals_of(recipient)
         return {
             "address": format_address(recipient),
-            "total_requests": len(history),
-            "total_received": sum(
-                payout.amount_gwei
-                for payout in history
-                if payout.state in {PayoutState.BROADCAST, PayoutState.SETTLED}
-            ),
-            "last_request_ms": history[0].requested_ms if history else None,
+            "total_requests": totals.requests,
+            "total_received": totals.received_gwei,
+            "last_request_ms": totals.last_request_ms,
             "can_request": refused is None,
             "reason": "" if refused is None else refused.reason,
             "retry_after_s": None if refused is None else refused.retry_after_s,
@@ -219,7 +211,7 @@ class Faucet:
         return self._ledger.totals(self._clock.now_ms()).distributed_gwei
 
     def get_history(self, address: str | None = None, *, limit: int = 100) -> list[dict[str, Any]]:
-        """The newest payouts first, of one address or of all. Raises InvalidInput."""
+        """The newest payouts first, of one address or of all; at most 10,000. Raises InvalidInput."""
         recipient = None if address is None else parse_address(address)
         return [_to_dict(payout) for payout in self._ledger.history(recipient, limit)]
 

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, case, delete, func, insert, or_, select, update
 
 from metanode.errors import InvalidInput, StorageFailed
 from sdk.testnet.faucet import quotas, schema
@@ -18,6 +18,7 @@ from sdk.testnet.faucet.facts import read_fact, record, write_fact
 from sdk.testnet.faucet.payout import (
     IN_FLIGHT,
     PAID,
+    AddressTotals,
     NetworkStanding,
     Payout,
     PayoutKind,
@@ -49,7 +50,8 @@ REQUEST_LIFE_MS: Final = WEEK_MS
 REFUSED_IN_BATCH: Final = (
     "the recipient did not take its coins from the contract that pays many; it is paid alone"
 )
-HISTORY_MAX: Final = 1_000
+HISTORY_MAX: Final = 10_000
+"""Payouts of one answer."""
 HOUR_MS: Final = 3_600_000
 RECENT: Final = 50
 """Payouts that the median time to funds is taken of."""
@@ -452,6 +454,21 @@ class Ledger:
             query = query.where(schema.payouts.c.address == address)
         with self._database.look() as connection:
             return [_to_payout(row) for row in connection.execute(query)]
+
+    def totals_of(self, address: Address) -> AddressTotals:
+        """Count everything of one address."""
+        table = schema.payouts.c
+        received = func.sum(case((table.state.in_(PAID), table.amount_gwei), else_=0))
+        query = select(func.count(), received, func.max(table.requested_ms)).where(
+            and_(
+                table.address == address,
+                table.kind == PayoutKind.PAYOUT,
+                table.state != PayoutState.CANCELLED,
+            )
+        )
+        with self._database.look() as connection:
+            requests, gwei, last_ms = connection.execute(query).one()
+        return AddressTotals(requests=requests, received_gwei=int(gwei or 0), last_request_ms=last_ms)
 
     def totals(self, now_ms: int) -> Totals:
         """Count everything."""

@@ -133,6 +133,15 @@ class QueueStanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressTotals:
+    """What one address has asked for and got, over the life of a ledger; without promises that were taken back."""
+
+    requests: int
+    received_gwei: int
+    last_request_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """Counts over the life of a ledger."""
 
