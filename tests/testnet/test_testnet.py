@@ -360,6 +360,11 @@ class TestFaucet:
 
             assert len(history) == 2
             assert faucet.get_history() == history
+
+            # Nobody has to call it: the first request of each hour does.
+            faucet._cleaned_s = float("-inf")
+            assert asyncio.run(faucet.request_tokens(address, "10.5.0.1"))["success"]
+            assert faucet.cleanup() == 0
         finally:
             asyncio.run(faucet.close())
 

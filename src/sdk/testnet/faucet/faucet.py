@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import time
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Final, Self, assert_never
 
@@ -68,6 +69,7 @@ class Faucet:
         self._operation = self._till.operation
         self._clock = self._till.clock
         self._has_looked = False
+        self._cleaned_s = float("-inf")
 
     async def __aenter__(self) -> Self:
         return self
@@ -276,8 +278,7 @@ class Faucet:
         Of several processes on one ledger one does it, the others wait until that is gone. `on_settled` hears of each step that went well.
         """
         self._till.promised = asyncio.Event()  # of this loop
-        pause_s, cleaned_s, is_told = RUN_INTERVAL_S, float("-inf"), False
-        loop = asyncio.get_running_loop()
+        pause_s, is_told = RUN_INTERVAL_S, False
         try:
             while True:
                 try:
@@ -288,9 +289,7 @@ class Faucet:
                     elif not is_told:
                         log.info("faucet_waits", reason="another process on this ledger pays")
                         is_told = True
-                    if loop.time() - cleaned_s >= CLEAN_INTERVAL_S:
-                        await asyncio.to_thread(self.cleanup)
-                        cleaned_s = loop.time()
+                    await asyncio.to_thread(self._clean_now_and_then)
                     pause_s = RUN_INTERVAL_S
                     on_settled()
                 except Unavailable as error:
@@ -319,6 +318,12 @@ class Faucet:
     def cleanup(self) -> int:
         """Delete what is too old for any limit, and with it all that is known of clients; returns how many requests. Payouts stay."""
         return self._ledger.forget_before(self._clock.now_ms(), window_ms=self.config.cooldown_period * 1000)
+
+    def _clean_now_and_then(self) -> None:
+        """Once an hour; raises StorageFailed."""
+        if time.monotonic() - self._cleaned_s >= CLEAN_INTERVAL_S:
+            self.cleanup()
+            self._cleaned_s = time.monotonic()
 
     async def close(self) -> None:
         """Close the database, and stop a chain of its own."""
@@ -360,6 +365,9 @@ class Faucet:
         except (Unavailable, TimeoutError) as error:
             log.warning("faucet_payout_delayed", payout=payout.id, reason=str(error) or "no place in time")
             payout = await asyncio.to_thread(self._ledger.payout, payout.id)
+        # Where nobody calls `run`, requests are all that ever happens. What was promised is told whatever becomes of this.
+        with contextlib.suppress(Unavailable):
+            await asyncio.to_thread(self._clean_now_and_then)
         return _outcome(payout)
 
 
