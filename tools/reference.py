@@ -83,7 +83,7 @@ TOOLKIT_INTRODUCTION = """\
 # The testnet command
 
 `testnet` (the same as `python -m sdk.testnet`) does from a shell what the toolkit does from Python: the genesis of a network, its deployment, its faucet's
-ledger, a bootstrap node, monitoring, and the services. What goes wrong is one sentence on stderr, or one for each problem, and exit code 1; a wrong option is exit
+ledger, a bootstrap node, monitoring, blocks to look at, and the services. What goes wrong is one sentence on stderr, or one for each problem, and exit code 1; a wrong option is exit
 code 2, Ctrl-C 130. With `--json` stdout is one JSON document and nothing else; progress, warnings and logs go to stderr. `metanode` is the command for one node and
 for a network to develop on ([cli.md](cli.md)).
 

@@ -108,6 +108,43 @@ def test_a_request_pays_within_limits_and_the_ledger_can_be_read_and_changed(
     assert "and was not" in run_testnet("faucet", "unblock", "10.0.0.0/8", *LEDGER, cwd=path).stdout
 
 
+def test_an_address_is_looked_up_and_old_requests_are_deleted(tmp_path: Path) -> None:
+    faucet = Faucet(FaucetConfig(database_url=f"sqlite:///{tmp_path / 'ledger.db'}"))
+    faucet.block_address(format_address(KEY.address))
+    asked = ("faucet", "info", format_address(KEY.address).lower(), *LEDGER)
+
+    info = json.loads(run_testnet(*asked, "--json", cwd=tmp_path).stdout)
+    shown = [line.split() for line in run_testnet(*asked, cwd=tmp_path).stdout.splitlines()]
+
+    assert info == faucet.get_address_info(format_address(KEY.address))
+    assert (info["blocked"], info["can_request"], info["total_requests"]) == (True, False, 0)
+    assert ["can", "request", "no"] in shown
+    assert ["address", format_address(KEY.address)] in shown
+    deleted = json.loads(run_testnet("faucet", "cleanup", *LEDGER, "--json", cwd=tmp_path).stdout)
+    assert deleted == {"deleted": 0}
+    assert run_testnet("faucet", "cleanup", *LEDGER, cwd=tmp_path).stdout == "0 requests deleted\n"
+
+
+def test_the_explorer_shows_blocks_and_finds_what_is_in_them(place: tuple[Path, Testnet]) -> None:
+    path, net = place
+    net.wait_for_block(3)
+
+    newest = json.loads(run_testnet("explorer", "blocks", "--count", "3", "--json", cwd=path).stdout)
+    shown = run_testnet("explorer", "blocks", "--rpc-url", net.rpc_url, cwd=path.parent).stdout
+    by_height = json.loads(run_testnet("explorer", "find", "2", "--json", cwd=path).stdout)
+    by_hash = json.loads(run_testnet("explorer", "find", newest[1]["hash"], "--json", cwd=path).stdout)
+    nothing = run_testnet("explorer", "find", "0x" + "12" * 32, cwd=path, expect=1)
+
+    assert [block["height"] - newest[2]["height"] for block in newest] == [2, 1, 0]
+    assert newest[0]["hash"] in shown
+    assert by_height["kind"] == "block"
+    assert by_height["found"]["hash"] == net.call("eth_getBlockByNumber", "0x2", False)["hash"]
+    assert by_hash["found"]["height"] == newest[1]["height"]
+    assert "leads to nothing in the newest" in nothing.stderr
+    assert run_testnet("explorer", "find", "2", cwd=path).stdout.startswith("block\n")
+    assert json.loads(run_testnet("explorer", "find", "9999999", "--json", cwd=path, expect=1).stdout) is None
+
+
 @pytest.mark.parametrize(
     ("nodes", "own"),
     [
@@ -298,6 +335,10 @@ def test_down_stops_the_processes_and_up_goes_on_with_the_chain(tmp_path: Path) 
         (("faucet", "stats"), "no ledger at"),
         (("monitor",), "no network of processes in"),
         (("monitor", "ftp://x"), "ftp://x"),
+        (("explorer", "blocks"), "no network of processes in"),
+        (("explorer", "find", "1", "--rpc-url", "http://127.0.0.1:9"), "http://127.0.0.1:9 does not answer"),
+        (("explorer", "blocks", "--rpc-url", "ftp://x"), "ftp://x"),
+        (("faucet", "info", "0x12", "--database", "sqlite:///none.db"), "no ledger at"),
         (("up", "--docker"), "no docker-compose.testnet.yml in"),
         (("down", "--docker"), "no docker-compose.testnet.yml in"),
         (("deploy", "--validators", "0"), "num_validators: found 0; expected 1 to 100"),
@@ -347,7 +388,18 @@ def test_who_is_neither_an_address_nor_a_network_is_refused(
 
 
 def test_the_help_of_every_command_is_there(tmp_path: Path) -> None:
-    commands = ("genesis", "deploy", "up", "down", "status", "faucet", "bootstrap", "monitor", "service")
+    commands = (
+        "genesis",
+        "deploy",
+        "up",
+        "down",
+        "status",
+        "faucet",
+        "bootstrap",
+        "monitor",
+        "explorer",
+        "service",
+    )
 
     shown = run_testnet("--help", cwd=tmp_path).stdout
 

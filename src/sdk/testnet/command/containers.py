@@ -97,7 +97,7 @@ def containers_plan(directory: Path) -> NetworkPlan | None:
     if record.parameters.get("preset") == PARVYOM:
         raise InvalidInput(
             f"{directory}: the containers of {PARVYOM} publish no node's own JSON-RPC; the dashboard of {COORDINATOR} watches all nodes, "
-            "and TESTNET_DEPLOYMENT.md says where it is"
+            "and TESTNET_DEPLOYMENT.md says where it and their gateway are"
         )
     return plan_network(_spec(directory, record))
 

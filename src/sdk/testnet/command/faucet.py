@@ -1,4 +1,4 @@
-"""`testnet faucet`: pay from a ledger, look into it, and shut addresses and clients out; beside a running faucet, which shares the ledger."""
+"""`testnet faucet`: pay from a ledger, look into it, clean it, and shut addresses and clients out; beside a running faucet, which shares the ledger."""
 
 from __future__ import annotations
 
@@ -117,6 +117,39 @@ def history(
 
 
 @app.command()
+def info(
+    address: Annotated[str, typer.Argument(help="An address (0x…).")],
+    config: ConfigFile = None,
+    database: DatabaseUrl = None,
+    json: AsJson = False,
+) -> None:
+    """Show what an address has got, and whether it may ask again; limits of clients are asked of nobody."""
+    faucet = _open_ledger(config, database)
+    try:
+        found = faucet.get_address_info(address)
+    finally:
+        asyncio.run(faucet.close())
+    if json:
+        print_json(found)
+    else:
+        print_table(("", ""), [(name.replace("_", " "), _said(value)) for name, value in found.items()])
+
+
+@app.command()
+def cleanup(config: ConfigFile = None, database: DatabaseUrl = None, json: AsJson = False) -> None:
+    """Delete what is too old for any limit, and with it all that is known of clients; a running faucet does it each hour. Payouts stay."""
+    faucet = _open_ledger(config, database)
+    try:
+        deleted = faucet.cleanup()
+    finally:
+        asyncio.run(faucet.close())
+    if json:
+        print_json({"deleted": deleted})
+    else:
+        typer.echo(f"{deleted:,} requests deleted")
+
+
+@app.command()
 def block(who: Who, config: ConfigFile = None, database: DatabaseUrl = None, json: AsJson = False) -> None:
     """Give this address or client nothing from now on."""
     _change(who, config, database, json=json, blocked=True)
@@ -150,6 +183,13 @@ def _change(who: str, config: Path | None, database: str | None, *, json: bool, 
         print_json({"who": who, "blocked": blocked, "changed": changed})
     else:
         typer.echo(f"{who} is {state}" + ("" if changed else " already" if blocked else ", and was not"))
+
+
+def _said(value: Any) -> str:
+    """A value as people read it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None or value == "" else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 async def _request(settings: FaucetConfig, address: str, ip: str) -> dict[str, Any]:

@@ -14,15 +14,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from metanode.errors import InvalidInput
-from sdk.testnet.command.network import find_network
+from sdk.testnet.command.network import find_plan
 from sdk.testnet.command.options import HERE, AsJson, Directory
 from sdk.testnet.command.output import WIDTH_MIN, log_on_stderr, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sdk.testnet.deployment.plan import NetworkPlan
     from sdk.testnet.monitoring import TestnetMonitor
 
 COLOURS: Final = {
@@ -98,21 +96,7 @@ def _monitor(urls: list[str] | None, directory: Path) -> TestnetMonitor:
 
     if urls:
         return TestnetMonitor(endpoints=urls)
-    return TestnetMonitor.of_plan(_plan(directory))
-
-
-def _plan(directory: Path) -> NetworkPlan:
-    """The network of a directory: its processes, which have the ports of its containers, or else these."""
-    try:
-        found = find_network(directory)
-    except InvalidInput:
-        from sdk.testnet.command.containers import containers_plan  # noqa: PLC0415 - as above
-
-        plan = containers_plan(directory.resolve())
-        if plan is None:
-            raise
-        return plan
-    return found.load_plan()
+    return TestnetMonitor.of_plan(find_plan(directory))
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sdk.testnet.deployment.apply.layout import NetworkDirectory
     from sdk.testnet.deployment.apply.local import NetworkStatus
+    from sdk.testnet.deployment.plan import NetworkPlan
 
 AsContainers = Annotated[
     bool, typer.Option("--docker", help="The containers of the deployment, by Compose, and not processes.")
@@ -149,6 +150,20 @@ def find_network(directory: Path) -> NetworkDirectory:
     raise InvalidInput(
         f"no network of processes in {directory.resolve()}; make one with `testnet deploy --apply local`, or give --directory"
     )
+
+
+def find_plan(directory: Path) -> NetworkPlan:
+    """The nodes of a directory's network: its processes, which have the ports of its containers, or else these; raises InvalidInput."""
+    try:
+        found = find_network(directory)
+    except InvalidInput:
+        from sdk.testnet.command.containers import containers_plan  # noqa: PLC0415 - as in up
+
+        plan = containers_plan(directory.resolve())
+        if plan is None:
+            raise
+        return plan
+    return found.load_plan()
 
 
 def _document(found: NetworkStatus, claims: dict[str, Any] | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from sdk.testnet.command import (
     bootstrap,
     compilers,
     deployment,
+    explorer,
     faucet,
     genesis,
     monitor,
@@ -52,6 +53,7 @@ network.register(app)
 app.add_typer(faucet.app, name="faucet")
 app.add_typer(bootstrap.app, name="bootstrap")
 monitor.register(app)
+app.add_typer(explorer.app, name="explorer")
 service.register(app)
 compilers.register(app)
 wheel.register(app)
