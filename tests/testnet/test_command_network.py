@@ -145,6 +145,21 @@ def test_the_explorer_shows_blocks_and_finds_what_is_in_them(place: tuple[Path, 
     assert json.loads(run_testnet("explorer", "find", "9999999", "--json", cwd=path, expect=1).stdout) is None
 
 
+def test_a_validator_s_account_is_no_faucet(place: tuple[Path, Testnet], tmp_path: Path) -> None:
+    """What strangers reach must not hold the key of a vote."""
+    path, net = place
+    key = path / "local" / "nodes" / net.node(0).name / "validator.json"
+    to = format_address(secrets.token_bytes(20))
+
+    refused = run_testnet(
+        "faucet", "request", to, "--rpc-url", net.rpc_url, "--keystore", str(key), *LEDGER, cwd=tmp_path, expect=1
+    )  # fmt: skip
+
+    assert "error: keystore: 0x" in refused.stderr
+    assert "is a validator's account" in refused.stderr
+    assert int(net.call("eth_getBalance", to, "pending"), 16) == 0
+
+
 @pytest.mark.parametrize(
     ("nodes", "own"),
     [

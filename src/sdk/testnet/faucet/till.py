@@ -161,11 +161,11 @@ class Till:
             self._advancing = False
 
     async def open_chain(self) -> Chain:
-        """Find the chain, start it if it is the faucet's own, and see that the ledger is of it; once.
+        """Find the chain, start it if it is the faucet's own, and see that the ledger is of it, and the key no validator's; once.
 
         Raises:
             Unavailable: when the node or the database does not answer.
-            InvalidInput: when the node is of another chain than the ledger.
+            InvalidInput: when the node is of another chain than the ledger, or the account that pays is a validator's.
         """
         if self.chain is not None:
             return self.chain
@@ -178,6 +178,12 @@ class Till:
             url, self.config.backup_rpc_urls, genesis_hash=known, silent=self._order
         ) as node:
             chain_id, genesis_hash = await node.identity()
+            validators = await node.validators()
+        if self.key.address in validators:
+            raise InvalidInput(
+                f"keystore: {format_address(self.key.address)} is a validator's account, and this program is one that strangers reach; give the "
+                "faucet a key of its own, and send it coins"
+            )
         identity = ChainIdentity(chain_id=chain_id, genesis_hash=genesis_hash, payer=self.key.address)
         await asyncio.to_thread(self.ledger.bind, identity)
         payouts = Payouts(
