@@ -49,6 +49,19 @@ def deploy(  # noqa: PLR0917 - Typer makes options of them
     fund: Annotated[
         list[str] | None, typer.Option(help="ADDRESS=GWEI; give the option once for each account.")
     ] = None,
+    total_supply: Annotated[
+        int | None, typer.Option(help="Whole tokens that stakes and balances are at most.")
+    ] = None,
+    gas_limit: Annotated[int | None, typer.Option(help="Of a block; by default 60 million.")] = None,
+    block_reward: Annotated[
+        int | None, typer.Option(help="Gwei for each block, to its proposer; by default none.")
+    ] = None,
+    genesis_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the genesis; by default genesis in the output.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Keys and chain data; by default data in the output.")
+    ] = None,
     bind_address: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
     peers_bind_address: Annotated[
         str | None, typer.Option(help="The same for the ports of peers alone; by default as the others.")
@@ -77,7 +90,18 @@ def deploy(  # noqa: PLR0917 - Typer makes options of them
             help="Who is told of alerts: an address, or `slack ADDRESS`; with `info` before it of everything. Give the option once for each.",
         ),
     ] = None,
+    alertmanager: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of an Alertmanager that Prometheus tells, as containers reach it."),
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Name of the image that is built; by default moderntensor:testnet.")
+    ] = None,
     base_image: Annotated[str | None, typer.Option(help="What the image is built on.")] = None,
+    wheel: Annotated[
+        Path | None,
+        typer.Option(help="A wheel of Metanode for the image; by default one of this installation."),
+    ] = None,
     apply: Annotated[
         Apply | None, typer.Option(help="Start it: as processes of this machine, or as containers.")
     ] = None,
@@ -101,8 +125,16 @@ def deploy(  # noqa: PLR0917 - Typer makes options of them
         "webhooks": None if webhooks is None else tuple(webhooks),
         "validator_stake": stake,
         "faucet_balance": faucet_balance,
+        "total_supply": total_supply,
+        "gas_limit": gas_limit,
+        "block_reward_gwei": block_reward,
+        "genesis_dir": genesis_dir,
+        "data_dir": data_dir,
         "preset": preset,
+        "alertmanager": alertmanager,
+        "image": image,
         "base_image": base_image,
+        "wheel": wheel,
         "services": None if services is None else tuple(services),
     }
     try:
