@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -484,6 +485,31 @@ def test_an_operator_pauses_makes_vouchers_blocks_and_it_is_written_down(
         assert do("nothing").status_code == 400
         assert http.post("/logout", data={"token": token}).status_code == 303
         assert http.get("/").headers["location"] == "/login"
+
+
+def test_a_faucet_that_drains_pays_what_waits_and_promises_nothing_new(
+    net: Testnet, config: Callable[..., FaucetConfig], tmp_path: Path
+) -> None:
+    """Paused it signs nothing; drained it pays everybody who has a promise, and goes on refusing."""
+    with served(config(), tmp_path, runs=False) as service, log_in(service) as http:
+        token, waiting = token_of(http), someone()
+        assert claim(service, waiting).status_code == 202
+
+        def state() -> str:
+            asyncio.run(service.faucet.settle())
+            return str(service.faucet.get_history()[0]["state"])
+
+        http.post("/do/pause", data={"token": token, "reason": "a look at it"})
+        assert state() == "queued"
+        said = http.post("/do/pause", data={"token": token, "reason": "the end", "drains": "yes"})
+        assert said.headers["location"] == "/?said=draining"
+        assert state() in {"broadcast", "settled"}
+        refused = claim(service, someone(), "198.51.101.7")
+        assert (refused.status_code, refused.json()["code"]) == (503, "paused")
+        eventually(lambda: balance(net, waiting) == DRIP_WEI)
+        page = http.get("/").text
+        assert "Draining" in page
+        assert "<td>drain</td>" in page
 
 
 def test_an_operator_retries_what_was_given_up_and_cancels_what_waits(

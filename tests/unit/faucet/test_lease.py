@@ -80,3 +80,18 @@ def test_transactions_that_the_ledger_does_not_know_are_told_once_and_stop_what_
     assert "has sent 2 transactions that this ledger does not know" in entry.detail
     operation.resume(actor="operator", now_ms=NOW_MS)
     assert operation.settings().paused is None
+
+
+def test_a_faucet_that_drains_stops_when_its_ledger_knows_too_little(database: Database) -> None:
+    """Who was paid already may wait in it: nobody is paid again because somebody wanted an empty queue."""
+    operation, lease = Operation(database, CONFIG), SigningLease(database)
+    with database.change() as connection:
+        write_fact(connection, "next_nonce", "5")
+    promise(database)
+    operation.pause("the end", drains=True, actor="operator", now_ms=NOW_MS)
+    assert operation.settings().is_signing
+
+    assert lease.note_unknown_nonces(7, NOW_MS) is not None
+
+    assert operation.settings().paused == "the end"
+    assert not operation.settings().is_signing

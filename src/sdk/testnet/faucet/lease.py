@@ -83,5 +83,6 @@ class SigningLease:
                 return None
             settings = json.loads(read_fact(connection, "settings") or "{}")
             settings["paused"] = settings.get("paused") or "its operator checks what was paid already"
+            settings["drains"] = False
             write_fact(connection, "settings", json.dumps(settings))
             return reason

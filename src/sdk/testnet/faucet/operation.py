@@ -38,9 +38,16 @@ class Settings:
     """What of the configuration an operator has changed; amounts in gwei."""
 
     paused: str | None
-    """Why nothing is paid; None when it is."""
+    """Why nothing is promised; None when it is."""
+    is_draining: bool
+    """Whether what was promised before is paid all the same."""
     daily_limit: int
     tokens_per_request: int
+
+    @property
+    def is_signing(self) -> bool:
+        """Whether what waits is paid."""
+        return self.paused is None or self.is_draining
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,17 +87,19 @@ class Operation:
             changed: dict[str, Any] = json.loads(read_fact(connection, "settings") or "{}")
         return Settings(
             paused=changed.get("paused"),
+            is_draining=changed.get("drains", False),
             daily_limit=changed.get("daily_limit", self._config.daily_limit),
             tokens_per_request=changed.get("tokens_per_request", self._config.tokens_per_request),
         )
 
-    def pause(self, reason: str, *, actor: str, now_ms: int) -> None:
-        """Pay nothing, and sign nothing, until `resume`; `reason` is shown to everybody."""
-        self._change({"paused": reason[:200] or "paused"}, actor, "pause", reason, now_ms)
+    def pause(self, reason: str, *, drains: bool = False, actor: str, now_ms: int) -> None:
+        """Promise nothing until `resume`, and sign nothing, unless it `drains`: then what waits is paid; `reason` is shown to everybody."""
+        changes = {"paused": reason[:200] or "paused", "drains": drains}
+        self._change(changes, actor, "drain" if drains else "pause", reason, now_ms)
 
     def resume(self, *, actor: str, now_ms: int) -> None:
         """Pay again."""
-        self._change({"paused": None}, actor, "resume", "", now_ms)
+        self._change({"paused": None, "drains": False}, actor, "resume", "", now_ms)
 
     def set_budget(self, *, daily_limit: int, tokens_per_request: int, actor: str, now_ms: int) -> None:
         """Change what a day and a request pay. Raises InvalidInput."""

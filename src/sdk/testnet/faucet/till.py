@@ -192,7 +192,7 @@ class Till:
             self.clock,
             in_flight_max=self.config.max_in_flight,
             batching=self.config.batching,
-            is_paused=lambda: self.operation.settings().paused is not None,
+            is_paused=lambda: not self.operation.settings().is_signing,
             counts=self.ledger.counts,
         )
         self.chain = Chain(url=url, identity=identity, payouts=payouts)

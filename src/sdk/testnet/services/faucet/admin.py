@@ -47,6 +47,7 @@ DAY_MS: Final = 86_400_000
 NAVIGATION: Final = (NavigationEntry(key="admin", label="Operation", path="/"),)
 SAID: Final = {
     "paused": "The faucet is paused.",
+    "draining": "The faucet is paused, and pays what waits.",
     "resumed": "The faucet pays again.",
     "budget": "The budget is changed.",
     "blocked": "Blocked.",
@@ -206,8 +207,11 @@ class _AdminViews:
     # -- what an operator does ------------------------------------------------------------------------------------------------------------
 
     def _pause(self, form: FormData, actor: str) -> str:
-        self._operation.pause(_text(form, "reason", 200), actor=actor, now_ms=self._desk.now_ms())
-        return "paused"
+        drains = _text(form, "drains", 3) == "yes"
+        self._operation.pause(
+            _text(form, "reason", 200), drains=drains, actor=actor, now_ms=self._desk.now_ms()
+        )
+        return "draining" if drains else "paused"
 
     def _resume(self, _: FormData, actor: str) -> str:
         self._operation.resume(actor=actor, now_ms=self._desk.now_ms())
