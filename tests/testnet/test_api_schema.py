@@ -92,7 +92,7 @@ class Monitor:
         return {
             "verdict": {"state": "HEALTHY", "sentence": "", "public_sentence": ""},
             "nodes": [],
-            "traffic": {"rpc_calls": {}, "websocket_connections": 0},
+            "traffic": {"rpc_calls": {}, "websocket_connections": 0, "gateway": None},
         }
 
 

@@ -42,13 +42,14 @@ def texts(of: DeploymentPlan) -> dict[str, str]:
 
 @pytest.mark.parametrize("network", PLANS)
 def test_the_monitor_reads_the_services_that_are_processes_of_their_own(network: str, tmp_path: Path) -> None:
-    """Of what it raises alerts about, only the faucet is in another container than the explorer with its index."""
+    """Faucet and gateway are other processes than the explorer with its index."""
     file = tmp_path / "services.toml"
     file.write_text(texts(PLANS[network])["config/services.toml"])
 
     urls = ServicesConfig.load(file).alerts.metrics_urls
 
-    assert urls == ("http://faucet:9101/metrics",)
+    gateway = "bpci-server:9102" if network == PARVYOM else "gateway:9101"
+    assert urls == ("http://faucet:9101/metrics", f"http://{gateway}/metrics")
     assert {url.split("/")[2] for url in urls} <= targets(PLANS[network])["metanode-services"]
     assert (
         "metrics_urls"

@@ -7,6 +7,8 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from sdk.testnet.monitoring import gateway_metrics
+from sdk.testnet.monitoring.callers import gateway_traffic
+from sdk.testnet.monitoring.page import read_page
 from sdk.testnet.monitoring.service_metrics import ServiceMetrics
 from sdk.testnet.services.gateway.service import Place, make_gateway
 from sdk.testnet.services.gateway.settings import GatewaySettings
@@ -67,3 +69,21 @@ def test_a_real_gateway_has_every_metric_of_the_catalogue() -> None:
         for sample in families[name].samples:
             assert set(sample.labels) - {"le"} == set(labels)
     assert 'metanode_services_part_up{part="gateway"} 1.0' in text
+    assert gateway_traffic([read_page(text)]) == {"websocket_connections": 0, "rpc_calls": {}}
+
+
+def test_what_callers_do_is_the_sum_of_all_gateways_and_nothing_without_one() -> None:
+    pages = [
+        read_page(
+            f'metanode_gateway_connections{{transport="http"}} 9\nmetanode_gateway_connections{{transport="websocket"}} {count}\n'
+            f'metanode_gateway_requests_total{{method="eth_call",outcome="ok"}} {count}\n'
+            'metanode_gateway_requests_total{method="eth_call",outcome="limited"} 1\n'
+        )
+        for count in (3, 4)
+    ]
+
+    assert gateway_traffic([*pages, read_page("metanode_explorer_lag_blocks 0")]) == {
+        "websocket_connections": 7,
+        "rpc_calls": {"eth_call": 9},
+    }
+    assert gateway_traffic([read_page("metanode_explorer_lag_blocks 0")]) is None

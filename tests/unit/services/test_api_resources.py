@@ -97,7 +97,11 @@ class Monitor:
                     "sync_status": "synced", "cpu_usage": None, "memory_usage": None, "role": "validator", "version": "canary",
                 }
             ],
-            "traffic": {"rpc_calls": {"eth_call": 5.0, "eth_chainId": 2.0}, "websocket_connections": 1},
+            "traffic": {
+                "rpc_calls": {"eth_call": 5.0, "eth_chainId": 2.0},
+                "websocket_connections": 1,
+                "gateway": {"rpc_calls": {"eth_blockNumber": 9.0}, "websocket_connections": 6.0},
+            },
         }  # fmt: skip
 
 
@@ -251,7 +255,9 @@ async def test_the_monitor_s_words_are_told_without_the_inside_of_nodes(app: Fas
     assert "canary" not in str([nodes, alerts, incidents, calls])
     assert alerts["items"][0]["since"] == "2023-11-14T22:13:20Z"
     assert len(incidents["items"]) == 100
+    gateway = calls.pop("gateway")
     assert calls == {"total": 7, "by_method": {"eth_call": 5, "eth_chainId": 2}, "websocket_connections": 1}
+    assert gateway == {"total": 9, "by_method": {"eth_blockNumber": 9}, "websocket_connections": 6}
 
 
 async def test_where_nobody_watches_that_is_said(store: Store) -> None:

@@ -166,13 +166,23 @@ def render_services(
             bootstrap=_bootstrap(plan, places, genesis_hash) if plan.has(BOOTSTRAP) else {},
             metrics_port=places.metrics_port,
             webhooks_file=places.webhooks_file if plan.has_pages else "",
-            # As processes of this machine all services are one, which reads itself.
-            service_metrics_urls=(f"http://{FAUCET}:{places.metrics_port}/metrics",)
-            if plan.has(FAUCET) and places.metrics_port is not None
-            else (),
+            service_metrics_urls=_service_metrics_urls(plan, places),
             names=account_names(identities),
         )
     )
+
+
+def _service_metrics_urls(plan: DeploymentPlan, places: Places) -> tuple[str, ...]:
+    """Where the monitor reads the services in other containers: the faucet, and the gateway with what callers do there."""
+    if places.metrics_port is None:
+        # As processes of this machine all services are one, which reads itself.
+        return ()
+    found = [f"{FAUCET}:{places.metrics_port}"] if plan.has(FAUCET) else []
+    if plan.has(GATEWAY):
+        found.append(
+            f"{COORDINATOR}:{GATEWAY_METRICS_PORT}" if plan.is_parvyom else f"{GATEWAY}:{places.metrics_port}"
+        )
+    return tuple(f"http://{place}/metrics" for place in found)
 
 
 def public_url(plan: DeploymentPlan, service: str) -> str:

@@ -18,6 +18,7 @@ from sdk.testnet.monitoring.alerts.events import Chronicle, Totals
 from sdk.testnet.monitoring.alerts.service_conditions import service_conditions
 from sdk.testnet.monitoring.alerts.webhooks import WEBHOOKS_MAX, Receiver, Webhook
 from sdk.testnet.monitoring.alerts.webhooks_file import parse_webhook
+from sdk.testnet.monitoring.callers import gateway_traffic
 from sdk.testnet.monitoring.endpoints import Endpoint, endpoints_of, read_endpoints
 from sdk.testnet.monitoring.health import NetworkMetrics, NodeHealth
 from sdk.testnet.monitoring.history import History
@@ -411,5 +412,6 @@ class TestnetMonitor:
         }
         if self._picture is not None:
             data |= screen.details(self._picture)
+            data["traffic"]["gateway"] = gateway_traffic(self._services.found.pages.values())
         data["incident_summary"] = screen.incident_summary(data)
         return data

@@ -30,6 +30,8 @@ WANTED: Final = frozenset({
     "metanode_faucet_oldest_queued_age_seconds",
     "metanode_faucet_paid_ether_total",
     "metanode_faucet_rejections_total",
+    "metanode_gateway_connections",
+    "metanode_gateway_requests_total",
     "metanode_node_info",
     "metanode_p2p_peer_limit",
     "metanode_p2p_peers",

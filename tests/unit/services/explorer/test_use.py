@@ -63,6 +63,10 @@ async def test_the_dashboard_says_who_uses_the_network_and_how_much(
         connection.execute(update(index_state).values(indexed_at=FIRST_TIMESTAMP + DAY_S + 60))
     calls = {"eth_call": 4_711, "eth_blockNumber": 12, "eth_getLogs": 0, "<b>": 3}
     traffic = DATA["traffic"] | {"rpc_calls": calls, "websocket_connections": 7}
+    at_gateway = {
+        "rpc_calls": {"eth_blockNumber": 90_000, "eth_call": 4_000, "eth_subscribe": 5},
+        "websocket_connections": 40,
+    }
     monkeypatch.setitem(DATA, "traffic", traffic)
     parts = ExplorerParts.of(
         site=Site(network_name="n", chain_id=1), store=store, nodes=Nodes(), monitor=Monitor()  # type: ignore[arg-type]
@@ -71,6 +75,8 @@ async def test_the_dashboard_says_who_uses_the_network_and_how_much(
     async with httpx.AsyncClient(transport=transport, base_url="http://explorer") as http:
         page = (await http.get("/dashboard")).text
         twin = (await http.get("/dashboard.json")).json()
+        monkeypatch.setitem(DATA, "traffic", traffic | {"gateway": at_gateway})
+        with_gateway = (await http.get("/dashboard")).text
     store.close()
 
     told = facts(page)
@@ -90,3 +96,12 @@ async def test_the_dashboard_says_who_uses_the_network_and_how_much(
         ["<b>", "3"],
     ]
     assert "<code><b></code>" not in page
+
+    # To nodes a gateway is one caller, and of what it answers itself they know nothing.
+    assert facts(with_gateway)["WebSocket connections"] == "40 at the gateway; 7 at nodes, its own among them"
+    assert rows(with_gateway, "JSON-RPC calls by method") == [
+        ["eth_blockNumber", "90\u202f000", "12"],
+        ["eth_call", "4\u202f000", "4\u202f711"],
+        ["eth_subscribe", "5", "0"],
+        ["<b>", "0", "3"],
+    ]

@@ -63,7 +63,7 @@ DATA: dict[str, Any] = {
         "to": ["validator-10", "validator-2"],
         "rows": [{"from": "validator-10", "ms": [None, 4747]}, {"from": "validator-2", "ms": [0, None]}, {"from": "rpc-1", "ms": [149, 50]}],
     },
-    "traffic": {"pool_pending": 1, "pool_queued": 0, "websocket_connections": 7, "rpc_calls": {"eth_call": 12}, "rpc_error_ratio": 0.031},
+    "traffic": {"pool_pending": 1, "pool_queued": 0, "websocket_connections": 7, "rpc_calls": {"eth_call": 12}, "rpc_error_ratio": 0.031, "gateway": None},
     "diagnosis": {"headline": CANARY, "findings": [{"code": "x", "severity": "warning", "text": CANARY, "action": CANARY}]},
     "incident_summary": f"**DEGRADED** {CANARY}",
 }  # fmt: skip

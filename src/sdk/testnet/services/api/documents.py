@@ -523,12 +523,23 @@ class UserActivity(Document):
     as_of: AsOf
 
 
+class GatewayCalls(Document):
+    """JSON-RPC calls of the gateways' callers since the gateways were started, those too that no node was asked for."""
+
+    total: int
+    by_method: dict[str, int]
+    websocket_connections: int
+
+
 class Calls(Document):
     """JSON-RPC calls that the watched nodes have answered since they were started."""
 
     total: int
     by_method: dict[str, int]
     websocket_connections: int
+    gateway: GatewayCalls | None = Field(
+        description="The same at the RPC gateways, which nodes count as a caller like any other; null where no gateway tells."
+    )
 
 
 class RawTransaction(BaseModel):

@@ -112,16 +112,23 @@ def get_activity(
 
 @router.get("/stats/rpc", tags=["statistics"])
 async def get_calls(api: Given) -> d.Calls:
-    """JSON-RPC calls by method, as the watched nodes count them since they were started."""
+    """JSON-RPC calls by method, as the watched nodes and the gateways count them since they were started."""
     traffic = _monitor(api).get_dashboard_data()["traffic"]
     if traffic is None:
         raise Unavailable("no node has told its numbers yet; nodes without metrics tell none")
-    calls = {method: int(count) for method, count in traffic["rpc_calls"].items()}
+    gateway = traffic["gateway"]
     return d.Calls(
-        total=sum(calls.values()),
-        by_method=calls,
-        websocket_connections=int(traffic["websocket_connections"]),
+        **_counted(traffic), gateway=None if gateway is None else d.GatewayCalls(**_counted(gateway))
     )
+
+
+def _counted(traffic: dict[str, Any]) -> dict[str, Any]:
+    calls = {method: int(count) for method, count in traffic["rpc_calls"].items()}
+    return {
+        "total": sum(calls.values()),
+        "by_method": calls,
+        "websocket_connections": int(traffic["websocket_connections"]),
+    }
 
 
 def _faucet(api: parts.Parts, request: Request, rest: str) -> Response:

@@ -200,11 +200,17 @@ class Dashboard:
         return found | {"to": [names[place] for place in order], "rows": rows}
 
     @property
-    def busiest_methods(self) -> list[tuple[str, int]]:
-        """JSON-RPC methods by calls since the nodes started."""
-        calls = (self.data["traffic"] or {}).get("rpc_calls") or {}
-        ordered = sorted(calls.items(), key=lambda item: (-item[1], item[0]))
-        return [(str(name)[:60], int(count)) for name, count in ordered[:METHODS_SHOWN] if count]
+    def busiest_methods(self) -> list[tuple[str, int, int]]:
+        """JSON-RPC methods with their calls at nodes and at the gateway since these started; what people ask most at the gateway, where there is one."""
+        traffic = self.data["traffic"] or {}
+        calls = traffic.get("rpc_calls") or {}
+        at_gateway = (traffic.get("gateway") or {}).get("rpc_calls") or {}
+        counted = [
+            (str(name)[:60], int(calls.get(name, 0)), int(at_gateway.get(name, 0)))
+            for name in {*calls, *at_gateway}
+        ]
+        ordered = sorted(counted, key=lambda each: (-each[2], -each[1], each[0]))
+        return [each for each in ordered if any(each[1:])][:METHODS_SHOWN]
 
 
 def dashboard_handlers(parts: ExplorerParts) -> dict[str, Handler]:
