@@ -33,6 +33,7 @@ from sdk.testnet.services.queries import (
 )
 from sdk.testnet.services.queries.paging import INTEGER_MAX
 from sdk.testnet.services.store.meanings import CallKind, TokenKind
+from sdk.testnet.services.told import told_quantity
 from sdk.testnet.services.verification.submissions import INPUT_BYTES_MAX
 from sdk.testnet.services.web.problems import reason_of
 
@@ -136,7 +137,7 @@ async def _balance(parts: Parts, address: str, given: Mapping[str, str]) -> str:
         found = await parts.node.call("eth_getBalance", "0x" + parse_address(address).hex(), tag)
     except JSONRPCError as refusal:
         raise Refused(f"Error! {refusal.message}") from None
-    return str(int(found, 16))
+    return str(told_quantity(found))
 
 
 def _document(status: str, message: str, result: Any) -> JSONResponse:

@@ -15,6 +15,7 @@ from sdk.testnet.services.api import documents as d
 from sdk.testnet.services.api.parts import Given, Listed, first_of, found, read_address
 from sdk.testnet.services.queries import addresses, contracts, tokens, transactions
 from sdk.testnet.services.store.meanings import TokenKind
+from sdk.testnet.services.told import told_quantity
 
 router = APIRouter(responses=parts.PROBLEMS)
 
@@ -43,8 +44,8 @@ async def get_address(api: Given, address: AddressText) -> d.Address:
     row = await asyncio.to_thread(look)
     balance = nonce = None
     try:
-        balance = int(await api.node.call("eth_getBalance", answers.hex_of(raw), "latest"), 16)
-        nonce = int(await api.node.call("eth_getTransactionCount", answers.hex_of(raw), "latest"), 16)
+        balance = told_quantity(await api.node.call("eth_getBalance", answers.hex_of(raw), "latest"))
+        nonce = told_quantity(await api.node.call("eth_getTransactionCount", answers.hex_of(raw), "latest"))
     except (Unavailable, JSONRPCError):
         pass
     return answers.address(raw, row, balance, nonce)

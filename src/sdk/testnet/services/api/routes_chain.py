@@ -17,6 +17,7 @@ from sdk.testnet.services.api.answering import BY_HASH, BY_NUMBER
 from sdk.testnet.services.api.parts import Given, Listed, found, read_address, read_hash
 from sdk.testnet.services.queries import blocks, consensus, statistics, transactions, validators
 from sdk.testnet.services.queries.paging import INTEGER_MAX
+from sdk.testnet.services.told import told_data, told_object, told_quantity
 from sdk.testnet.services.web.problems import NotFound
 
 router = APIRouter(responses=parts.PROBLEMS)
@@ -120,8 +121,10 @@ def list_transactions(api: Given, listed: Listed) -> d.ListOf[d.Transaction]:
 @router.get("/transactions/pending", tags=["transactions"])
 async def pending_transactions(api: Given) -> d.Pending:
     """How many transactions wait in the pool of a node."""
-    status = await api.node.call("txpool_status")
-    return d.Pending(executable=int(status["pending"], 16), waiting=int(status["queued"], 16))
+    status = told_object(await api.node.call("txpool_status"))
+    return d.Pending(
+        executable=told_quantity(status.get("pending")), waiting=told_quantity(status.get("queued"))
+    )
 
 
 @router.post("/transactions", tags=["transactions"], status_code=202)
@@ -131,7 +134,7 @@ async def send_transaction(api: Given, body: d.RawTransaction) -> d.Sent:
         sent = await api.node.call("eth_sendRawTransaction", body.raw)
     except JSONRPCError as refusal:
         raise InvalidInput(f"raw: the node refuses it: {refusal.message}") from None
-    return d.Sent(hash=sent)
+    return d.Sent(hash=answers.hex_of(told_data(sent, length=32)))
 
 
 @router.get("/transactions/{transaction}", tags=["transactions"])
@@ -289,4 +292,4 @@ def list_votes(
 @router.get("/consensus/state", tags=["consensus"])
 async def consensus_state(api: Given) -> dict[str, Any]:
     """What one node says of the open height, as ibft_getNetworkState tells it: nothing of where nodes are."""
-    return dict(await api.node.call("ibft_getNetworkState"))
+    return told_object(await api.node.call("ibft_getNetworkState"))

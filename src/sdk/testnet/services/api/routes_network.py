@@ -19,6 +19,7 @@ from sdk.testnet.services.api.answering import OWN
 from sdk.testnet.services.api.configuration import VERSION
 from sdk.testnet.services.api.parts import Given
 from sdk.testnet.services.queries import contracts, search, statistics
+from sdk.testnet.services.told import told_quantity
 from sdk.testnet.services.web.problems import NotFound
 
 router = APIRouter(responses=parts.PROBLEMS)
@@ -119,8 +120,8 @@ def chainlist(api: Given) -> d.Chainlist:
 @router.get("/gas", tags=["network"])
 async def get_gas(api: Given) -> d.Gas:
     """What a transaction has to pay now."""
-    base = int(await api.node.call("eth_baseFee"), 16)
-    tip = int(await api.node.call("eth_maxPriorityFeePerGas"), 16)
+    base = told_quantity(await api.node.call("eth_baseFee"))
+    tip = told_quantity(await api.node.call("eth_maxPriorityFeePerGas"))
     return d.Gas(base_fee_wei=str(base), tip_wei=str(tip), gas_price_wei=str(base + tip))
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from metanode.crypto.addresses import format_address
-from metanode.primitives.hexadecimal import decode_data
 from metanode.rpc.errors import ExecutionReverted
 from sdk.testnet.services.explorer.abi import common
 from sdk.testnet.services.explorer.decoding import Revert, decode_revert
+from sdk.testnet.services.told import told_data
 
 if TYPE_CHECKING:
     from sdk.testnet.services.node_pool import Node
@@ -31,12 +31,12 @@ async def ask_contract(nodes: Node, address: bytes, data: bytes) -> Returned:
     """Return what a contract answers to a call's data.
 
     Raises:
-        Unavailable: when no node answers.
+        Unavailable: when no node answers, or not in a way that can be read.
         MetanodeError: when a node refuses, and the contract has not.
     """
     call = {"to": format_address(address), "data": f"0x{data.hex()}", "gas": hex(GAS)}
     try:
-        return Returned(data=decode_data(await nodes.call("eth_call", call, "latest")), revert=None)
+        return Returned(data=told_data(await nodes.call("eth_call", call, "latest")), revert=None)
     except ExecutionReverted as reverted:
-        found = decode_data(reverted.data) if isinstance(reverted.data, str) else b""
+        found = told_data(reverted.data) if isinstance(reverted.data, str) else b""
         return Returned(data=found, revert=decode_revert(found, (common(),)))

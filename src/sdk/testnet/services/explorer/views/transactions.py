@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from metanode.errors import MetanodeError, Unavailable
+from metanode.errors import InvalidEncoding, MetanodeError, Unavailable
 from metanode.primitives.hexadecimal import decode_quantity
 from sdk.testnet.services.explorer.abi import Interface, common, parse_texts
 from sdk.testnet.services.explorer.decoding import (
@@ -55,6 +55,7 @@ from sdk.testnet.services.queries.transactions import (
     transaction_of_sender,
     transaction_transfers_page,
 )
+from sdk.testnet.services.told import told_object, told_quantity, unreadable
 from sdk.testnet.services.web.problems import NotFound, reason_of
 
 if TYPE_CHECKING:
@@ -302,8 +303,12 @@ async def _unindexed(parts: ExplorerParts, wanted: bytes, as_of: AsOf) -> View:
             f"Neither the chain nor the pool has the transaction {text}.",
             "It may have been sent to another network, or replaced by one with the same nonce and a higher fee.",
         )
-    number = None if found.get("blockNumber") is None else decode_quantity(found["blockNumber"])
-    model = waiting_of(found, is_executable=True)
+    block = told_object(found).get("blockNumber")
+    number = None if block is None else told_quantity(block)
+    try:
+        model = waiting_of(found, is_executable=True)
+    except (KeyError, TypeError, InvalidEncoding):
+        raise unreadable() from None
     due = None if number is not None else await _due_nonce(parts, model.sender)
     if due is not None and due < model.nonce:
         model = replace(model, is_executable=False)
