@@ -41,6 +41,7 @@ OTHERS = {
     "docs-guide": "{explorer}/docs/guide/alerts.html",
     "docs-tutorial": "{explorer}/docs/tutorial/first-contract.html",
     "api-docs": "{api}/docs",
+    "api-types": "{api}/docs/types",
     "api-keys": "{api}/keys",
     "faucet": "{faucet}/",
     "faucet-status": "{faucet}/status",
@@ -121,7 +122,7 @@ def test_the_scripts_of_a_page_are_light(whole: Whole, browser: Browser, name: s
         scripts = open_page(visit, whole.url_of(name))
         size = sum(len(gzip.compress(script)) for script in scripts)
         assert size <= SCRIPT_BYTES_MAX
-        assert bool(scripts) == (name not in ("api-docs", "api-keys")), (
+        assert bool(scripts) == (name not in ("api-docs", "api-types", "api-keys")), (
             "what is said of a page is of its scripts"
         )
 
@@ -134,8 +135,7 @@ def test_a_page_of_any_service_is_open_to_readers_of_screens_and_fits(
     with Visit(browser, "desktop") as visit:
         page = visit.page
         open_page(visit, whole.url_of(name))
-        if not name.startswith(("docs-", "api-docs")):
-            assert len(page.content().encode()) <= HTML_BYTES_MAX
+        assert len(page.content().encode()) <= HTML_BYTES_MAX
         for view in VIEWS:
             visit.look_as(view)
             page.screenshot(path=SCREENSHOTS / f"{name}-{view}.png", full_page=True)

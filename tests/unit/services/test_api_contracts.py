@@ -11,6 +11,7 @@ from eth_abi.abi import encode
 from tests.unit.services.indexed_contracts import write_contracts
 
 from metanode.crypto.addresses import format_address
+from metanode.crypto.hashing import keccak256
 from metanode.rpc.errors import ExecutionReverted, ServerError
 from sdk.testnet.services.api import ApiConfig, make_app
 from sdk.testnet.services.explorer.proxies import SLOTS
@@ -222,6 +223,27 @@ async def test_a_contract_whose_functions_nobody_knows_is_404_and_says_what_woul
 
     assert answer.status_code == 404
     assert "once its source is verified" in answer.json()["hint"]
+
+
+async def test_a_selector_means_what_verified_contracts_and_the_bundled_list_say(
+    store: Store, node: Node
+) -> None:
+    topic = f"0x{keccak256(b'Transfer(address,address,uint256)').hex()}"
+    added = f"0x{keccak256(b'add(uint256,bool)')[:4].hex()}"
+    config = ApiConfig(network_name="any", chain_id=1, public_url="http://any", anonymous_a_minute=100_000)
+    transport = httpx.ASGITransport(make_app(store=store, node=node, config=config))
+    async with httpx.AsyncClient(transport=transport, base_url="http://any") as http:
+        found = {
+            selector: (await http.get(f"/api/v1/signatures/{selector}")).json()["items"]
+            for selector in ("0xA9059CBB", topic, added, "0x00000000")
+        }
+
+    assert found == {
+        "0xA9059CBB": [{"selector": "0xa9059cbb", "text": "transfer(address,uint256)", "source": "common"}],
+        topic: [{"selector": topic, "text": "Transfer(address,address,uint256)", "source": "common"}],
+        added: [{"selector": added, "text": "add(uint256,bool)", "source": "verified"}],
+        "0x00000000": [],
+    }
 
 
 async def test_only_sources_may_be_megabytes(store: Store, node: Node) -> None:

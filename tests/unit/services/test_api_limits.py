@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -121,6 +122,28 @@ async def test_a_key_may_do_only_what_it_is_for(store: Store, node: Node) -> Non
     assert allowed.status_code == 200
     assert scope_of("/api/v1/contracts/0x12/verifications") == scope_of("/v2/verify/1/0x12") == "verify"
     assert scope_of("/api/v1/faucet/claims") == "faucet"
+
+
+async def test_in_etherscan_s_dialect_a_wrong_key_is_told_in_its_words(store: Store, node: Node) -> None:
+    text, key = new_key("verifies only", scopes=frozenset({"verify"}))
+    app = app_of(store, node, keys=(key,))
+    query = f"/api?module=account&action=balance&address={TOKEN}&apikey="
+    unknown = "evk_" + "0" * 8 + "_" + "0" * 32
+    async with asking(app) as http:
+        answers = [
+            await http.get(query + unknown),
+            await http.get(query + text),
+            await http.post("/api", data={"apikey": unknown}),
+        ]
+        elsewhere = await http.get(query + "MYETHERSCANKEY")
+
+    told = [(answer.status_code, answer.json()["status"], answer.json()["result"]) for answer in answers]
+    assert told == [
+        (200, "0", "Invalid API Key"),
+        (200, "0", f"Error! the API key {key.id} is for verify, and this needs read"),
+        (200, "0", "Invalid API Key"),
+    ]
+    assert (elsewhere.status_code, elsewhere.json()["status"]) == (200, "1")
 
 
 async def test_a_key_says_what_it_is_for_and_when_it_was_used(store: Store, node: Node) -> None:
@@ -274,6 +297,22 @@ async def test_a_page_of_the_reference_is_made_once(
     assert len(made) == 2
     assert pages[0].text == pages[1].text
     assert again.status_code == 304
+
+
+async def test_the_reference_fits_into_the_size_of_pages_and_leads_to_its_types(
+    store: Store, node: Node
+) -> None:
+    async with asking(app_of(store, node)) as http:
+        docs, types = [await http.get(path) for path in ("/docs", "/docs/types")]
+
+    for page in (docs, types):
+        assert page.status_code == 200
+        assert len(page.content) <= 60 * 1024
+    wanted = set(re.findall(r'href="/docs/types#(\w+)"', docs.text)) | set(
+        re.findall(r'href="#(\w+)"', types.text)
+    )
+    assert {"Block", "Network", "Party"} <= wanted
+    assert wanted <= set(re.findall(r'<details id="(\w+)">', types.text))
 
 
 async def test_readiness_names_database_node_and_lag(store: Store, node: Node) -> None:

@@ -36,7 +36,7 @@ from sdk.testnet.services.api.keys import TooManyKeys, VisitorKeys
 from sdk.testnet.services.api.limiting import LimitMiddleware
 from sdk.testnet.services.api.parts import Parts
 from sdk.testnet.services.api.readiness import Readiness
-from sdk.testnet.services.api.reference import ICON, STYLE, reference_page
+from sdk.testnet.services.api.reference import ICON, STYLE, TYPES, reference_page, types_page
 from sdk.testnet.services.api.shared import InMemory, open_shared
 from sdk.testnet.services.api.sourcify import sourcify_routes
 from sdk.testnet.services.api.watching import tell_alerts, tell_claims
@@ -204,17 +204,26 @@ def _add_pages(app: FastAPI) -> None:
             text, status_code=200 if ready else 503, headers={"cache-control": "no-store"}
         )
 
-    # Both are the same for everybody, and made once: the document is some hundred kilobytes.
+    # They are the same for everybody, and made once: the document is some hundred kilobytes.
     @cache
     def made(name: str) -> bytes:
         document = openapi_of(app)
-        return orjson.dumps(document) if name == "openapi" else reference_page(document).encode()
+        match name:
+            case "openapi":
+                return orjson.dumps(document)
+            case "types":
+                return types_page(document).encode()
+            case _:
+                return reference_page(document).encode()
 
     async def openapi(_: Request) -> Response:
         return Response(made("openapi"), media_type="application/json")
 
     async def docs(_: Request) -> Response:
         return Response(made("docs"), media_type="text/html; charset=utf-8")
+
+    async def types(_: Request) -> Response:
+        return Response(made("types"), media_type="text/html; charset=utf-8")
 
     async def style(_: Request) -> Response:
         return Response(STYLE, media_type="text/css")
@@ -226,7 +235,7 @@ def _add_pages(app: FastAPI) -> None:
         return RedirectResponse("/docs")
 
     for path, page in (
-        ("/healthz", healthz), ("/readyz", readyz), ("/openapi.json", openapi), ("/docs", docs),
+        ("/healthz", healthz), ("/readyz", readyz), ("/openapi.json", openapi), ("/docs", docs), (TYPES, types),
         ("/docs/style.css", style), ("/favicon.svg", icon), ("/", home),
     ):  # fmt: skip
         app.add_route(path, page, include_in_schema=False)

@@ -423,7 +423,9 @@ class Signature(Document):
 
     selector: Data
     text: str
-    source: str
+    source: str = Field(
+        description="verified: of a contract here whose source is known; common: of a list that comes with the software."
+    )
 
 
 class Signatures(Document):

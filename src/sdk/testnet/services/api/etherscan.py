@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from sdk.testnet.services.web.problems import Problem
+
 PAGE: Final = 100
 REACH: Final = 10_000
 """`page` times `offset`, and the rows of one answer, as with Etherscan."""
@@ -62,6 +64,12 @@ def limit_answer(headers: dict[str, str]) -> ASGIApp:
     return JSONResponse(
         {"status": "0", "message": "NOTOK", "result": "Max rate limit reached"}, headers=headers
     )
+
+
+def key_answer(refusal: Problem, headers: dict[str, str]) -> ASGIApp:
+    """Return the answer to a key of ours that is none or not for this; clients look for how the first begins."""
+    result = "Invalid API Key" if refusal.status == 401 else f"Error! {refusal.detail}"[:400]
+    return JSONResponse({"status": "0", "message": "NOTOK", "result": result}, headers=headers)
 
 
 async def answer_etherscan(request: Request) -> Response:

@@ -62,7 +62,9 @@ LISTS_COST: Final = 5
 """Of a list in Etherscan's dialect, and 1 more for each 1,000 rows that it may have."""
 WRONG_KEY_COST: Final = 5
 """Of a key that is none: guesses use up what anybody of that network has."""
-FREE: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/style.css", "/"})
+FREE: Final = frozenset(
+    {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/types", "/docs/style.css", "/"}
+)
 """Made once or once a second, and the same for everybody."""
 EXPOSED: Final = "link, etag, ratelimit, ratelimit-policy, retry-after, x-request-id"
 READABLE: Final = {"access-control-allow-origin": "*", "access-control-expose-headers": EXPOSED}
@@ -161,7 +163,7 @@ class LimitMiddleware:
         refusal = _wrong_key() if is_wrong else _missing_scope(key, scope["path"])
         if refusal is not None:
             headers = told | READABLE | ({"www-authenticate": "Bearer"} if is_wrong else {})
-            await problem_json(request, refusal, headers)(scope, receive, send)
+            await _told_refusal(request, refusal, headers)(scope, receive, send)
             return
         last_used_at = None if key is None else await _last_use(parts, key.id)
         scope.setdefault("state", {})["allowance"] = Allowance(
@@ -215,6 +217,17 @@ class LimitMiddleware:
             retry_after_s=left_s,
         )
         return problem_json(request, problem, told | READABLE)
+
+
+def _told_refusal(request: Request, refusal: Problem, headers: dict[str, str]) -> ASGIApp:
+    """The answer to a key that is none, or not for this; in Etherscan's dialect with its status and its words."""
+    if request.url.path == "/api":
+        from sdk.testnet.services.api.etherscan import key_answer  # noqa: PLC0415 - it is made of routes
+
+        return key_answer(
+            refusal, {name: text for name, text in headers.items() if name != "www-authenticate"}
+        )
+    return problem_json(request, refusal, headers)
 
 
 def _wrong_key() -> Problem:

@@ -1,12 +1,16 @@
-"""The reference of the API as one page, made from its OpenAPI document: no script, nothing of anybody else's."""
+"""The reference of the API as two pages, made from its OpenAPI document: no script, nothing of anybody else's, and each below the 60 kB of a page."""
 
 from __future__ import annotations
 
+import re
 from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sdk.testnet.services import web
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 STYLE: Final = """
 :root{--bg:#f7f8fa;--surface:#fff;--surface-2:#eef1f5;--border:#d5dbe3;--strong:#828d9c;--text:#12181f;--muted:#545f6e;--link:#0b5cad;--accent:#0f766e;
@@ -34,6 +38,9 @@ button{background:var(--accent);border-color:var(--accent);color:var(--on-accent
 ICON: Final = (Path(web.__file__).parent / "static" / "favicon.svg").read_bytes()
 """Of all sites of a network."""
 
+TYPES: Final = "/docs/types"
+"""Where the page of types is."""
+_NAME: Final = re.compile(r"\b[A-Z]\w+")
 PROBLEMS: Final = {
     "invalid_input": "The request cannot be read: a path, a cursor or a text is not what it has to be. The detail names the field, what was found and what is expected.",
     "invalid_parameter": "A parameter has a wrong value; errors names each, by its place.",
@@ -74,25 +81,31 @@ def html_page(title: str, body: str) -> str:
 
 
 def reference_page(document: dict[str, Any]) -> str:
-    """Return the page."""
+    """Return the page of resources and problems."""
+    names = document["components"]["schemas"].keys()
     by_tag: dict[str, list[str]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             tag = (operation.get("tags") or ["other"])[0]
-            by_tag.setdefault(tag, []).append(_operation(path, method, operation))
+            by_tag.setdefault(tag, []).append(_operation(path, method, operation, names))
     parts = [f"<h2 id={_quoted(tag)}>{escape(tag)}</h2>{''.join(found)}" for tag, found in by_tag.items()]
-    schemas = [_schema(name, schema) for name, schema in sorted(document["components"]["schemas"].items())]
     info = document["info"]
-    contents = "".join(
-        f"<a href={_quoted('#' + tag)}>{escape(tag)}</a>" for tag in (*by_tag, "types", "problems")
-    )
+    contents = "".join(f"<a href={_quoted('#' + tag)}>{escape(tag)}</a>" for tag in (*by_tag, "problems"))
     return html_page(
         info["title"],
         f"<h1>{escape(info['title'])}</h1><p>{escape(info['description'])}</p>"
-        f'<p><a href="/openapi.json">OpenAPI 3.1</a> · <a href="/keys">Make a key</a></p>'
+        f'<p><a href="/openapi.json">OpenAPI 3.1</a> · <a href="{TYPES}">Types</a> · <a href="/keys">Make a key</a></p>'
         f'<nav aria-label="Contents">{contents}</nav>{"".join(parts)}'
-        f'<h2 id="types">types</h2>{"".join(schemas)}<h2 id="problems">problems</h2><dl>{_problems()}</dl>',
+        f'<h2 id="problems">problems</h2><dl>{_problems()}</dl>',
     )
+
+
+def types_page(document: dict[str, Any]) -> str:
+    """Return the page of what is answered and taken."""
+    schemas = document["components"]["schemas"]
+    title = f"Types of the {document['info']['title']}"
+    found = "".join(_schema(name, schema, schemas.keys()) for name, schema in sorted(schemas.items()))
+    return html_page(title, f'<h1>{escape(title)}</h1><p><a href="/docs">Resources</a></p>{found}')
 
 
 def _problems() -> str:
@@ -102,7 +115,7 @@ def _problems() -> str:
     )
 
 
-def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
+def _operation(path: str, method: str, operation: dict[str, Any], names: Collection[str]) -> str:
     rows = [
         f"<tr><td><code>{escape(one['name'])}</code></td><td>{escape(one['in'])}{'' if one.get('required') else ', may be left out'}"
         f"</td><td>{escape(_kind(one.get('schema', {})))}</td><td>{escape(one.get('description', ''))}</td></tr>"
@@ -119,18 +132,19 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     )
     body = operation.get("requestBody", {}).get("content", {})
     given = "".join(
-        f"<p>Body: <code>{escape(_kind(one.get('schema', {})))}</code></p>" for one in body.values()
+        f"<p>Body: <code>{_linked(_kind(one.get('schema', {})), names, TYPES)}</code></p>"
+        for one in body.values()
     )
     return (
         f"<details id={_quoted(operation['operationId'])}><summary><b>{method.upper()}</b> <code>{escape(path)}</code> "
         f"<span>{escape(operation.get('description') or operation.get('summary', ''))}</span></summary>{given}{table}"
-        f"<p>Answer: <code>{escape(answer)}</code></p></details>"
+        f"<p>Answer: <code>{_linked(answer, names, TYPES)}</code></p></details>"
     )
 
 
-def _schema(name: str, schema: dict[str, Any]) -> str:
+def _schema(name: str, schema: dict[str, Any], names: Collection[str]) -> str:
     rows = [
-        f"<tr><td><code>{escape(field)}</code></td><td>{escape(_kind(one))}</td><td>{escape(one.get('description', ''))}</td></tr>"
+        f"<tr><td><code>{escape(field)}</code></td><td>{_linked(_kind(one), names)}</td><td>{escape(one.get('description', ''))}</td></tr>"
         for field, one in schema.get("properties", {}).items()
     ]
     return (
@@ -150,6 +164,16 @@ def _kind(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return " or ".join(map(str, schema["enum"]))
     return str(schema.get("type", "any"))
+
+
+def _linked(kind: str, names: Collection[str], page: str = "") -> str:
+    """A kind in words, in which types lead to where they are."""
+
+    def link(found: re.Match[str]) -> str:
+        name = found[0]
+        return f"<a href={_quoted(f'{page}#{name}')}>{escape(name)}</a>" if name in names else escape(name)
+
+    return _NAME.sub(link, escape(kind))
 
 
 def _quoted(text: str) -> str:

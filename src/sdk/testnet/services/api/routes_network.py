@@ -18,6 +18,7 @@ from sdk.testnet.services.api import documents as d
 from sdk.testnet.services.api.answering import OWN
 from sdk.testnet.services.api.configuration import VERSION
 from sdk.testnet.services.api.parts import Given
+from sdk.testnet.services.explorer.abi import common
 from sdk.testnet.services.queries import contracts, search, statistics
 from sdk.testnet.services.told import told_quantity
 from sdk.testnet.services.web.problems import NotFound
@@ -175,13 +176,17 @@ def get_search(api: Given, q: Annotated[str, Query(min_length=1, max_length=200)
 def get_signatures(
     api: Given, selector: Annotated[str, Path(pattern=r"^0x([0-9a-fA-F]{8}|[0-9a-fA-F]{64})$")]
 ) -> d.Signatures:
-    """What a function's selector or an event's topic may mean."""
+    """What a function's or an error's selector or an event's topic may mean: by verified contracts of this network, and by what is common on others."""
+    wanted = bytes.fromhex(selector[2:])
     with api.store.look() as connection:
-        rows = contracts.find_signatures(connection, bytes.fromhex(selector[2:]))
+        rows = contracts.find_signatures(connection, wanted)
+    bundled = common()
+    usual = (*bundled.functions(wanted), *bundled.errors(wanted), *bundled.events(wanted))
+    known = {entry.signature: "common" for entry in usual} | {row.text: row.source for row in rows}
     return d.Signatures(
         items=[
-            d.Signature(selector=answers.hex_of(row.selector), text=row.text, source=row.source)
-            for row in rows
+            d.Signature(selector=selector.lower(), text=text, source=source)
+            for text, source in sorted(known.items())
         ]
     )
 
