@@ -220,7 +220,11 @@ pub(super) fn parse_fixed<const N: usize>(text: &str, what: &str) -> Result<[u8;
     Ok(bytes)
 }
 
+/// As in geth, a text of nothing is no bytes.
 fn parse_data(text: &str) -> Result<Bytes, &'static str> {
+    if text.is_empty() {
+        return Ok(Bytes::new());
+    }
     let digits = digits(text)?;
     if digits.len() % 2 == 1 {
         return Err("hex string of odd length");
@@ -506,6 +510,7 @@ mod tests {
         assert!(serde_json::from_str::<DataField>(r#""0x0x01""#).is_err());
         for (json, expected) in [
             (r#""0x""#, &[] as &[u8]),
+            (r#""""#, &[]),
             (r#""0XaBcD""#, &[0xab, 0xcd]),
             (r#""\u0030x01""#, &[1]),
         ] {

@@ -155,19 +155,18 @@ fn no_param(call: &Call<'_>) -> Result<(), RpcError> {
     }
 }
 
-/// Bytes with the `0x` that geth wants before them.
+/// Bytes as geth reads them: with a `0x`, or a text of nothing.
 #[derive(Debug)]
 struct Data(Bytes);
 
 impl<'de> Deserialize<'de> for Data {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(source)?;
+        if text.is_empty() {
+            return Ok(Self(Bytes::new()));
+        }
         let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) else {
-            return Err(D::Error::custom(if text.is_empty() {
-                "empty hex string"
-            } else {
-                "hex string without 0x prefix"
-            }));
+            return Err(D::Error::custom("hex string without 0x prefix"));
         };
         if digits.len() % 2 == 1 {
             return Err(D::Error::custom("hex string of odd length"));
