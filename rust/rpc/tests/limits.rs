@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::*;
 use rpc::{Limits, ListenerConfig, ListenerKind, NoOutside, Server};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn echo_body() -> String {
     request("eth_echo", &json!([])).to_string()
@@ -410,6 +410,47 @@ fn an_address_with_many_costly_calls_does_not_hold_up_others() {
     fake.gate.release(WAITING_MAX - 1);
     for caller in waiting.into_iter().chain([first]) {
         assert_eq!(caller.join().unwrap()["result"], json!(true));
+    }
+}
+
+#[test]
+fn a_response_over_the_limit_is_an_error_in_its_place() {
+    let (_server, address) = start_one(Limits {
+        response_bytes_max: 1_000,
+        ..Limits::default()
+    });
+    assert!(call(address, "eth_large", &json!([900]))["result"].is_string());
+    assert_eq!(
+        error_of(&call(address, "eth_large", &json!([1_000]))),
+        (-32003, "response too large")
+    );
+    let item = request("eth_large", &json!([400]));
+    let batch = post(address, &Value::Array(vec![item; 4]).to_string()).json();
+    let codes: Vec<i64> = batch
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| error_of(one).0)
+        .collect();
+    assert_eq!(codes, [0, 0, -32003, -32003]);
+}
+
+/// Of a call with a queue of its own, the answer has to find room while it waits to be written.
+#[test]
+fn an_answer_for_which_there_never_is_room_is_too_large_and_not_busy() {
+    let (_server, address) = start_one(Limits {
+        response_bytes_max: 200_000,
+        responses_held_bytes_max: 300_000,
+        ..Limits::default()
+    });
+    let ask = |bytes: usize| call(address, "eth_largeAndHeavy", &json!([bytes]));
+    assert!(ask(150_000)["result"].is_string());
+    for bytes in [250_000, 400_000] {
+        assert_eq!(
+            error_of(&ask(bytes)),
+            (-32003, "response too large"),
+            "{bytes}"
+        );
     }
 }
 
