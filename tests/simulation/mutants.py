@@ -174,18 +174,19 @@ def _no_jump(patch: Patch) -> None:
 
 def _old_timer_on_jumps(patch: Patch) -> None:
     follow, arm = rounds.follow, timers.arm_round
-    is_jumping = False
+    jumped: set[tuple[int, int, int]] = set()
+
+    def view(core: Core) -> tuple[int, int, int]:
+        return id(core), core.height, core.current.round
 
     def jump(core: Core) -> None:
-        nonlocal is_jumping
-        is_jumping = True
-        try:
-            follow(core)
-        finally:
-            is_jumping = False
+        before = view(core)
+        follow(core)
+        if view(core) > before:
+            jumped.add(view(core))
 
     patch.setattr(rounds, "follow", jump)
-    patch.setattr(timers, "arm_round", lambda core: None if is_jumping else arm(core))
+    patch.setattr(timers, "arm_round", lambda core: None if view(core) in jumped else arm(core))
 
 
 def _count_duplicates(patch: Patch) -> None:
@@ -361,6 +362,15 @@ def _ignore_prepared(patch: Patch) -> None:
         original(core, round_)
 
     patch.setattr(rounds, "enter", forget)
+
+
+def _alone_ahead(patch: Patch) -> None:
+    def share_with_nobody(core: Core) -> None:
+        if not core.current.is_shared:
+            core.current.is_shared = True
+            timers.arm_round(core)
+
+    patch.setattr(rounds, "share", share_with_nobody)
 
 
 def _half_decides(patch: Patch) -> None:
@@ -587,6 +597,15 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         scenario="silencing",
         noticed="passed over",
         seeds=20,
+    ),
+    Mutant(
+        name="alone-ahead",
+        source="ours",
+        rule="a later round ends only when a quorum has come to it",
+        without="its deadline runs from its entry",
+        take_out=_alone_ahead,
+        scenario="one-left-alone",
+        noticed="is not reached",
     ),
     Mutant(
         name="half-decides",

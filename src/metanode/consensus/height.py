@@ -55,7 +55,9 @@ class HeightState:
 
     round: Round = Round(0)  # noqa: RUF009 - an int
     has_begun: bool = False
-    """The slot has come, or a later round was entered: the round's timer runs."""
+    """The slot has come, or a later round was entered."""
+    is_shared: bool = True
+    """A quorum is in this round or beyond it, as all are in round 0: its deadline runs."""
     phase: Phase = Phase.WAITING
 
     seen: dict[Round, Proposal] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class HeightState:
         assert round_ > self.round, (round_, self.round)
         self.round = round_
         self.has_begun = True
+        self.is_shared = False
         self.phase = Phase.PROPOSAL
         self.accepted = self.basis = None
         self.held = {later for later in self.held if later >= round_}

@@ -138,6 +138,11 @@ class Consensus:
         return self._core.current.round
 
     @property
+    def is_round_shared(self) -> bool:
+        """Whether the current round has a deadline: a quorum is in it or beyond it."""
+        return self._core.current.is_shared
+
+    @property
     def phase(self) -> Phase:
         """Where the current round stands."""
         return self._core.current.phase
@@ -185,6 +190,7 @@ class Consensus:
             round=self._core.current.round,
             phase=self._core.current.phase,
             mode=self._core.mode,
+            is_shared=self._core.current.is_shared,
             proposer=self._core.current.electorate.proposer(self._core.current.round),
             accepted=accepted.block_hash if accepted else None,
             prepared_round=self._core.current.prepared.round if self._core.current.prepared else None,
@@ -261,6 +267,7 @@ class Consensus:
             # One of these may decide; the rest is then for a past height.
             if message.height == core.height:
                 self._upon_current_message(message, peer)
+        rounds.share(core)
         signing.flush(core)
         effects, core.effects = core.effects, []
         return effects

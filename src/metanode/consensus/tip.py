@@ -32,6 +32,8 @@ class Snapshot:
     round: Round
     phase: Phase
     mode: Mode
+    is_shared: bool
+    """Whether a quorum is in the round or beyond it; else it has no deadline."""
     proposer: Address
     accepted: Hash32 | None
     prepared_round: Round | None

@@ -105,6 +105,10 @@ class RoundChangeBook:
         """Forget what an entered round makes useless."""
         self._current = {change.author: change for change in self.at(round_)}
 
+    def wanting(self, round_: Round) -> list[Address]:
+        """Return who has asked for a round or a later one."""
+        return [author for author, change in self._highest.items() if change.round >= round_]
+
     def jump_target(self, current: Round, electorate: Electorate) -> Round | None:
         """Return the highest round that somebody honest wants, or a later one, if it is after the current one: the F + 1 rule."""
         ahead = sorted(

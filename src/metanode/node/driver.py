@@ -462,8 +462,9 @@ class Driver:
 
     @property
     def is_timer_armed(self) -> bool:
-        """Tell whether the current slot or round has a deadline: true in every live state."""
-        return self._timers.is_armed or bool(self._inputs)
+        """Tell whether something will happen by itself, true in every live state: the slot or the round's deadline, or the resending to those a round waits for."""
+        is_waiting = not self._running().is_round_shared and self._timers.is_resending
+        return self._timers.is_armed or is_waiting or bool(self._inputs)
 
     def subscribe(self, upon_decided: Callable[[Decided], None]) -> None:
         """Call back after each block that has become visible."""

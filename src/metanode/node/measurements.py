@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 from metanode import __version__
@@ -165,9 +166,12 @@ class Measurements:
         for proposer, count in statistics.missed.items():
             self._advance(metrics.proposals_missed, count, format_address(proposer))
         self._advance(metrics.rounds_started, statistics.rounds_entered)
+        come = {author for author, round_ in snapshot.round_change_rounds.items() if round_ >= snapshot.round}
         for address, heard in statistics.last_messages.items():
             if address in validators:
-                metrics.last_message.labels(format_address(address)).set(heard.at_ms / 1000)
+                # Who has come to a round that waits for others signs nothing until they come: that is no silence.
+                at_s = time.time() if address in come and not snapshot.is_shared else heard.at_ms / 1000
+                metrics.last_message.labels(format_address(address)).set(at_s)
                 metrics.validator_round.labels(format_address(address)).set(heard.round)
         wishes = list(self._driver.wishes.values())
         metrics.pending_votes.labels("add").set(wishes.count(True))

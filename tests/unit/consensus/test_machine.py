@@ -362,14 +362,72 @@ def test_a_round_change_carries_the_highest_prepared_certificate(bench):
 
 
 @pytest.mark.parametrize("round_", [0, 1, 2, 3, 5, 7, 40])
-def test_deadlines_double_up_to_their_cap_and_every_entry_starts_one(bench, round_):
+def test_deadlines_double_up_to_their_cap_and_every_round_that_a_quorum_is_in_has_one(bench, round_):
     node = begin(bench, 3)
     effects: list[Effect] = []
     for old in range(round_):
         effects = node.give(RoundTimeout(height=Height(1), round=Round(old)))
+        effects += node.hear(bench.round_change(0, old + 1)) + node.hear(bench.round_change(1, old + 1))
     if round_:
         (timer,) = of(effects, StartRoundTimer)
         assert (timer.round, timer.after_ms) == (round_, min(1_000 * 2**round_, 32_000))
+
+
+@pytest.mark.parametrize(
+    ("heard", "has_deadline"),
+    [
+        ((), False),
+        ((("change", 0, 1),), False),
+        ((("change", 0, 1), ("change", 0, 2)), False),
+        ((("change", 0, 1), ("change", 1, 1)), True),
+        ((("change", 0, 9), ("change", 1, 1)), True),
+        ((("prepare", 0, 1), ("change", 2, 1)), True),
+        ((("commit", 0, 1), ("change", 2, 1)), True),
+        ((("prepare", 0, 0), ("change", 2, 1)), False),
+    ],
+    ids=[
+        "nobody else",
+        "one",
+        "one twice",
+        "a quorum",
+        "one beyond it",
+        "one has prepared in it",
+        "one has committed in it",
+        "one has voted in the round before",
+    ],
+)
+def test_a_later_round_ends_only_when_a_quorum_has_come_to_it(bench, heard, has_deadline):
+    """Else whoever is left alone would go on, and be rounds ahead of those who come back, who follow nobody that might lie."""
+    node = begin(bench, 3)
+    effects = node.give(RoundTimeout(height=Height(1), round=Round(0)))
+    block_hash = bench.block().hash
+    for kind, index, round_ in heard:
+        match kind:
+            case "change":
+                effects += node.hear(bench.round_change(index, round_))
+            case "prepare":
+                effects += node.hear(bench.prepare(index, block_hash, round_))
+            case "commit":
+                effects += node.hear(bench.commit(index, block_hash, round_))
+    assert node.core.round == 1
+    assert bool(of(effects, StartRoundTimer)) is has_deadline
+    assert node.core.is_round_shared is has_deadline
+
+
+def test_a_justified_proposal_brings_a_later_round_its_deadline(bench):
+    node = begin(bench, 3)
+    node.give(RoundTimeout(height=Height(1), round=Round(0)))
+    effects = node.hear(bench.proposal(bench.block(1), 1, justification=bench.justification(1)))
+    (timer,) = of(effects, StartRoundTimer)
+    assert (timer.round, timer.after_ms) == (1, 8_000)
+
+
+def test_a_deadline_begins_when_the_quorum_is_there_and_once(bench):
+    node = begin(bench, 3)
+    node.give(RoundTimeout(height=Height(1), round=Round(0)))
+    node.hear(bench.round_change(0, 1))
+    assert of(node.hear(bench.round_change(1, 1)), StartRoundTimer)
+    assert not of(node.hear(bench.round_change(2, 1)), StartRoundTimer)
 
 
 @pytest.mark.parametrize(
@@ -706,7 +764,8 @@ def test_a_restart_enters_the_recorded_round_and_sends_the_same_bytes(bench):
     repeated = [e.message for e in again.started if isinstance(e, Broadcast)]
     assert sorted(repeated, key=str) == sorted(first, key=str)
     assert again.core.round == 1
-    assert of(again.started, StartRoundTimer)
+    assert not of(again.started, StartRoundTimer), "nobody else has come to it in this life"
+    assert of(again.hear(bench.round_change(0, 1)) + again.hear(bench.round_change(2, 1)), StartRoundTimer)
     assert (
         sent(again.give(BlockTimeout(height=Height(1))) + prepare_block(again, bench.block(recipient=2)))
         == []

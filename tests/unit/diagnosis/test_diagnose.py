@@ -240,6 +240,26 @@ CASES: list[tuple[str, NetworkFacts, str, str, str]] = [
         "see that its node runs",
     ),
     (
+        "F + 1 silent validators, and one that has come along to the round that waits for them, an hour ago",
+        only(
+            view(
+                others={
+                    1: {"last_message": heard(3_600.0), "signed": {"round_change": 1}},
+                    2: SILENT,
+                    3: SILENT,
+                },
+                **{**STALLED, "round": 1, "round_ms": None},
+            )
+        ),
+        "quorum-missing",
+        (
+            "height 812 has not moved for 41 s: validators with a weight of 2 of 4 take part, and 3 are needed; missing: "
+            "0x3000000000000000000000000000000000000000 (nothing signed by it was heard for 41 s) and 0x4000000000000000000000000000000000000000 "
+            "(nothing signed by it was heard for 41 s); round 1 ends when a quorum has come to it"
+        ),
+        "start the nodes that are missing",
+    ),
+    (
         "F + 1 silent validators, seen from one node",
         only(view(others={2: SILENT, 3: {**SILENT, "last_message": None}}, **STALLED)),
         "quorum-missing",

@@ -79,7 +79,7 @@ def test_a_height_without_a_quorum_shows_who_was_not_heard_and_the_weights() -> 
             await cluster.wait_s(60)
             shown = view(cluster, 0)
             assert (shown["head"], shown["height"]) == (hex(cluster.height), hex(cluster.height + 1))
-            assert int(shown["round"], 16) >= 3
+            assert shown["round"] == "0x1"
             assert (shown["phase"], shown["mode"], shown["signs"]) == ("proposal", "live", True)
             assert (shown["roundChangeWeight"], shown["quorumWeight"], shown["totalWeight"]) == (
                 "0x2",
@@ -87,13 +87,13 @@ def test_a_height_without_a_quorum_shows_who_was_not_heard_and_the_weights() -> 
                 "0x4",
             )
             assert 50 < shown["secondsSinceDecision"] <= 63
-            assert 0 < shown["timersMs"]["round"] <= 32_000
+            assert shown["timersMs"]["round"] is None, "it ends when a quorum has come to it"
             assert 0 < shown["timersMs"]["resend"] <= 4_000
             assert shown["timersMs"]["slot"] is None
             heard, missing = entry(shown, cluster, 1), entry(shown, cluster, 3)
             assert heard["roundWanted"] == shown["round"]
             assert heard["signed"]["roundChange"]["round"] == shown["round"]
-            assert heard["signed"]["roundChange"]["secondsAgo"] <= 32
+            assert heard["signed"]["roundChange"]["secondsAgo"] <= 63
             assert heard["signed"]["commit"] is None
             assert missing["lastMessage"]["secondsAgo"] > 50
             assert missing["signed"]["roundChange"] is None

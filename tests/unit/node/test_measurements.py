@@ -186,7 +186,7 @@ async def a_node_comes_back_into_a_later_round(page: Page) -> None:
     """The restart is not taken for a round that went wrong."""
     page.cluster.crash(2)
     page.cluster.crash(3)
-    while page.node.driver.snapshot.round < 2:
+    while page.node.driver.snapshot.round < 1:
         await page.cluster.wait_s(0.5)
     await page.cluster.restart(0)
     while not page.node.is_running:

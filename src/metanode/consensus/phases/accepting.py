@@ -10,7 +10,7 @@ from metanode.consensus.effects import CheckBlock, ExtendRoundTimer, HoldProposa
 from metanode.consensus.height import Phase
 from metanode.consensus.justification import InvalidJustification, verify_justification
 from metanode.consensus.messages import Proposal
-from metanode.consensus.phases import deciding, forking, proposing, rounds, voting
+from metanode.consensus.phases import deciding, forking, proposing, rounds, timers, voting
 from metanode.errors import InvalidInput
 from metanode.primitives.types import Hash32
 
@@ -57,7 +57,11 @@ def accept(core: Core, proposal: Proposal) -> None:
     core.current.see(proposal)
     core.current.accepted = proposal
     core.current.phase = Phase.PREPARE
-    if core.current.has_begun:
+    if not core.current.is_shared:
+        # What justifies it is a quorum.
+        core.current.is_shared = True
+        timers.arm_round(core)
+    elif core.current.has_begun:
         after_ms = core.current.timeouts.round_ms(core.current.round)
         core.emit(ExtendRoundTimer(height=core.height, round=core.current.round, after_ms=after_ms))
     if proposal.block is not None:

@@ -99,10 +99,32 @@ def announce(core: Core) -> None:
 
 
 def enter(core: Core, round_: Round) -> None:
-    """Begin a later round; votes of earlier ones are never signed again."""
+    """Begin a later round; votes of earlier ones are never signed again. Its deadline waits until it is shared."""
     core.current.enter_round(round_)
     core.is_dirty = True
     core.emit(
         RoundEntered(height=core.height, round=round_, proposer=core.current.electorate.proposer(round_))
     )
-    timers.arm_round(core)
+
+
+def share(core: Core) -> None:
+    """Start the deadline of a later round once a quorum is in it or beyond it.
+
+    A node that went on alone would be rounds ahead of those who come back, and with deadlines that no longer grow they would never meet again:
+    it takes somebody honest to be followed. Here it is one round ahead at most.
+    """
+    current = core.current
+    if current.is_shared:
+        return
+    here = {*current.round_changes.wanting(current.round)}
+    # Whoever has voted here may not sign a round change to this round any more.
+    here.update(
+        vote.author for book in (current.prepares, current.commits) for vote in book.at(current.round)
+    )
+    if current.round in current.seen:
+        here.add(current.seen[current.round].author)
+    if core.own is not None and core.takes_part:
+        here.add(core.own)
+    if current.electorate.is_quorum(here):
+        current.is_shared = True
+        timers.arm_round(core)

@@ -23,7 +23,7 @@ def arm_height(core: Core) -> None:
 
 
 def arm_round(core: Core) -> None:
-    """Start the round's timer at every entry: with the first deadline, or with the second when its proposal came early."""
+    """Start the round's timer when it is shared: with the first deadline, or with the second when its proposal came early."""
     timeouts = core.current.timeouts
     after_ms = timeouts.propose_ms(core.current.round)
     if core.current.accepted is not None:

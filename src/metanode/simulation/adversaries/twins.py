@@ -8,7 +8,7 @@ import asyncio
 import random
 from dataclasses import dataclass, field
 
-from metanode.consensus.messages import Decision, Message, SignedMessage
+from metanode.consensus.messages import Message, SignedMessage
 from metanode.simulation.adversaries.corruption import corrupt
 from metanode.simulation.cluster import Cluster
 
@@ -24,8 +24,8 @@ class RoundPartitions:
     rounds: int
     """Rounds after which everybody hears everybody."""
     groups_max: int = 2
-    decisions_wait_s: float = 20.0
-    """A certificate passes nowhere else so long after it was first seen; then it does, as those who fell behind need it."""
+    lasts_s: float = 20.0
+    """From the first message of a round on; then they pass, as those who fell behind need them, and a later round waits for a quorum to come to it."""
     _first_seen: dict[tuple[int, int], float] = field(default_factory=dict)
     _drawn: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
 
@@ -33,14 +33,14 @@ class RoundPartitions:
         """Tell whether a message passes."""
         if message.height > self.heights or message.round >= self.rounds:
             return True
-        if isinstance(message, Decision) and self._is_old(message):
+        if self._is_over(message):
             return True
         groups = self._groups(message.height, message.round)
         return groups[sender] == groups[receiver]
 
-    def _is_old(self, message: Decision) -> bool:
+    def _is_over(self, message: Message) -> bool:
         now = asyncio.get_running_loop().time()
-        return now - self._first_seen.setdefault((message.height, message.round), now) > self.decisions_wait_s
+        return now - self._first_seen.setdefault((message.height, message.round), now) > self.lasts_s
 
     def _groups(self, height: int, round_: int) -> tuple[int, ...]:
         found = self._drawn.get((height, round_))

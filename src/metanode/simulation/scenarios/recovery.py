@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from metanode.simulation.cluster import Cluster
-from metanode.simulation.scenarios.story import Scenario, drawing, is_long, require
+from metanode.simulation.scenarios.story import Scenario, drawing, is_long, require, rounds_s
 
 AWAY_S: Final = 3_600
 AWAY_LONG_S: Final = 43_200
 ROUND_CAP_S: Final = 32
 """The longest deadline of a round."""
+ALONE_S: Final = 1_200
 BACK_S: Final = 1.0
 """Within which those who were away come back, one after another."""
 
@@ -35,6 +36,28 @@ async def _too_many_away(cluster: Cluster) -> None:
         await cluster.wait_height(height + 4, within_s=4 * cluster.period_s)
 
 
+async def _one_left_alone(cluster: Cluster) -> None:
+    """As many as may crash never come back. Of the others, whom it takes all to decide, one is left alone for long."""
+    members, rule = cluster.rules.parameters.validators, cluster.rules.quorum_rule
+    indices = cluster.random.sample(range(len(cluster.nodes)), len(cluster.nodes))
+    crashes = members.tolerance(rule).crashes
+    dead, left = indices[:crashes], indices[crashes:]
+    is_killed = cluster.random.random() < 0.5
+    async with cluster.running():
+        await cluster.wait_height(cluster.random.randint(1, 5))
+        for index in dead:
+            cluster.crash(index)
+        await cluster.wait_s(cluster.random.randint(0, 10_000) / 1000)
+        await _send_away(cluster, left[1:], is_killed=is_killed)
+        await cluster.wait_s(cluster.random.randint(1, ALONE_S))
+        await _bring_back(cluster, left[1:], is_killed=is_killed)
+        began_s, height = cluster.now_s, cluster.height
+        within_s = 2 * cluster.period_s + ROUND_CAP_S
+        await cluster.wait_height(height + 1, nodes=left, within_s=within_s)
+        require(cluster.now_s - began_s <= within_s, "the first block came too late")
+        await cluster.wait_height(height + 4, nodes=left, within_s=rounds_s(cluster, 0, crashes + 1) * 3)
+
+
 async def _send_away(cluster: Cluster, gone: Sequence[int], *, is_killed: bool) -> None:
     if is_killed:
         for index in gone:
@@ -58,5 +81,11 @@ RECOVERY: Final[dict[str, Scenario]] = {
         claim="after too many for a quorum were away for an hour or half a day, a block comes within two periods and one capped deadline",
         draw=drawing(4),
         play=_too_many_away,
+    ),
+    "one-left-alone": Scenario(
+        rows=(5,),
+        claim="with F dead for good, and all others but one away for minutes, blocks go on once these are back: nobody is rounds ahead of them",
+        draw=drawing(4),
+        play=_one_left_alone,
     ),
 }

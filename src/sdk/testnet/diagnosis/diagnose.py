@@ -93,8 +93,10 @@ def _headline(scene: Scene, findings: list[Finding]) -> str:
 
 
 def _next_round(view: ConsensusView) -> str:
-    if view.mode != "live" or view.round_ms is None:
+    if view.mode != "live":
         return ""
+    if view.round_ms is None:
+        return f"; round {view.round} ends when a quorum has come to it" if view.round else ""
     return f"; round {view.round} ends in {lasting(view.round_ms / 1000)}"
 
 

@@ -184,6 +184,9 @@ class Scene:
             ),
             default=-1,
         )
+        if view.round > 0 and view.round_ms is None:
+            # It waits for a quorum to come to it: who has signs nothing new meanwhile, however long that is.
+            return reached >= view.round
         return view.round > 0 and reached >= view.round - 1 and heard <= ROUND_S_MAX + self.silent_after_s
 
     def is_out(self, address: str) -> bool:
