@@ -64,6 +64,7 @@ def test_services_come_with_the_network_and_go_with_it(running: Path) -> None:
     assert "metanode-local" in home
     assert "validator-1" in httpx.get(f"{explorer}/validators").text
     _look_at_documents(explorer)
+    _look_at_operation(running, shown["faucet operator"])
     table = metanode(running, "status").stdout
     assert f"{explorer}/dashboard" in table
 
@@ -101,3 +102,19 @@ def _look_at_documents(explorer: str) -> None:
     told = httpx.get(f"{explorer}/dashboard.json").json()["data"]
     for each in (*told["alerts"], *told["events"]):
         assert httpx.get(each["runbook_url"]).status_code == 200, each["name"]
+
+
+def _look_at_operation(running: Path, url: str) -> None:
+    """The faucet's operator page stands behind its password, and pauses the faucet."""
+    password = (running / "nodes" / "services" / "data" / "operator.password").read_text().strip()
+    with httpx.Client(base_url=url, follow_redirects=True) as browser:
+        asked = browser.get("/")
+        assert (asked.url.path, "Paying" in asked.text) == ("/login", False)
+        panel = browser.post("/login", data={"password": password})
+        assert all(word in panel.text for word in ("Paying", "Budget", "Vouchers and keys", "Blocked"))
+        token = re.search(r'name="token" value="([^"]+)"', panel.text)
+        assert token is not None
+        paused = browser.post("/do/pause", data={"token": token[1], "reason": "a look"})
+        assert "The faucet is paused." in paused.text
+        browser.post("/do/resume", data={"token": token[1]})
+        assert "/api/v1/faucet" not in panel.text, "it is on the other port"

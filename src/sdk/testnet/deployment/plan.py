@@ -27,6 +27,7 @@ FAUCET_BALANCE_GWEI = 10_000_000 * 10**9
 """100 days of 1,000 requests of 100 tokens."""
 SERVICE_PORTS = {
     "faucet": 8080,
+    "faucet operator": 8081,
     "explorer": 3000,
     "api": 9545,
     "gateway": 8645,

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 NAME: Final = "services"
 """What the process is called in logs and states."""
-PORTS: Final = {name: SERVICE_PORTS[name] for name in ("explorer", "faucet", "api", "gateway")}
+OPERATOR: Final = "faucet operator"
+"""The page where the faucet is paused and its budget, lists and vouchers are made: for this machine, and behind a password."""
+LOOPBACK: Final = "127.0.0.1"
+PORTS: Final = {name: SERVICE_PORTS[name] for name in ("explorer", "faucet", OPERATOR, "api", "gateway")}
 """Before the network's offset. The dashboard is a page of the explorer."""
 CONNECT_TIMEOUT_S: Final = 0.3
 ANSWER_TIMEOUT_S: Final = 2.0
@@ -99,7 +102,7 @@ def render_config(directory: NetworkDirectory, plan: NetworkPlan) -> str:
             database={"sqlite_path": "data/index.db"},
             bind_address=spec.bind_address,
             sites={name: SitePlace(port=port + spec.port_offset) for name, port in sites.items()},
-            faucet={"keystore": keystore.name},
+            faucet={"keystore": keystore.name, "operator_port": PORTS[OPERATOR] + spec.port_offset},
             names=names,
         )
     )
@@ -130,12 +133,13 @@ def published_statuses(
 
 
 def _statuses(spec: NetworkSpec, ports: Mapping[str, int], *, is_running: bool) -> tuple[ServiceStatus, ...]:
-    host = reachable_host(spec.bind_address)
+    reachable = reachable_host(spec.bind_address)
+    hosts = {name: LOOPBACK if name == OPERATOR else reachable for name in ports}
     return tuple(
         ServiceStatus(
             name=name,
-            url=f"http://{url_host(host)}:{port}",
-            state="stopped" if not is_running else "running" if _listens(host, port) else "starting",
+            url=f"http://{url_host(hosts[name])}:{port}",
+            state="stopped" if not is_running else "running" if _listens(hosts[name], port) else "starting",
         )
         for name, port in ports.items()
     )
