@@ -53,6 +53,14 @@ WALLET = """
 ICON = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'><circle cx='4' cy='4' r='4' fill='orange'/></svg>"
 
 
+COPY_STANDS_BESIDE = """() => {
+  const one = document.querySelector(".subtitle .address");
+  const [text, copy] = ["code", ".copy"].map((each) => one.querySelector(each).getBoundingClientRect());
+  return copy.width > 0 && copy.top < text.bottom;
+}"""
+"""Whether the button that copies an address is in its line."""
+
+
 @pytest.fixture(scope="module")
 def net() -> Iterator[Testnet]:
     with Testnet(validators=1, block_time_s=1, chain_id=9999, in_memory=True) as net:
@@ -188,6 +196,7 @@ def test_a_claim_from_click_to_coins(
     expect(page.get_by_role("heading", name="Newest payouts")).to_be_visible()
     screenshot(page, f"status-{name}")
     assert fits(page)
+    assert page.evaluate(COPY_STANDS_BESIDE), "and not in a line of its own"
     page.goto(f"{service.url}/rules")
     screenshot(page, f"rules-{name}")
     assert fits(page)
