@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import uvicorn
 
-from metanode.rpc.client import JSONRPCClient
 from sdk.testnet.services.api import ApiConfig, make_app
+from sdk.testnet.services.node_pool import NodePool
 from sdk.testnet.services.verification import Verifier, find_compilers
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def serving(
         }
     )
     http = httpx.AsyncClient(timeout=10, trust_env=False)
-    node = JSONRPCClient(rpc_url, http)
+    node = NodePool([rpc_url], http, pulses=http)
     verifier = Verifier(store=store, node=node, compilers=find_compilers()) if verifies else None
     app = make_app(store=store, node=node, config=config, monitor=monitor, verifier=verifier)
     own_lifespan = app.router.lifespan_context

@@ -246,6 +246,37 @@ async def test_a_selector_means_what_verified_contracts_and_the_bundled_list_say
     }
 
 
+async def test_what_waits_is_told_with_the_nonces_that_are_missing(store: Store) -> None:
+    told = {
+        "from": format_address(CONTRACT), "to": format_address(PROXY), "hash": f"0x{7:064x}", "nonce": "0x5", "value": "0xa",
+        "maxFeePerGas": "0x7", "input": "0xa9059cbb00",
+    }  # fmt: skip
+    late = told | {"hash": f"0x{8:064x}", "nonce": "0x9", "to": None, "input": "0x"}
+
+    class Pool(Node):
+        def within(self, _: int) -> Node:
+            return self
+
+        async def call(self, method: str, *_: Any) -> Any:
+            if method == "txpool_status":
+                return {"pending": "0x1", "queued": "0x1"}
+            assert method == "txpool_content"
+            return {"pending": {told["from"]: {"5": told}}, "queued": {told["from"]: {"9": late}}}
+
+    config = ApiConfig(network_name="any", chain_id=1, public_url="http://any")
+    transport = httpx.ASGITransport(make_app(store=store, node=Pool(), config=config))
+    async with httpx.AsyncClient(transport=transport, base_url="http://any") as http:
+        found = (await http.get("/api/v1/transactions/pending")).json()
+
+    assert (found["executable"], found["waiting"]) == (1, 1)
+    first, second = found["items"]
+    assert first == {
+        "hash": told["hash"], "sender": told["from"], "recipient": told["to"], "nonce": 5, "value_wei": "10",
+        "max_fee_per_gas_wei": "7", "method_id": "0xa9059cbb", "is_executable": True,
+    }  # fmt: skip
+    assert (second["hash"], second["recipient"], second["is_executable"]) == (late["hash"], None, False)
+
+
 async def test_only_sources_may_be_megabytes(store: Store, node: Node) -> None:
     async with asking(store, node) as ask:
         answer = await ask("encode", CONTRACT, "pay", "x" * 1_100_000)

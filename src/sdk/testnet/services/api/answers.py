@@ -10,6 +10,7 @@ from sdk.testnet.services.api import documents as d
 from sdk.testnet.services.store.meanings import TokenKind, Traces
 
 if TYPE_CHECKING:
+    from sdk.testnet.services.explorer.pending import Waiting
     from sdk.testnet.services.queries import (
         addresses,
         blocks,
@@ -44,6 +45,20 @@ def as_of(status: statistics.IndexStatus) -> d.AsOf:
 def party(row: parties.Party) -> d.Party:
     """Return an account in another document."""
     return d.Party(address=format_address(row.address), name=row.name, is_contract=row.is_contract)
+
+
+def waiting(row: Waiting) -> d.WaitingTransaction:
+    """Return a transaction of a pool."""
+    return d.WaitingTransaction(
+        hash=row.hash or None,
+        sender=row.sender,
+        recipient=row.recipient or None,
+        nonce=row.nonce,
+        value_wei=str(row.value_wei),
+        max_fee_per_gas_wei=str(row.fee_cap_wei),
+        method_id=None if row.method_id is None else hex_of(row.method_id),
+        is_executable=row.is_executable,
+    )
 
 
 def maybe_party(row: parties.Party | None) -> d.Party | None:

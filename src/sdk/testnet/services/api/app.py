@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 from fastapi import FastAPI
@@ -40,6 +40,7 @@ from sdk.testnet.services.api.reference import ICON, STYLE, TYPES, reference_pag
 from sdk.testnet.services.api.shared import InMemory, open_shared
 from sdk.testnet.services.api.sourcify import sourcify_routes
 from sdk.testnet.services.api.watching import tell_alerts, tell_claims
+from sdk.testnet.services.explorer.pending import PoolWatch
 from sdk.testnet.services.verification.submissions import Rejected
 from sdk.testnet.services.web.application import FaultMiddleware
 from sdk.testnet.services.web.clients import Clients
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from sdk.testnet.services.api.configuration import ApiConfig
     from sdk.testnet.services.api.parts import Monitor
     from sdk.testnet.services.heads import Heads
-    from sdk.testnet.services.node_pool import Node
+    from sdk.testnet.services.node_pool import Node, NodePool
     from sdk.testnet.services.store import Store
     from sdk.testnet.services.verification import Verifier
 
@@ -136,6 +137,7 @@ def make_app(
         monitor=monitor,
         verifier=verifier,
         keys=VisitorKeys(store, a_day=config.keys_a_day) if config.keys_a_day else None,
+        pool=PoolWatch(cast("NodePool", node)),
         tells_claims=payouts is not None,
     )
     app.state.problem_types = f"{config.public_url}/docs#problem-"

@@ -562,11 +562,27 @@ class Sent(Document):
     hash: Hash
 
 
+class WaitingTransaction(Document):
+    """A transaction that no block has."""
+
+    hash: Hash | None = Field(description="null where so much waits that only a summary of it was read.")
+    sender: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
+    recipient: str | None = Field(pattern=r"^0x[0-9a-fA-F]{40}$", description="null of a new contract.")
+    nonce: int
+    value_wei: Amount
+    max_fee_per_gas_wei: Amount
+    method_id: Data | None
+    is_executable: bool = Field(description="False while an earlier nonce of the sender is missing.")
+
+
 class Pending(Document):
-    """How many transactions wait."""
+    """What waits in the pool of one node."""
 
     executable: int
     waiting: int = Field(description="For an earlier nonce.")
+    items: list[WaitingTransaction] = Field(
+        description="The first 100, those that are executable before the others."
+    )
 
 
 class Me(Document):

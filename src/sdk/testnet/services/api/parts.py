@@ -18,6 +18,7 @@ from sdk.testnet.services.api.configuration import ApiConfig
 from sdk.testnet.services.api.cursors import open_cursor, seal_cursor
 from sdk.testnet.services.api.keys import VisitorKeys
 from sdk.testnet.services.api.shared import Shared
+from sdk.testnet.services.explorer.pending import PoolWatch
 from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.node_pool import Node
 from sdk.testnet.services.queries import Page, Slice, statistics
@@ -65,6 +66,8 @@ class Parts:
     config: ApiConfig
     hub: LiveHub
     shared: Shared
+    pool: PoolWatch
+    """What waits in a node's pool."""
     heads: Heads | None = None
     """Says when the index has a new block; None where it has to be asked."""
     block_time_s: int = 0

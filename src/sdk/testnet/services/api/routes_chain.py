@@ -17,7 +17,7 @@ from sdk.testnet.services.api.answering import BY_HASH, BY_NUMBER
 from sdk.testnet.services.api.parts import Given, Listed, found, read_address, read_hash
 from sdk.testnet.services.queries import blocks, consensus, statistics, transactions, validators
 from sdk.testnet.services.queries.paging import INTEGER_MAX
-from sdk.testnet.services.told import told_data, told_object, told_quantity
+from sdk.testnet.services.told import told_data, told_object
 from sdk.testnet.services.web.problems import NotFound
 
 router = APIRouter(responses=parts.PROBLEMS)
@@ -120,10 +120,10 @@ def list_transactions(api: Given, listed: Listed) -> d.ListOf[d.Transaction]:
 
 @router.get("/transactions/pending", tags=["transactions"])
 async def pending_transactions(api: Given) -> d.Pending:
-    """How many transactions wait in the pool of a node."""
-    status = told_object(await api.node.call("txpool_status"))
+    """What waits in the pool of a node; it is asked once a second for everybody."""
+    pool = await api.pool.now()
     return d.Pending(
-        executable=told_quantity(status.get("pending")), waiting=told_quantity(status.get("queued"))
+        executable=pool.executable, waiting=pool.queued, items=[answers.waiting(one) for one in pool.items]
     )
 
 
