@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
+    from mkdocs.utils.templates import TemplateContext
 
+NOT_FOUND = "404.html"
+ROOT = "/docs"
+"""Where the services show the site: `PREFIX` of sdk.testnet.services.docs."""
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[^)\s]+)\)")
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 
@@ -35,6 +39,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"`{name}`" if text.strip("`") in (name, path.name) else f"{text} (`{name}` in the repository)"
 
     return _LINK.sub(replace, markdown)
+
+
+def on_template_context(
+    context: TemplateContext,
+    template_name: str,
+    config: MkDocsConfig,  # noqa: ARG001 - MkDocs names the arguments
+) -> TemplateContext:
+    """Let the page for what is not there name everything from the root: it is shown at addresses of any depth, where a relative link leads astray."""
+    if template_name == NOT_FOUND:
+        context["base_url"] = ROOT
+    return context
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs names the arguments

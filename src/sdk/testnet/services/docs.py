@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -56,12 +58,24 @@ def docs_routes(directory: Path) -> list[BaseRoute]:
 
 
 class _Documents(StaticFiles):
-    """Static files whose redirects stay relative: a Host header is the caller's word."""
+    """Static files whose redirects name no host: a Host header is the caller's word.
+
+    Who leaves `.html` away, or ends a page's name with a slash, is led to the page: links on it are relative to its own address.
+    """
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        is_folder = scope["path"].endswith("/")
+        pages = ([path] if is_folder else []) + ([] if path.endswith(".html") else [f"{path}.html"])
+        for page in pages:
+            if await run_in_threadpool(self._is_file, page):
+                return RedirectResponse(f"{PREFIX}/{quote(page)}")
         answer = await super().get_response(path, scope)
         if isinstance(answer, RedirectResponse):
             # A folder without its slash, the only one there is.
             name = scope["path"].rstrip("/").rpartition("/")[2]
             answer.headers["location"] = f"./{quote(name)}/"
         return answer
+
+    def _is_file(self, path: str) -> bool:
+        _, found = self.lookup_path(path)
+        return found is not None and stat.S_ISREG(found.st_mode)

@@ -1,6 +1,8 @@
 // Looks through the pages: the index is made with them, and is fetched when somebody begins to type. Nothing is asked of anybody else.
 const RESULTS_MAX = 12;
 const EXCERPT_CHARACTERS = 160;
+/** By the folder of a page: who asks how to do something is answered before who asks why it was decided so. Less than a word in a title counts. */
+const WORTH = { tutorial: 9, guide: 9, reference: 6, spec: 3 };
 
 const form = document.querySelector("#search");
 const input = document.querySelector("#query");
@@ -8,35 +10,44 @@ const list = document.querySelector("#results");
 const base = new URL(`${document.documentElement.dataset.base}/`, location.href);
 let sections;
 
-/** @returns {Promise<{location: string, title: string, page: string, text: string, words: string}[]>} */
+/** @returns {Promise<{location: string, title: string, titles: string[], page: string, text: string, words: string}[]>} */
 function load() {
   sections ??= fetch(new URL("search/search_index.json", base))
     .then((response) => response.json())
     .then(({ docs }) => {
-      const titles = new Map(docs.filter(({ location }) => !location.includes("#")).map(({ location, title }) => [location, title]));
-      return docs.map((entry) => ({
-        ...entry,
-        page: titles.get(entry.location.split("#")[0]) ?? "",
-        words: ` ${entry.title} ${entry.text}`.toLowerCase().replace(/\s+/g, " "),
-      }));
+      // A page is there as a whole, by its name in the menu, and then by its sections, the first of which begins with its title: that one stands for it.
+      const names = new Map(docs.filter(({ location }) => !location.includes("#")).map(({ location, title }) => [location, title]));
+      const begun = new Set();
+      return docs.filter(({ location }) => location.includes("#")).map((entry) => {
+        const page = entry.location.split("#")[0];
+        const isPage = !begun.has(page);
+        begun.add(page);
+        const titles = (isPage ? [entry.title, names.get(page)] : [entry.title]).map((title) => title.toLowerCase());
+        return {
+          ...entry,
+          titles,
+          page: isPage ? "" : names.get(page),
+          words: ` ${titles.join(" ")} ${entry.text}`.toLowerCase().replace(/\s+/g, " "),
+        };
+      });
     });
   return sections;
 }
 
-/** Sections that have every word: titles count most, then the words as they were typed, then starts of words. A whole page is found by its title. */
+/** Sections that have every word: titles count most, then the words as they were typed, then what kind of page it is, then starts of words. */
 function find(entries, query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const phrase = words.join(" ");
   const found = [];
   for (const entry of entries) {
-    const title = entry.title.toLowerCase();
-    const isPage = !entry.location.includes("#");
-    if (!words.every((word) => (isPage ? title : entry.words).includes(word))) continue;
-    let score = (title === phrase ? 40 : 0) + (entry.words.includes(phrase) ? 15 : 0) + (isPage ? 5 : 0);
+    if (!words.every((word) => entry.words.includes(word))) continue;
+    let score = (entry.titles.includes(phrase) ? 40 : 0) + (entry.words.includes(phrase) ? 15 : 0) + (entry.page === "" ? 5 : 0);
     for (const word of words) {
       const at = entry.words.search(new RegExp(`[^\\p{L}\\p{N}]${word.replace(/[^\p{L}\p{N}]/gu, "\\$&")}`, "u"));
-      score += (title.includes(word) ? 10 : 0) + (at < 0 ? 0 : 4);
+      score += (entry.titles.some((title) => title.includes(word)) ? 10 : 0) + (at < 0 ? 0 : 4);
     }
+    // Where words stand only inside of others, no kind of page makes that better.
+    if (score > 0) score += WORTH[entry.location.split("/")[0]] ?? 0;
     found.push({ entry, score });
   }
   found.sort((one, other) => other.score - one.score);
@@ -61,7 +72,7 @@ function show(results, query) {
     const text = entry.text.toLowerCase();
     const at = text.includes(phrase) ? text.indexOf(phrase) : text.indexOf(word);
     const start = Math.max(0, at - 40);
-    const where = entry.page === entry.title ? "" : `${entry.page}: `;
+    const where = entry.page === "" ? "" : `${entry.page}: `;
     excerpt.textContent = where + (start > 0 ? "…" : "") + entry.text.slice(start, start + EXCERPT_CHARACTERS);
     link.append(excerpt);
     list.append(link);
