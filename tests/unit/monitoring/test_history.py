@@ -34,6 +34,20 @@ def test_the_newest_rows_stay_in_order_and_are_thinned_evenly(
         assert (found["height"][0], found["height"][-1]) == (kept[0], kept[-1])
 
 
+def test_a_peak_is_seen_where_rows_are_left_out() -> None:
+    history = History(100)
+    for index in range(250):
+        history.append(
+            1000.0 + index,
+            {"round": None if index < 160 else int(index == 203), "head_age_s": 2.0 + (index == 171)},
+        )
+    found = history.read(since=0, points_max=10)
+
+    assert found["at"] == [1150.0 + 11 * place for place in range(10)]
+    assert found["round"] == [None, 0, 0, 0, 0, 1, 0, 0, 0, 0]
+    assert found["head_age_s"] == [2, 2, 3, 2, 2, 2, 2, 2, 2, 2]
+
+
 def test_what_is_not_known_is_none() -> None:
     found = filled(2, 5).read(since=0)
 

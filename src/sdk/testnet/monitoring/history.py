@@ -26,6 +26,8 @@ NAMES: Final = (
     "rpc_calls",
     "websocket_connections",
 )
+PEAKS: Final = frozenset({"head_age_s", "round", "block_interval_s"})
+"""Of these a single row may be the fault that somebody looks for: where rows are left out, the most of them stands for them."""
 ROWS: Final = 43_200
 """A day of looks every two seconds: 4 MB, and what the lines of nodes and methods take."""
 POINTS_MAX: Final = 2_000
@@ -76,7 +78,7 @@ class History:
     def read(
         self, *, since: float, until: float = math.inf, points_max: int = 600
     ) -> dict[str, list[float | None]]:
-        """The rows from a moment to another, `at` and each name; of many, evenly chosen ones and the newest.
+        """The rows from a moment to another, `at` and each name; of many, evenly chosen ones and the newest, with the peaks of those before each.
 
         Raises:
             InvalidInput: when `points_max` is not 2 to 2,000.
@@ -84,7 +86,8 @@ class History:
         rows = self._chosen(since, until, points_max)
         found: dict[str, list[float | None]] = {"at": [self._at[row] for row in rows]}
         for name, column in self._columns.items():
-            found[name] = [None if math.isnan(column[row]) else column[row] for row in rows]
+            values = _peaks(column, rows) if name in PEAKS else [column[row] for row in rows]
+            found[name] = [None if math.isnan(value) else value for value in values]
         return found
 
     def read_lines(
@@ -108,3 +111,14 @@ class History:
             step = (len(offsets) - 1) / (points_max - 1)
             offsets = [offsets[round(index * step)] for index in range(points_max)]
         return [(self._next + offset) % count for offset in offsets]
+
+
+def _peaks(column: array[float], rows: list[int]) -> list[float]:
+    """The most of each row and of those since the one chosen before it; not a number where none is known."""
+    found = []
+    before = rows[0] - 1 if rows else 0
+    for row in rows:
+        passed = column[before + 1 : row + 1] if before < row else column[before + 1 :] + column[: row + 1]
+        found.append(max((value for value in passed if not math.isnan(value)), default=math.nan))
+        before = row
+    return found

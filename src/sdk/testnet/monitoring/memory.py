@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sdk.testnet.monitoring import thresholds
 from sdk.testnet.monitoring.distributions import Distribution
 from sdk.testnet.monitoring.growth import Counters, Growth
+from sdk.testnet.monitoring.lateness import Lateness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +63,7 @@ class Memory:
     head: int = -1
     head_at_s: float = 0.0
     """Since when this has been the newest block of all that answer."""
+    lateness: Lateness = field(default_factory=Lateness)
     genesis_hash: str | None = None
     calls: Distribution = field(
         default_factory=lambda: Distribution(
@@ -96,6 +98,7 @@ class Memory:
             self.marks.clear()
             self._growths.clear()
             self.head = -1
+            self.lateness = Lateness()
         if head != self.head:
             self.head, self.head_at_s = head, observation.at_s
         for block in observation.blocks:

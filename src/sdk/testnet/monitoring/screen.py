@@ -147,8 +147,8 @@ def row(picture: Picture) -> dict[str, float | None]:
     newest = picture.memory.blocks[-1] if picture.memory.blocks else None
     return {
         "height": picture.view.height,
-        "head_age_s": picture.view.head_age_s,
-        "round": picture.view.round,
+        "head_age_s": picture.longest_age_s,
+        "round": picture.highest_round,
         "validators_online": picture.view.online,
         "spare_validators": picture.view.spare,
         "tps": _rate(picture),

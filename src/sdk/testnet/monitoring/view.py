@@ -26,6 +26,10 @@ class Picture:
     view: NetworkView
     intervals_s: list[float]
     """Between blocks of the last five minutes."""
+    longest_age_s: float
+    """What the newest block's age has come to since the one before, or that one's until it came: a period, if all is well."""
+    highest_round: int
+    """Of the open height, and of the blocks that were decided since the last look: a round that is over between two looks is seen too."""
 
     @property
     def reference(self) -> ConsensusView:
@@ -39,7 +43,10 @@ def picture(observation: Observation, memory: Memory) -> Picture | None:
     scene = Scene(observation.facts)
     if not scene.chain:
         return None
+    known = memory.blocks[-1] if memory.blocks and memory.genesis_hash == scene.genesis_hash else None
     memory.remember(observation, scene.head, scene.genesis_hash or "")
+    # At the first look all blocks are new, and none of them came since.
+    came = [] if known is None else [block for block in memory.blocks if block.number > known.number]
     reference = scene.reference if scene.reference is not None else consensus_of(scene.chain[0])
     counted = scene.counted
     here = {member.address for member in counted}
@@ -80,7 +87,14 @@ def picture(observation: Observation, memory: Memory) -> Picture | None:
         disagreement=disagreement(scene, observation),
         interval_p95_s=percentile(intervals, 0.95),
     )
-    return Picture(observation, memory, scene, view, intervals)
+    longest_age_s = memory.lateness.follow(
+        scene.head,
+        view.head_age_s,
+        at_s=observation.at_s,
+        blocks=came if known is None else [known, *came],
+    )
+    highest_round = max([view.round, *(block.round for block in came if block.round is not None)])
+    return Picture(observation, memory, scene, view, intervals, longest_age_s, highest_round)
 
 
 def disagreement(scene: Scene, observation: Observation) -> str | None:
