@@ -359,10 +359,17 @@ def test_charts_of_the_dashboard_share_a_cursor_and_say_24_hours(served: Served,
         page.goto(f"{served.url}/dashboard?window=900")
         page.wait_for_function("() => document.querySelectorAll('.uplot').length === 10")
         plot = page.locator(".uplot .u-over").first
+        page.get_by_role("button", name="Pause").click()
+        said = page.locator(".uplot .u-legend tr:first-child .u-value").all_inner_texts()
+        assert len(set(said)) == 1
+        assert re.search(r"\d\d:\d\d:\d\d", said[0]), "the newest, until somebody points at a moment"
+        head_age = page.locator("[data-chart=head_age_s] .u-series:last-child .u-value")
+        assert re.fullmatch(r"[\d.]+ s", head_age.inner_text())
         plot.scroll_into_view_if_needed()
         plot.hover()
         page.wait_for_function(
-            "() => [...document.querySelectorAll('.uplot .u-legend tr:first-child .u-value')].every((cell) => /\\d\\d:\\d\\d:\\d\\d/.test(cell.textContent))"
+            "(newest) => [...document.querySelectorAll('.uplot .u-legend tr:first-child .u-value')].every((cell) => cell.textContent !== newest)",
+            arg=said[0],
         )
         times = page.locator(".uplot .u-legend tr:first-child .u-value").all_inner_texts()
         assert len(set(times)) == 1, "one moment on all of them"
@@ -443,8 +450,11 @@ def test_nothing_moves_when_the_cursor_brings_its_numbers(served: Served, browse
         page.wait_for_function("() => document.querySelectorAll('.uplot').length === 10")
         page.get_by_role("button", name="Pause").click()
         before = page.evaluate(height)
+        newest = page.locator(".u-legend .u-value").first.inner_text()
         page.locator(".uplot .u-over").first.hover()
-        page.wait_for_function("() => /[0-9]/.test(document.querySelector('.u-legend .u-value').textContent)")
+        page.wait_for_function(
+            "(newest) => document.querySelector('.u-legend .u-value').textContent !== newest", arg=newest
+        )
         assert page.evaluate(height) == before
 
 

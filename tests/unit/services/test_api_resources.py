@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -266,6 +267,21 @@ async def test_where_nobody_watches_that_is_said(store: Store) -> None:
         answers = [await http.get(f"/api/v1/{path}") for path in ("nodes", "alerts", "stats/rpc", "faucet")]
 
     assert [answer.status_code for answer in answers] == [503, 503, 503, 404]
+
+
+@pytest.mark.parametrize("path", ["/api/v1", "/api/v1/", "/api/v1/nothing", "/nothing"])
+async def test_an_address_that_nothing_has_says_where_the_list_is(app: FastAPI, path: str) -> None:
+    async with asking(app) as http:
+        answer = await http.get(path)
+
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+        problem = answer.json()
+        assert problem["detail"] == "Nothing is at this address."
+        for named in re.findall(r"/[a-z.]+(?= lists| has)", problem["hint"]):
+            assert (await http.get(named)).status_code == 200, named
+        assert "/docs" in problem["hint"]
+        assert problem["code"] == "not_found"
 
 
 @pytest.mark.parametrize(

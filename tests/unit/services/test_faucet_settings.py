@@ -10,7 +10,9 @@ import pytest
 from metanode.errors import InvalidInput
 from sdk.testnet.command.program import app
 from sdk.testnet.faucet import Faucet, FaucetConfig
+from sdk.testnet.services.faucet.app import navigation_of
 from sdk.testnet.services.faucet.settings import FaucetSettings, read_settings
+from sdk.testnet.services.web.site import Site
 
 HOME = Path("/srv/testnet")
 
@@ -94,3 +96,11 @@ def test_every_problem_is_told_at_once() -> None:
     assert "faucet.daily_limt: no such setting; did you mean daily_limit?" in lines
     assert len(lines) == 5
     assert all(line.startswith("faucet.") for line in lines)
+
+
+def test_the_faucet_s_menu_leads_to_the_explorer_where_there_is_one() -> None:
+    alone = Site(network_name="n", chain_id=1)
+    beside = Site(network_name="n", chain_id=1, explorer_url="http://localhost:3000")
+
+    assert [entry.label for entry in navigation_of(alone)] == ["Claim", "Status", "Rules"]
+    assert navigation_of(beside)[-1].path == "http://localhost:3000/"

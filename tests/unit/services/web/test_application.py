@@ -133,6 +133,18 @@ async def test_people_and_programs_are_told_the_same(http, name, status, code):
     assert page.headers["x-request-id"] in page.text
 
 
+async def test_an_address_that_nothing_has_says_so_and_how_to_go_on(http):
+    page = await http.get("/nothing", headers={"accept": "text/html"})
+    document = (await http.get("/nothing", headers={"accept": "application/json"})).json()
+
+    assert page.status_code == 404
+    for words in ("Not found", "Nothing is at this address.", "The menu names what there is"):
+        assert words in page.text
+    assert 'href="/blocks"' in page.text, "it has the menu of the site"
+    assert (document["title"], document["detail"]) == ("Not found", "Nothing is at this address.")
+    assert document["hint"].startswith("The menu names")
+
+
 async def test_what_somebody_sent_comes_back_as_text(http):
     page = (await http.get("/fail/missing", headers={"accept": "text/html"})).text
 

@@ -297,7 +297,9 @@ def _problem_of(error: Exception) -> Problem:
             code=error.code,
             retry_after_s=RETRY_S if error.status == 429 else None,
         )
-    return problem_of(error)
+    return problem_of(
+        error, nowhere=f"/docs lists what is below {PREFIX}, and /openapi.json has it for programs."
+    )
 
 
 def _place(error: Any) -> str:

@@ -123,7 +123,7 @@ def make_app(
 
 def make_public_app(service: FaucetService, *, runs: bool = True) -> Starlette:
     """Return the public app of a service that an operator's page shares."""
-    site = replace(service.site, service="Faucet", navigation=NAVIGATION)
+    site = replace(service.site, service="Faucet", navigation=navigation_of(service.site))
     assets = Assets(FOLDER / "static")
     pages = Pages(site, assets, FOLDER / "templates")
     views = _Views(service, pages)
@@ -163,6 +163,13 @@ def make_public_app(service: FaucetService, *, runs: bool = True) -> Starlette:
         form_targets=[site.explorer_url] if site.explorer_url else [],
         body_bytes_max=BODY_BYTES_MAX,
     )
+
+
+def navigation_of(site: Site) -> tuple[NavigationEntry, ...]:
+    """Return the menu: the faucet's pages, and the explorer where the network has one."""
+    if not site.explorer_url:
+        return NAVIGATION
+    return (*NAVIGATION, NavigationEntry(key="explorer", label="Explorer", path=f"{site.explorer_url}/"))
 
 
 class _Views:

@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 
 GZIP_BYTES_MIN = 1_000
 """Below this, a page is one packet either way."""
+NOWHERE = (
+    "The menu names what there is; the explorer's search finds addresses, transactions, blocks and tokens."
+)
 ROBOTS = "User-agent: *\nDisallow: /search\nDisallow: /address/\nDisallow: /tx/\n"
 """A test network starts anew: nobody should find its transactions by a search engine later."""
 
@@ -52,7 +55,7 @@ def make_site_app(
     """
 
     async def on_error(request: Request, error: Exception) -> Response:
-        problem = problem_of(error)
+        problem = problem_of(error, nowhere=NOWHERE)
         headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
         if wants_json(request):
             return problem_json(request, problem, headers)

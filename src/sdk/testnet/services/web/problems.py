@@ -82,12 +82,25 @@ class Problem:
         return document
 
 
-def problem_of(error: Exception) -> Problem:
-    """Return what to tell of an exception; of our own faults no more than that there was one."""
+def problem_of(error: Exception, *, nowhere: str = "") -> Problem:
+    """Return what to tell of an exception; of our own faults no more than that there was one.
+
+    Args:
+        error: What a handler raised.
+        nowhere: What to do about an address that no handler has, in a sentence.
+    """
     match error:
         case NotFound():
             return Problem(
                 status=404, title="Not found", detail=_text(error), code="not_found", hint=error.hint
+            )
+        case HTTPException(status_code=404, detail="Not Found"):
+            return Problem(
+                status=404,
+                title="Not found",
+                detail="Nothing is at this address.",
+                code="not_found",
+                hint=nowhere,
             )
         case HTTPException():
             phrase = http.HTTPStatus(error.status_code).phrase

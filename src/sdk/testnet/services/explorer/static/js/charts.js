@@ -112,12 +112,15 @@ function one(place, lines, columns, step, sync) {
   const number = (value) => value.toLocaleString("en", { maximumFractionDigits: 3 });
   const shown = (value) => (value === null || value === undefined ? "–" : number(value) + unit);
   const clock = step < 60 ? "medium" : "short";
+  const moment = (seconds) => (seconds === null || seconds === undefined ? "–" : new Date(seconds * 1000).toLocaleString("en-GB", { ...UTC, dateStyle: "short", timeStyle: clock }));
+  // Until somebody points at a moment the numbers are the newest.
+  const newest = (plot, index) => plot.data?.[index]?.at(-1);
   const isAlone = place.dataset.lines === undefined;
   const drawn = (line, index) => {
     const stroke = line.name === "" ? colour("--muted") : colour(`--series-${isAlone ? place.dataset.series : index + 1}`);
     return {
       label: line.name === "" ? "worst of the others" : line.name, stroke, width: 2, fill: isAlone ? `${stroke}22` : undefined,
-      dash: line.name === "" ? [4, 4] : undefined, points: { show: columns[0].length < 3 }, value: (_, value) => shown(value),
+      dash: line.name === "" ? [4, 4] : undefined, points: { show: columns[0].length < 3 }, value: (plot, value, index, at) => shown(at === null ? newest(plot, index) : value),
     };
   };
   return new uPlot({
@@ -128,7 +131,7 @@ function one(place, lines, columns, step, sync) {
     legend: { live: true },
     scales: { x: { time: true, range: (plot, low, high) => around(plot.data?.[0] ?? [], step) ?? [low, high] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
     series: [
-      { label: "UTC", value: (_, seconds) => (seconds === null || seconds === undefined ? "–" : new Date(seconds * 1000).toLocaleString("en-GB", { ...UTC, dateStyle: "short", timeStyle: clock })) },
+      { label: "UTC", value: (plot, seconds, index, at) => moment(at === null ? newest(plot, index) : seconds) },
       ...lines.map(drawn),
     ],
     axes: [{ ...axis, values: TIMES, space: 64 }, { ...axis, size: 60, values: (_, marks) => marks.map(number) }],
