@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -54,6 +55,7 @@ def main() -> int:
         create_environment()
         install_packages()
         build_engine()
+        install_checkout()
         build_documentation()
         if arguments.dev:
             for name in NPM_PROJECTS:
@@ -114,7 +116,7 @@ def install_packages() -> None:
 
 
 def build_engine() -> None:
-    """Compile the engine in release mode and install the package in editable form."""
+    """Compile the engine in release mode, into the sources."""
     files = [path for name in RUST_INPUTS for path in sorted(walk(ROOT / name))]
     stamp = Stamp("engine", digest(files))
     if stamp.is_current() and any((ROOT / "src" / "metanode").glob("_engine*.so")):
@@ -128,7 +130,6 @@ def build_engine() -> None:
             "engine",
             environment,
         )
-    install_checkout()
     stamp.write()
 
 
@@ -160,21 +161,59 @@ def build_documentation() -> None:
 
 
 def install_checkout() -> None:
-    """Make this checkout importable in `.venv`, and `metanode` a command there. Its dependencies are installed already."""
-    found = subprocess.run(
-        [str(BIN / "python"), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True,
-        text=True,
-        check=True,
+    """Put into `.venv` what an editable installation of this checkout has there. Its dependencies are installed already.
+
+    That is the path to the sources, the commands, and the metadata in which pytest finds the plugin. What is there stays untouched.
+    """
+    import tomllib  # noqa: PLC0415 - an older Python hears first that it is too old
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    name, version = project["name"], project["version"]
+    (packages,) = (VENV / "lib").glob("python*/site-packages")
+    information = packages / f"{name}-{version}.dist-info"
+    for other in packages.glob(f"{name}-*.dist-info"):
+        if other != information:
+            shutil.rmtree(other)
+    groups = {"console_scripts": project["scripts"], **project["entry-points"]}
+    metadata = {
+        "Metadata-Version": "2.1",
+        "Name": name,
+        "Version": version,
+        "Summary": project["description"],
+        "Requires-Python": project["requires-python"],
+    }
+    lines = [*metadata.items(), *(("Requires-Dist", line) for line in project["dependencies"])]
+    entry_points = (
+        f"[{group}]\n" + "".join(f"{entry} = {target}\n" for entry, target in entries.items())
+        for group, entries in groups.items()
     )
-    (Path(found.stdout.strip()) / "metanode-checkout.pth").write_text(f"{ROOT / 'src'}\n")
-    command = BIN / "metanode"
-    command.write_text(
+    origin = {"url": ROOT.as_uri(), "dir_info": {"editable": True}}
+    files = {
+        packages / f"{name}-checkout.pth": f"{ROOT / 'src'}\n",
+        **{BIN / command: command_text(target) for command, target in project["scripts"].items()},
+        information / "METADATA": "".join(f"{key}: {value}\n" for key, value in lines),
+        information / "entry_points.txt": "\n".join(entry_points),
+        information / "direct_url.json": json.dumps(origin),
+    }
+    # By this list `pip uninstall` finds what to delete.
+    record = information / "RECORD"
+    files[record] = "".join(f"{os.path.relpath(path, packages)},,\n" for path in (*files, record))
+    information.mkdir(exist_ok=True)
+    for path, text in files.items():
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+    for command in project["scripts"]:
+        (BIN / command).chmod(0o755)
+
+
+def command_text(target: str) -> str:
+    """The program of a command: it calls `target`, written MODULE:FUNCTION."""
+    module, function = target.split(":")
+    return (
         f"#!{BIN / 'python'}\nimport sys\n\n"
         # Loading takes a moment, in which Ctrl-C is no fault to trace.
-        "try:\n    from metanode.cli import main\nexcept KeyboardInterrupt:\n    sys.exit(130)\n\nsys.exit(main())\n"
+        f"try:\n    from {module} import {function}\nexcept KeyboardInterrupt:\n    sys.exit(130)\n\nsys.exit({function}())\n"
     )
-    command.chmod(0o755)
 
 
 def install_npm_packages(name: str) -> None:
