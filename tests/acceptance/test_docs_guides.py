@@ -17,6 +17,9 @@ from tests.acceptance.processes import Endpoint, NodeProcess, free_ports, metano
 from tests.acceptance.programs import HERE
 from tests.acceptance.test_tools_guide import COMMANDS, FILE
 
+from sdk.testnet.deployment.apply.services import PORTS
+from sdk.testnet.services.configuration import NetworkSection
+
 if TYPE_CHECKING:
     from tests.conftest import RunningNetwork
 
@@ -98,6 +101,18 @@ def test_the_guide_of_wallets_says_what_the_node_says(network: RunningNetwork, t
     assert '"result":"0x539"' in told.replace(" ", "")
     assert 'chainId: "0x539"' in page("guide/wallets.md")
     assert "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266" in told
+
+
+def test_the_guide_of_wallets_names_what_the_services_name() -> None:
+    told = page("guide/wallets.md")
+    symbol = NetworkSection(network_id="", chain_id=0, rpc_urls=()).currency_symbol
+    explorer, faucet = (f"http://127.0.0.1:{PORTS[name]}" for name in ("explorer", "faucet"))
+
+    assert f"explorer and faucet say `{symbol}`" in told
+    assert f'symbol: "{symbol}"' in told
+    assert f"| Block explorer | `{explorer}` |" in told
+    assert f'blockExplorerUrls: ["{explorer}"]' in told
+    assert faucet in told
 
 
 def test_the_guide_of_validators_adds_one_here_and_one_on_a_machine_of_its_own(
