@@ -66,7 +66,7 @@ def test_services_come_with_the_network_and_go_with_it(running: Path) -> None:
     _look_at_documents(explorer)
     _look_at_operation(running, shown["faucet operator"])
     table = metanode(running, "status").stdout
-    assert f"{explorer}/dashboard" in table
+    assert {f"{explorer}/dashboard", f"{explorer}/docs"} <= {*table.split()}
 
     directory = NetworkDirectory(running.resolve())
     first = running_node(directory, services.NAME)

@@ -56,14 +56,13 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, title
 
 
 def print_services(services: Sequence[ServiceStatus]) -> None:
-    """Print on stdout where each service is, and the dashboard, which is a page of the explorer; nothing where there are none."""
+    """Print on stdout where each service is, and its pages that have names of their own; nothing where there are none."""
     if not services:
         return
     rows = []
     for each in services:
         rows.append((each.name, each.url, each.state))
-        if each.name == "explorer":
-            rows.append(("dashboard", f"{each.url}/dashboard", each.state))
+        rows += [(page, f"{each.url}/{page}", each.state) for page in each.pages]
     print_table(("service", "address", "state"), rows)
 
 

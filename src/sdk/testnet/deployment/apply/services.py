@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from metanode.crypto.addresses import format_address
@@ -21,7 +23,6 @@ from sdk.testnet.keys import read_account, take_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
     from metanode.crypto.secp256k1 import PrivateKey
     from sdk.testnet.deployment.apply.layout import NetworkDirectory
@@ -49,6 +50,8 @@ class ServiceStatus:
     name: str
     url: str
     state: State
+    pages: tuple[str, ...] = ()
+    """What people look for by its own name, and is a page of this service, at `url`/NAME."""
 
 
 def program_plan(directory: NetworkDirectory, spec: NetworkSpec) -> ProgramPlan:
@@ -110,13 +113,10 @@ def render_config(directory: NetworkDirectory, plan: NetworkPlan) -> str:
 
 def statuses(plan: NetworkPlan, *, is_running: bool) -> tuple[ServiceStatus, ...]:
     """Return each service and whether it takes connections."""
-    ports = {
-        name: port
-        for program in plan.programs
-        if program.name == NAME
-        for name, port in program.ports.items()
-    }
-    return _statuses(plan.spec, ports, is_running=is_running)
+    programs = [program for program in plan.programs if program.name == NAME]
+    ports = {name: port for program in programs for name, port in program.ports.items()}
+    shows_docs = any(_shows_docs(Path(program.arguments[0])) for program in programs)
+    return _statuses(plan.spec, ports, is_running=is_running, shows_docs=shows_docs)
 
 
 def published_statuses(
@@ -129,10 +129,27 @@ def published_statuses(
         # The community API is of the explorer's container.
         if ("explorer" if name == "api" else name) in chosen
     }
-    return _statuses(spec, ports, is_running=is_running)
+    # Whether their image has documents is not known from here.
+    return _statuses(spec, ports, is_running=is_running, shows_docs=False)
 
 
-def _statuses(spec: NetworkSpec, ports: Mapping[str, int], *, is_running: bool) -> tuple[ServiceStatus, ...]:
+def _shows_docs(config: Path) -> bool:
+    """Whether the explorer has the documentation, by what the services are told and what was built."""
+    from sdk.testnet.services.docs import AUTO, find_docs  # noqa: PLC0415 - routes, for who has an explorer only
+
+    try:
+        told = tomllib.loads(config.read_text(encoding="utf-8")).get("explorer", {})
+        found = find_docs(told.get("docs_directory", AUTO), config.parent)
+    except (OSError, ValueError, AttributeError, TypeError):
+        # A file that somebody broke: the services say so in their log.
+        return False
+    return found is not None and (found / "index.html").is_file()
+
+
+def _statuses(
+    spec: NetworkSpec, ports: Mapping[str, int], *, is_running: bool, shows_docs: bool
+) -> tuple[ServiceStatus, ...]:
+    pages = {"explorer": ("dashboard", "docs") if shows_docs else ("dashboard",)}
     reachable = reachable_host(spec.bind_address)
     hosts = {name: LOOPBACK if name == OPERATOR else reachable for name in ports}
     return tuple(
@@ -140,6 +157,7 @@ def _statuses(spec: NetworkSpec, ports: Mapping[str, int], *, is_running: bool) 
             name=name,
             url=f"http://{url_host(hosts[name])}:{port}",
             state="stopped" if not is_running else "running" if _listens(hosts[name], port) else "starting",
+            pages=pages.get(name, ()),
         )
         for name, port in ports.items()
     )
