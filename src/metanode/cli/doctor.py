@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metanode.cli.network import typed_command
+from metanode.cli.network import start_command, typed_command
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
 from metanode.cli.output import print_json
 
@@ -40,7 +40,7 @@ def doctor(
         facts = collect_urls(url)
     else:
         where = NetworkDirectory(directory.resolve())
-        facts = collect_local(where, command=typed_command(where))
+        facts = collect_local(where, command=typed_command(where), start=start_command(where))
     diagnosis = diagnose(facts)
     if json:
         print_json(_document(diagnosis, facts))

@@ -325,6 +325,11 @@ def _command(name: str, where: NetworkDirectory) -> str:
     return f"{_program()} {name} --directory {shlex.quote(str(where.path))}"
 
 
+def start_command(where: NetworkDirectory) -> str:
+    """How this network is started, in the words of `status`."""
+    return _command("up", where)
+
+
 def typed_command(where: NetworkDirectory) -> str:
     """How any command of this program is typed for this network: a format with `{}` in place of its name."""
     home = "" if where.path == DEFAULT_DIRECTORY.resolve() else f" --directory {shlex.quote(str(where.path))}"

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 KEYS = [f"0x{n}{'0' * 39}" for n in range(1, 5)]
 STRANGER = "0x" + "7" * 40
 GENESIS, OTHER_GENESIS = "0x" + "aa" * 32, "0x" + "bb" * 32
-LOCAL = LocalNetwork(path="/net", is_supervised=False, command="metanode {} --directory /net")
+LOCAL = LocalNetwork(
+    path="/net", is_supervised=False, command="metanode {} --directory /net", start="make up"
+)
 
 SUPERVISED = replace(LOCAL, is_supervised=True)
 
@@ -138,7 +140,7 @@ CASES: list[tuple[str, NetworkFacts, str, str, str]] = [
         network(*(stopped(index) for index in range(4))),
         "network-stopped",
         "the network in /net is stopped: none of its 4 nodes runs",
-        "metanode up --directory /net",
+        "make up",
     ),
     (
         "a validator whose process has ended, with its last words",
@@ -148,7 +150,7 @@ CASES: list[tuple[str, NetworkFacts, str, str, str]] = [
         ),
         "node-down",
         "moves: block 811 came 1.2 s ago; but validator-4 does not run; its log ends with: error: engine/ is damaged",
-        "metanode up --directory /net",
+        "make up",
     ),
     (
         "a network whose nodes all end again, which `metanode up` would find started",
@@ -279,7 +281,7 @@ CASES: list[tuple[str, NetworkFacts, str, str, str]] = [
         ),
         "quorum-missing",
         "missing: validator-3 (its process does not run) and validator-4 (its process does not run)",
-        "metanode up --directory /net",
+        "make up",
     ),
     (
         "a partition in halves",

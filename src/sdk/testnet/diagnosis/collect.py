@@ -70,15 +70,18 @@ def check_url(url: str) -> None:
         )
 
 
-def collect_local(directory: NetworkDirectory, *, command: str) -> NetworkFacts:
+def collect_local(directory: NetworkDirectory, *, command: str, start: str) -> NetworkFacts:
     """Ask every node of a local network, and look at those that do not answer.
 
-    `command` says how a command is typed for this network, with `{}` for its name. Raises InvalidInput when there is no network.
+    `command` says how a command is typed for this network, with `{}` for its name, and `start` is what starts it. Raises InvalidInput when there is no network.
     """
     plan = directory.load_plan()
     nodes = [_look(directory, node) for node in plan.nodes]
     local = LocalNetwork(
-        path=str(directory.path), is_supervised=running_supervisor(directory) is not None, command=command
+        path=str(directory.path),
+        is_supervised=running_supervisor(directory) is not None,
+        command=command,
+        start=start,
     )
     return NetworkFacts(nodes=asyncio.run(ask_nodes(nodes)), local=local)
 

@@ -104,7 +104,7 @@ def _stopped(facts: NetworkFacts) -> Diagnosis:
     local = facts.local
     assert local is not None
     text = f"the network in {local.path} is stopped: none of its {len(facts.nodes)} nodes runs"
-    action = local.command.format("up")
+    action = local.start
     if local.is_supervised:
         # `metanode up` would find it started already.
         ended = next((node for node in facts.nodes if node.process and node.process.last_words), None)

@@ -166,6 +166,8 @@ class LocalNetwork:
     is_supervised: bool
     command: str
     """How a command is typed for it, with `{}` for the command's name."""
+    start: str
+    """The command that starts it, as `status` says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,7 +90,7 @@ def _bring_back(scene: Scene, missing: list[str]) -> str:
         return (
             f"their logs say why they end: {local.command.format('logs')}"
             if local.is_supervised
-            else local.command.format("up")
+            else local.start
         )
     if local is not None and any(node in scene.failing for node in nodes):
         return f"their logs say why they end: {local.command.format('logs')}"

@@ -43,9 +43,7 @@ def find_unusable_nodes(scene: Scene) -> Iterator[Finding]:
                 action = None
                 if local is not None:
                     log = f"{local.command.format('logs')} {node.name}"
-                    action = scene.remedy(node) or (
-                        log if local.is_supervised else local.command.format("up")
-                    )
+                    action = scene.remedy(node) or (log if local.is_supervised else local.start)
             case Trouble.SUSPENDED:
                 pid = process.pid if process else None
                 text, code = f"{node.name}, process {pid}, is suspended by a signal", "node-suspended"
