@@ -6,6 +6,7 @@ import configparser
 import importlib.metadata
 import json
 import subprocess
+import sys
 import sysconfig
 import venv
 from pathlib import Path
@@ -23,7 +24,8 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = tmp_path / ".venv"
     venv.create(made, symlinks=True)
     packages = sysconfig.get_path("purelib", vars={"base": str(made)})
-    (Path(packages) / "packages-of-these-tests.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    places = [path for path in sys.path if path.endswith("site-packages")]
+    (Path(packages) / "packages-of-these-tests.pth").write_text("".join(f"{path}\n" for path in places))
     monkeypatch.setattr(setup, "VENV", made)
     monkeypatch.setattr(setup, "BIN", made / "bin")
     monkeypatch.delenv("PYTHONPATH", raising=False)
