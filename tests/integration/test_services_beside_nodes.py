@@ -16,7 +16,7 @@ from tests.acceptance.processes import free_offset, wait_until
 
 from sdk.testnet.deployment.apply import services
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
-from sdk.testnet.deployment.apply.supervisor import running_node
+from sdk.testnet.deployment.apply.supervisor import running_node, running_supervisor
 from sdk.testnet.monitoring.alerts.catalogue import ALERTS
 from sdk.testnet.services.docs import ALERTS_GUIDE, AUTO, find_docs
 
@@ -87,6 +87,34 @@ def test_services_come_with_the_network_and_go_with_it(running: Path) -> None:
     # The network is made anew with the same key, on whose account there are coins again.
     metanode(running, "up", "--port-offset", str(free_offset()))
     assert (running / "nodes" / "services" / "faucet.json").read_bytes() == keystore
+
+
+def test_a_node_that_is_added_while_the_network_runs_is_on_the_dashboard(running: Path) -> None:
+    explorer = next(each["url"] for each in status(running)["services"] if each["name"] == "explorer")
+    wait_until(
+        lambda: _nodes_shown(explorer) == {f"validator-{n}" for n in range(1, 5)},
+        within_s=60,
+        what="the dashboard has the nodes of the network's beginning",
+    )
+    supervisor = running_supervisor(NetworkDirectory(running.resolve()))
+
+    metanode(running, "node", "add", "--validator")
+
+    wait_until(
+        lambda: "candidate-1" in _nodes_shown(explorer),
+        within_s=60,
+        what=lambda: (running / "logs" / "services.log").read_text()[-3000:],
+    )
+    assert running_supervisor(NetworkDirectory(running.resolve())) == supervisor
+
+
+def _nodes_shown(explorer: str) -> set[str]:
+    """The nodes of the dashboard; none while it does not answer."""
+    try:
+        told = httpx.get(f"{explorer}/dashboard.json").json()["data"]
+    except (httpx.TransportError, ValueError, KeyError):
+        return set()
+    return {str(node["node_id"]) for node in told["nodes"]}
 
 
 def _look_at_documents(explorer: str) -> None:

@@ -72,7 +72,7 @@ def add(
     json: AsJson = False,
 ) -> None:
     """Add a node that follows the local network; with --validator one that can be voted in."""
-    from sdk.testnet.deployment.apply import local  # noqa: PLC0415 - HTTP client and process table
+    from sdk.testnet.deployment.apply import local, services  # noqa: PLC0415 - HTTP client and process table
     from sdk.testnet.deployment.apply.layout import NetworkDirectory  # noqa: PLC0415
 
     where = NetworkDirectory(directory.resolve())
@@ -86,6 +86,11 @@ def add(
     if address:
         typer.echo(
             f"its validator key is {address}; when it is at the head: metanode validators add {address}"
+        )
+    if not added.is_served:
+        print_warning(
+            f"the services are not told of it: their nodes in {services.config_file(where)} are not those that `metanode up` wrote; "
+            f"add {node.rpc_url} to rpc_urls, and what belongs to it to node_names and metrics_urls, then `metanode down` and `metanode up`"
         )
     if not local.is_running(where):
         print_warning("the network is stopped; the node starts with the next `metanode up`")

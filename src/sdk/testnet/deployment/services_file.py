@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 SITES: Final = ("explorer", "api", "gateway", "faucet")
 """In the order of the file."""
@@ -75,9 +75,7 @@ def render_services_file(file: ServicesFile) -> str:
     network: dict[str, TomlValue] = {
         "network_id": file.network_id,
         "chain_id": file.chain_id,
-        "rpc_urls": tuple(node.rpc_url for node in file.nodes),
-        "node_names": tuple(node.name for node in file.nodes),
-        "metrics_urls": tuple(node.metrics_url for node in file.nodes),
+        **_served(file.nodes),
     }
     if file.public_rpc_url:
         network["public_rpc_url"] = file.public_rpc_url
@@ -98,6 +96,24 @@ def render_services_file(file: ServicesFile) -> str:
         tables.append(("names", dict(sorted(file.names.items()))))
     parts = ["\n".join((f"[{name}]", *_lines(table))) for name, table in tables]
     return "".join(f"# {line}\n" for line in file.head) + "\n\n".join(parts) + "\n"
+
+
+def node_lines(nodes: Sequence[ServedNode]) -> tuple[str, ...]:
+    """The lines of `[network]` that say which nodes there are."""
+    return tuple(_lines(_served(nodes)))
+
+
+def name_line(address: str, name: str) -> str:
+    """The line of `[names]` for one account."""
+    return "".join(_lines({address: name}))
+
+
+def _served(nodes: Sequence[ServedNode]) -> dict[str, TomlValue]:
+    return {
+        "rpc_urls": tuple(node.rpc_url for node in nodes),
+        "node_names": tuple(node.name for node in nodes),
+        "metrics_urls": tuple(node.metrics_url for node in nodes),
+    }
 
 
 def _site(file: ServicesFile, name: str) -> Mapping[str, TomlValue]:

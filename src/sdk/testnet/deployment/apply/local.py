@@ -39,6 +39,7 @@ from sdk.testnet.deployment.apply.supervisor import (
     running_supervisor,
     take_lock,
 )
+from sdk.testnet.deployment.apply.taking_up import take_up_nodes
 from sdk.testnet.deployment.plan import (
     CHAIN_FILES,
     FAUCET_BALANCE_GWEI,
@@ -185,10 +186,12 @@ class AddedNode:
     plan: NodePlan
     validator_address: Address | None
     """Of the key that a candidate signs with once it is voted in; None of a follower."""
+    is_served: bool
+    """Whether the services are told of it; they are not where their configuration has a list of nodes of its own."""
 
 
 def add_node(directory: NetworkDirectory, role: Literal["candidate", "follower"]) -> AddedNode:
-    """Add a node that follows without voting; a running supervisor starts it at once.
+    """Add a node that follows without voting; a running supervisor starts it at once, and the services anew, which learn of it so.
 
     Raises:
         InvalidInput: when another process has one of its ports, or no ports are left.
@@ -200,10 +203,15 @@ def add_node(directory: NetworkDirectory, role: Literal["candidate", "follower"]
     enodes = {other.name: _enode(_node_key(directory, other.name), other) for other in plan.nodes}
     _write_config(directory, plan, node, enodes)
     directory.save_plan(plan)
+    is_served = take_up_nodes(directory, plan)
     supervisor = running_supervisor(directory)
     if supervisor is not None:
         os.kill(supervisor, signal.SIGHUP)
-    return AddedNode(node, keys.validator.address if keys.validator else None)
+        if is_served and any(program.name == services.NAME for program in plan.programs):
+            # They read what they are told when they start.
+            stop_node(directory, services.NAME)
+            release_node(directory, services.NAME)
+    return AddedNode(node, keys.validator.address if keys.validator else None, is_served)
 
 
 def start_network(directory: NetworkDirectory) -> bool:
@@ -234,6 +242,7 @@ def _start_supervisor(directory: NetworkDirectory, plan: NetworkPlan, lock: int)
     # Nodes that a killed supervisor left behind: they would answer now and be started again a moment later.
     _end([process for part in plan.processes if (process := running_node(directory, part.name))])
     check_ports(plan.processes)
+    take_up_nodes(directory, plan)
     directory.supervisor_log.parent.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable,

@@ -1,6 +1,7 @@
 """The services beside a local network: one process that the supervisor keeps, its configuration, its ports.
 
-DIR/nodes/services/services.toml   what they are told; written with the network, changed by whoever likes
+DIR/nodes/services/services.toml   what they are told; written with the network, changed by whoever likes; nodes that are added are
+                                   taken up in it by `taking_up`
 DIR/nodes/services/data/           what the explorer reads, what the faucet has paid; `metanode reset` deletes it with the chain
 DIR/nodes/services/faucet.json     the faucet's key, with its password beside it
 """
@@ -94,20 +95,25 @@ def render_config(directory: NetworkDirectory, plan: NetworkPlan) -> str:
         ServicesFile(
             head=(
                 "What explorer, dashboard, faucet, community API and RPC gateway of this network are told. Change it as you like;",
-                "`metanode down` and `metanode up` take it up. Described in docs/reference/services.md.",
+                "`metanode down` and `metanode up` take it up. Nodes that are added to the network are added here, unless rpc_urls, node_names or",
+                "metrics_urls have been changed. Described in docs/reference/services.md.",
             ),
             network_id=spec.network_name,
             chain_id=spec.chain_id,
-            nodes=tuple(
-                ServedNode(name=node.name, rpc_url=node.rpc_url, metrics_url=node.metrics_url)
-                for node in plan.nodes
-            ),
+            nodes=served_nodes(plan),
             database={"sqlite_path": "data/index.db"},
             bind_address=spec.bind_address,
             sites={name: SitePlace(port=port + spec.port_offset) for name, port in sites.items()},
             faucet={"keystore": keystore.name, "operator_port": PORTS[OPERATOR] + spec.port_offset},
             names=names,
         )
+    )
+
+
+def served_nodes(plan: NetworkPlan) -> tuple[ServedNode, ...]:
+    """The nodes that the services ask: all of them."""
+    return tuple(
+        ServedNode(name=node.name, rpc_url=node.rpc_url, metrics_url=node.metrics_url) for node in plan.nodes
     )
 
 
