@@ -34,9 +34,9 @@ class Client:
         raise NodeUnreachable("nobody listens")
 
     async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        assert len(calls) == 3
+        assert len(calls) == 4
         self.asked.append(self.url)
-        return ["Metanode/1", STATE, EVIDENCE]
+        return ["Metanode/1", STATE, EVIDENCE, {ADDRESS.upper().replace("X", "x"): True}]
 
 
 @pytest.fixture
@@ -70,6 +70,7 @@ def test_a_validator_that_was_started_by_hand_is_seen_to_run(asked: list[str]) -
     assert "http://validator-1" in asked
     assert found.trouble is None
     assert found.consensus is not None
+    assert found.wishes == {ADDRESS: True}
     assert (found.name, found.role, found.home) == ("validator-1", "validator", "/net/nodes/validator-1")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -226,6 +227,28 @@ GROWING = [
     ("a vote", 'metanode_consensus_pending_votes{action="add"} 1\nmetanode_consensus_pending_votes{action="drop"} 0', {("VotePending", "info")}),
     ("no vote", 'metanode_consensus_pending_votes{action="add"} 0', set()),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("desc", "wishes", "expected"),
+    [
+        ("none", {}, set()),
+        ("a stranger is wanted", {KEYS[6]: True}, {"validator-1 has open votes on members: 1 to add"}),
+        ("a member is not wanted", {KEYS[3]: False}, {"validator-1 has open votes on members: 1 to drop"}),
+        ("who was wanted has joined", {KEYS[3]: True}, set()),
+        ("who was not wanted has left", {KEYS[6]: False}, set()),
+        ("one of two has joined", {KEYS[3]: True, KEYS[6]: True}, {"validator-1 has open votes on members: 1 to add"}),
+        ("not said", None, {"validator-1 has open votes on members: 1 to add"}),
+    ],
+)  # fmt: skip
+def test_a_vote_is_open_until_the_set_is_as_it_wants(
+    desc: str, wishes: dict[str, bool] | None, expected: set[str]
+) -> None:
+    """The node's page counts one, whatever has become of it: it is gone by where nodes do not say whom they vote on."""
+    first, *others = network()
+    pages = {"validator-1": page('metanode_consensus_pending_votes{action="add"} 1')}
+    seen = pictured(observed(replace(first, wishes=wishes), *others, pages=pages))
+    assert {one.text for one in conditions(seen, LIMITS) if one.name == "VotePending"} == expected, desc
 
 
 @pytest.mark.parametrize(("desc", "text", "expected"), GROWING)

@@ -19,7 +19,7 @@ from metanode.rpc.client import open_client
 from metanode.rpc.errors import MethodNotFound, NodeUnreachable
 from sdk.testnet.deployment.apply.supervisor import running_node, running_supervisor
 from sdk.testnet.diagnosis.facts import LocalNetwork, NetworkFacts, NodeFacts, ProcessFacts, Trouble
-from sdk.testnet.diagnosis.reading import printable, read_accusations, read_consensus
+from sdk.testnet.diagnosis.reading import printable, read_accusations, read_consensus, read_wishes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,6 +46,7 @@ _CALLS: Final[list[tuple[str, Sequence[Any]]]] = [
     ("web3_clientVersion", []),
     ("ibft_getConsensusState", []),
     ("ibft_getEvidence", []),
+    ("ibft_getPendingVotes", []),
 ]
 
 
@@ -151,7 +152,7 @@ async def _ask_running(node: NodeFacts) -> NodeFacts:
             asyncio.timeout(TIMEOUT_S),
             open_client(node.url, timeout_s=TIMEOUT_S, bytes_max=ANSWER_BYTES_MAX) as client,
         ):
-            version, state, evidence = await client.batch(_CALLS)
+            version, state, evidence, wishes = await client.batch(_CALLS)
     except TimeoutError:
         return _troubled(node, Trouble.MUTE, f"no answer within {TIMEOUT_S:g} s")
     except NodeUnreachable as error:
@@ -172,6 +173,7 @@ async def _ask_running(node: NodeFacts) -> NodeFacts:
             node,
             consensus=read_consensus(state),
             accusations=() if isinstance(evidence, MetanodeError) else read_accusations(evidence),
+            wishes=None if isinstance(wishes, MetanodeError) else read_wishes(wishes),
         )
     except InvalidInput as error:
         return _troubled(node, Trouble.UNREADABLE, str(error))

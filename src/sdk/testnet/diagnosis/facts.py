@@ -156,6 +156,8 @@ class NodeFacts:
     process: ProcessFacts | None = None
     consensus: ConsensusView | None = None
     accusations: tuple[Accusation, ...] = ()
+    wishes: dict[str, bool] | None = None
+    """Whom its validator votes for (True) and against, also those whom the set has or has not by now; None where it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,14 @@ def read_accusations(document: Any) -> tuple[Accusation, ...]:
         raise InvalidInput(f"ibft_getEvidence: unknown shape: {type(error).__name__} {error}") from None
 
 
+def read_wishes(document: Any) -> dict[str, bool]:
+    """The result of `ibft_getPendingVotes`: whom to add, and whom not."""
+    if not isinstance(document, dict):
+        raise InvalidInput(f"ibft_getPendingVotes: expected an object, found {document!r:.40}")
+    wishes = list(document.items())[:LIST_MAX]
+    return {_name(address).lower(): adding is True for address, adding in wishes}
+
+
 def _consensus(found: dict[str, Any]) -> ConsensusView:
     halted = found["halted"]
     return ConsensusView(

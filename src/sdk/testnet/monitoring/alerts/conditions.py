@@ -409,10 +409,16 @@ def _calls(picture: Picture) -> Iterator[Condition]:
 
 
 def _votes(picture: Picture) -> Iterator[Condition]:
-    """Whether members want others in or out."""
-    for name, page in sorted(picture.observation.pages.items()):
-        wishes = page.by("metanode_consensus_pending_votes", "action")
-        shown = [f"{count:.0f} to {action}" for action, count in sorted(wishes.items()) if count > 0]
+    """Whether members want others in or out, who are not yet."""
+    observation = picture.observation
+    wishes = {
+        name: page.by("metanode_consensus_pending_votes", "action")
+        for name, page in observation.pages.items()
+    }
+    # A page counts wishes that are met as well: who is asked tells them apart.
+    wishes |= {node.name: open_wishes(node) for node in observation.facts.nodes if node.wishes is not None}
+    for name, counts in sorted(wishes.items()):
+        shown = [f"{count:.0f} to {action}" for action, count in sorted(counts.items()) if count > 0]
         if shown:
             yield Condition(
                 name="VotePending",
@@ -420,6 +426,13 @@ def _votes(picture: Picture) -> Iterator[Condition]:
                 severity=INFO,
                 text=f"{name} has open votes on members: {', '.join(shown)}",
             )
+
+
+def open_wishes(node: NodeFacts) -> dict[str, float]:
+    """How many members a node's validator wants to add and to drop; not those whom the set has, or has not, already."""
+    members = {member.address for member in node.consensus.validators} if node.consensus else set()
+    unmet = [adding for address, adding in (node.wishes or {}).items() if (address in members) is not adding]
+    return {"add": unmet.count(True), "drop": unmet.count(False)}
 
 
 def _pool(picture: Picture) -> Iterator[Condition]:
