@@ -1,7 +1,7 @@
 """The logs of several nodes as one stream, each line after the name of its node.
 
-Lines of nodes begin with their time, so what is already there comes in the order of time; what is written later comes as it is
-found. A log is followed by its name: it may be cut to nothing, or not exist yet. Who cuts it puts its end into NAME.log.1, and by that a cut is
+Lines of nodes begin with their time, and what services write as JSON is made such lines, so what is already there comes in the order of time: a line
+without one, as of a traceback, stays behind the line before it. What is written later comes as it is found. A log is followed by its name: it may be cut to nothing, or not exist yet. Who cuts it puts its end into NAME.log.1, and by that a cut is
 known also when the log has grown past the reader's place again.
 """
 
@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from metanode.cli.log_line import readable, time_of
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 LINE_BYTES = 400
@@ -46,7 +48,7 @@ class LogStream:
 
     def last(self, count: int) -> list[Line]:
         """Return the last `count` lines of each log, in the order of time; `new` goes on after them."""
-        found: list[Line] = []
+        found: list[tuple[str, Line]] = []
         for node, path in self._files.items():
             self._old[node] = _identity(path)
             size = path.stat().st_size if path.exists() else 0
@@ -54,8 +56,8 @@ class LogStream:
             is_cut = self._positions[node] > 0
             lines = list(self._read(node))
             # The first one is only the end of a line, where the reading began in its middle.
-            found += lines[is_cut:][-count:] if count else []
-        return sorted(found, key=lambda line: line.text[:27])
+            found += list(_timed(lines[is_cut:]))[-count:] if count else []
+        return [line for _, line in sorted(found, key=lambda timed: timed[0])]
 
     def new(self) -> list[Line]:
         """Return the whole lines that were written since the last call."""
@@ -84,7 +86,16 @@ class LogStream:
         # A line without an end is no line of ours: its beginning is let go.
         self._partial[node] = partial[-READ_BYTES_MAX:]
         for text in lines:
-            yield Line(node, text.decode(errors="replace"))
+            for shown in readable(text.decode(errors="replace")):
+                yield Line(node, shown)
+
+
+def _timed(lines: Iterable[Line]) -> Iterator[tuple[str, Line]]:
+    """Lines of one log with the time of each, or of the line before."""
+    at = ""
+    for line in lines:
+        at = time_of(line.text) or at
+        yield at, line
 
 
 def _identity(log: Path) -> tuple[int, int] | None:

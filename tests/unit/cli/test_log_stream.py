@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from metanode.cli.log_line import readable
 from metanode.cli.log_stream import CUT, LINE_BYTES, Line, LogStream
 from sdk.testnet.deployment.apply.supervisor import bound_log
 
@@ -34,6 +36,66 @@ def test_what_is_there_comes_in_the_order_of_time(logs: dict[str, Path]) -> None
         ("1", "c"),
         ("2", "d"),
     ]
+
+
+def test_entries_of_services_stand_at_their_time_as_lines_of_nodes_do(logs: dict[str, Path]) -> None:
+    entry = {"ip": "127.0.0.1", "blocks": 3, "event": "index_saved", "level": "info"}
+    logs["validator-1"].write_text(f"{_at(1, 'a')}\n{_at(3, 'c')}\n")
+    logs["validator-2"].write_text(
+        "".join(
+            json.dumps({**entry, "timestamp": f"2026-11-21T08:00:0{second}.5Z"}) + "\n" for second in (0, 2)
+        )
+    )
+
+    found = LogStream(logs).last(2)
+
+    event = "index_saved".ljust(28)
+    assert [line.text for line in found] == [
+        f"2026-11-21T08:00:00.5Z [info     ] {event} blocks=3 ip=127.0.0.1",
+        _at(1, "a"),
+        f"2026-11-21T08:00:02.5Z [info     ] {event} blocks=3 ip=127.0.0.1",
+        _at(3, "c"),
+    ]
+
+
+def test_a_traceback_stays_behind_its_line(logs: dict[str, Path]) -> None:
+    logs["validator-1"].write_text(f"{_at(1, 'a')}\nTraceback\n  File\n{_at(4, 'd')}\n")
+    failed = {
+        "timestamp": "2026-11-21T08:00:02Z",
+        "level": "error",
+        "event": "failed",
+        "exception": "Tr\n  F\x1b[2J",
+    }
+    logs["validator-2"].write_text(f"{json.dumps(failed)}\n{_at(3, 'c')}\n")
+
+    shown = [(line.node[-1], line.text.strip()[-5:]) for line in LogStream(logs).last(9)]
+
+    assert shown == [
+        ("1", "fo] a"), ("1", "eback"), ("1", "File"), ("2", "ailed"), ("2", "Tr"), ("2", "F [2J"), ("2", "fo] c"), ("1", "fo] d"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "{}", '{"event": "x"}', '{"event": 1, "level": "info", "timestamp": "2026-11-21T08:00:00Z"}', "[1]", '{"a":' * 9_000,
+     '{"event": "x", "level": "info", "timestamp": "2026-11-21T08:00:00Z", "stack": 1}'],
+    ids=["nothing", "half", "an empty object", "no level", "a number", "a list", "a deep one", "a stack that is none"],
+)  # fmt: skip
+def test_what_is_no_entry_stays_as_it_is(text: str) -> None:
+    assert readable(text) == [text]
+
+
+def test_an_entry_of_any_level_and_with_any_facts_is_shown() -> None:
+    entry = {
+        "timestamp": "2026-11-21T08:00:00Z",
+        "level": "odd",
+        "event": "x",
+        "exc_info": True,
+        "exception": "",
+        "nested": {"a": [1]},
+    }
+    (line,) = readable(json.dumps(entry))
+    assert line.startswith("2026-11-21T08:00:00Z [odd      ] x ")
 
 
 @pytest.mark.parametrize(("count", "texts"), [(0, ""), (1, "c"), (2, "bc"), (9, "abc")])
