@@ -94,12 +94,31 @@ def test_a_node_that_was_added_stays_in_the_network(tmp_path: Path, starts: list
     directory.save_plan(directory.load_plan().with_node("follower"))
     mine = tmp_path / "data" / "follower-1" / "config.toml"
     mine.write_text("# its own\n")
+    told = tmp_path / "data" / "services" / "services.toml"
+    assert '"follower-1"' not in told.read_text()
 
     deploy(tmp_path, apply="local")
 
+    assert '"follower-1"' in told.read_text()
     assert [node.name for node in directory.load_plan().nodes] == ["validator-1", "validator-2", "follower-1"]
     assert mine.read_text() == "# its own\n"
     assert len(starts) == 2
+
+
+@pytest.mark.usefixtures("starts")
+def test_services_of_a_deployment_are_told_of_nodes_that_are_added(tmp_path: Path) -> None:
+    """What `metanode node add` writes is what the next deployment would, and nobody's edit."""
+    deploy(tmp_path, apply="local")
+    directory = deployed.directory_of(tmp_path)
+    file = directory.node("services") / "services.toml"
+    before = file.read_text()
+
+    assert local.add_node(directory, "candidate").is_served
+    added = file.read_text()
+    deploy(tmp_path, apply="local")
+
+    assert file.read_text() == added
+    assert (before.count('"candidate-1"'), added.count('"candidate-1"')) == (0, 2)
 
 
 @pytest.mark.usefixtures("starts")

@@ -77,7 +77,7 @@ def test_a_network_whose_services_were_never_told_of_a_node_tells_them_when_it_s
 
 
 def test_what_a_person_has_changed_stays_beside_the_new_node(directory: NetworkDirectory) -> None:
-    edit(directory, "[faucet]\n", "[faucet] # mine\ncooldown_s = 5\n")
+    edit(directory, "[faucet]\n", "[faucet] # mine\ncooldown_period = 5\n")
     edit(directory, '= "validator-2"', '= "Berta"')
     text = edit(directory, "[names]\n", '[names]\n0x00000000000000000000000000000000000000ff = "treasury"\n')
     services.config_file(directory).chmod(0o600)

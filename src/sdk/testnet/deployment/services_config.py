@@ -133,9 +133,14 @@ def on_this_machine(plan: DeploymentPlan) -> Places:
 
 
 def render_services(
-    plan: DeploymentPlan, places: Places, identities: Mapping[str, Identity], *, genesis_hash: str
+    plan: DeploymentPlan,
+    places: Places,
+    identities: Mapping[str, Identity],
+    *,
+    genesis_hash: str,
+    added: Mapping[str, str] | None = None,
 ) -> str:
-    """The file, with a table for each service of the plan."""
+    """The file, with a table for each service of the plan; `added` are names of validators that came later, by their addresses."""
     wanted = {
         EXPLORER: plan.has_pages,
         "api": plan.has_pages,
@@ -167,7 +172,7 @@ def render_services(
             metrics_port=places.metrics_port,
             webhooks_file=places.webhooks_file if plan.has_pages else "",
             service_metrics_urls=_service_metrics_urls(plan, places),
-            names=account_names(identities),
+            names=account_names(identities) | dict(added or {}),
         )
     )
 

@@ -12,10 +12,12 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from metanode.crypto.addresses import format_address
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.deployment import changes, keys
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
+from sdk.testnet.deployment.apply.services import served_nodes
 from sdk.testnet.deployment.apply.supervisor import running_node
 from sdk.testnet.deployment.container_config import BOOTSTRAP, EXPLORER, FAUCET, GATEWAY, enode
 from sdk.testnet.deployment.plan import ProgramPlan, reachable_host
@@ -190,7 +192,17 @@ def _files(
             written_by="deploy_testnet",
         )
         texts[f"{NODES}/{node.name}/genesis.json"] = genesis
-    services = render_services(plan, on_this_machine(plan), identities, genesis_hash=genesis_hash)
+    services = render_services(
+        plan,
+        replace(on_this_machine(plan), nodes=served_nodes(network)),
+        identities,
+        genesis_hash=genesis_hash,
+        added={
+            format_address(directory_of(plan.output).validator_address(node.name)): node.name
+            for node in network.with_keys
+            if node.role == "candidate"
+        },
+    )
     for program in network.programs:
         texts[f"{NODES}/{program.name}/{CONFIGURATION}"] = services
     return {name: text.encode() for name, text in texts.items()}

@@ -24,15 +24,14 @@ NAMES: Final = "[names]"
 
 
 def take_up_nodes(directory: NetworkDirectory, plan: NetworkPlan) -> bool:
-    """Add the nodes that are missing to the services' configuration; False when it has a list of nodes of its own, and is left alone.
-
-    A deployment's services, which are told by `deploy_testnet`, are left alone too.
-    """
-    if services.program_plan(directory, plan.spec) not in plan.programs:
+    """Add the nodes that are missing to the services' configuration; False when it has a list of nodes of its own, and is left alone."""
+    if all(program.name != services.NAME for program in plan.programs):
         return True
     path = services.config_file(directory)
     if not path.exists():
-        services.write_config(directory, plan)
+        # Of a deployment it is written by `deploy_testnet`.
+        if services.program_plan(directory, plan.spec) in plan.programs:
+            services.write_config(directory, plan)
         return True
     # Byte for byte as somebody wrote it, where it is not ours.
     text = path.read_bytes().decode(errors="surrogateescape")
