@@ -173,7 +173,10 @@ class Measurements:
                 at_s = time.time() if address in come and not snapshot.is_shared else heard.at_ms / 1000
                 metrics.last_message.labels(format_address(address)).set(at_s)
                 metrics.validator_round.labels(format_address(address)).set(heard.round)
-        wishes = list(self._driver.wishes.values())
+        # What the set meets already is no wish any more, though it stands there until it is discarded.
+        wishes = [
+            is_add for address, is_add in self._driver.wishes.items() if (address in validators) is not is_add
+        ]
         metrics.pending_votes.labels("add").set(wishes.count(True))
         metrics.pending_votes.labels("drop").set(wishes.count(False))
 

@@ -239,6 +239,8 @@ async def a_member_is_voted_in(page: Page) -> None:
     assert page["consensus_pending_votes{action=add}"] == 1
     await page.until("consensus_validator_set_changes_total{action=add}")
     await page.until("consensus_validators", 4)
+    assert page.node.driver.wishes == {new: True}
+    assert page["consensus_pending_votes{action=add}"] == 0
 
 
 async def a_block_comes_by_sync(page: Page) -> None:
