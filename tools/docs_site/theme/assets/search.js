@@ -66,7 +66,7 @@ function show(results, query) {
   }
   for (const { entry, phrase, word } of results) {
     const link = document.createElement("a");
-    link.href = new URL(entry.location, base).href;
+    link.href = new URL(entry.page === "" ? entry.location.split("#")[0] : entry.location, base).href;
     link.textContent = entry.title;
     const excerpt = document.createElement("small");
     const text = entry.text.toLowerCase();
