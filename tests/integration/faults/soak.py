@@ -133,7 +133,8 @@ def soak(cluster: Cluster, *, seconds: float, per_second: int) -> tuple[dict[str
             load.send(BATCH_MAX)
             batches += 1
         else:
-            time.sleep(0.02)
+            # Load at a rate: the next batch is due then.
+            time.sleep(batches * BATCH_MAX / per_second - now_s)
     elapsed_s, last = time.monotonic() - begun, cluster.top()
     cluster.wait_settled()
     interval_s = cluster.intervals(first, last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,8 @@ from sdk.testnet.command.options import AsJson, ConfigFile
 from sdk.testnet.command.output import log_on_stderr, print_json, print_table, progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sdk.testnet.faucet import Faucet, FaucetConfig
 
 app = typer.Typer(help="Give out test tokens, and say who gets none.", no_args_is_help=True)
@@ -77,12 +80,9 @@ def request(
 @app.command()
 def stats(config: ConfigFile = None, database: DatabaseUrl = None, json: AsJson = False) -> None:
     """Show what was paid and refused, what is left of today, and who is blocked."""
-    faucet = _open_ledger(config, database)
-    try:
+    with _ledger(config, database) as faucet:
         found = faucet.get_stats()
         blocked = {"addresses": sorted(faucet.blocked_addresses), "ips": sorted(faucet.blocked_ips)}
-    finally:
-        asyncio.run(faucet.close())
     if json:
         print_json({**found, "blocked": blocked})
         return
@@ -101,11 +101,8 @@ def history(
     json: AsJson = False,
 ) -> None:
     """Show payouts, the newest first."""
-    faucet = _open_ledger(config, database)
-    try:
+    with _ledger(config, database) as faucet:
         found = faucet.get_history(address, limit=limit)
-    finally:
-        asyncio.run(faucet.close())
     if json:
         print_json(found)
         return
@@ -124,11 +121,8 @@ def info(
     json: AsJson = False,
 ) -> None:
     """Show what an address has got, and whether it may ask again; limits of clients are asked of nobody."""
-    faucet = _open_ledger(config, database)
-    try:
+    with _ledger(config, database) as faucet:
         found = faucet.get_address_info(address)
-    finally:
-        asyncio.run(faucet.close())
     if json:
         print_json(found)
     else:
@@ -138,11 +132,8 @@ def info(
 @app.command()
 def cleanup(config: ConfigFile = None, database: DatabaseUrl = None, json: AsJson = False) -> None:
     """Delete what is too old for any limit, and with it all that is known of clients; a running faucet does it each hour. Payouts stay."""
-    faucet = _open_ledger(config, database)
-    try:
+    with _ledger(config, database) as faucet:
         deleted = faucet.cleanup()
-    finally:
-        asyncio.run(faucet.close())
     if json:
         print_json({"deleted": deleted})
     else:
@@ -162,8 +153,7 @@ def unblock(who: Who, config: ConfigFile = None, database: DatabaseUrl = None, j
 
 
 def _change(who: str, config: Path | None, database: str | None, *, json: bool, blocked: bool) -> None:
-    faucet = _open_ledger(config, database)
-    try:
+    with _ledger(config, database) as faucet:
         if who.lower().startswith("0x"):
             parse_address(who)
             changed = (who not in faucet.blocked_addresses) if blocked else faucet.unblock_address(who)
@@ -176,8 +166,6 @@ def _change(who: str, config: Path | None, database: str | None, *, json: bool, 
             else:
                 faucet.unblock_ip(who)
             changed = before != set(faucet.blocked_ips)
-    finally:
-        asyncio.run(faucet.close())
     state = "blocked" if blocked else "not blocked"
     if json:
         print_json({"who": who, "blocked": blocked, "changed": changed})
@@ -203,7 +191,8 @@ async def _request(settings: FaucetConfig, address: str, ip: str) -> dict[str, A
     return answer
 
 
-def _open_ledger(config: Path | None, database: str | None) -> Faucet:
+@contextmanager
+def _ledger(config: Path | None, database: str | None) -> Iterator[Faucet]:
     """The faucet of a ledger, to look and to change who is blocked: it has no network and no key."""
     from sdk.testnet.faucet import Faucet  # noqa: PLC0415 - as above
 
@@ -215,7 +204,11 @@ def _open_ledger(config: Path | None, database: str | None) -> Faucet:
             f"no ledger at {path.absolute()}; give --database or --config, or let a faucet make one"
         )
     alone: dict[str, Any] = {"rpc_url": None, "backup_rpc_urls": (), "keystore": None, "password_file": None}
-    return Faucet(replace(settings, **alone, database_url=url))
+    faucet = Faucet(replace(settings, **alone, database_url=url))
+    try:
+        yield faucet
+    finally:
+        asyncio.run(faucet.close())
 
 
 def _file_of(url: str) -> Path | None:
