@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from sqlalchemy import inspect, text
 from tests.testnet.index_database import DATABASES, index_database
 
 from metanode.errors import InvalidInput, StorageFailed
+from sdk.testnet.monitoring.archive import Look
+from sdk.testnet.monitoring.history import History
+from sdk.testnet.services.look_archive import LookArchive
 from sdk.testnet.services.queries.paging import Slice, format_cursor, parse_cursor
 from sdk.testnet.services.store import Store
 from sdk.testnet.services.store.tables import metadata
@@ -79,6 +83,31 @@ def test_a_failed_migration_leaves_nothing_behind(
         with store.look() as connection:
             assert "blocks" in inspect(connection).get_table_names()
         store.close()
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_looks_of_the_dashboard_are_recalled_after_a_restart(kind: str, tmp_path: Path) -> None:
+    async def keep(store: Store) -> None:
+        async with LookArchive(store) as archive:
+            await archive.keep(
+                [Look(1_800_000_000.0, {"height": 811, "tps": None}, {"cpu_percent": {"rpc-1": 3.5}})]
+            )
+
+    async def recall(store: Store) -> History:
+        async with LookArchive(store) as archive:
+            await archive.recall(history := History())
+        return history
+
+    with index_database(kind, tmp_path) as url:
+        store = Store(url)
+        asyncio.run(keep(store))
+        store.close()
+        store = Store(url)
+        history = asyncio.run(recall(store))
+        store.close()
+
+    assert history.read(since=0)["height"] == [811]
+    assert history.read_lines(since=0)["cpu_percent"] == {"rpc-1": [3.5]}
 
 
 def test_a_reader_can_change_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A day of numbers, one row for each look: what charts show where no Prometheus runs. In memory, of a fixed size."""
+"""A day of numbers, one row for each look: what charts show where no Prometheus runs. In memory, of a fixed size; `archive` keeps it over a restart."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from sdk.testnet.monitoring.alerts.events import Chronicle, Totals
 from sdk.testnet.monitoring.alerts.service_conditions import service_conditions
 from sdk.testnet.monitoring.alerts.webhooks import WEBHOOKS_MAX, Receiver, Webhook
 from sdk.testnet.monitoring.alerts.webhooks_file import parse_webhook
+from sdk.testnet.monitoring.archive import Keeping, Look
 from sdk.testnet.monitoring.callers import gateway_traffic
 from sdk.testnet.monitoring.endpoints import Endpoint, endpoints_of, read_endpoints
 from sdk.testnet.monitoring.health import NetworkMetrics, NodeHealth
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from sdk.testnet.deployment.plan import NetworkPlan
     from sdk.testnet.monitoring.alerts.conditions import Condition
+    from sdk.testnet.monitoring.archive import Archive
     from sdk.testnet.monitoring.observation import Observation
     from sdk.testnet.monitoring.services import Source
     from sdk.testnet.monitoring.view import Picture
@@ -77,6 +79,7 @@ class TestnetMonitor:
         services: By name the metrics pages of the faucet and the index, for the alerts about them: an address, or a call of this process that
             gives the page. Read every ten seconds.
         totals: Asked for counts of the whole chain now and then, if somebody indexes it.
+        archive: Where looks outlive this process: charts of the last day go on after a restart; in memory only without it.
 
     Raises:
         InvalidInput: when an argument is out of its range; the sentence names it.
@@ -95,6 +98,7 @@ class TestnetMonitor:
         stale_after_s: float | None = None,
         services: Mapping[str, Source] | None = None,
         totals: Callable[[], Awaitable[Totals]] | None = None,
+        archive: Archive | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
         now_s: Callable[[], float] = time.time,
     ) -> None:
@@ -119,6 +123,7 @@ class TestnetMonitor:
         self._services = ServiceWatch(services or {}, monotonic_s=monotonic_s)
         self._memory = Memory()
         self._history = History()
+        self._keeping = None if archive is None else Keeping(archive)
         self._chronicle = Chronicle()
         self._board = (
             Board({(rule.name, rule.severity): rule.for_s for rule in rules(self.limits)}, runbook=runbook)
@@ -195,9 +200,14 @@ class TestnetMonitor:
                 tasks.create_task(self._count(), name="monitor counts")
             if self._services:
                 tasks.create_task(self._services.run(), name="monitor services")
+            if self._keeping is not None:
+                tasks.create_task(self._keeping.run(), name="monitor archive")
             tasks.create_task(self._watch(), name="monitor looks")
 
     async def _watch(self) -> None:
+        if self._keeping is not None and not self._history.count:
+            # Before the first look: rows are in the order of time.
+            self._history = await self._keeping.recall()
         while True:
             began_s = self._monotonic_s()
             try:
@@ -286,11 +296,16 @@ class TestnetMonitor:
             ]
             self._tell([*told, *happened])
         if seen is None:
-            self._history.append(now, {})
+            self._add(Look(now, {}))
         else:
-            self._history.append(now, screen.row(seen), line_values(seen, screen.cpu_percents(self._memory)))
+            self._add(Look(now, screen.row(seen), line_values(seen, screen.cpu_percents(self._memory))))
         for health in screen.healths(observation, self._memory, now):
             self.nodes[health.node_id] = health
+
+    def _add(self, look: Look) -> None:
+        self._history.append(look.at, look.values, look.lines)
+        if self._keeping is not None:
+            self._keeping.add(look)
 
     def _of_services(self, now: float) -> list[Condition]:
         """What holds of services; nothing before a node has said which network theirs is."""

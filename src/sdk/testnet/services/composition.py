@@ -176,7 +176,7 @@ class Composition:
             site=self._site(is_explorer=True),
             store=await self._open_store(),
             nodes=await self._open_nodes(),
-            monitor=self._open_monitor(await self._open_store()),
+            monitor=await self._open_monitor(await self._open_store()),
             verifier=await self._open_verifier(),
             trusted_proxies=networks(section),
             heads=self._open_heads(),
@@ -246,7 +246,7 @@ class Composition:
             node=await self._open_nodes(),
             config=self._api_config(section),
             heads=self._open_heads(),
-            monitor=self._open_monitor(await self._open_store()),
+            monitor=await self._open_monitor(await self._open_store()),
             verifier=await self._open_verifier(),
             payouts=self._payouts if _url(self._config.faucet) else None,
         )
@@ -435,12 +435,13 @@ class Composition:
             self._runs.append(("verifier", self._verifier.run))
         return self._verifier
 
-    def _open_monitor(self, store: Store) -> TestnetMonitor:
+    async def _open_monitor(self, store: Store) -> TestnetMonitor:
         """The monitor of the network's nodes, running; what it says of the whole chain is from the index."""
         if self._monitor is None:
             from sdk.testnet.monitoring import Endpoint, TestnetMonitor, Totals  # noqa: PLC0415 - see the module
             from sdk.testnet.monitoring.alerts.webhooks_file import read_webhooks  # noqa: PLC0415 - the same
             from sdk.testnet.services.docs import ALERTS_GUIDE  # noqa: PLC0415 - the same
+            from sdk.testnet.services.look_archive import LookArchive  # noqa: PLC0415 - the same
             from sdk.testnet.services.queries import statistics  # noqa: PLC0415 - the same
 
             def look() -> Totals:
@@ -465,6 +466,7 @@ class Composition:
                 ],
                 runbook=f"{self._config.explorer.url}{ALERTS_GUIDE}",
                 totals=totals,
+                archive=await self._stack.enter_async_context(LookArchive(store)),
                 services=self._pages_of_services(),
                 webhooks=read_webhooks(self._config.directory / told) if told else (),
             )

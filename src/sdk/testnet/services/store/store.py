@@ -28,8 +28,8 @@ VERSION_TABLE: Final = "index_schema"
 class Store(Database):
     """The index's database. Indexers change it, everybody else looks.
 
-    The chain says all of it again, but for the sources of contracts and the queue of their verification, which `services.verification` writes, and
-    the hashes of keys that visitors of the community API have made.
+    The chain says all of it again, but for the sources of contracts and the queue of their verification, which `services.verification` writes, the
+    hashes of keys that visitors of the community API have made, and a day of the dashboard's looks.
 
     Opening it makes or upgrades its tables. Everything here blocks: on the event loop it is called by a thread.
 

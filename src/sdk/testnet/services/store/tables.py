@@ -439,6 +439,9 @@ api_keys = Table(
 """Keys of the community API that visitors made: the hash of each, never the key. `scopes` has spaces between them; `last_used_at` is to the day, null
 of one that was never used; `narrow` and `wide` are the networks it was made from, empty a day later."""
 
+looks = Table("looks", metadata, _key("at_ms"), _required("content", LargeBinary))
+"""What the dashboard's monitor saw in the last day, some looks a row, by the Unix time of the newest in milliseconds; `look_archive` reads it."""
+
 signatures = Table(
     "signatures", metadata, _key("selector", LargeBinary(32)), _key("text", String(512)), _required("kind", SmallInteger),
     _required("source", String(32)),
