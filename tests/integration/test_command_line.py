@@ -188,12 +188,14 @@ def test_the_ten_accounts_are_shown_with_keys_and_balances(directory: Path) -> N
     assert accounts[9]["balance_wei"] == 10_000 * 10**18
 
 
-def test_no_address_is_cut_on_a_narrow_terminal(directory: Path) -> None:
-    addresses = [entry["address"] for entry in document(directory, "validators", "list")]
+def test_validators_have_names_and_no_address_is_cut_on_a_narrow_terminal(directory: Path) -> None:
+    found = document(directory, "validators", "list")
+    words = [entry[key] for entry in found for key in ("address", "name")]
 
     shown = metanode(directory, "validators", "list").stdout
 
-    assert [address for address in addresses if address not in shown] == []
+    assert {entry["name"] for entry in found} >= {"validator-1", "validator-2"}
+    assert [word for word in words if word is not None and word not in shown] == []
 
 
 def test_a_vote_for_somebody_who_is_not_there_says_how_to_force_it(directory: Path) -> None:

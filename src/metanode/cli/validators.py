@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from metanode.cli.calls import batch, call
 from metanode.cli.options import DEFAULT_DIRECTORY, AsJson, Directory
 from metanode.cli.output import print_json, print_table, print_warning
 from metanode.crypto.addresses import format_address, parse_address
+from metanode.errors import InvalidInput
 from metanode.primitives.hexadecimal import decode_quantity, encode_data
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 from sdk.testnet.deployment.plan import NetworkPlan
@@ -26,7 +28,9 @@ Force = Annotated[
 @app.command("list")
 def list_validators(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
     """Show the validators of the next block, and what they proposed lately."""
-    url = NetworkDirectory(directory.resolve()).load_plan().nodes[0].rpc_url
+    where = NetworkDirectory(directory.resolve())
+    plan = where.load_plan()
+    url, names = plan.nodes[0].rpc_url, _names(where, plan)
     addresses, signers = batch(
         url, [("ibft_getValidatorsByBlockNumber", ["pending"]), ("ibft_getSignerMetrics", [])]
     )
@@ -34,6 +38,7 @@ def list_validators(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = Fal
     found = [
         {
             "address": format_address(parse_address(address)),
+            "name": names.get(address),
             "proposed_blocks": decode_quantity(entry["proposedBlockCount"]),
             "last_proposed_block": decode_quantity(entry["lastProposedBlockNumber"]),
         }
@@ -45,8 +50,8 @@ def list_validators(directory: Directory = DEFAULT_DIRECTORY, json: AsJson = Fal
         print_json(found)
         return
     print_table(
-        ("validator", "proposed of the last 100", "last proposed block"),
-        [tuple(str(value) for value in entry.values()) for entry in found],
+        ("validator", "node", "proposed of the last 100", "last proposed block"),
+        [tuple("-" if value is None else str(value) for value in entry.values()) for entry in found],
     )
 
 
@@ -118,6 +123,16 @@ def _vote(directory: Path, text: str, *, adding: bool, force: bool, json: bool) 
             typer.echo(f"{node.name} votes to {'add' if adding else 'remove'} {address}")
     if json:
         print_json({"address": address, "add": adding, "voters": [node.name for node in voters]})
+
+
+def _names(where: NetworkDirectory, plan: NetworkPlan) -> dict[str, str]:
+    """The nodes that this directory has the keys of, by their validators' addresses in lower case."""
+    found = {}
+    for node in plan.with_keys:
+        # A validator of another machine has no file here.
+        with suppress(InvalidInput):
+            found[encode_data(where.validator_address(node.name))] = node.name
+    return found
 
 
 def _members(plan: NetworkPlan) -> list[str]:
