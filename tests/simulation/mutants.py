@@ -25,6 +25,7 @@ from metanode.chain.validators import ValidatorSet
 from metanode.consensus import core as core_module
 from metanode.consensus import justification, watermark
 from metanode.consensus.core import Core
+from metanode.consensus.effects import Effect, StartResendTimer
 from metanode.consensus.height import HeightState
 from metanode.consensus.inputs import VerdictGiven
 from metanode.consensus.justification import Electorate
@@ -35,6 +36,7 @@ from metanode.consensus.tip import Tip
 from metanode.consensus.votes import RoundChangeBook, VoteBook
 from metanode.consensus.watermark import SignedStep
 from metanode.execution.client import ExecutionPayload, Valid
+from metanode.node.driver import Driver
 from metanode.node.execution_worker import ExecutionWorker
 from metanode.node.timers import Timers
 from metanode.primitives.types import Address, Round
@@ -175,18 +177,27 @@ def _no_jump(patch: Patch) -> None:
 def _old_timer_on_jumps(patch: Patch) -> None:
     follow, arm = rounds.follow, timers.arm_round
     jumped: set[tuple[int, int, int]] = set()
+    is_jumping = False
 
     def view(core: Core) -> tuple[int, int, int]:
         return id(core), core.height, core.current.round
 
     def jump(core: Core) -> None:
-        before = view(core)
-        follow(core)
-        if view(core) > before:
+        nonlocal is_jumping
+        is_jumping = True
+        try:
+            follow(core)
+        finally:
+            is_jumping = False
+
+    def arm_others(core: Core) -> None:
+        if is_jumping:
             jumped.add(view(core))
+        if view(core) not in jumped:
+            arm(core)
 
     patch.setattr(rounds, "follow", jump)
-    patch.setattr(timers, "arm_round", lambda core: None if view(core) in jumped else arm(core))
+    patch.setattr(timers, "arm_round", arm_others)
 
 
 def _count_duplicates(patch: Patch) -> None:
@@ -371,6 +382,18 @@ def _alone_ahead(patch: Patch) -> None:
             timers.arm_round(core)
 
     patch.setattr(rounds, "share", share_with_nobody)
+
+
+def _handed_on_once(patch: Patch) -> None:
+    perform = Driver._perform
+
+    def forget_nothing(driver: Driver, effect: Effect) -> None:
+        if isinstance(effect, StartResendTimer):
+            driver._timers.start_resend(effect)
+        else:
+            perform(driver, effect)
+
+    patch.setattr(Driver, "_perform", forget_nothing)
 
 
 def _half_decides(patch: Patch) -> None:
@@ -606,6 +629,16 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         take_out=_alone_ahead,
         scenario="one-left-alone",
         noticed="is not reached",
+    ),
+    Mutant(
+        name="handed-on-once",
+        source="ours",
+        rule="in a later round what is repeated is handed on again",
+        without="it is handed on once",
+        take_out=_handed_on_once,
+        scenario="sentries-cut-in-two",
+        noticed="is not reached",
+        seeds=20,
     ),
     Mutant(
         name="half-decides",

@@ -58,6 +58,8 @@ class HeightState:
     """The slot has come, or a later round was entered."""
     is_shared: bool = True
     """A quorum is in this round or beyond it, as all are in round 0: its deadline runs."""
+    rounds_alone: int = 0
+    """Rounds that were left because no quorum came to them."""
     phase: Phase = Phase.WAITING
 
     seen: dict[Round, Proposal] = field(default_factory=dict)

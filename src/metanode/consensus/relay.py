@@ -37,7 +37,10 @@ def is_of_use(message: Message, *, height: Height, round: Round) -> bool:
     if message.height != height:
         return height < message.height <= height + HEIGHTS_AHEAD_MAX
     match message:
-        case Proposal() | RoundChange():
+        case RoundChange():
+            # Also of those behind us: whether a round has its quorum is for those who are in it to say, and they may hear each other through us only.
+            return True
+        case Proposal():
             return message.round >= round
         case Prepare():
             return round <= message.round <= round + ROUNDS_AHEAD_MAX

@@ -90,6 +90,8 @@ SEEN_MAX: Final = 8_192
 """Raw messages remembered within a round."""
 SEEN_WHOLE_BYTES: Final = 256
 """Longer messages are remembered by a hash."""
+TIMER_EARLY_S: Final = 0.01
+"""A timer may come so much before its time (uvloop counts milliseconds); what is asked only once has to be asked after it."""
 BODY_RETRY_S: Final = 0.5
 
 
@@ -186,7 +188,7 @@ class Driver:
                     self._is_behind = True
                     replaying = self._replay(head, core.tip.header.height)
                     tasks.create_task(replaying, name="consensus replay")
-                loop.call_at(self._gate.waits_until, self._update_mode)
+                loop.call_at(self._gate.waits_until + TIMER_EARLY_S, self._update_mode)
                 self._feed(Started())
                 self._feed(WishesChanged(wishes=self._wishes))
                 self._worker.enter_height(core.height)
@@ -457,14 +459,14 @@ class Driver:
 
     @property
     def timers_ms(self) -> Mapping[str, int | None]:
-        """How long until the slot, the round's deadline, the next resending; None for what does not run."""
-        return self._timers.left_ms()
+        """How long until the slot, the round's deadline, the next resending; None for what does not run, as the deadline of a round that waits for a quorum."""
+        timers = self._timers.left_ms()
+        return timers if self._running().is_round_shared else {**timers, "round": None}
 
     @property
     def is_timer_armed(self) -> bool:
-        """Tell whether something will happen by itself, true in every live state: the slot or the round's deadline, or the resending to those a round waits for."""
-        is_waiting = not self._running().is_round_shared and self._timers.is_resending
-        return self._timers.is_armed or is_waiting or bool(self._inputs)
+        """Tell whether the current slot or round has a deadline: true in every live state."""
+        return self._timers.is_armed or bool(self._inputs)
 
     def subscribe(self, upon_decided: Callable[[Decided], None]) -> None:
         """Call back after each block that has become visible."""
@@ -496,6 +498,9 @@ class Driver:
                 self.statistics.round_timeout_ms = effect.after_ms
                 self._timers.extend_round(effect)
             case StartResendTimer():
+                if self._running().round > 0:
+                    # What others repeat is heard, and handed on, as often as we repeat ours: somebody may have come since.
+                    self._forget_messages()
                 self._timers.start_resend(effect)
             case PreparePayload():
                 self._spawn_for_height(self._worker.build_early(self._running().tip))
@@ -543,19 +548,21 @@ class Driver:
         self.statistics.send(effect.message)
         self._network.broadcast(raw, effect.message, is_repeat=effect.is_repeat)
 
+    def _forget_messages(self) -> None:
+        self._seen.clear()
+        self._relays.renew()
+
     def _enter_height(self, effect: StartBlockTimer) -> None:
         for task in list(self._height_tasks):
             task.cancel()
-        self._seen.clear()
-        self._relays.renew()
+        self._forget_messages()
         self._worker.enter_height(effect.height)
         self._timers.start_block(effect)
         self._update_mode()
 
     def _enter_round(self, effect: RoundEntered) -> None:
         # What was dropped for want of room in an earlier round may be what this one needs.
-        self._seen.clear()
-        self._relays.renew()
+        self._forget_messages()
         self.statistics.enter_round(effect)
         if effect.round > 0:
             log.info(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from typing import TYPE_CHECKING
 
 from metanode import __version__
@@ -166,12 +165,9 @@ class Measurements:
         for proposer, count in statistics.missed.items():
             self._advance(metrics.proposals_missed, count, format_address(proposer))
         self._advance(metrics.rounds_started, statistics.rounds_entered)
-        come = {author for author, round_ in snapshot.round_change_rounds.items() if round_ >= snapshot.round}
         for address, heard in statistics.last_messages.items():
             if address in validators:
-                # Who has come to a round that waits for others signs nothing until they come: that is no silence.
-                at_s = time.time() if address in come and not snapshot.is_shared else heard.at_ms / 1000
-                metrics.last_message.labels(format_address(address)).set(at_s)
+                metrics.last_message.labels(format_address(address)).set(heard.at_ms / 1000)
                 metrics.validator_round.labels(format_address(address)).set(heard.round)
         # What the set meets already is no wish any more, though it stands there until it is discarded.
         wishes = [

@@ -35,11 +35,6 @@ class Timers:
         now = asyncio.get_running_loop().time()
         return any(timer is not None and timer.at >= now for timer in (self._block, self._round))
 
-    @property
-    def is_resending(self) -> bool:
-        """Tell whether own messages will be sent again."""
-        return self._resend is not None and self._resend.at >= asyncio.get_running_loop().time()
-
     def left_ms(self) -> dict[str, int | None]:
         """Return how long until the slot, the round's deadline and the next resending; None for a timer that does not run."""
         now = asyncio.get_running_loop().time()

@@ -53,6 +53,9 @@ ANNOUNCE_DELAY_S: Final = 0.05
 """Between validators a message that was heard is announced so much later, together with others."""
 CERTIFICATE_DELAY_S: Final = 0.3
 """A validator that has not said the new height by then is sent its certificate."""
+REMEMBERED_S: Final = 5.0
+"""A message is handed on once in so long, and less than twice: what its author repeats, every four seconds, reaches also those who have come since, or
+had no use for it. Far longer than any message is on its way, so none goes in circles."""
 DUPLICATE_S: Final = 5.0
 """A second connection that comes so late after the first is a peer that has lost the first one."""
 TRANSACTIONS_QUEUE_MAX: Final = 256
@@ -85,6 +88,7 @@ class Exchange:
         self._max_peers = max_peers
         self._admits = admits
         self._seen = HashSet(SEEN_MAX)
+        self._forgets_at = 0.0
         self._recent = RecentMessages()
         self._assemblies = Assemblies()
         self._announced: dict[Peer, list[Hash32]] = {}
@@ -103,6 +107,7 @@ class Exchange:
         """Push a consensus message of ours to every peer; repeating one sends it again to those who may have missed it."""
         assert priority <= Priority.CERTIFICATE, priority
         digest = keccak256(raw)
+        is_repeat = self._recent.get(digest) is not None
         self._seen.add(digest)
         self._recent.add(Kept(priority=priority, digest=digest, raw=raw))
         if len(raw) <= protocol.SMALL_BYTES_MAX:
@@ -113,7 +118,7 @@ class Exchange:
             return
         large = prepare_large(priority, digest, raw)
         for peer in self._roster.recipients():
-            if digest in peer.known:
+            if is_repeat or digest in peer.known:
                 # It was sent, or has announced it itself: ask before it is sent once more.
                 self._announce(peer, digest)
             elif peer.push_large(large):
@@ -153,7 +158,12 @@ class Exchange:
         self._roster.send_to_all(self._heartbeat())
 
     def handle_timer(self, now: float) -> None:
-        """Ask elsewhere for what was announced and did not come, and send certificates to those who are late."""
+        """Ask elsewhere for what was announced and did not come, send certificates to those who are late, and forget what was heard long ago."""
+        if now >= self._forgets_at:
+            self._forgets_at = now + REMEMBERED_S
+            self._seen.grow_old()
+            for connected in self._roster.peers.values():
+                connected.known.grow_old()
         for node_id, digest in self._assemblies.overdue(now):
             peer = self._roster.peers.get(node_id)
             if peer is not None and peer.is_ready:
@@ -216,7 +226,7 @@ class Exchange:
                 self._upon_consensus(peer, message.priority, message.raw)
             case Large():
                 peer.known.add(message.digest)
-                is_wanted = message.digest not in self._seen
+                is_wanted = message.digest not in self._seen and self._recent.get(message.digest) is None
                 self._assemblies.upon_large(peer.node_id, message, is_wanted=is_wanted, now=now)
             case Part():
                 whole = self._assemblies.upon_part(peer.node_id, message, now)
@@ -427,7 +437,13 @@ class Exchange:
         wanted = []
         for digest in announce.digests:
             peer.known.add(digest)
-            if digest not in self._seen and self._assemblies.upon_announce(peer.node_id, digest, now):
+            if digest in self._seen:
+                continue
+            kept = self._recent.get(digest)
+            if kept is not None:
+                # What is here since long is said once more: heard again, but not sent.
+                self._upon_consensus(peer, kept.priority, kept.raw)
+            elif self._assemblies.upon_announce(peer.node_id, digest, now):
                 wanted.append(digest)
         if wanted:
             peer.send(Want(digests=tuple(wanted)))

@@ -34,26 +34,32 @@ _SOURCES_MAX: Final = 4
 
 
 class HashSet:
-    """A bounded set that forgets what was used least recently."""
+    """A bounded set that forgets what was added least recently, and with every second `grow_old` whatever was not added since."""
 
-    __slots__ = ("_hashes", "_size_max")
+    __slots__ = ("_hashes", "_older", "_size_max")
 
     def __init__(self, size_max: int) -> None:
         self._size_max = size_max
         self._hashes: OrderedDict[Hash32, None] = OrderedDict()
+        self._older: OrderedDict[Hash32, None] = OrderedDict()
 
     def __contains__(self, digest: Hash32) -> bool:
-        return digest in self._hashes
+        return digest in self._hashes or digest in self._older
 
     def __len__(self) -> int:
-        return len(self._hashes)
+        return len(self._hashes) + len(self._older)
 
     def add(self, digest: Hash32) -> None:
         """Remember a hash."""
+        self._older.pop(digest, None)
         self._hashes[digest] = None
         self._hashes.move_to_end(digest)
-        if len(self._hashes) > self._size_max:
-            self._hashes.popitem(last=False)
+        if len(self) > self._size_max:
+            (self._older or self._hashes).popitem(last=False)
+
+    def grow_old(self) -> None:
+        """Forget what was not added since the call before."""
+        self._older, self._hashes = self._hashes, OrderedDict()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -297,7 +297,7 @@ def node_metrics(
         ),
         last_message=gauge(
             "consensus_validator_last_message_timestamp_seconds",
-            "When a validator was last heard; now, while it waits in a round for a quorum to come.",
+            "When a validator was last heard.",
             "validator",
         ),
         validator_round=gauge(

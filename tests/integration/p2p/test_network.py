@@ -4,7 +4,11 @@ import asyncio
 import copy
 from dataclasses import replace
 
+import pytest
+
+from metanode.p2p import exchange
 from metanode.p2p.enode import parse_enode
+from metanode.p2p.peer import Peer
 from metanode.p2p.ports import OpeningMessages, Priority, Verdict
 from metanode.primitives import rlp
 from metanode.primitives.types import Height
@@ -120,6 +124,59 @@ def test_a_dropped_message_may_come_again_and_a_relayed_one_not(run, until, unti
         await until(lambda: len(b.received) >= 4)
         await until_quiet(a, b)
         assert sorted(b.received) == [b"early", b"early", b"early", b"good"]
+
+    run(test)
+
+
+@pytest.mark.parametrize("size", [16, 300_000], ids=["small", "large"])
+def test_what_is_repeated_is_handed_on_again_to_those_who_have_come_since(
+    run, until, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Two validators behind a sentry each: what the first one's has handed on before the second one's was there passes when it is said again."""
+    monkeypatch.setattr(exchange, "REMEMBERED_S", 0.2)
+    said = bytes(size)
+
+    async def test(networks) -> None:
+        first_sentry = await networks.start("s1")
+        first = await networks.start("v1", peers=(parse_enode(first_sentry.enode),))
+        await until(lambda: first.network.peers() and first_sentry.network.peers())
+        first.network.broadcast(said, Priority.VOTE)
+        await until(lambda: first_sentry.received)
+        second_sentry = await networks.start("s2", peers=(parse_enode(first_sentry.enode),))
+        second = await networks.start("v2", peers=(parse_enode(second_sentry.enode),))
+        await until(lambda: len(second_sentry.network.peers()) == 2 and second.network.peers())
+
+        def repeat_until_heard() -> bool:
+            first.network.broadcast(said, Priority.VOTE)
+            return bool(second.received)
+
+        await until(repeat_until_heard)
+        assert second.received[0] == said
+
+    run(test)
+
+
+def test_a_large_message_that_is_repeated_is_sent_once(run, until, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "REMEMBERED_S", 0.2)
+    said, pushed, push = bytes(1_000_000), [], Peer.push_large
+
+    def push_large(peer: Peer, large: object) -> bool:
+        pushed.append(peer)
+        return push(peer, large)
+
+    monkeypatch.setattr(Peer, "push_large", push_large)
+
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        b = await networks.start("b", peers=(parse_enode(a.enode),))
+        await until(lambda: a.network.peers() and b.network.peers())
+
+        def repeat_until_heard_again() -> bool:
+            a.network.broadcast(said, Priority.PROPOSAL)
+            return len(b.received) >= 3
+
+        await until(repeat_until_heard_again)
+        assert len(pushed) == 1, "heard again it is, and announced"
 
     run(test)
 

@@ -369,7 +369,7 @@ def test_deadlines_double_up_to_their_cap_and_every_round_that_a_quorum_is_in_ha
         effects = node.give(RoundTimeout(height=Height(1), round=Round(old)))
         effects += node.hear(bench.round_change(0, old + 1)) + node.hear(bench.round_change(1, old + 1))
     if round_:
-        (timer,) = of(effects, StartRoundTimer)
+        *_, timer = of(effects, StartRoundTimer)
         assert (timer.round, timer.after_ms) == (round_, min(1_000 * 2**round_, 32_000))
 
 
@@ -410,8 +410,44 @@ def test_a_later_round_ends_only_when_a_quorum_has_come_to_it(bench, heard, has_
             case "commit":
                 effects += node.hear(bench.commit(index, block_hash, round_))
     assert node.core.round == 1
-    assert bool(of(effects, StartRoundTimer)) is has_deadline
+    assert of(effects, StartRoundTimer)[-1].after_ms == (2_000 if has_deadline else 32_000)
     assert node.core.is_round_shared is has_deadline
+
+
+def test_whoever_is_alone_goes_on_after_a_wait_that_grows_fourfold(bench):
+    """Else a state that no rule foresaw would last for ever, as one in which a watermark forbids to speak in the round, or peers have no use for a repeated message."""
+    node = begin(bench, 3)
+    effects = node.give(RoundTimeout(height=Height(1), round=Round(0)))
+    waits = []
+    for round_ in range(1, 4):
+        waits += [timer.after_ms for timer in of(effects, StartRoundTimer)]
+        effects = node.give(RoundTimeout(height=Height(1), round=Round(round_)))
+        assert [change.round for change in sent(effects, RoundChange)] == [round_ + 1]
+    assert waits == [32_000, 128_000, 512_000]
+
+
+def test_who_may_sign_nothing_in_its_round_speaks_in_the_next_one(bench):
+    """Its record is lost, its watermark is not: nobody hears it in this round, and it would wait in it for ever."""
+    mark = SignedStep(
+        height=Height(1), round=Round(2), step=Step.PREPARE, digest=Hash32(b"\x01" * 32), signature=bytes(65)
+    )
+    node = bench.core(3, watermark=mark)
+    assert node.core.round == 2
+    assert sent(node.started) == []
+    effects = node.give(RoundTimeout(height=Height(1), round=Round(2)))
+    assert [change.round for change in sent(effects, RoundChange)] == [3]
+
+
+def test_a_wait_alone_is_as_long_as_before_when_a_quorum_had_come_in_between(bench):
+    """What grows is the number of rounds in which nobody came, not the number of the round."""
+    node = begin(bench, 3)
+    node.give(RoundTimeout(height=Height(1), round=Round(0)))
+    for round_ in range(1, 6):
+        node.hear(bench.round_change(0, round_))
+        node.hear(bench.round_change(1, round_))
+        effects = node.give(RoundTimeout(height=Height(1), round=Round(round_)))
+    (timer,) = of(effects, StartRoundTimer)
+    assert (timer.round, timer.after_ms) == (6, 32_000)
 
 
 def test_a_justified_proposal_brings_a_later_round_its_deadline(bench):
@@ -764,8 +800,13 @@ def test_a_restart_enters_the_recorded_round_and_sends_the_same_bytes(bench):
     repeated = [e.message for e in again.started if isinstance(e, Broadcast)]
     assert sorted(repeated, key=str) == sorted(first, key=str)
     assert again.core.round == 1
-    assert not of(again.started, StartRoundTimer), "nobody else has come to it in this life"
-    assert of(again.hear(bench.round_change(0, 1)) + again.hear(bench.round_change(2, 1)), StartRoundTimer)
+    assert [timer.after_ms for timer in of(again.started, StartRoundTimer)] == [32_000], (
+        "nobody else has come to it in this life"
+    )
+    (timer,) = of(
+        again.hear(bench.round_change(0, 1)) + again.hear(bench.round_change(2, 1)), StartRoundTimer
+    )
+    assert timer.after_ms == 2_000
     assert (
         sent(again.give(BlockTimeout(height=Height(1))) + prepare_block(again, bench.block(recipient=2)))
         == []

@@ -76,7 +76,7 @@ def test_a_height_without_a_quorum_shows_who_was_not_heard_and_the_weights() -> 
             await cluster.wait_height(3)
             for index in (2, 3):
                 cluster.crash(index)
-            await cluster.wait_s(60)
+            await cluster.wait_s(30)
             shown = view(cluster, 0)
             assert (shown["head"], shown["height"]) == (hex(cluster.height), hex(cluster.height + 1))
             assert shown["round"] == "0x1"
@@ -86,16 +86,17 @@ def test_a_height_without_a_quorum_shows_who_was_not_heard_and_the_weights() -> 
                 "0x3",
                 "0x4",
             )
-            assert 50 < shown["secondsSinceDecision"] <= 63
+            assert 20 < shown["secondsSinceDecision"] <= 33
             assert shown["timersMs"]["round"] is None, "it ends when a quorum has come to it"
             assert 0 < shown["timersMs"]["resend"] <= 4_000
             assert shown["timersMs"]["slot"] is None
             heard, missing = entry(shown, cluster, 1), entry(shown, cluster, 3)
             assert heard["roundWanted"] == shown["round"]
             assert heard["signed"]["roundChange"]["round"] == shown["round"]
-            assert heard["signed"]["roundChange"]["secondsAgo"] <= 63
+            assert heard["signed"]["roundChange"]["secondsAgo"] <= 33
+            assert heard["lastMessage"]["secondsAgo"] <= 5, "it is heard as often as it repeats itself"
             assert heard["signed"]["commit"] is None
-            assert missing["lastMessage"]["secondsAgo"] > 50
+            assert missing["lastMessage"]["secondsAgo"] > 20
             assert missing["signed"]["roundChange"] is None
             assert int(missing["lastSeal"], 16) <= cluster.height
             assert entry(shown, cluster, 0)["own"]

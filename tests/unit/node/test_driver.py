@@ -13,6 +13,7 @@ from metanode.consensus import wire
 from metanode.consensus.inputs import Mode
 from metanode.consensus.justification import Electorate
 from metanode.consensus.messages import Commit, Decision, Prepare, RoundChange
+from metanode.consensus.phases.timers import RESEND_MS_MAX
 from metanode.consensus.relay import RELAYED_MAX
 from metanode.errors import InvalidCertificate, InvalidInput, SigningRefused
 from metanode.execution.client import ExecutionPayload, Invalid, Valid
@@ -45,6 +46,19 @@ def vote_of(cluster: Cluster, index: int, kind: type, block_hash: Hash32, *, hei
     digest_of = {Prepare: node.rules.domain.prepare, Commit: node.rules.domain.commit}[kind]
     place = {"height": Height(height), "round": Round(round_), "block_hash": block_hash}
     return wire.encode(kind(**place, author=node.key.address, signature=node.key.sign(digest_of(**place))))
+
+
+def round_change_of(cluster: Cluster, index: int, height: int, round_: int) -> bytes:
+    node = cluster.nodes[index]
+    digest = node.rules.domain.round_change(height=Height(height), round=Round(round_), prepared=None)
+    change = RoundChange(
+        height=Height(height),
+        round=Round(round_),
+        prepared=None,
+        author=node.key.address,
+        signature=node.key.sign(digest),
+    )
+    return wire.encode(change)
 
 
 def test_a_decision_is_durable_then_final_then_visible():
@@ -119,6 +133,65 @@ def test_peers_relay_what_is_of_use_and_drop_the_rest(kind, height, round_, rece
             assert cluster.nodes[0].driver.receive(raw, "peer") is reception
 
     play(scenario)
+
+
+def test_a_round_change_of_a_round_that_we_have_left_is_handed_on():
+    """Whether a round has its quorum is for those in it to say, who may hear each other through us only."""
+
+    async def scenario(cluster: Cluster) -> None:
+        cluster.checker.checks_keys = cluster.checker.expects_evidence = False
+        async with cluster.running():
+            await cluster.wait_height(1)
+            for index in (2, 3):
+                cluster.crash(index)
+            driver = cluster.nodes[0].driver
+            while driver.snapshot.round < 2:
+                await cluster.wait_s(1)
+            height = driver.snapshot.height
+            for round_ in (1, 2):
+                assert driver.receive(round_change_of(cluster, 2, height, round_), "peer") is Reception.RELAY
+
+    play(scenario)
+
+
+def test_what_is_repeated_in_a_later_round_is_heard_and_handed_on_again():
+    async def scenario(cluster: Cluster) -> None:
+        async with cluster.running():
+            await cluster.wait_height(1)
+            for index in (2, 3):
+                cluster.crash(index)
+            driver = cluster.nodes[0].driver
+            while driver.snapshot.round < 1:
+                await cluster.wait_s(1)
+            await cluster.wait_s(20)
+            (heard,) = [
+                found
+                for address, found in driver.statistics.last_messages.items()
+                if address == cluster.nodes[1].key.address
+            ]
+            assert heard.round == 1
+            now_ms = cluster.nodes[0].clock.wall_ms()
+            assert now_ms - heard.at_ms <= RESEND_MS_MAX + 1_000
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("early_s", [0.0, 1e-9, 0.002])
+def test_waiting_for_peers_ends_also_when_its_timer_comes_early(early_s):
+    """As uvloop's do, which count milliseconds: nothing else asks again in a network that stands still."""
+
+    class EarlyLoop(VirtualTimeLoop):
+        def call_at(self, when, callback, *arguments, context=None):
+            return super().call_at(max(self.time(), when - early_s), callback, *arguments, context=context)
+
+    async def scenario() -> None:
+        cluster = Cluster(seed=1, validators=4)
+        async with cluster.running(start=[0]):
+            await cluster.wait_s(WAIT_FOR_PEERS_S + 1)
+            assert cluster.nodes[0].driver.mode is Mode.LIVE
+
+    with asyncio.Runner(loop_factory=EarlyLoop) as runner:
+        runner.run(scenario())
 
 
 def test_of_one_author_only_so_much_is_handed_on_until_a_round_or_a_height_begins():

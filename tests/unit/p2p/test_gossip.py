@@ -172,3 +172,32 @@ def test_a_hash_set_forgets_what_was_used_least_recently() -> None:
     for name in (b"a", b"b", b"c", b"a", b"d"):
         hashes.add(keccak256(name))
     assert [keccak256(name) in hashes for name in (b"a", b"b", b"c", b"d")] == [True, False, True, True]
+
+
+def test_a_hash_set_forgets_what_was_not_added_between_two_looks() -> None:
+    hashes = HashSet(3)
+    hashes.add(keccak256(b"said once"))
+    hashes.add(keccak256(b"repeated"))
+    hashes.grow_old()
+    assert keccak256(b"said once") in hashes
+    hashes.add(keccak256(b"repeated"))
+    hashes.grow_old()
+    assert keccak256(b"said once") not in hashes
+    assert keccak256(b"repeated") in hashes
+    assert len(hashes) == 1
+
+
+def test_old_and_new_hashes_share_the_same_bound() -> None:
+    hashes = HashSet(3)
+    for name in (b"a", b"b", b"c"):
+        hashes.add(keccak256(name))
+    hashes.grow_old()
+    for name in (b"d", b"e"):
+        hashes.add(keccak256(name))
+    assert [keccak256(name) in hashes for name in (b"a", b"b", b"c", b"d", b"e")] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]

@@ -85,8 +85,7 @@ def upon_mode_changed(core: Core, event: ModeChanged) -> None:
     for message in core.current.sent_messages():
         core.emit(Broadcast(message=message, is_repeat=True))
     if core.current.has_begun:
-        if core.current.is_shared:
-            timers.arm_round(core)
+        timers.arm_round(core)
         rounds.announce(core)
         proposing.try_propose(core)
     else:

@@ -32,6 +32,8 @@ def upon_round_timeout(core: Core, height: Height, round_: Round) -> None:
         # Decided already: only the body is missing, and no other round can change that. Or not ours to leave: we follow those who vote.
         timers.arm_round(core)
         return
+    if not core.current.is_shared:
+        core.current.rounds_alone += 1
     move_to(core, Round(round_ + 1))
 
 
@@ -105,6 +107,7 @@ def enter(core: Core, round_: Round) -> None:
     core.emit(
         RoundEntered(height=core.height, round=round_, proposer=core.current.electorate.proposer(round_))
     )
+    timers.arm_round(core)
 
 
 def share(core: Core) -> None:

@@ -22,6 +22,7 @@ from metanode.simulation.scenarios.liars import LIARS
 from metanode.simulation.scenarios.losses import LOSSES
 from metanode.simulation.scenarios.partitions import PARTITIONS
 from metanode.simulation.scenarios.recovery import RECOVERY
+from metanode.simulation.scenarios.sentries import SENTRIES
 from metanode.simulation.scenarios.silence import SILENCE
 from metanode.simulation.scenarios.silencing import SILENCING
 from metanode.simulation.scenarios.steady import STEADY
@@ -56,6 +57,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **WITHHELD,
     **JUSTIFIED,
     **RECOVERY,
+    **SENTRIES,
     **DEAD_PROPOSERS,
     **ACCOUNTABILITY,
     **SILENCING,

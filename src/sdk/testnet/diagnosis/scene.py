@@ -174,7 +174,8 @@ class Scene:
         heard = self.heard_s(viewer, address)
         if heard is None or heard <= self.silent_after_s:
             return True
-        # In a stall the rounds get long: whoever has come along to this round, or the one before as it has just ended, is there.
+        # In a stall the rounds get long: whoever has come along to this round, or the one before as it has just ended, is there; in one that waits for
+        # a quorum, and has not just begun, whoever has come to it.
         view = view_of(viewer)
         reached = max(
             (
@@ -184,10 +185,8 @@ class Scene:
             ),
             default=-1,
         )
-        if view.round > 0 and view.round_ms is None:
-            # It waits for a quorum to come to it: who has signs nothing new meanwhile, however long that is.
-            return reached >= view.round
-        return view.round > 0 and reached >= view.round - 1 and heard <= ROUND_S_MAX + self.silent_after_s
+        needed = view.round if view.round_ms is None else view.round - 1
+        return view.round > 0 and reached >= needed and heard <= ROUND_S_MAX + self.silent_after_s
 
     def is_out(self, address: str) -> bool:
         """Whether it is certain that a validator takes no part, whatever others have heard a moment ago."""
