@@ -182,7 +182,9 @@ def test_waiting_for_peers_ends_also_when_its_timer_comes_early(early_s):
 
     class EarlyLoop(VirtualTimeLoop):
         def call_at(self, when, callback, *arguments, context=None):
-            return super().call_at(max(self.time(), when - early_s), callback, *arguments, context=context)
+            is_last_look = getattr(callback, "__name__", "") == "_update_mode"
+            at = max(self.time(), when - early_s) if is_last_look else when
+            return super().call_at(at, callback, *arguments, context=context)
 
     async def scenario() -> None:
         cluster = Cluster(seed=1, validators=4)
