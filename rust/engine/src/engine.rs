@@ -46,7 +46,7 @@ pub struct EngineConfig {
     pub path: Option<PathBuf>,
     /// Bytes for the store's caches together.
     pub cache_bytes: u64,
-    /// Threads for blocks (recovery, roots), and as many again for transactions that arrive.
+    /// Threads for blocks (recovery, roots), and as many again for transactions that arrive. One more is for previews.
     pub threads: usize,
     /// Blocks of state history to keep; `None` keeps all (archive).
     pub history_blocks: Option<u64>,
@@ -75,6 +75,15 @@ impl Default for EngineConfig {
     }
 }
 
+/// What a block is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To be proposed.
+    Proposal,
+    /// To be looked at.
+    Preview,
+}
+
 /// One chain. Safe to share between threads.
 #[derive(Debug)]
 pub struct Engine {
@@ -84,6 +93,8 @@ pub struct Engine {
     store: Arc<Store>,
     pool: Arc<TransactionPool>,
     threads: Arc<rayon::ThreadPool>,
+    /// For the roots of blocks that nobody proposes.
+    previews: Arc<rayon::ThreadPool>,
     chain: RwLock<Chain>,
     /// Held while the chain is extended: one decision at a time.
     deciding: Mutex<()>,
@@ -107,6 +118,7 @@ impl Engine {
         let threads = thread_pool("engine", config.threads)?;
         // Floods of transactions must not stand in front of a block that waits for its signatures or its root.
         let intake = thread_pool("intake", config.threads)?;
+        let previews = thread_pool("preview", 1)?;
         let store = open_store(&config, &genesis)?;
         let spec = Arc::new(genesis.spec);
         let tip = Tip::load(&store)?;
@@ -130,6 +142,7 @@ impl Engine {
             config,
             store,
             threads,
+            previews,
             events,
             work: Work::default(),
         });
@@ -187,11 +200,13 @@ impl Engine {
         deadline: Instant,
     ) -> Result<Arc<ExecutedBlock>> {
         let best = |base_fee| self.pool.best(base_fee);
-        let (block, executed) = self.assemble(parent, attributes, best, deadline)?;
+        let proposal = Purpose::Proposal;
+        let (block, executed) = self.assemble(parent, attributes, best, deadline, proposal)?;
         Ok(self.keep(block, executed))
     }
 
-    /// Build a block that nobody keeps: of exactly these transactions, or of the pool's best.
+    /// Build a block that nobody keeps: of exactly these transactions, or of the pool's best. The statistics do not count it, and no
+    /// block of the chain waits for it.
     ///
     /// `InvalidBlock` is what is wrong with one of the transactions; `Cancelled` means that time was over before all were in.
     pub fn preview(
@@ -203,11 +218,14 @@ impl Engine {
     ) -> Result<ExecutedBlock> {
         let Some(transactions) = transactions else {
             let best = |base_fee| self.pool.best(base_fee);
-            return Ok(self.assemble(parent, attributes, best, deadline)?.1);
+            let assembled = self.assemble(parent, attributes, best, deadline, Purpose::Preview)?;
+            return Ok(assembled.1);
         };
         let count = transactions.len();
         let mut chosen = build::Chosen::new(transactions);
-        let (_, executed) = self.assemble(parent, attributes, |_| &mut chosen, deadline)?;
+        let preview = Purpose::Preview;
+        let (_, executed) =
+            self.assemble(parent, attributes, |_| &mut chosen, deadline, preview)?;
         let included = executed.block.transactions.len();
         if included < count {
             // The time is ours, and says nothing of the transactions.
@@ -231,6 +249,7 @@ impl Engine {
         attributes: &BuildAttributes,
         candidates: impl FnOnce(u64) -> C,
         deadline: Instant,
+        purpose: Purpose,
     ) -> Result<(Bytes, ExecutedBlock)> {
         let started = Instant::now();
         let parent = self.chain.read().parent(parent)?;
@@ -248,10 +267,13 @@ impl Engine {
             deadline,
         )?;
         let filled_at = Instant::now();
-        self.work
-            .record_gas(filled.outcome.gas_used, filled_at - filling);
-        let (roots, transactions_root) = self.threads.join(
-            || execute::outcome_roots(&self.store, &self.threads, &parent.trie, &filled.outcome),
+        let gas_used = filled.outcome.gas_used;
+        let threads = match purpose {
+            Purpose::Proposal => &self.threads,
+            Purpose::Preview => &self.previews,
+        };
+        let (roots, transactions_root) = threads.join(
+            || execute::outcome_roots(&self.store, threads, &parent.trie, &filled.outcome),
             || proofs::calculate_transaction_root(&filled.transactions),
         );
         let rooted = filled_at.elapsed();
@@ -263,8 +285,11 @@ impl Engine {
             roots?,
             transactions_root,
         );
-        self.work.state_root.record(rooted);
-        self.work.build.record(started.elapsed() - rooted);
+        if purpose == Purpose::Proposal {
+            self.work.record_gas(gas_used, filled_at - filling);
+            self.work.state_root.record(rooted);
+            self.work.build.record(started.elapsed() - rooted);
+        }
         Ok(sealed)
     }
 

@@ -184,6 +184,19 @@ fn recorded(engine: &Engine) -> Vec<(&'static str, u64)> {
 }
 
 #[test]
+fn a_preview_is_no_work_on_the_chain() {
+    let engine = open(None);
+    submit(&engine, &[accounts()[0].transfer(0, Address::ZERO, 1)]);
+    let attributes = attributes(&engine);
+    let preview = engine
+        .preview(engine.head().hash, &attributes, None, soon())
+        .unwrap();
+    assert_eq!(preview.block.transactions.len(), 1);
+    assert!(recorded(&engine).iter().all(|(_, times)| *times == 0));
+    assert_eq!(engine.work().gas_per_second, 0);
+}
+
+#[test]
 fn the_phases_of_an_own_block_and_of_another_s_are_timed() {
     let (proposer, follower) = (open(None), open(None));
     submit(
