@@ -25,6 +25,7 @@ impl Methods for EngineMethods {
     fn cost(&self, method: &str) -> Cost {
         match Api::cost(method) {
             Some(engine::api::Cost::Read) => Cost::Read,
+            Some(engine::api::Cost::ReadUnlessPending) => Cost::ReadUnlessPending,
             Some(engine::api::Cost::Write) => Cost::Write,
             Some(engine::api::Cost::Heavy) | None => Cost::Heavy,
         }

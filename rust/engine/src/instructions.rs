@@ -39,8 +39,7 @@ use revm::{
 use crate::{
     ChainSpec,
     execute::OverlayState,
-    overlay::{BaseState as _, Overlay},
-    store::StateView,
+    overlay::{BaseState, Overlay},
 };
 
 /// What code runs in: any state, and anything beside it.
@@ -220,7 +219,7 @@ impl CreationState for OverlayState<'_> {
     }
 }
 
-impl CreationState for CacheDB<StateView> {
+impl<S: BaseState> CreationState for CacheDB<S> {
     fn has_storage(&self, address: Address) -> bool {
         if let Some(cached) = self.cache.accounts.get(&address) {
             let is_set = cached.storage.values().any(|value| !value.is_zero());

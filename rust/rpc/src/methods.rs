@@ -30,10 +30,28 @@ pub trait Waiting: Send + Sync {
 pub enum Cost {
     /// Microseconds: answered on the thread that read the request.
     Read,
+    /// As `Read`, but as `Heavy` where the parameters name the block `pending`, which has to be run first.
+    ReadUnlessPending,
     /// Adds to a queue of the engine: calls of all connections are gathered and handed over together.
     Write,
     /// May take milliseconds to seconds: runs on a bounded pool, and is refused while the node sheds load.
     Heavy,
+}
+
+impl Cost {
+    /// What it is for these parameters: never `ReadUnlessPending`.
+    pub(crate) fn with(self, params: Option<&RawValue>) -> Self {
+        match self {
+            Self::ReadUnlessPending if params.is_some_and(may_be_pending) => Self::Heavy,
+            Self::ReadUnlessPending => Self::Read,
+            other => other,
+        }
+    }
+}
+
+/// Whether a block in the parameters can be `pending`. JSON can hide a word behind escapes; who needs none writes none.
+fn may_be_pending(params: &RawValue) -> bool {
+    params.get().contains("pending") || params.get().contains('\\')
 }
 
 /// Stateless methods answered in this process without Python, such as the engine's `eth_` API.

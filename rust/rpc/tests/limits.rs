@@ -570,6 +570,33 @@ fn what_calls_hold_while_they_run_is_bounded_in_sum() {
 
 /// Row 5: who hangs up leaves the parameters of its calls in the queue, and they keep their place.
 #[test]
+fn a_read_of_the_pending_block_is_a_heavy_call_however_it_is_written() {
+    let (server, address) = start_one(Limits::default());
+    let at = |block: &str| {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"eth_at","params":[{block}]}}"#);
+        post(address, &body).json()
+    };
+    let pending = [
+        r#""pending""#,
+        r#"{"blockNumber":"pending"}"#,
+        r#""p\u0065nding""#,
+        r#"{"blockN\u0075mber":"p\u0065nding"}"#,
+    ];
+    for block in pending {
+        assert!(at(block).get("result").is_some(), "{block}");
+    }
+    // What is heavy is refused now.
+    server.set_shedding(true);
+    for block in pending {
+        assert_eq!(error_of(&at(block)).0, -32005, "{block}");
+    }
+    for block in [r#""latest""#, r#""0x1""#, r#"{"blockNumber":"0x1"}"#] {
+        assert!(at(block).get("result").is_some(), "{block}");
+    }
+    assert!(call(address, "eth_at", &json!([])).get("result").is_some());
+}
+
+#[test]
 fn a_large_request_whose_caller_is_gone_keeps_its_place_until_its_turn_has_come() {
     let limits = Limits {
         requests_held_bytes_max: 512 << 10,

@@ -5,9 +5,9 @@ use serde::Deserialize;
 
 use super::{
     Api, RpcError,
+    block_state::BlockState,
     params::{Argument, HashField, object, parse_fixed, parse_u64},
 };
-use crate::store::StateView;
 
 /// A number or a tag. A decided block is final, so `latest`, `safe` and `finalized` are one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,10 +111,15 @@ impl Api {
     }
 
     /// The state after a block; unlike a lookup of the block itself, an unknown one is an error.
-    pub(super) fn state(&self, id: BlockId) -> Result<StateView, RpcError> {
+    pub(super) fn state(&self, id: BlockId) -> Result<BlockState, RpcError> {
         let store = self.engine.store();
+        if id == BlockId::Number(BlockNumber::Pending)
+            && let Some(pending) = self.pending()
+        {
+            return Ok(BlockState::Pending(pending));
+        }
         if let BlockId::Number(BlockNumber::Latest | BlockNumber::Pending) = id {
-            return Ok(store.latest());
+            return Ok(BlockState::Decided(store.latest()));
         }
         let number = self.find_number(id)?.ok_or_else(|| {
             RpcError::server(match id {
@@ -122,7 +127,7 @@ impl Api {
                 BlockId::Number(_) => "header not found",
             })
         })?;
-        Ok(store.state_at(number)?)
+        Ok(BlockState::Decided(store.state_at(number)?))
     }
 }
 

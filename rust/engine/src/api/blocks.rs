@@ -39,7 +39,7 @@ impl Api {
         let number = params.required::<BlockNumber>(0)?;
         let full = params.required::<bool>(1)?;
         if number == BlockNumber::Pending {
-            return self.pending_block(full);
+            return self.pending_block(full, params.caller());
         }
         if number == BlockNumber::Latest {
             let head = self.engine.store().head();
@@ -95,17 +95,12 @@ impl Api {
         Ok(Some(written))
     }
 
-    /// The block that `id` means; `pending` gives the head.
+    /// The decided block that `id` means; `pending` gives the head.
     pub(super) fn find_block(&self, id: BlockId) -> Result<Option<Arc<StoredBlock>>, RpcError> {
         match self.find_number(id)? {
             Some(number) => Ok(self.engine.store().block(number)?),
             None => Ok(None),
         }
-    }
-
-    pub(super) fn head_block(&self) -> Result<Arc<StoredBlock>, RpcError> {
-        self.find_block(BlockId::default())?
-            .ok_or_else(|| RpcError::internal("the head has no body"))
     }
 
     pub(super) fn get_header_by_number(&self, params: &Params<'_>) -> Answer {
@@ -114,7 +109,7 @@ impl Api {
 
     pub(super) fn header_of(&self, number: BlockNumber) -> Answer {
         if number == BlockNumber::Pending {
-            return null();
+            return self.pending_header();
         }
         let block = self.find_block(BlockId::Number(number))?;
         json_or_null(block.map(|stored| objects::header(&stored.block)))
@@ -128,7 +123,8 @@ impl Api {
     pub(super) fn get_block_transaction_count_by_number(&self, params: &Params<'_>) -> Answer {
         let number = params.required(0)?;
         if number == BlockNumber::Pending {
-            return json(&U64::from(self.preview()?.transactions.len()));
+            let pending = self.pending();
+            return json_or_null(pending.map(|one| U64::from(one.block().transactions.len())));
         }
         let block = self.find_block(BlockId::Number(number))?;
         json_or_null(block.map(|stored| U64::from(stored.block.transactions.len())))

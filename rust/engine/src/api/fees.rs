@@ -1,6 +1,6 @@
 //! Fees: what was paid lately, and what to offer.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use alloy_consensus::{Header, Transaction as _};
 use alloy_primitives::{B256, U64, U128, U256};
@@ -12,6 +12,7 @@ use super::{
     block_id::{BlockId, BlockNumber},
     json,
     params::{HexOrDecimal, Params},
+    pending::PendingBlock,
 };
 use crate::{header::next_base_fee, store::StoredBlock};
 
@@ -107,6 +108,15 @@ impl Api {
         let newest = params.required::<BlockNumber>(1)?;
         let percentiles = params.optional::<Vec<f64>>(2)?.unwrap_or_default();
         check_percentiles(&percentiles)?;
+        let pending = match newest {
+            BlockNumber::Pending => self.pending(),
+            _ => None,
+        };
+        let asked = match newest {
+            // As in geth there is one block less to tell of.
+            BlockNumber::Pending if pending.is_none() => asked.saturating_sub(1),
+            _ => asked,
+        };
         let head = self.engine.store().head().number;
         let newest = match newest {
             BlockNumber::Number(number) if number > head => {
@@ -116,7 +126,8 @@ impl Api {
             }
             BlockNumber::Number(number) => number,
             BlockNumber::Earliest => 0,
-            BlockNumber::Latest | BlockNumber::Pending => head,
+            BlockNumber::Latest => head,
+            BlockNumber::Pending => pending.as_ref().map_or(head, |pending| pending.number()),
         };
         let count = asked
             .min(self.limits.fee_history_blocks_max)
@@ -146,21 +157,37 @@ impl Api {
                     "fee history took too long: ask for fewer blocks",
                 ));
             }
-            self.add_fees(&mut history, number, &percentiles, number == newest)?;
+            let pending = pending.as_deref().filter(|one| one.number() == number);
+            self.add_fees(&mut history, number, pending, &percentiles)?;
+            if number == newest {
+                self.add_next_fees(&mut history, number, pending)?;
+            }
         }
         json(&history)
     }
 
-    /// Append block `number`; after the last one also the fees of the block that follows it.
+    /// Block `number`, the pending one or a decided one.
+    fn header_for_fees(
+        &self,
+        number: u64,
+        pending: Option<&PendingBlock>,
+    ) -> Result<Arc<(Header, B256)>, RpcError> {
+        if let Some(pending) = pending {
+            return Ok(Arc::clone(pending.header()));
+        }
+        let sealed = self.engine.store().header(number)?;
+        sealed.ok_or_else(|| RpcError::internal(format!("block {number} has no header")))
+    }
+
+    /// Append block `number`.
     fn add_fees(
         &self,
         history: &mut FeeHistory,
         number: u64,
+        pending: Option<&PendingBlock>,
         percentiles: &[f64],
-        is_last: bool,
     ) -> Result<(), RpcError> {
-        let missing = || RpcError::internal(format!("block {number} has no header"));
-        let sealed = self.engine.store().header(number)?.ok_or_else(missing)?;
+        let sealed = self.header_for_fees(number, pending)?;
         let header = &sealed.0;
         let blobs = self.engine.spec().blob_params_at(header.timestamp);
         history
@@ -179,21 +206,33 @@ impl Api {
             blobs.map_or(0, |blobs| blobs.max_blob_gas_per_block()),
         ));
         if let Some(reward) = &mut history.reward {
-            reward.push(if header.gas_used == 0 {
-                vec![0; percentiles.len()]
-            } else {
-                let block = self.find_block(BlockId::Number(BlockNumber::Number(number)))?;
-                rewards(&*block.ok_or_else(missing)?, percentiles)
+            reward.push(match pending {
+                _ if header.gas_used == 0 => vec![0; percentiles.len()],
+                Some(pending) => rewards(pending.stored(), percentiles),
+                None => {
+                    let block = self.find_block(BlockId::Number(BlockNumber::Number(number)))?;
+                    let missing = || RpcError::internal(format!("block {number} has no body"));
+                    rewards(&*block.ok_or_else(missing)?, percentiles)
+                }
             });
         }
-        if is_last {
-            history
-                .base_fee_per_gas
-                .push(self.next_base_fee(header).into());
-            history
-                .base_fee_per_blob_gas
-                .push(self.next_blob_base_fee(header));
-        }
+        Ok(())
+    }
+
+    /// Append the fees of the block that follows block `number`.
+    fn add_next_fees(
+        &self,
+        history: &mut FeeHistory,
+        number: u64,
+        pending: Option<&PendingBlock>,
+    ) -> Result<(), RpcError> {
+        let sealed = self.header_for_fees(number, pending)?;
+        history
+            .base_fee_per_gas
+            .push(self.next_base_fee(&sealed.0).into());
+        history
+            .base_fee_per_blob_gas
+            .push(self.next_blob_base_fee(&sealed.0));
         Ok(())
     }
 }

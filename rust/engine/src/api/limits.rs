@@ -37,6 +37,11 @@ pub struct ApiLimits {
     pub trace_filter_blocks_max: u64,
     /// Calls of one trace_callMany.
     pub trace_calls_max: usize,
+    /// Wall time for making the pending block; what has no place until then is left out. Short, because nobody asked for a block, and
+    /// who asks for a balance waits for it.
+    pub pending_timeout: Duration,
+    /// How long a pending block answers (geth: 2 s). Half a slot, so that a wallet sees what it has sent before the next block has it.
+    pub pending_age_max: Duration,
     /// JSON of recent blocks to keep, in bytes.
     pub block_cache_bytes: u64,
 }
@@ -59,6 +64,8 @@ impl Default for ApiLimits {
             trace_bytes_max: 10 << 20,
             trace_filter_blocks_max: 100,
             trace_calls_max: 100,
+            pending_timeout: Duration::from_millis(200),
+            pending_age_max: Duration::from_secs(1),
             block_cache_bytes: 32 << 20,
         }
     }

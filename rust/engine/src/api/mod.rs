@@ -8,6 +8,7 @@
 
 mod access_list;
 mod block_id;
+mod block_state;
 mod blocks;
 mod call;
 mod caller;
@@ -56,7 +57,9 @@ use serde_json::value::{RawValue, to_raw_value};
 
 pub(crate) use self::caller::Holding;
 pub(crate) use self::revert_reason::decode as revert_text;
-use self::{blocks::BlockKey, fees::TipOracle, methods::Method, params::Params};
+use self::{
+    blocks::BlockKey, fees::TipOracle, methods::Method, params::Params, pending::PendingCache,
+};
 pub use self::{
     caller::{Caller, Waiting},
     error::RpcError,
@@ -72,6 +75,8 @@ pub type Answer = Result<Box<RawValue>, RpcError>;
 pub enum Cost {
     /// Microseconds: a lookup or a cached answer; may run where the request was read.
     Read,
+    /// As `Read`, but as `Heavy` where the block asked for is `pending`, which has to be run first.
+    ReadUnlessPending,
     /// Adds to the pool: the calls of all connections are better gathered and given to [`Api::call_many`].
     Write,
     /// Runs code or scans blocks: needs a thread of its own and a bound on how many run.
@@ -88,6 +93,7 @@ pub struct Api {
     /// The JSON of recent blocks; bounded by bytes.
     block_json: Cache<BlockKey, Arc<RawValue>, blocks::ByLength>,
     tip_oracle: TipOracle,
+    pending: PendingCache,
 }
 
 impl Api {
@@ -100,6 +106,7 @@ impl Api {
             syncing: RwLock::new(false_json()),
             block_json,
             tip_oracle: TipOracle::default(),
+            pending: PendingCache::default(),
         }
     }
 

@@ -22,7 +22,7 @@ impl Api {
             .collect::<Result<Vec<_>, _>>()?;
         let slots: Vec<B256> = keys.iter().map(|key| key.slot.into()).collect();
         let state = self.state(params.optional(2)?.unwrap_or_default())?;
-        let mut proof = self.engine.store().proof(state.number(), address, &slots)?;
+        let mut proof = state.proof(self.engine.store(), address, &slots)?;
         // As geth says it: what is not there has not even the hash of no code and the root of no storage.
         if state.account(address)?.is_none() {
             (proof.code_hash, proof.storage_hash) = (B256::ZERO, B256::ZERO);

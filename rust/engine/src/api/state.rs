@@ -25,14 +25,15 @@ impl Api {
         json(&state.code(address)?)
     }
 
-    /// `pending` counts the pool's transactions, so that a wallet can send several in a row.
+    /// `pending` counts the pool's transactions, so that a wallet can send several in a row. Nothing has to run for it.
     pub(super) fn get_transaction_count(&self, params: &Params<'_>) -> Answer {
         let address = params.required::<Address>(0)?;
-        let id = params.optional::<BlockId>(1)?.unwrap_or_default();
-        if id == BlockId::Number(BlockNumber::Pending)
-            && let Some(nonce) = self.engine.pool().pending_nonce(address)
-        {
-            return json(&U64::from(nonce));
+        let mut id = params.optional::<BlockId>(1)?.unwrap_or_default();
+        if id == BlockId::Number(BlockNumber::Pending) {
+            if let Some(nonce) = self.engine.pool().pending_nonce(address) {
+                return json(&U64::from(nonce));
+            }
+            id = BlockId::default();
         }
         let account = self.state(id)?.account(address)?;
         json(&U64::from(account.map_or(0, |account| account.nonce)))

@@ -56,11 +56,7 @@ impl Api {
     ) -> Answer {
         let (number, index) = (params.required(0)?, params.required(1)?);
         if number == BlockNumber::Pending {
-            let block = self.preview()?;
-            let at = place_in(&block, index);
-            return json(&at.map_or_else(Bytes::new, |at| {
-                block.transactions[at].encoded_2718().into()
-            }));
+            return self.pending_raw_transaction_at(index);
         }
         let at = at_index(self.find_block(BlockId::Number(number))?, index);
         json(&at.as_ref().map(encoded).unwrap_or_default())
@@ -90,7 +86,7 @@ impl Api {
     pub(super) fn get_block_receipts(&self, params: &Params<'_>) -> Answer {
         let id = params.required::<BlockId>(0)?;
         if id == BlockId::Number(BlockNumber::Pending) {
-            return Err(RpcError::server("pending receipts is not available"));
+            return self.pending_receipts();
         }
         let block = self.find_block(id)?;
         json_or_null(block.map(|stored| self.receipts(&stored)))

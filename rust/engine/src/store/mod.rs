@@ -368,6 +368,17 @@ impl Store {
         self.inner.proof(number, address, slots)
     }
 
+    /// The same in the trie of a block that is not decided, `NotFound` when the chain has gone on too far.
+    pub fn proof_in(
+        &self,
+        trie: &StateTrie,
+        address: Address,
+        slots: &[B256],
+    ) -> Result<EIP1186AccountProofResponse> {
+        let proof = trie.proof(address, slots, &self.inner.nodes);
+        self.inner.unless_superseded(trie, proof)
+    }
+
     /// Go back to block `to` (for development): later blocks are forgotten. Views taken before are no longer valid.
     pub fn rewind(&self, to: u64) -> Result<Head> {
         self.inner.rewind(to)
@@ -450,12 +461,16 @@ impl Inner {
     }
 
     fn next_trie(&self, parent: &StateTrie, changes: StateChanges) -> Result<StateTrie> {
-        match parent.next(changes, &self.nodes) {
-            // Disk moved past the parent: its nodes were overwritten, which is no damage.
-            Err(EngineError::Corruption(_)) if self.is_superseded(parent) => {
+        self.unless_superseded(parent, parent.next(changes, &self.nodes))
+    }
+
+    /// What reading a trie gave. Where disk has moved past it, its nodes were overwritten, which is no damage.
+    fn unless_superseded<T>(&self, trie: &StateTrie, read: Result<T>) -> Result<T> {
+        match read {
+            Err(EngineError::Corruption(_)) if self.is_superseded(trie) => {
                 Err(EngineError::NotFound(format!(
                     "the state trie of block {} (later blocks are final)",
-                    parent.version().saturating_sub(1)
+                    trie.version().saturating_sub(1)
                 )))
             }
             result => result,

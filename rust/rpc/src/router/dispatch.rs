@@ -104,17 +104,19 @@ impl Router {
         params: Option<&RawValue>,
     ) -> Started {
         let queued = match route.answerer {
-            Answerer::Methods(Cost::Read) | Answerer::Own(_) => {
+            Answerer::Methods(cost) => match cost.with(params) {
+                Cost::Heavy if self.facts.shedding.load(Relaxed) => Err(RpcError::busy()),
+                Cost::Heavy => self
+                    .lanes
+                    .heavy(&route.name, params, caller.place, caller.share),
+                Cost::Write => self.lanes.write(&route.name, params, caller.place),
+                Cost::Read | Cost::ReadUnlessPending => {
+                    return Started::Ready(call_guarded(&*self.methods, &route.name, params));
+                }
+            },
+            Answerer::Own(_) => {
                 return Started::Ready(call_guarded(&*self.methods, &route.name, params));
             }
-            Answerer::Methods(Cost::Heavy) if self.facts.shedding.load(Relaxed) => {
-                Err(RpcError::busy())
-            }
-            Answerer::Methods(Cost::Heavy) => {
-                self.lanes
-                    .heavy(&route.name, params, caller.place, caller.share)
-            }
-            Answerer::Methods(Cost::Write) => self.lanes.write(&route.name, params, caller.place),
             Answerer::Outside => {
                 let (made, answer) = oneshot::channel();
                 let request = Forwarded {

@@ -80,6 +80,7 @@ impl Methods for Fake {
     fn declarations(&self) -> Vec<Declaration> {
         let names = [
             "eth_echo",
+            "eth_at",
             "eth_large",
             "eth_largeAndHeavy",
             "eth_panic",
@@ -107,6 +108,7 @@ impl Methods for Fake {
                 Cost::Heavy
             }
             "eth_sendRawTransaction" => Cost::Write,
+            "eth_at" => Cost::ReadUnlessPending,
             _ => Cost::Read,
         }
     }

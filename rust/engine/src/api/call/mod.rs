@@ -33,6 +33,7 @@ pub(super) use self::{
 use super::{
     Answer, Api, Caller, RpcError,
     block_id::BlockId,
+    block_state::BlockState,
     overrides::{BlockOverrides, StateOverrides},
     params::Params,
     precompiles::Movable,
@@ -40,7 +41,6 @@ use super::{
 use crate::{
     EngineError,
     instructions::{self, Rules},
-    store::StateView,
     tracing::{NO_ROOM, TOO_LARGE},
 };
 
@@ -48,7 +48,7 @@ use crate::{
 const RECORDED_TOO_MUCH: &str = "trace recorded byte limit exceeded";
 
 /// The state a call sees: one block's, under the request's overrides.
-pub(super) type CallState = CacheDB<StateView>;
+pub(super) type CallState = CacheDB<BlockState>;
 pub(super) type CallContext =
     Context<BlockEnv, TxEnv, CfgEnv, CallState, Journal<CallState>, Watch>;
 type CallEvm<I> = Evm<CallContext, I, WatchedInstructions, Movable, EthFrame>;
@@ -83,18 +83,15 @@ impl Api {
     }
 
     pub(super) fn session_at(&self, id: BlockId) -> Result<Session, RpcError> {
-        let view = self.state(id)?;
-        let number = view.number();
-        let header = self.engine.store().header(number)?;
-        let header = header
-            .ok_or_else(|| RpcError::internal(format!("block {number} has state and no header")))?;
+        let state = self.state(id)?;
+        let header = state.header(self.engine.store())?;
         let mut env = self.engine.evm_env(&header.0);
         relax(&mut env);
         Ok(Session {
             precompiles: Movable::of(env.cfg_env.spec),
-            state: CacheDB::new(view),
+            state: CacheDB::new(state),
             env,
-            rules: Rules::at(self.engine.spec(), number),
+            rules: Rules::at(self.engine.spec(), header.0.number),
             gas_max: self.engine.config().gas_ceiling,
             deadline: Instant::now() + self.limits.call_timeout,
             timeout: self.limits.call_timeout,

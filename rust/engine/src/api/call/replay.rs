@@ -11,7 +11,9 @@ use revm::{
     primitives::hardfork::SpecId, state::EvmState,
 };
 
-use super::{super::debug::failed, Api, Caller, Failure, Movable, RpcError, Session, Sizes};
+use super::{
+    super::debug::failed, Api, BlockState, Caller, Failure, Movable, RpcError, Session, Sizes,
+};
 use crate::{Block, instructions::Rules};
 
 /// How long a request may run, and for whom.
@@ -51,7 +53,7 @@ impl Api {
         let env = self.engine.evm_env(&block.header);
         let mut session = Session {
             precompiles: Movable::of(env.cfg_env.spec),
-            state: CacheDB::new(view),
+            state: CacheDB::new(BlockState::Decided(view)),
             env,
             rules: Rules::at(self.engine.spec(), block.header.number),
             gas_max: self.engine.config().gas_ceiling,

@@ -1,6 +1,6 @@
 //! `eth_`: The chain, its state, transactions, calls and fees.
 
-use super::{Api, Method, heavy, read, write};
+use super::{Api, Method, heavy, read, read_at, write};
 
 /// Sorted by name, for the search.
 pub(super) static METHODS: &[Method] = &[
@@ -76,7 +76,7 @@ pub(super) static METHODS: &[Method] = &[
         "Base fee and a tip that recent blocks took, in wei.",
         Api::gas_price,
     ),
-    read(
+    read_at(
         "eth_getBalance",
         "(address: Address, block?: BlockId | null) -> Quantity",
         "An account's balance in wei.",
@@ -88,7 +88,7 @@ pub(super) static METHODS: &[Method] = &[
         "A block, with whole transactions or their hashes.",
         Api::get_block_by_hash,
     ),
-    read(
+    read_at(
         "eth_getBlockByNumber",
         "(block: BlockNumber, full?: Boolean | null) -> Block | null",
         "A block, with whole transactions or their hashes.",
@@ -106,13 +106,13 @@ pub(super) static METHODS: &[Method] = &[
         "How many transactions a block has.",
         Api::get_block_transaction_count_by_hash,
     ),
-    read(
+    read_at(
         "eth_getBlockTransactionCountByNumber",
         "(block: BlockNumber) -> Quantity64 | null",
         "How many transactions a block has.",
         Api::get_block_transaction_count_by_number,
     ),
-    read(
+    read_at(
         "eth_getCode",
         "(address: Address, block?: BlockId | null) -> Data",
         "An account's code.",
@@ -124,7 +124,7 @@ pub(super) static METHODS: &[Method] = &[
         "A block's header.",
         Api::get_header_by_hash,
     ),
-    read(
+    read_at(
         "eth_getHeaderByNumber",
         "(block: BlockNumber) -> Header | null",
         "A block's header.",
@@ -148,7 +148,7 @@ pub(super) static METHODS: &[Method] = &[
         "A transaction of a block as EIP-2718 bytes; `0x` when there is none.",
         Api::get_raw_transaction_by_block_hash_and_index,
     ),
-    read(
+    read_at(
         "eth_getRawTransactionByBlockNumberAndIndex",
         "(block: BlockNumber, index: Quantity64) -> Data",
         "A transaction of a block as EIP-2718 bytes; `0x` when there is none.",
@@ -160,7 +160,7 @@ pub(super) static METHODS: &[Method] = &[
         "A transaction of a block or of the pool as EIP-2718 bytes; `0x` when it is not known.",
         Api::get_raw_transaction_by_hash,
     ),
-    read(
+    read_at(
         "eth_getStorageAt",
         "(address: Address, slot: StorageSlot, block?: BlockId | null) -> Hash",
         "The value of a storage slot.",
@@ -178,7 +178,7 @@ pub(super) static METHODS: &[Method] = &[
         "A transaction of a block.",
         Api::get_transaction_by_block_hash_and_index,
     ),
-    read(
+    read_at(
         "eth_getTransactionByBlockNumberAndIndex",
         "(block: BlockNumber, index: Quantity64) -> Transaction | null",
         "A transaction of a block.",

@@ -81,6 +81,16 @@ const fn read(
     Method::new(name, signature, summary, Cost::Read, handler)
 }
 
+/// A lookup in a block that is there, or in the pending one.
+const fn read_at(
+    name: &'static str,
+    signature: &'static str,
+    summary: &'static str,
+    handler: Handler,
+) -> Method {
+    Method::new(name, signature, summary, Cost::ReadUnlessPending, handler)
+}
+
 /// Runs code or scans blocks.
 const fn heavy(
     name: &'static str,

@@ -1,6 +1,6 @@
 //! `ots_`: What the explorer Otterscan asks.
 
-use super::{Api, Method, heavy, read};
+use super::{Api, Method, heavy, read, read_at};
 
 /// Sorted by name, for the search.
 pub(super) static METHODS: &[Method] = &[
@@ -52,7 +52,7 @@ pub(super) static METHODS: &[Method] = &[
         "What a failed transaction returned; `0x` for one that succeeded.",
         Api::ots_transaction_error,
     ),
-    read(
+    read_at(
         "ots_hasCode",
         "(address: Address, block?: BlockId | null) -> Boolean",
         "Whether an account has code.",

@@ -39,6 +39,7 @@ use crate::{
     Block, Engine, EngineError,
     api::{
         Caller, Holding, RpcError,
+        block_state::BlockState,
         call::{Attempted, CallRequest, Sizes, halt_text},
         objects,
         overrides::{Overridable, Slots},
@@ -48,7 +49,6 @@ use crate::{
     header::{next_base_fee, next_excess_blob_gas},
     instructions::{self, Rules},
     overlay::Overlay,
-    store::StateView,
 };
 
 /// A log without its data, as the EVM leaves it and as an answer has it.
@@ -94,12 +94,12 @@ struct Called {
 impl Simulator<'_> {
     pub(super) fn run(
         &mut self,
-        base: StateView,
+        base: BlockState,
         header: &(Header, B256),
         plans: Vec<BlockPlan>,
     ) -> Result<Vec<BlockResult>, RpcError> {
         let store = self.engine.store();
-        let base_trie = store.trie_after(base.number())?;
+        let base_trie = base.trie(store)?;
         let mut trie = base_trie.clone();
         let overlay = Overlay::new(Arc::new(base), Vec::new());
         let mut state = execute::overlay_state(&overlay);

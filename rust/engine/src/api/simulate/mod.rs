@@ -83,8 +83,7 @@ impl Api {
         let deadline = Instant::now() + self.limits.call_timeout;
         self.check_simulation(&simulation)?;
         let base = self.state(id)?;
-        let header = self.engine.store().header(base.number())?;
-        let header = header.ok_or_else(|| RpcError::internal("a block has state and no header"))?;
+        let header = base.header(self.engine.store())?;
         let plans = BlockPlan::sequence(simulation.block_state_calls, &header.0)?;
         let mut simulator = Simulator {
             engine: &self.engine,

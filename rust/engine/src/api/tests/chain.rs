@@ -95,7 +95,8 @@ fn every_method_has_a_cost_and_takes_no_more_arguments_than_it_knows() {
             "{method}: {message}"
         );
     }
-    assert_eq!(Api::cost("eth_getBalance"), Some(Cost::Read));
+    assert_eq!(Api::cost("eth_getTransactionCount"), Some(Cost::Read));
+    assert_eq!(Api::cost("eth_getBalance"), Some(Cost::ReadUnlessPending));
     assert_eq!(Api::cost("eth_call"), Some(Cost::Heavy));
     assert_eq!(Api::cost("eth_sendRawTransaction"), Some(Cost::Write));
     assert_eq!(Api::cost("net_version"), None);

@@ -38,9 +38,9 @@ pub(super) const SLOT: Address = address!("0x00000000000000000000000000000000000
 
 const FUNDED: u64 = 4;
 
-pub(super) struct Node {
-    pub(super) engine: Arc<Engine>,
-    pub(super) api: Api,
+pub(in crate::api) struct Node {
+    pub(in crate::api) engine: Arc<Engine>,
+    pub(in crate::api) api: Api,
 }
 
 fn environment() -> Vec<u8> {
@@ -94,13 +94,14 @@ fn genesis_value() -> Value {
 
 /// The limits of a node, and nothing ends by time: not in a debug build at the lowest priority beside networks of processes, nor on
 /// a machine that stands still for minutes.
-pub(super) fn patient() -> ApiLimits {
+pub(in crate::api) fn patient() -> ApiLimits {
     let enough = Duration::from_secs(3_600);
     ApiLimits {
         call_timeout: enough,
         scan_timeout: enough,
         trace_timeout: enough,
         trace_timeout_max: enough,
+        pending_timeout: enough,
         ..ApiLimits::default()
     }
 }
@@ -110,7 +111,7 @@ impl Node {
         Self::with(patient(), EngineConfig::default())
     }
 
-    pub(super) fn with(limits: ApiLimits, config: EngineConfig) -> Self {
+    pub(in crate::api) fn with(limits: ApiLimits, config: EngineConfig) -> Self {
         let genesis = genesis_value();
         let engine = Engine::open(genesis.to_string().as_bytes(), config).expect("a chain");
         let api = Api::new(engine.clone(), limits, "metanode/test".to_owned());
@@ -118,12 +119,12 @@ impl Node {
     }
 
     /// The result of a request that must succeed.
-    pub(super) fn ask(&self, method: &str, params: Value) -> Value {
+    pub(in crate::api) fn ask(&self, method: &str, params: Value) -> Value {
         self.try_ask(method, params.clone())
             .unwrap_or_else(|error| panic!("{method} {params}: {error}"))
     }
 
-    pub(super) fn try_ask(&self, method: &str, params: Value) -> Result<Value, RpcError> {
+    pub(in crate::api) fn try_ask(&self, method: &str, params: Value) -> Result<Value, RpcError> {
         let params = RawValue::from_string(params.to_string()).expect("JSON");
         let answer = self.api.call(method, Some(&params))?;
         Ok(serde_json::from_str(answer.get()).expect("JSON"))
@@ -137,7 +138,7 @@ impl Node {
         }
     }
 
-    pub(super) fn submit(&self, transaction: &TxEnvelope) -> B256 {
+    pub(in crate::api) fn submit(&self, transaction: &TxEnvelope) -> B256 {
         let hash = self.ask("eth_sendRawTransaction", json!([raw(transaction)]));
         assert_eq!(hash, json!(transaction.hash()));
         *transaction.hash()

@@ -13,7 +13,7 @@ use crate::{
 const CONTRACT: Address = Address::repeat_byte(0xc1);
 
 /// A chain with these accounts beside a rich one; with only these forks, where some are named.
-fn node(forks: Option<Value>, accounts: Value) -> Node {
+pub(super) fn node(forks: Option<Value>, accounts: Value) -> Node {
     let mut content = genesis([Account::of(0).address]);
     for (address, account) in accounts.as_object().expect("accounts") {
         content["alloc"][address] = account.clone();
