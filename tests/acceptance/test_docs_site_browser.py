@@ -82,6 +82,24 @@ def test_a_page_is_found_by_typing_and_opened_by_enter(site: str, browser: Any) 
     page.close()
 
 
+@pytest.mark.parametrize(
+    ("query", "page_path"),
+    [("eth_getLogs", "/docs/reference/json-rpc.html"), ("--no-services", "/docs/reference/cli.html")],
+)
+def test_methods_and_options_are_found_as_they_are_written(
+    site: str, browser: Any, query: str, page_path: str
+) -> None:
+    page = browser.new_page()
+    _, complaints = watched(page)
+    page.goto(f"{site}/docs/")
+    page.locator("#query").fill(query)
+    page.locator("#results > *").first.wait_for()
+    found = page.locator("#results a").evaluate_all("links => links.map(link => new URL(link.href).pathname)")
+    assert page_path in found
+    assert complaints == []
+    page.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_fits_a_narrow_telephone(site: str, browser: Any, scheme: str) -> None:
     page = browser.new_page(viewport={"width": 320, "height": 640}, color_scheme=scheme)

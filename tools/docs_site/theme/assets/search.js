@@ -34,6 +34,11 @@ function load() {
   return sections;
 }
 
+/** A word as a regular expression has it: only what means something there is escaped, since a Unicode one refuses `\_` and `\-`. */
+function literally(word) {
+  return word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+}
+
 /** Sections that have every word: titles count most, then the words as they were typed, then what kind of page it is, then starts of words. */
 function find(entries, query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
@@ -43,7 +48,7 @@ function find(entries, query) {
     if (!words.every((word) => entry.words.includes(word))) continue;
     let score = (entry.titles.includes(phrase) ? 40 : 0) + (entry.words.includes(phrase) ? 15 : 0) + (entry.page === "" ? 5 : 0);
     for (const word of words) {
-      const at = entry.words.search(new RegExp(`[^\\p{L}\\p{N}]${word.replace(/[^\p{L}\p{N}]/gu, "\\$&")}`, "u"));
+      const at = entry.words.search(new RegExp(`[^\\p{L}\\p{N}]${literally(word)}`, "u"));
       score += (entry.titles.some((title) => title.includes(word)) ? 10 : 0) + (at < 0 ? 0 : 4);
     }
     // Where words stand only inside of others, no kind of page makes that better.
