@@ -81,12 +81,12 @@ def add(
     address = format_address(added.validator_address) if added.validator_address else None
     if json:
         print_json({"name": node.name, "address": address, "rpc_url": node.rpc_url, **node.ports})
-        return
-    typer.echo(f"{node.name}: {node.rpc_url}")
-    if address:
-        typer.echo(
-            f"its validator key is {address}; when it is at the head: metanode validators add {address}"
-        )
+    else:
+        typer.echo(f"{node.name}: {node.rpc_url}")
+        if address:
+            typer.echo(
+                f"its validator key is {address}; when it is at the head: metanode validators add {address}"
+            )
     if not added.is_served:
         print_warning(
             f"the services are not told of it: their nodes in {services.config_file(where)} are not those that `metanode up` wrote; "
