@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
+from typing import Any, cast
 
+import httpx
 import pytest
-from tests.integration.faults.soak import FILES_MAX, Sample, judge, page
+from tests.integration.faults.cluster import Door
+from tests.integration.faults.soak import FILES_MAX, Load, Sample, judge, page
 
 HOURS = 8
 MB = 1_000_000
@@ -51,3 +55,25 @@ def test_files_that_are_opened_and_never_closed_are_seen() -> None:
 def test_a_moment_says_nothing() -> None:
     with pytest.raises(AssertionError, match="too few"):
         judge(samples()[:8])
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        httpx.Response(503, text="Too many large requests are being read and answered: try again later.\n"),
+        httpx.Response(200, json={"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "no"}}),
+    ],
+    ids=["busy", "one error for the whole batch"],
+)
+def test_a_batch_that_is_refused_as_a_whole_is_counted_and_the_load_goes_on(refusal: httpx.Response) -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        is_batch = request.content.startswith(b"[")
+        return refusal if is_batch else httpx.Response(200, json={"id": 1, "result": "0x0"})
+
+    with httpx.Client(transport=httpx.MockTransport(serve)) as client:
+        node = SimpleNamespace(rpc=Door("http://node", client=client))
+        load = Load(cast("Any", SimpleNamespace(nodes=[node])))
+        load.send(3)
+        load.send(2)
+
+    assert (load.sent, load.refused) == (5, 5)

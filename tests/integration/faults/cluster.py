@@ -64,14 +64,17 @@ class Door(Endpoint):
         return answer["result"]
 
     def batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
-        """Many calls, in their order; an error in one is raised."""
+        """Many calls, in their order; an error in one is raised, and so is one instead of all."""
         found = []
         for begin in range(0, len(calls), BATCH_MAX):
             part = [
                 {"jsonrpc": "2.0", "id": index, "method": method, "params": params}
                 for index, (method, params) in enumerate(calls[begin : begin + BATCH_MAX])
             ]
-            for answer in sorted(self._post(part), key=lambda each: each["id"]):
+            answers = self._post(part)
+            if isinstance(answers, dict):
+                raise RPCError(answers["error"])
+            for answer in sorted(answers, key=lambda each: each["id"]):
                 if "error" in answer:
                     raise RPCError(answer["error"])
                 found.append(answer["result"])
@@ -79,7 +82,8 @@ class Door(Endpoint):
 
     def _post(self, body: Any) -> Any:
         def post() -> Any:
-            return self.client.post(self.url, json=body).json()
+            # A node that is busy says so in plain text.
+            return self.client.post(self.url, json=body).raise_for_status().json()
 
         return post() if self.space is None else self.space.do(post)
 
