@@ -20,6 +20,7 @@ mod budget;
 mod config;
 mod connection;
 mod criteria;
+mod data;
 mod envelope;
 pub mod error;
 mod event;

@@ -7,9 +7,10 @@
 use alloy_consensus::TxEnvelope;
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_eips::eip2718::Decodable2718;
-use alloy_primitives::{Address, Bytes, hex, keccak256};
+use alloy_primitives::{Address, Bytes, keccak256};
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::data;
 use crate::error::{RpcError, SERVER_ERROR};
 
 /// What was between the quotes of the only parameter.
@@ -63,21 +64,7 @@ impl Submitted {
 
 fn bytes(json: &RawValue) -> Result<Bytes, &'static str> {
     let text: String = serde_json::from_str(json.get()).map_err(|_| "expected a string")?;
-    // As for a node, and for geth.
-    if text.is_empty() {
-        return Ok(Bytes::new());
-    }
-    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
-    let digits = digits.ok_or("hex string without 0x prefix")?;
-    if digits.len() % 2 == 1 {
-        return Err("hex string of odd length");
-    }
-    // The decoder takes a prefix of its own.
-    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err("invalid hex string");
-    }
-    let raw = hex::decode(digits).map_err(|_| "invalid hex string")?;
-    Ok(raw.into())
+    data::parse(&text)
 }
 
 #[cfg(test)]

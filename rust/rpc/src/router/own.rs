@@ -1,17 +1,16 @@
 //! What the server's own methods answer: facts of the node, filters, subscriptions, and sending with a wait.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use alloy_primitives::{Bytes, hex, keccak256};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use alloy_primitives::keccak256;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::dispatch::Started;
 use super::{Caller, Router};
 use crate::criteria::{Topic, parse_criteria};
+use crate::data;
 use crate::envelope::Call;
 use crate::error::{METHOD_NOT_FOUND, RpcError, brief};
 use crate::methods::Answer;
@@ -34,7 +33,12 @@ impl Router {
         }
         Started::Ready(match own {
             Own::ClientVersion => json(&facts.client_version),
-            Own::Sha3 => one_param(call).and_then(|Data(data)| json(&keccak256(data))),
+            Own::Sha3 => one_param(call).and_then(|text: String| match data::parse(&text) {
+                Ok(bytes) => json(&keccak256(bytes)),
+                Err(what) => Err(RpcError::invalid_params(format!(
+                    "invalid argument 0: {what}"
+                ))),
+            }),
             Own::NetworkId => json(&facts.network_id.to_string()),
             Own::Listening => json(&facts.listening.load(Relaxed)),
             Own::PeerCount => json(&format!("0x{:x}", facts.peers.load(Relaxed))),
@@ -155,31 +159,6 @@ fn no_param(call: &Call<'_>) -> Result<(), RpcError> {
     }
 }
 
-/// Bytes as geth reads them: with a `0x`, or a text of nothing.
-#[derive(Debug)]
-struct Data(Bytes);
-
-impl<'de> Deserialize<'de> for Data {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(source)?;
-        if text.is_empty() {
-            return Ok(Self(Bytes::new()));
-        }
-        let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) else {
-            return Err(D::Error::custom("hex string without 0x prefix"));
-        };
-        if digits.len() % 2 == 1 {
-            return Err(D::Error::custom("hex string of odd length"));
-        }
-        // The decoder takes a prefix of its own: of "0x0x01" it would make one byte.
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(D::Error::custom("invalid hex string"));
-        }
-        let bytes = hex::decode(digits).map_err(D::Error::custom)?;
-        Ok(Self(bytes.into()))
-    }
-}
-
 /// The only parameter of a method.
 fn one_param<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T, RpcError> {
     let text = call.params.map_or("[]", RawValue::get);
@@ -235,7 +214,7 @@ mod tests {
                     method: "web3_sha3".into(),
                     params: Some(serde_json::from_str(params).unwrap()),
                 };
-                one_param::<Data>(&call).unwrap_err();
+                one_param::<String>(&call).unwrap_err();
             });
         }
     }
