@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LINE_BYTES = 400
-"""Assumed of a line when its log's end is looked up: longer than nearly all."""
+"""Assumed of a line when its log's end is looked up: longer than nearly all. Where lines are longer, more is read."""
 READ_BYTES_MAX = 1 << 20
 """Of one log at a time. A healthy node writes far less between two looks. One that strangers make write may write 41 MB a second: it is followed late,
 and what its log loses meanwhile is left out, which `CUT` says."""
@@ -52,12 +52,25 @@ class LogStream:
         for node, path in self._files.items():
             self._old[node] = _identity(path)
             size = path.stat().st_size if path.exists() else 0
-            self._positions[node] = max(0, size - min(READ_BYTES_MAX, count * LINE_BYTES))
-            is_cut = self._positions[node] > 0
-            lines = list(self._read(node))
-            # The first one is only the end of a line, where the reading began in its middle.
-            found += list(_timed(lines[is_cut:]))[-count:] if count else []
+            if count == 0:
+                self._positions[node] = size
+            else:
+                found += list(_timed(self._end(node, size, count)))[-count:]
         return [line for _, line in sorted(found, key=lambda timed: timed[0])]
+
+    def _end(self, node: str, size: int, count: int) -> list[Line]:
+        """Whole lines at the end of a log of this size: so many where it has them, or what is read at a time holds them."""
+        wanted = count * LINE_BYTES
+        while True:
+            read = min(size, READ_BYTES_MAX, wanted)
+            self._positions[node], self._partial[node] = size - read, b""
+            lines = list(self._read(node))
+            if read == size:
+                return lines
+            # The first one is only the end of a line, where the reading began in its middle.
+            if len(lines) > count or read == READ_BYTES_MAX:
+                return lines[1:]
+            wanted *= 4
 
     def new(self) -> list[Line]:
         """Return the whole lines that were written since the last call."""

@@ -110,6 +110,18 @@ def test_a_long_log_is_read_from_its_end_and_no_line_is_half(logs: dict[str, Pat
     assert [found.text for found in LogStream(logs).last(3)] == [line] * 3
 
 
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_lines_that_are_longer_than_most_are_shown_too(logs: dict[str, Path], count: int) -> None:
+    """As entries with a traceback are."""
+    texts = [f"{number} " + "x" * (30 * LINE_BYTES) for number in range(50)]
+    logs["validator-1"].write_text("".join(f"{text}\n" for text in texts))
+
+    stream = LogStream(logs)
+
+    assert [found.text for found in stream.last(count)] == texts[-count:]
+    assert stream.new() == []
+
+
 def test_new_lines_come_once_and_whole(logs: dict[str, Path]) -> None:
     logs["validator-1"].write_text("old\nhal")
     stream = LogStream(logs)
