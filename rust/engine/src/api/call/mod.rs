@@ -11,6 +11,7 @@ mod watch;
 
 use std::time::Instant;
 
+use alloy_consensus::constants::EIP4844_TX_TYPE_ID;
 use alloy_evm::EvmEnv;
 use alloy_primitives::{Address, Bytes};
 use revm::{
@@ -108,6 +109,11 @@ fn relax(env: &mut EvmEnv) {
     env.cfg_env.disable_eip3607 = true;
     env.cfg_env.disable_block_gas_limit = true;
     env.cfg_env.tx_gas_limit_cap = Some(u64::MAX);
+}
+
+/// Whether a call is of the type for blobs, or has some. One of that type without any is refused for that, and not for its price.
+pub(super) fn is_for_blobs(transaction: &TxEnv) -> bool {
+    transaction.tx_type == EIP4844_TX_TYPE_ID || !transaction.blob_hashes.is_empty()
 }
 
 /// Output of a successful call; a revert or a halt is the error that the caller gets.
@@ -224,13 +230,13 @@ impl Session {
         }
         let attempted = Attempted::of(&transaction);
         let mut env = self.env.clone();
-        // A call that offers no price runs as in a block without a base fee; the same for blobs, of calls that have some: to all others
-        // BLOBBASEFEE is the block's.
+        // A call that offers no price runs as in a block without a base fee; the same for blobs, of calls that are for some: to all
+        // others BLOBBASEFEE is the block's.
         if transaction.gas_price == 0 {
             env.block_env.basefee = 0;
         }
         if transaction.max_fee_per_blob_gas == 0
-            && !transaction.blob_hashes.is_empty()
+            && is_for_blobs(&transaction)
             && let Some(blobs) = &mut env.block_env.blob_excess_gas_and_price
         {
             blobs.blob_gasprice = 0;

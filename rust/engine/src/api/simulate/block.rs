@@ -40,7 +40,7 @@ use crate::{
     api::{
         Caller, Holding, RpcError,
         block_state::BlockState,
-        call::{Attempted, CallRequest, Sizes, halt_text},
+        call::{Attempted, CallRequest, Sizes, halt_text, is_for_blobs},
         objects,
         overrides::{Overridable, Slots},
         precompiles::Movable,
@@ -385,7 +385,7 @@ impl Simulator<'_> {
         Ok(wanted.min(self.gas_left))
     }
 
-    /// Without validation a call that offers no price runs below the base fee; the same for blobs, of calls that have some.
+    /// Without validation a call that offers no price runs below the base fee; the same for blobs, of calls that are for some.
     fn excuse<DB: alloy_evm::Database, I, P>(
         &self,
         evm: &mut EthEvm<DB, I, P>,
@@ -394,9 +394,8 @@ impl Simulator<'_> {
     ) {
         let tip = transaction.gas_priority_fee.unwrap_or_default();
         let is_free = !self.validation && transaction.gas_price == 0 && tip == 0;
-        let has_free_blobs = !self.validation
-            && transaction.max_fee_per_blob_gas == 0
-            && !transaction.blob_hashes.is_empty();
+        let has_free_blobs =
+            !self.validation && transaction.max_fee_per_blob_gas == 0 && is_for_blobs(transaction);
         let context = evm.ctx_mut();
         context.cfg.disable_base_fee = is_free;
         context.block.blob_excess_gas_and_price = block.blob_excess_gas_and_price;

@@ -142,6 +142,10 @@ fn a_price_value_and_sender_are_seen_and_must_be_covered() {
             "EIP-7702 transaction cannot be used to create contract".to_owned(),
         ),
         (
+            json!({"to": ENVIRONMENT, "gas": "0x5300", "blobVersionedHashes": []}),
+            "err: blob transaction missing blob hashes (supplied gas 21248)".to_owned(),
+        ),
+        (
             json!({"to": NOBODY, "gas": "0xafc8", "data": format!("0x{}", "01".repeat(1000))}),
             "err: insufficient gas for floor data gas cost: have 45000, want 61000 (supplied gas 45000)".to_owned(),
         ),

@@ -354,6 +354,10 @@ fn a_call_that_could_not_start_is_told_in_the_words_of_geth() {
             ),
         ),
         (
+            json!({"blockStateCalls": [{"calls": [{"to": alice, "gas": "0x5208", "blobVersionedHashes": []}]}]}),
+            "err: blob transaction missing blob hashes (supplied gas 21000)".to_owned(),
+        ),
+        (
             json!({"blockStateCalls": [{"blockOverrides": {"gasLimit": "0x1000"}, "calls": [{"gas": "0x1001"}]}]}),
             "block gas limit reached: remaining: 4096, required: 4097".to_owned(),
         ),
