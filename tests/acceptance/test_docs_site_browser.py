@@ -100,6 +100,19 @@ def test_methods_and_options_are_found_as_they_are_written(
     page.close()
 
 
+def test_an_index_that_could_not_be_had_once_is_asked_for_again(site: str, browser: Any) -> None:
+    page = browser.new_page()
+    index = "**/search_index.json"
+    page.route(index, lambda route: route.fulfill(status=503, body="starting"))
+    page.goto(f"{site}/docs/")
+    with page.expect_event("pageerror"):
+        page.locator("#query").fill("wall")
+    page.unroute(index)
+    page.locator("#query").fill("wallets")
+    page.locator("#results a").first.wait_for()
+    page.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_fits_a_narrow_telephone(site: str, browser: Any, scheme: str) -> None:
     page = browser.new_page(viewport={"width": 320, "height": 640}, color_scheme=scheme)

@@ -30,6 +30,11 @@ function load() {
           words: ` ${titles.join(" ")} ${entry.text}`.toLowerCase().replace(/\s+/g, " "),
         };
       });
+    })
+    .catch((error) => {
+      // The next letter asks for it again.
+      sections = undefined;
+      throw error;
     });
   return sections;
 }
