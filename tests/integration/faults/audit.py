@@ -54,7 +54,8 @@ def audit(cluster: Cluster, nodes: list[Node] | None = None) -> Audit:
 
 def _compare_chain(cluster: Cluster, node: Node, height: int) -> int:
     numbers = range(max(1, cluster.audited - 1), height + 1)
-    found = node.rpc.batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
+    # Headers alone: after hours of load, a hundred blocks with the hashes of all their transactions are more than one response holds.
+    found = node.rpc.batch([("eth_getHeaderByNumber", [hex(number)]) for number in numbers])
     proofs = node.rpc.batch([("ibft_getCommitCertificate", [hex(number)]) for number in numbers])
     parent: str | None = None
     for number, block, proof in zip(numbers, found, proofs, strict=True):
