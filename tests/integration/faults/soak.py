@@ -43,6 +43,8 @@ FILES_MAX: Final = 16
 """More than after warming up: connections and tables of the moment."""
 INTERVAL_S_MAX: Final = 2.1
 SAMPLES_MIN: Final = 8
+SENT_MIN: Final = 0.9
+"""Of the load that was asked for: nodes with less to do would say nothing about it."""
 REFUSED_MAX: Final = 0.05
 """Of what was sent: a node that has not heard of an account's last batch yet gives a nonce that is taken."""
 
@@ -139,6 +141,9 @@ def soak(cluster: Cluster, *, seconds: float, per_second: int) -> tuple[dict[str
     cluster.wait_settled()
     interval_s = cluster.intervals(first, last)
     audited = audit(cluster)
+    assert load.sent * slowness() >= SENT_MIN * per_second * elapsed_s, (
+        f"{load.sent / elapsed_s:.0f} of {per_second} transfers a second were sent"
+    )
     assert interval_s <= INTERVAL_S_MAX * slowness(), f"mean interval {interval_s:.2f} s"
     assert load.refused <= REFUSED_MAX * load.sent, f"{load.refused} of {load.sent} transfers were refused"
     lines = [
