@@ -77,5 +77,9 @@ class _Documents(StaticFiles):
         return answer
 
     def _is_file(self, path: str) -> bool:
-        _, found = self.lookup_path(path)
+        try:
+            _, found = self.lookup_path(path)
+        except (OSError, ValueError):
+            # A name that no file has: too long, or with a null byte. `StaticFiles` answers it.
+            return False
         return found is not None and stat.S_ISREG(found.st_mode)
