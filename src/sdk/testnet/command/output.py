@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from metanode.errors import MetanodeError
 
@@ -41,7 +42,7 @@ def log_on_stderr() -> None:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
-    """Print a table on stdout whose cells are never cut."""
+    """Print a table on stdout whose cells are never cut, and mean what they say: an IPv6 address in brackets is no markup."""
     if title is not None:
         sys.stdout.write(f"{title}\n")
         sys.stdout.flush()
@@ -49,10 +50,15 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, title
     for heading in headings:
         table.add_column(heading, no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(_plain, row))
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH_MIN)
     console.print(table)
+
+
+def _plain(cell: str) -> Text:
+    """A cell without markup, and without what a terminal would obey: some are a stranger's words."""
+    return Text("".join(each if each.isprintable() or each == "\n" else " " for each in cell))
 
 
 def print_services(services: Sequence[ServiceStatus]) -> None:
@@ -87,15 +93,15 @@ def progress(text: str, *, silent: bool = False) -> Iterator[Callable[[str], Non
     if silent:
         yield lambda _: None
         return
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False)
     said = ""
-    with console.status(text) as live:
+    with console.status(Text(text)) as live:
 
         def say(step: str) -> None:
             nonlocal said
             if step != said:
                 said = step
-                live.update(step)
+                live.update(Text(step))
                 if not console.is_terminal:
                     console.print(step)
 
