@@ -8,11 +8,17 @@ import httpx
 import pytest
 from tests.unit.services.told_chain import TOKEN, ToldChain, write_chain
 
+from metanode.crypto.addresses import parse_address
+from metanode.errors import Unavailable
 from sdk.testnet.services.api import ApiConfig
 from sdk.testnet.services.api import make_app as make_api
 from sdk.testnet.services.explorer.app import make_app
 from sdk.testnet.services.explorer.parts import ExplorerParts
 from sdk.testnet.services.store import Store
+from sdk.testnet.services.verification import Verifier
+from sdk.testnet.services.verification.compilers import Compiler, Compilers
+from sdk.testnet.services.verification.submissions import Submission
+from sdk.testnet.services.verification.taking import take_submission
 from sdk.testnet.services.web.site import Site
 
 if TYPE_CHECKING:
@@ -60,8 +66,12 @@ def asking(app: ASGIApp) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://any")
 
 
+HUGE = "0x" + "f" * 4_000
+"""More digits than Python writes out of a number."""
 STRANGE = pytest.mark.parametrize(
-    "answer", [None, 7, "0xzz", "0x" + "f" * 4_000, {}, [1], {"pending": 1}], ids=repr
+    "answer",
+    [None, 7, "0xzz", HUGE, {}, [1], {"pending": 1}, {"number": HUGE, "timestamp": "0x1", "period": HUGE}],
+    ids=lambda answer: f"{answer!r:.40}",
 )
 
 
@@ -94,7 +104,38 @@ async def test_the_api_says_that_the_node_cannot_be_read(store: Store, answer: A
     assert (pending.status_code, pending.json()["code"]) == (503, "unavailable")
     assert state.status_code == (200 if isinstance(answer, dict) else 503)
     # What is data of a wrong length is an answer of the contract.
-    assert called.status_code == (200 if answer == "0x" + "f" * 4_000 else 503)
+    assert called.status_code == (200 if answer == HUGE else 503)
+
+
+@STRANGE
+async def test_of_the_network_it_is_said_that_no_node_tells(store: Store, answer: Any) -> None:
+    config = ApiConfig(network_name="any", chain_id=1, public_url="http://any", anonymous_a_minute=10_000)
+    node: Any = Strange(answer)
+    async with asking(make_api(store=store, node=node, config=config)) as http:
+        ready = await http.get("/readyz")
+        network = await http.get("/api/v1/network")
+        status = await http.get("/api/v1/network/status")
+        history = await http.get(f"/api/v1/addresses/{TOKEN}/balance-history")
+
+    assert (ready.status_code, ready.text.splitlines()[1]) == (200, "node: does not answer")
+    assert (network.status_code, network.json()["block_time_s"]) == (200, 2), "the usual one"
+    assert (status.status_code, status.json()["verdict"], status.json()["head"]) == (200, "unknown", None)
+    assert (history.status_code, history.json()["code"]) == (503, "unavailable")
+
+
+@pytest.mark.parametrize("answer", [None, 7, "0xzz", {}, [1]], ids=repr)
+async def test_no_sources_are_taken_while_the_code_cannot_be_read(store: Store, answer: Any) -> None:
+    node = Strange(answer)
+    compiler = Compiler(language="Vyper", version="0.4.3", command=("vyper",))
+    verifier = Verifier(store=store, node=node, compilers=Compilers(found=(compiler,)))
+    submission = Submission(
+        language="Vyper", version="0.4.3", commit="", source_path="", name="Any", standard_json="{}"
+    )
+
+    with pytest.raises(Unavailable, match="the node answers what can't be read"):
+        await take_submission(
+            submission, parse_address(TOKEN), verifier=verifier, store=store, node=node, requester="any"
+        )
 
 
 @STRANGE

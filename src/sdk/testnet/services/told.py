@@ -13,14 +13,19 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 
-def told_quantity(answer: Any) -> int:
-    """Return a number. Raises Unavailable."""
-    return _read(decode_quantity, answer)
+def told_quantity(answer: Any, *, bits: int = 256) -> int:
+    """Return a number that fits in `bits`. Raises Unavailable."""
+    return _read(lambda text: decode_quantity(text, bits=bits), answer)
 
 
 def told_data(answer: Any, *, length: int | None = None) -> bytes:
     """Return bytes, of this length if one is given. Raises Unavailable."""
     return _read(lambda text: decode_data(text, length=length), answer)
+
+
+def told_height(answer: Any) -> int:
+    """Return a number of a block, or of seconds. Raises Unavailable."""
+    return told_quantity(answer, bits=63)
 
 
 def told_object(answer: Any) -> dict[str, Any]:

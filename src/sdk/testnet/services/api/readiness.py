@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from metanode.errors import Unavailable
 from metanode.rpc.errors import JSONRPCError
 from sdk.testnet.services.queries import statistics
+from sdk.testnet.services.told import told_height
 from sdk.testnet.services.web.problems import reason_of
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ async def _ask(parts: Parts) -> tuple[bool, str]:
     async def ask_node() -> int | None:
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                return int(await parts.node.call("eth_blockNumber"), 16)
-        except (Unavailable, JSONRPCError, TimeoutError, TypeError, ValueError):
+                return told_height(await parts.node.call("eth_blockNumber"))
+        except (Unavailable, JSONRPCError, TimeoutError):
             return None
 
     async with asyncio.TaskGroup() as tasks:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from metanode.errors import InvalidInput, Unavailable
+from metanode.errors import InvalidInput, MetanodeError, Unavailable
 from metanode.rpc.errors import JSONRPCError
 from sdk.testnet.services.api import answers, parts
 from sdk.testnet.services.api import documents as d
@@ -150,7 +150,7 @@ async def balance_history(
                 block=number,
                 timestamp=timestamp,
                 # A refusal is of a state that the node keeps no more.
-                balance_wei=str(int(balance, 16)) if isinstance(balance, str) else None,
+                balance_wei=None if isinstance(balance, MetanodeError) else str(told_quantity(balance)),
             )
             for (number, timestamp), balance in zip(places, balances, strict=True)
         ],

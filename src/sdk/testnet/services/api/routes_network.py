@@ -20,7 +20,7 @@ from sdk.testnet.services.api.configuration import VERSION
 from sdk.testnet.services.api.parts import Given
 from sdk.testnet.services.explorer.abi import common
 from sdk.testnet.services.queries import contracts, search, statistics
-from sdk.testnet.services.told import told_quantity
+from sdk.testnet.services.told import told_height, told_object, told_quantity
 from sdk.testnet.services.web.problems import NotFound
 
 router = APIRouter(responses=parts.PROBLEMS)
@@ -36,8 +36,9 @@ USUAL_BLOCK_TIME_S: Final = 2
 async def block_time_of(api: parts.Parts) -> int:
     """Return the time between blocks: as configured, else as a node says; the usual one while none has answered."""
     if not api.block_time_s:
-        with contextlib.suppress(Unavailable, JSONRPCError, KeyError, TypeError, ValueError):
-            api.block_time_s = max(1, int((await api.node.call("ibft_getConsensusState"))["period"], 16))
+        with contextlib.suppress(Unavailable, JSONRPCError):
+            state = told_object(await api.node.call("ibft_getConsensusState"))
+            api.block_time_s = max(1, told_height(state.get("period")))
     return api.block_time_s or USUAL_BLOCK_TIME_S
 
 
@@ -78,9 +79,10 @@ async def network_status(api: Given) -> d.NetworkStatus:
     indexed = await asyncio.to_thread(look)
     head = age = None
     try:
-        block = await api.node.call("eth_getBlockByNumber", "latest", False)
-        head, age = int(block["number"], 16), max(0, int(time.time()) - int(block["timestamp"], 16))
-    except (Unavailable, JSONRPCError, KeyError, TypeError, ValueError):
+        block = told_object(await api.node.call("eth_getBlockByNumber", "latest", False))
+        head, decided_at = told_height(block.get("number")), told_height(block.get("timestamp"))
+        age = max(0, int(time.time()) - decided_at)
+    except (Unavailable, JSONRPCError):
         pass
     number = None if indexed is None else indexed.number
     lag = None if head is None else max(0, head - (-1 if number is None else number))

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from metanode.crypto.addresses import format_address
+from sdk.testnet.services.told import told_data
 from sdk.testnet.services.verification.jobs import submit
 from sdk.testnet.services.verification.submissions import Rejected
 from sdk.testnet.services.verification.verifier import no_compiler
@@ -31,11 +32,11 @@ async def take_submission(
     Raises:
         Rejected: `unsupported_compiler_version`, `contract_not_deployed`, or what `submit` says.
         JSONRPCError: when the node refuses to tell the code.
-        Unavailable: when no node answers, or the queue is full.
+        Unavailable: when no node answers, or not in a way that can be read, or the queue is full.
     """
     if verifier.compilers.get(submission.language, submission.version) is None:
         raise Rejected(no_compiler(verifier.compilers, submission), "unsupported_compiler_version")
-    if await node.call("eth_getCode", f"0x{address.hex()}", "latest") in {"0x", None}:
+    if not told_data(await node.call("eth_getCode", f"0x{address.hex()}", "latest")):
         raise Rejected(
             f"This chain has no contract at {format_address(address)}.", "contract_not_deployed", 404
         )

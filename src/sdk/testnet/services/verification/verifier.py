@@ -17,6 +17,7 @@ from metanode.primitives.hexadecimal import decode_data
 from sdk.testnet.own_task import in_own_task
 from sdk.testnet.services.queries.addresses import get_address
 from sdk.testnet.services.queries.transactions import get_transaction, transaction_input
+from sdk.testnet.services.told import told_data
 from sdk.testnet.services.verification import jobs
 from sdk.testnet.services.verification.compiling import CompilerFailed, run_compiler
 from sdk.testnet.services.verification.judging import ChainCode, NoMatch, judge
@@ -157,7 +158,7 @@ class Verifier:
         return code
 
     async def _chain_code(self, job: jobs.Claimed) -> ChainCode:
-        runtime = decode_data(await self._ask("eth_getCode", format_address(job.address), "latest"))
+        runtime = told_data(await self._ask("eth_getCode", format_address(job.address), "latest"))
         if not runtime:
             raise NoCode(
                 "The address has no code: nothing is deployed there, or the contract has destroyed itself."
@@ -179,7 +180,7 @@ class Verifier:
         try:
             tree = await self._node.call("debug_traceTransaction", f"0x{transaction.hex()}", _TRACE_TIMEOUT)
             return _created_in(tree, job.address)
-        except (MetanodeError, KeyError, TypeError):
+        except (MetanodeError, KeyError, TypeError, AttributeError):
             return None
 
     def _look_for_creation(self, address: bytes) -> tuple[bytes, bytes | None] | None:
