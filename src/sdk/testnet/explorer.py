@@ -114,13 +114,16 @@ class TestnetExplorer:
 
         Raises:
             InvalidInput: when there is no node to ask.
-            Unavailable: when it does not answer. What has come stays.
+            Unavailable: when it does not answer, or not as a node does. What has come stays.
         """
         if self.rpc_url is None:
             raise InvalidInput("this explorer is fed by hand: give it rpc_url to ask a node")
         count = 0
         async with open_client(self.rpc_url, timeout_s=TIMEOUT_S, bytes_max=ANSWER_BYTES_MAX) as client:
-            head = decode_quantity(await client.call("eth_blockNumber"))
+            try:
+                head = decode_quantity(await client.call("eth_blockNumber"), bits=63)
+            except (TypeError, InvalidInput) as error:
+                raise Unavailable(f"{self.rpc_url}: eth_blockNumber: {error}") from None
             if await self._is_of_another_chain(client, head):
                 self._forget_all()
             first = max(0, head - self.capacity + 1)
@@ -255,8 +258,8 @@ def _from_node(block: dict[str, Any]) -> dict[str, Any]:
     """A node's block with its height and timestamp as numbers."""
     try:
         return block | {
-            "height": decode_quantity(block["number"]),
-            "timestamp": decode_quantity(block["timestamp"]),
+            "height": decode_quantity(block["number"], bits=63),
+            "timestamp": decode_quantity(block["timestamp"], bits=63),
         }
     except (KeyError, TypeError, InvalidInput) as error:
         raise Unavailable(

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metanode.errors import InvalidInput
+from metanode.errors import InvalidInput, Unavailable
+from metanode.rpc.errors import MethodNotFound
 from sdk.testnet import TestnetExplorer
+from sdk.testnet.command.output import run_program
+from sdk.testnet.command.program import app
 from sdk.testnet.explorer import CAPACITY_MAX, COUNT_MAX
 
 
@@ -178,17 +181,77 @@ class Chain:
         }
 
 
+def serve(chain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it be the node at any address."""
+
+    @contextlib.asynccontextmanager
+    async def open_client(*_: Any, **__: Any) -> Any:
+        await asyncio.sleep(0)
+        yield chain
+
+    monkeypatch.setattr("sdk.testnet.explorer.open_client", open_client)
+
+
+class Strange(Chain):
+    """Something else at the address of a node."""
+
+    def __init__(self, head: Any, block: Any) -> None:
+        super().__init__()
+        self.told_head, self.told_block = head, block
+
+    async def call(self, *_: Any) -> Any:
+        await asyncio.sleep(0)
+        if isinstance(self.told_head, Exception):
+            raise self.told_head
+        return self.told_head
+
+    def block(self, _: int) -> Any:
+        return self.told_block
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (None, None), (7, None), ("0xzz", None), ({}, None), ("0x" + "f" * 20, None), (MethodNotFound("no such method"), None),
+        ("0x1", {}), ("0x1", {"number": "0x1", "timestamp": 7}), ("0x1", {"number": "0x" + "f" * 20, "timestamp": "0x1"}),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_answers_otherwise_than_a_node_is_unavailable(
+    head: Any, found: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(Strange(head, found), monkeypatch)
+
+    with pytest.raises(Unavailable):
+        asyncio.run(TestnetExplorer("http://127.0.0.1:9").update())
+
+
+@pytest.mark.parametrize(
+    "strange", [{"gasUsed": None}, {"timestamp": hex(2**62)}, {"transactions": 7}, {}], ids=repr
+)
+def test_the_command_says_that_a_block_cannot_be_read(
+    strange: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = {"number": "0x1", "timestamp": "0x1", "transactions": [], "hash": "0xab", "gasUsed": "0x5208"}
+    told = whole | strange if strange else {"number": "0x1", "timestamp": "0x1"}
+    command = ["explorer", "blocks", "--count", "1", "--rpc-url", "http://127.0.0.1:9"]
+
+    serve(Strange("0x1", whole), monkeypatch)
+    assert run_program(lambda: app(command, standalone_mode=False)) == 0
+    serve(Strange("0x1", told), monkeypatch)
+    assert run_program(lambda: app(command, standalone_mode=False)) == 1
+
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[-1].split()[-2:] == ["21,000", "0xab"]
+    assert "error: the node's block 1 can't be read: " in shown.err
+
+
 @pytest.mark.parametrize("head", [3, 10, 12])
 def test_a_chain_that_was_reset_leaves_nothing_of_the_old_one(
     head: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether the new one is shorter, as long or longer already."""
     chain = Chain()
-
-    @contextlib.asynccontextmanager
-    async def open_client(*_: Any, **__: Any) -> Any:
-        await asyncio.sleep(0)
-        yield chain
 
     async def check() -> TestnetExplorer:
         explorer = TestnetExplorer(rpc_url="http://127.0.0.1:9")
@@ -202,7 +265,7 @@ def test_a_chain_that_was_reset_leaves_nothing_of_the_old_one(
         assert chain.asked == asked
         return explorer
 
-    monkeypatch.setattr("sdk.testnet.explorer.open_client", open_client)
+    serve(chain, monkeypatch)
     explorer = asyncio.run(check())
 
     assert explorer.height == head

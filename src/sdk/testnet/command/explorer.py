@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from metanode.errors import Unavailable
+from metanode.errors import InvalidInput, Unavailable
+from metanode.primitives.hexadecimal import decode_quantity
 from sdk.testnet.command.network import find_plan
 from sdk.testnet.command.options import HERE, AsJson, Directory
 from sdk.testnet.command.output import print_json, print_table, progress
@@ -45,16 +46,7 @@ def blocks(
         return
     print_table(
         ("block", "time (UTC)", "transactions", "gas used", "hash"),
-        [
-            (
-                str(block["height"]),
-                f"{datetime.fromtimestamp(block['timestamp'], UTC):%Y-%m-%d %H:%M:%S}",
-                str(len(block["transactions"])),
-                f"{int(block['gasUsed'], 16):,}",
-                block["hash"],
-            )
-            for block in found
-        ],
+        [_row(block) for block in found],
     )
 
 
@@ -100,6 +92,22 @@ def _explore(rpc_url: str | None, directory: Path, *, capacity: int, silent: boo
             else:
                 return explorer
     raise Unavailable("; ".join(reasons))
+
+
+def _row(block: dict[str, Any]) -> tuple[str, ...]:
+    """A block in the table; raises Unavailable for what is none."""
+    try:
+        return (
+            str(block["height"]),
+            f"{datetime.fromtimestamp(block['timestamp'], UTC):%Y-%m-%d %H:%M:%S}",
+            str(len(block["transactions"])),
+            f"{decode_quantity(block['gasUsed'], bits=63):,}",
+            str(block["hash"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError, OSError, InvalidInput) as error:
+        raise Unavailable(
+            f"the node's block {block['height']} can't be read: {type(error).__name__} {error}"
+        ) from None
 
 
 def _shown(value: Any) -> str:
