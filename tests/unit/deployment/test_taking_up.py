@@ -117,6 +117,17 @@ def test_a_list_that_was_made_shorter_is_a_persons_own(directory: NetworkDirecto
     assert file.read_text() == text
 
 
+def test_a_list_of_nodes_that_ends_the_file_is_added_to(directory: NetworkDirectory) -> None:
+    """As an editor leaves it that ends no file with a new line."""
+    text = services.config_file(directory).read_text()
+    (network,) = (part for part in text.split("\n\n") if "\nmetrics_urls" in part)
+    services.config_file(directory).write_text(network)
+
+    assert local.add_node(directory, "candidate").is_served
+    assert told(directory)["network"]["node_names"][2:] == ["candidate-1"]
+    assert len(told(directory)["network"]["metrics_urls"]) == 3
+
+
 def test_a_configuration_that_was_deleted_is_written_anew(directory: NetworkDirectory) -> None:
     services.config_file(directory).unlink()
 

@@ -36,19 +36,21 @@ def take_up_nodes(directory: NetworkDirectory, plan: NetworkPlan) -> bool:
     # Byte for byte as somebody wrote it, where it is not ours.
     text = path.read_bytes().decode(errors="surrogateescape")
     lines = text.splitlines(keepends=True)
-    known = _known(lines, plan)
+    known, served = _known(lines, plan), services.served_nodes(plan)
     if known is None:
         return False
-    served = services.served_nodes(plan)
+    if known == len(served):
+        return True
+    if not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
     for old, new in zip(node_lines(served[:known]), node_lines(served), strict=True):
         lines[lines.index(f"{old}\n")] = f"{new}\n"
     for node in plan.nodes[known:]:
         if node in plan.with_keys:
             _add_name(lines, format_address(directory.validator_address(node.name)), node.name)
-    if (changed := "".join(lines)) != text:
-        # Passwords may have come into it, and with them another mode.
-        mode = stat.S_IMODE(path.stat().st_mode)
-        write_whole(path, changed.encode(errors="surrogateescape"), mode=mode)
+    # Passwords may have come into it, and with them another mode.
+    mode = stat.S_IMODE(path.stat().st_mode)
+    write_whole(path, "".join(lines).encode(errors="surrogateescape"), mode=mode)
     return True
 
 
@@ -66,8 +68,6 @@ def _add_name(lines: list[str], address: str, name: str) -> None:
     line = f"{name_line(address, name)}\n"
     if f"{NAMES}\n" not in lines or any(address.lower() in other.lower() for other in lines):
         return
-    if not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
     place = lines.index(f"{NAMES}\n") + 1
     while place < len(lines) and lines[place].strip() and lines[place] < line:
         place += 1
