@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,28 @@ def test_a_list_of_nodes_that_ends_the_file_is_added_to(directory: NetworkDirect
     assert local.add_node(directory, "candidate").is_served
     assert told(directory)["network"]["node_names"][2:] == ["candidate-1"]
     assert len(told(directory)["network"]["metrics_urls"]) == 3
+
+
+def test_services_come_back_when_somebody_does_not_wait_for_their_end(
+    directory: NetworkDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: object) -> None:
+        assert directory.held_file(services.NAME).exists()
+        raise KeyboardInterrupt
+
+    directory.held_file(services.NAME).parent.mkdir(exist_ok=True)
+    signals: list[int] = []
+    monkeypatch.setattr(local, "running_supervisor", lambda _: 1)
+    monkeypatch.setattr(local, "running_node", lambda *_: object())
+    monkeypatch.setattr(local, "_end", interrupt)
+    monkeypatch.setattr(local.os, "kill", lambda _, number: signals.append(number))
+
+    with pytest.raises(KeyboardInterrupt):
+        local.add_node(directory, "follower")
+
+    assert not directory.held_file(services.NAME).exists()
+    # Of the node, and of them.
+    assert signals == [signal.SIGHUP] * 2
 
 
 def test_a_configuration_that_was_deleted_is_written_anew(directory: NetworkDirectory) -> None:

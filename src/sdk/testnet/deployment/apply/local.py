@@ -209,8 +209,11 @@ def add_node(directory: NetworkDirectory, role: Literal["candidate", "follower"]
         os.kill(supervisor, signal.SIGHUP)
         if is_served and any(program.name == services.NAME for program in plan.programs):
             # They read what they are told when they start.
-            stop_node(directory, services.NAME)
-            release_node(directory, services.NAME)
+            try:
+                stop_node(directory, services.NAME)
+            finally:
+                # Also when somebody who does not wait for their end presses Ctrl-C: nothing else would start them again.
+                release_node(directory, services.NAME)
     return AddedNode(node, keys.validator.address if keys.validator else None, is_served)
 
 
