@@ -190,6 +190,18 @@ def test_the_comments_above_the_receivers_are_nobodys_choice(tmp_path: Path) -> 
     assert file.read_text().startswith("# of an earlier version")
 
 
+def test_a_file_of_receivers_that_cannot_be_read_is_a_persons_own(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    file = tmp_path / "secrets" / "webhooks.txt"
+    file.write_bytes(b"M\xf6we https://a.example.org/\n")
+
+    with pytest.raises(DeploymentChange, match="others than those in secrets"):
+        deploy(tmp_path, webhooks=(SLACK,))
+    deploy(tmp_path, webhooks=(SLACK,), confirm_changes=True)
+
+    assert file.read_text().endswith(f"\n{SLACK}\n")
+
+
 def test_receivers_that_a_person_wrote_are_not_replaced_unasked(tmp_path: Path) -> None:
     deploy(tmp_path)
     file = tmp_path / "secrets" / "webhooks.txt"

@@ -365,7 +365,7 @@ class TestnetDeployer:
         if self.config.webhooks is None:
             return
         path, wanted = plan.webhooks_file, format_webhooks(self.config.webhooks).encode()
-        found = listed_webhooks(path.read_text(encoding="utf-8"))
+        found = listed_webhooks(path.read_text(encoding="utf-8", errors="replace"))
         if found == listed_webhooks(wanted.decode()):
             return
         if found and not confirm_changes:
