@@ -146,6 +146,43 @@ async def test_in_etherscan_s_dialect_a_wrong_key_is_told_in_its_words(store: St
     assert (elsewhere.status_code, elsewhere.json()["status"]) == (200, "1")
 
 
+async def test_in_etherscan_s_dialect_sources_need_a_key_that_is_for_them(store: Store, node: Node) -> None:
+    verifier, one = new_key("verifies only", scopes=frozenset({"verify"}))
+    reader, other = new_key("reads only", scopes=frozenset({"read"}))
+    app = app_of(store, node, keys=(one, other))
+    told = {}
+    async with asking(app) as http:
+        for action in ("verifysourcecode", "checkverifystatus"):
+            for name, key in (("verifier", verifier), ("reader", reader)):
+                form = {"module": "contract", "action": action, "apikey": key}
+                told[name, action] = (await http.post("/api", data=form)).json()["result"]
+
+    refused = f"Error! the API key {other.id} is for read, and this needs verify"
+    assert {asked for asked, result in told.items() if result == refused} == {
+        ("reader", "verifysourcecode"),
+        ("reader", "checkverifystatus"),
+    }
+    assert not any("this needs" in result for (name, _), result in told.items() if name == "verifier")
+
+
+@pytest.mark.parametrize("is_multipart", [False, True])
+async def test_what_is_paid_for_in_the_address_is_what_is_answered(
+    is_multipart: bool, store: Store, node: Node
+) -> None:
+    """A list of ten thousand rows is not had for the price of a look at a job, by a form that says another thing."""
+    form = {"module": "account", "action": "txlist", "address": TOKEN}
+    async with asking(app_of(store, node)) as http:
+        sent = (
+            {"files": {name: (None, value) for name, value in form.items()}}
+            if is_multipart
+            else {"data": form}
+        )
+        answer = await http.post("/api?module=contract&action=checkverifystatus&guid=none", **sent)
+
+    assert answer.json()["status"] == "0"
+    assert isinstance(answer.json()["result"], str)
+
+
 async def test_a_key_says_what_it_is_for_and_when_it_was_used(store: Store, node: Node) -> None:
     text, key = new_key("a friend", expires_at=4_102_444_800, scopes=frozenset({"read"}))
     app = app_of(store, node, keys=(key,))

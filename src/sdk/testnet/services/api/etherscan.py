@@ -78,7 +78,8 @@ async def answer_etherscan(request: Request) -> Response:
     given = dict(request.query_params)
     try:
         if request.method == "POST":
-            given |= await _form(request)
+            # What stands in the address counts: by it the request has been paid for.
+            given = await _form(request) | given
         result = await _result(parts, given, requester=requester_of(request))
     except Refused as refusal:
         return _document("0", refusal.message, refusal.result)

@@ -76,6 +76,8 @@ _SCOPES: Final = (
     (re.compile(r"/verifications?(/|$)|^/v2/verify(/|$)"), "verify"),
 )
 """What a key has to be for, by the path; everything else is reading."""
+_VERIFYING: Final = frozenset({"verifysourcecode", "checkverifystatus"})
+"""Actions of Etherscan's dialect that are not."""
 _OWN: Final = re.compile(r"^/api/v1/(me|keys(/.*)?)$")
 """What is about a key itself is for any."""
 
@@ -111,8 +113,10 @@ def cost_of(path: str, query: Mapping[str, str] | None = None) -> int:
     return next((cost for pattern, cost in COSTS if pattern.search(path)), 1)
 
 
-def scope_of(path: str) -> str:
+def scope_of(path: str, query: Mapping[str, str] | None = None) -> str:
     """Return what a key has to be for."""
+    if path == "/api" and query and query.get("action", "").lower() in _VERIFYING:
+        return "verify"
     return next((scope for pattern, scope in _SCOPES if pattern.search(path)), "read")
 
 
@@ -151,7 +155,8 @@ class LimitMiddleware:
         )
         who = f"key:{key.id}" if key else f"net:{network}"
         is_wrong = given is not None and key is None
-        cost = WRONG_KEY_COST if is_wrong else cost_of(scope["path"], {**form, **request.query_params})
+        asked = {**form, **request.query_params}
+        cost = WRONG_KEY_COST if is_wrong else cost_of(scope["path"], asked)
         used, left_s = await parts.shared.add(f"limit:{who}", cost, WINDOW_S)
         told = {
             "ratelimit-policy": f'"{name}";q={limit};w={WINDOW_S}',
@@ -160,7 +165,7 @@ class LimitMiddleware:
         if used > limit:
             await self._refuse(request, limit, left_s, told)(scope, receive, send)
             return
-        refusal = _wrong_key() if is_wrong else _missing_scope(key, scope["path"])
+        refusal = _wrong_key() if is_wrong else _missing_scope(key, scope["path"], asked)
         if refusal is not None:
             headers = told | READABLE | ({"www-authenticate": "Bearer"} if is_wrong else {})
             await _told_refusal(request, refusal, headers)(scope, receive, send)
@@ -240,8 +245,8 @@ def _wrong_key() -> Problem:
     )
 
 
-def _missing_scope(key: ApiKey | None, path: str) -> Problem | None:
-    scope = scope_of(path)
+def _missing_scope(key: ApiKey | None, path: str, query: Mapping[str, str]) -> Problem | None:
+    scope = scope_of(path, query)
     if key is None or scope in key.scopes or _OWN.search(path):
         return None
     return Problem(
