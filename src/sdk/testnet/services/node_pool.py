@@ -48,6 +48,9 @@ class Node(Protocol):
     async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Return several results of one node; an exception stands for each that failed. Raises JSONRPCError or Unavailable."""
 
+    def within(self, bytes_max: int) -> Node:
+        """Return the same, of whose answers no more is read; a longer one raises NodeUnreachable with `has_answered`."""
+
 
 @dataclass(slots=True)
 class _Silence:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from fastapi import FastAPI
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from sdk.testnet.services.api.configuration import ApiConfig
     from sdk.testnet.services.api.parts import Monitor
     from sdk.testnet.services.heads import Heads
-    from sdk.testnet.services.node_pool import Node, NodePool
+    from sdk.testnet.services.node_pool import Node
     from sdk.testnet.services.store import Store
     from sdk.testnet.services.verification import Verifier
 
@@ -137,7 +137,7 @@ def make_app(
         monitor=monitor,
         verifier=verifier,
         keys=VisitorKeys(store, a_day=config.keys_a_day) if config.keys_a_day else None,
-        pool=PoolWatch(cast("NodePool", node)),
+        pool=PoolWatch(node),
         tells_claims=payouts is not None,
     )
     app.state.problem_types = f"{config.public_url}/docs#problem-"

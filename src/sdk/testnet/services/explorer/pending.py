@@ -17,7 +17,7 @@ from metanode.primitives.hexadecimal import decode_data, decode_quantity
 from metanode.rpc.errors import NodeUnreachable
 
 if TYPE_CHECKING:
-    from sdk.testnet.services.node_pool import NodePool
+    from sdk.testnet.services.node_pool import Node
 
 SHOWN: Final = 100
 """Of a pool: what is read of it, and its JSON. A page of 60 kB has room for `reading.PAGE_ROWS` of them."""
@@ -63,7 +63,7 @@ class Pool:
 class PoolWatch:
     """Asks a node, at most once a second. Owned by the event loop."""
 
-    nodes: NodePool
+    nodes: Node
     _found: Pool | Unavailable | None = field(default=None, init=False)
     _until_s: float = field(default=float("-inf"), init=False)
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
