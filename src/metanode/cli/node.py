@@ -80,7 +80,15 @@ def add(
     node = added.plan
     address = format_address(added.validator_address) if added.validator_address else None
     if json:
-        print_json({"name": node.name, "address": address, "rpc_url": node.rpc_url, **node.ports})
+        print_json(
+            {
+                "name": node.name,
+                "address": address,
+                "rpc_url": node.rpc_url,
+                "is_served": added.is_served,
+                **node.ports,
+            }
+        )
     else:
         typer.echo(f"{node.name}: {node.rpc_url}")
         if address:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.testing import CliRunner
 
+from metanode.cli.program import app
 from sdk.testnet.deployment.apply import local, services
 from sdk.testnet.deployment.apply.layout import NetworkDirectory
 from sdk.testnet.deployment.apply.taking_up import take_up_nodes
@@ -105,6 +108,19 @@ def test_a_list_of_nodes_that_a_person_has_changed_is_left_alone(
 
     assert not local.add_node(directory, "candidate").is_served
     assert services.config_file(directory).read_text() == text
+
+
+@pytest.mark.parametrize("is_served", [True, False])
+def test_a_program_is_told_whether_the_services_know_the_node(
+    directory: NetworkDirectory, is_served: bool
+) -> None:
+    if not is_served:
+        edit(directory, "rpc_urls = [", "rpc_urls = [ ")
+
+    shown = CliRunner().invoke(app, ["node", "add", "--json", "--directory", str(directory.path)])
+
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout)["is_served"] is is_served
 
 
 def test_a_list_that_was_made_shorter_is_a_persons_own(directory: NetworkDirectory) -> None:
