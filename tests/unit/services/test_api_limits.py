@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from tests.unit.services.told_chain import TOKEN, ToldChain, write_chain
 
 from sdk.testnet.monitoring.service_metrics import CountRequests, ServiceMetrics
 from sdk.testnet.services.api import ApiConfig, make_app, new_key
-from sdk.testnet.services.api.limiting import cost_of, scope_of
+from sdk.testnet.services.api.limiting import FORM_BYTES_MAX, cost_of, scope_of
 from sdk.testnet.services.api.reference import PROBLEMS
 from sdk.testnet.services.api.routes_network import judge
 from sdk.testnet.services.api.shared import VALUE_BYTES_MAX, InMemory, Used
@@ -181,6 +182,26 @@ async def test_what_is_paid_for_in_the_address_is_what_is_answered(
 
     assert answer.json()["status"] == "0"
     assert isinstance(answer.json()["result"], str)
+
+
+@pytest.mark.parametrize("before", [[], [("action", "checkverifystatus")]], ids=["not seen", "seen"])
+async def test_a_list_behind_a_long_form_is_not_had_for_less(
+    before: list[tuple[str, str]], store: Store, node: Node
+) -> None:
+    """Of a form its first 64 kB are looked through for the key and the cost."""
+    fields = [
+        ("module", "account"),
+        *before,
+        ("x", "y" * FORM_BYTES_MAX),
+        ("action", "txlist"),
+        ("address", TOKEN),
+    ]
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    async with asking(app_of(store, node)) as http:
+        answer = await http.post("/api", content=urlencode(fields), headers=headers)
+        left = int(answer.headers["ratelimit"].partition(";r=")[2].partition(";")[0])
+
+    assert (answer.json()["status"], 10_000 - left) == (("0", 1) if before else ("1", 15))
 
 
 async def test_a_key_says_what_it_is_for_and_when_it_was_used(store: Store, node: Node) -> None:

@@ -20,6 +20,7 @@ from sdk.testnet.services.api.etherscan_verification import (
     source_code_document,
     verify_source_code,
 )
+from sdk.testnet.services.api.limiting import first_of_each
 from sdk.testnet.services.api.parts import Parts, read_hash
 from sdk.testnet.services.api.sourcify import requester_of
 from sdk.testnet.services.queries import (
@@ -99,7 +100,7 @@ async def _form(request: Request) -> dict[str, str]:
         return {name: value for name, value in form.items() if isinstance(value, str)}
     body = await request.body()
     try:
-        return dict(
+        return first_of_each(
             await run_in_threadpool(
                 parse_qsl, body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX
             )

@@ -19,7 +19,7 @@ from sdk.testnet.services.api.configuration import key_id
 from sdk.testnet.services.web.problems import LIMITED, Problem, problem_json, problem_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -106,6 +106,9 @@ def cost_of(path: str, query: Mapping[str, str] | None = None) -> int:
     if path == "/api" and query and query.get("action", "").lower() == "checkverifystatus":
         # Tools ask every few seconds.
         return 1
+    if path == "/api" and query is not None and not query.get("action"):
+        # It is in a form that is not looked through, or far behind in one: the dearest that it may be.
+        return LISTS_COST + ROWS_MAX // 1_000
     if path == "/api" and query and query.get("action", "").lower() in LISTS:
         asked = query.get("offset", "")
         rows = min(int(asked), ROWS_MAX) if asked.isdecimal() and len(asked) < 9 and int(asked) else ROWS_MAX
@@ -288,8 +291,15 @@ async def _form_of(scope: Scope, receive: Receive) -> tuple[dict[str, str], Rece
         is_told = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    fields = parse_qsl(body[:FORM_BYTES_MAX].decode(errors="replace"), max_num_fields=None)
-    return dict(fields[:FIELDS_MAX]), again
+    fields = parse_qsl(
+        body[:FORM_BYTES_MAX].decode(errors="replace"), keep_blank_values=True, max_num_fields=None
+    )
+    return first_of_each(fields[:FIELDS_MAX]), again
+
+
+def first_of_each(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The fields of a form, the first of those with one name: what is read for the cost is what is answered, however long the form is."""
+    return dict(reversed(fields))
 
 
 def _key_of(headers: Headers, request: Request, form: Mapping[str, str]) -> str | None:
