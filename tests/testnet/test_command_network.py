@@ -108,6 +108,35 @@ def test_a_request_pays_within_limits_and_the_ledger_can_be_read_and_changed(
     assert "and was not" in run_testnet("faucet", "unblock", "10.0.0.0/8", *LEDGER, cwd=path).stdout
 
 
+def test_who_is_allowed_is_set_and_shown_by_the_commands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = f"sqlite:///{tmp_path / 'faucet.db'}"
+    Faucet(FaucetConfig(database_url=ledger)).get_stats()
+    to = format_address(KEY.address)
+
+    def run(*words: str) -> str:
+        app(["faucet", *words, "--database", ledger], standalone_mode=False)
+        return capsys.readouterr().out
+
+    assert run("allow", to.lower()) == f"{to.lower()} is allowed\n"
+    assert run("allow", to) == f"{to} is allowed already\n"
+    assert json.loads(run("allow", "10.1.0.0/16", "--json")) == {
+        "who": "10.1.0.0/16",
+        "allowed": True,
+        "changed": True,
+    }
+    assert run("stats").endswith(f"allowed: {to} (address)\nallowed: 10.1.0.0/16 (IP)\n")
+    stats = json.loads(run("stats", "--json"))
+    assert stats["allowed"] == {"addresses": [to], "ips": ["10.1.0.0/16"]}
+    assert stats["blocked"] == {"addresses": [], "ips": []}
+    assert json.loads(run("info", to, "--json"))["allowed"] is True
+    assert run("disallow", to) == f"{to} is not allowed\n"
+    assert run("disallow", to) == f"{to} is not allowed, and was not\n"
+    assert json.loads(run("disallow", "10.1.0.0/16", "--json"))["changed"]
+    assert "allowed:" not in run("stats")
+
+
 def test_an_address_is_looked_up_and_old_requests_are_deleted(tmp_path: Path) -> None:
     faucet = Faucet(FaucetConfig(database_url=f"sqlite:///{tmp_path / 'ledger.db'}"))
     faucet.block_address(format_address(KEY.address))
@@ -392,7 +421,7 @@ def test_who_is_neither_an_address_nor_a_network_is_refused(
     ledger = f"sqlite:///{tmp_path / 'faucet.db'}"
     Faucet(FaucetConfig(database_url=ledger)).get_stats()
 
-    for command in ("block", "unblock"):
+    for command in ("block", "unblock", "allow", "disallow"):
         code = run_program(
             lambda: app(["faucet", command, who, "--database", ledger], standalone_mode=False)  # noqa: B023 - called at once
         )

@@ -28,7 +28,7 @@ from sdk.testnet.faucet.payout import (
     SignedTransfer,
 )
 from sdk.testnet.faucet.policy import DAY_MS, RefusalCode, Refused, limits_of
-from sdk.testnet.faucet.quotas import HASH_KEY_LIFE_MS, Asker
+from sdk.testnet.faucet.quotas import HASH_KEY_LIFE_MS, Allowance, Asker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,7 +62,16 @@ def url(request: pytest.FixtureRequest) -> str:
 def _emptied(url: str) -> str:
     database = Database(url)
     with database.change() as connection:
-        for table in ("requests", "transactions", "payouts", "facts", "blocked", "passes", "audit"):
+        for table in (
+            "requests",
+            "transactions",
+            "payouts",
+            "facts",
+            "blocked",
+            "allowed",
+            "passes",
+            "audit",
+        ):
             connection.execute(text(f"DROP TABLE IF EXISTS faucet_{table}"))
     database.close()
     return url
@@ -180,18 +189,80 @@ def test_the_days_limit_holds_for_everybody(url: str) -> None:
     ledger.close()
 
 
+@pytest.mark.parametrize(
+    ("allowance", "paid_by_one_client"), [(Allowance.NONE, 3), (Allowance.ADDRESS, 5), (Allowance.CLIENT, 7)]
+)
+def test_who_is_allowed_is_counted_in_the_day_and_not_in_the_limits_it_is_freed_of(
+    url: str, allowance: Allowance, paid_by_one_client: int
+) -> None:
+    """Of three payouts an address, five a client and seven a day; what is taken back leaves the day too."""
+    ledger, limits = Ledger(Database(url)), limits_of(FaucetConfig(daily_limit=7))
+    who = Asker(address=address(1), origin=client(1), allowance=allowance)
+
+    answers = [answered(ledger.promise(limits, who, 100, NOW_MS)) for _ in range(8)]
+
+    assert [isinstance(answer, Payout) for answer in answers] == [
+        number < paid_by_one_client for number in range(8)
+    ]
+    assert ledger.totals(NOW_MS).paid_today == paid_by_one_client
+    assert ledger.cancel(paid(answers[0]).id, "taken back")
+    assert ledger.totals(NOW_MS).paid_today == paid_by_one_client - 1
+    paid(answered(ledger.promise(limits, who, 100, NOW_MS)))
+    ledger.close()
+
+
+def test_an_allowed_client_that_gives_a_voucher_uses_it_up(url: str) -> None:
+    database = Database(url)
+    ledger, operation = Ledger(database), Operation(database, FaucetConfig())
+    made = operation.make_pass(
+        label="two", uses_max=2, daily_max=None, expires_ms=None, actor="test", now_ms=NOW_MS
+    )
+    who = Asker(
+        address=address(1), origin=client(1), pass_id=operation.find_pass(made), allowance=Allowance.CLIENT
+    )
+
+    answers = [answered(ledger.promise(LIMITS, who, 100, NOW_MS)) for _ in range(3)]
+
+    assert [isinstance(answer, Payout) for answer in answers] == [True, True, False]
+    assert ledger.totals(NOW_MS).paid_today == 2
+    ledger.close()
+
+
+def test_a_ledger_from_before_there_was_a_list_of_who_is_allowed_gets_one(tmp_path: Path, url: str) -> None:
+    url = f"sqlite:///{tmp_path}/faucet.db" if url == "sqlite://" else url
+    first = Ledger(Database(url))
+    paid(promise(first, 1))
+    first.close()
+    database = Database(url)
+    with database.change() as connection:
+        connection.execute(text("DROP TABLE faucet_allowed"))
+    database.close()
+
+    database = Database(url)
+    second, operation = Ledger(database), Operation(database, FaucetConfig())
+    operation.allow("ip", "10.1.0.0/16")
+
+    assert operation.allowed("ip") == ["10.1.0.0/16"]
+    assert operation.blocked("ip") == []
+    assert operation.disallow("ip", "10.1.0.0/16")
+    assert second.totals(NOW_MS).paid_today == 1
+    second.close()
+
+
 def test_a_restart_resets_nothing(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/faucet.db"
     first = Ledger(Database(url))
     for _ in range(3):
         sign(first, paid(promise(first, 1)))
     Operation(Database(url), FaucetConfig()).block("address", "ab" * 20)
+    Operation(Database(url), FaucetConfig()).allow("ip", "10.1.0.0/16")
     first.close()
 
     second = Ledger(Database(url))
 
     assert isinstance(promise(second, 1, now_ms=NOW_MS + 1_000), Refused)
     assert Operation(Database(url), FaucetConfig()).blocked("address") == ["ab" * 20]
+    assert Operation(Database(url), FaucetConfig()).allowed("ip") == ["10.1.0.0/16"]
     assert [payout.nonce for payout in second.in_flight()] == [0, 1, 2]
     assert second.newest_ms() == NOW_MS
     second.close()

@@ -378,6 +378,37 @@ def test_an_operator_sees_everything_and_pauses(
     visit.check(own=service.admin_url)
 
 
+@pytest.mark.parametrize("visit", ["desktop", "narrow"], indirect=True)
+def test_an_operator_blocks_and_allows_and_takes_it_back(
+    visit: Visit, service: Served, request: pytest.FixtureRequest
+) -> None:
+    name, page = request.node.callspec.params["visit"], visit.page
+    page.goto(service.admin_url)
+    page.get_by_label("Password").fill(service.password)
+    page.get_by_role("button", name="Log in").click()
+    someone = format_address(os.urandom(20))
+    for heading, button, entries in (
+        ("Blocked", "Block", ("203.0.113.0/24", "2001:db8:1234:5678:9abc:def0:1234:5678")),
+        ("Allowed", "Allow", (someone, "10.1.0.0/16")),
+    ):
+        for entry in entries:
+            card = page.locator("section.panel", has=page.get_by_role("heading", name=heading, exact=True))
+            card.get_by_label("Address, IP address or network").fill(entry)
+            card.get_by_role("button", name=button, exact=True).click()
+            expect(page.get_by_text(f"{heading}.", exact=True)).to_be_visible()
+    expect(page.get_by_role("cell", name="allow ip", exact=True).first).to_be_visible()
+    assert fits(page)
+    screenshot(page, f"operation-lists-{name}")
+    for heading, button in (("Blocked", "Unblock"), ("Allowed", "Disallow")):
+        card = page.locator("section.panel", has=page.get_by_role("heading", name=heading, exact=True))
+        while card.get_by_role("button", name=button).count():
+            card.get_by_role("button", name=button).first.click()
+            expect(page.get_by_text(f"Not {heading.lower()} any more")).to_be_visible()
+        expect(card.get_by_text("Nobody.")).to_be_visible()
+    assert (service.faucet.blocked_ips, service.faucet.allowed_ips) == (set(), set())
+    visit.check(own=service.admin_url)
+
+
 def test_how_fast_this_browser_hashes(visit: Visit, service: Served) -> None:
     """Prints a number; what it has to show is that the threads work and report."""
     page = visit.page

@@ -304,6 +304,21 @@ class TestFaucet:
             assert faucet.unblock_ip("10.3.0.1")
         assert faucet.can_request(address, "10.3.0.1") == (True, "")
 
+    def test_allowing(self, faucet: Faucet) -> None:
+        address = random_address()
+        faucet.allow_ip("10.5.0.0/24")
+        try:
+            answers = [asyncio.run(faucet.request_tokens(address, "10.5.0.7")) for _ in range(6)]
+        finally:
+            assert faucet.disallow_ip("10.5.0.0/24")
+
+        assert [answer["success"] for answer in answers] == [True] * 6
+        assert (faucet.get_address_info(address)["total_requests"], faucet.can_request(address)) == (
+            6,
+            (True, ""),
+        )
+        wait_until(lambda: self.balance_of(faucet, address) == 600 * 10**18, within_s=20, what="the coins")
+
     def test_statistics(self, faucet: Faucet) -> None:
         before = faucet.get_stats()
 

@@ -1,4 +1,4 @@
-"""`testnet faucet`: pay from a ledger, look into it, clean it, and shut addresses and clients out; beside a running faucet, which shares the ledger."""
+"""`testnet faucet`: pay from a ledger, look into it, clean it, shut addresses and clients out or free them of limits; beside a running faucet."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import asyncio
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from metanode.crypto.addresses import parse_address
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.command.options import AsJson, ConfigFile
 from sdk.testnet.command.output import log_on_stderr, print_json, print_table, progress
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
 
     from sdk.testnet.faucet import Faucet, FaucetConfig
 
-app = typer.Typer(help="Give out test tokens, and say who gets none.", no_args_is_help=True)
+app = typer.Typer(
+    help="Give out test tokens, and say who gets none or needs to mind no limits.", no_args_is_help=True
+)
 
 DEFAULT_DATABASE = "sqlite:///faucet.db"
 DatabaseUrl = Annotated[
@@ -79,17 +80,18 @@ def request(
 
 @app.command()
 def stats(config: ConfigFile = None, database: DatabaseUrl = None, json: AsJson = False) -> None:
-    """Show what was paid and refused, what is left of today, and who is blocked."""
+    """Show what was paid and refused, what is left of today, and who is blocked or allowed."""
     with _ledger(config, database) as faucet:
         found = faucet.get_stats()
-        blocked = {"addresses": sorted(faucet.blocked_addresses), "ips": sorted(faucet.blocked_ips)}
+        lists = _lists(faucet)
     if json:
-        print_json({**found, "blocked": blocked})
+        print_json({**found, **lists})
         return
     print_table(("", ""), [(name.replace("_", " "), f"{value:,}") for name, value in found.items()])
-    for kind, entries in blocked.items():
-        for entry in entries:
-            typer.echo(f"blocked: {entry} ({'address' if kind == 'addresses' else 'IP'})")
+    for state, listed in lists.items():
+        for kind, entries in listed.items():
+            for entry in entries:
+                typer.echo(f"{state}: {entry} ({'address' if kind == 'addresses' else 'IP'})")
 
 
 @app.command()
@@ -143,34 +145,59 @@ def cleanup(config: ConfigFile = None, database: DatabaseUrl = None, json: AsJso
 @app.command()
 def block(who: Who, config: ConfigFile = None, database: DatabaseUrl = None, json: AsJson = False) -> None:
     """Give this address or client nothing from now on."""
-    _change(who, config, database, json=json, blocked=True)
+    _change(who, config, database, json=json, state="blocked", holds=True)
 
 
 @app.command()
 def unblock(who: Who, config: ConfigFile = None, database: DatabaseUrl = None, json: AsJson = False) -> None:
     """Let this address or client ask again."""
-    _change(who, config, database, json=json, blocked=False)
+    _change(who, config, database, json=json, state="blocked", holds=False)
 
 
-def _change(who: str, config: Path | None, database: str | None, *, json: bool, blocked: bool) -> None:
+@app.command()
+def allow(who: Who, config: ConfigFile = None, database: DatabaseUrl = None, json: AsJson = False) -> None:
+    """Free this address or client of its limits from now on, and a client of the proof of work; the day's limit holds, and a block."""
+    _change(who, config, database, json=json, state="allowed", holds=True)
+
+
+@app.command()
+def disallow(who: Who, config: ConfigFile = None, database: DatabaseUrl = None, json: AsJson = False) -> None:
+    """Let the limits of this address or client hold again."""
+    _change(who, config, database, json=json, state="allowed", holds=False)
+
+
+def _change(
+    who: str,
+    config: Path | None,
+    database: str | None,
+    *,
+    json: bool,
+    state: Literal["blocked", "allowed"],
+    holds: bool,
+) -> None:
     with _ledger(config, database) as faucet:
-        if who.lower().startswith("0x"):
-            parse_address(who)
-            changed = (who not in faucet.blocked_addresses) if blocked else faucet.unblock_address(who)
-            if blocked:
-                faucet.block_address(who)
-        else:
-            before = set(faucet.blocked_ips)
-            if blocked:
-                faucet.block_ip(who)
-            else:
-                faucet.unblock_ip(who)
-            changed = before != set(faucet.blocked_ips)
-    state = "blocked" if blocked else "not blocked"
+        before = _lists(faucet)[state]
+        set_address, set_ip = {
+            ("blocked", True): (faucet.block_address, faucet.block_ip),
+            ("blocked", False): (faucet.unblock_address, faucet.unblock_ip),
+            ("allowed", True): (faucet.allow_address, faucet.allow_ip),
+            ("allowed", False): (faucet.disallow_address, faucet.disallow_ip),
+        }[state, holds]
+        (set_address if who.lower().startswith("0x") else set_ip)(who)
+        changed = before != _lists(faucet)[state]
     if json:
-        print_json({"who": who, "blocked": blocked, "changed": changed})
+        print_json({"who": who, state: holds, "changed": changed})
     else:
-        typer.echo(f"{who} is {state}" + ("" if changed else " already" if blocked else ", and was not"))
+        said = state if holds else f"not {state}"
+        typer.echo(f"{who} is {said}" + ("" if changed else " already" if holds else ", and was not"))
+
+
+def _lists(faucet: Faucet) -> dict[str, dict[str, list[str]]]:
+    """Who gets nothing, and who is free of limits."""
+    return {
+        "blocked": {"addresses": sorted(faucet.blocked_addresses), "ips": sorted(faucet.blocked_ips)},
+        "allowed": {"addresses": sorted(faucet.allowed_addresses), "ips": sorted(faucet.allowed_ips)},
+    }
 
 
 def _said(value: Any) -> str:
@@ -193,7 +220,7 @@ async def _request(settings: FaucetConfig, address: str, ip: str) -> dict[str, A
 
 @contextmanager
 def _ledger(config: Path | None, database: str | None) -> Iterator[Faucet]:
-    """The faucet of a ledger, to look and to change who is blocked: it has no network and no key."""
+    """The faucet of a ledger, to look and to change its lists: it has no network and no key."""
     from sdk.testnet.faucet import Faucet  # noqa: PLC0415 - as above
 
     settings = _settings(config, rpc_url=None, keystore=None, database=database)

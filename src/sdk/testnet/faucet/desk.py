@@ -128,8 +128,9 @@ class ClaimDesk:
         InvalidInput: when the file of data centres can't be read.
     """
 
-    def __init__(self, till: Till) -> None:
+    def __init__(self, till: Till, *, proxies: Sequence[IPNetwork] = ()) -> None:
         self._till = till
+        self._proxies = tuple(proxies)
         self.config = till.config
         self._secret = till.operation.secret("challenge_secret")
         self._verifier = Verifier()
@@ -163,7 +164,7 @@ class ClaimDesk:
             InvalidInput: when it is no address, or one that never gets anything.
             Unavailable: when the node or the database does not answer.
         """
-        asker = Asker(address=parse_recipient(address), origin=origin_of(client))
+        asker = await self._asker(parse_recipient(address), client)
         checked = await self._check(asker)
         return checked if isinstance(checked, Refused) else None
 
@@ -174,7 +175,7 @@ class ClaimDesk:
             InvalidInput: as `check`.
             Unavailable: as `check`.
         """
-        asker = Asker(address=parse_recipient(address), origin=origin_of(client))
+        asker = await self._asker(parse_recipient(address), client)
         amount = await self._check(asker)
         if isinstance(amount, Refused):
             self._till.ledger.counts.challenged(Puzzle.REFUSED)
@@ -249,17 +250,14 @@ class ClaimDesk:
         counts.checking.note(time.monotonic() - began_s)
         counts.challenged(Puzzle.SOLVED)
         counts.solving.note((now_ms - challenge.issued_ms) / 1000)
-        asker = Asker(
-            address=challenge.address,
-            origin=origin,
-            asked=HiddenOrigin(narrow=challenge.narrow, wide=challenge.wide),
-        )
+        asked = HiddenOrigin(narrow=challenge.narrow, wide=challenge.wide)
+        asker = await self._asker(challenge.address, client, asked=asked)
         return await self._promise(asker, claim, most_gwei=challenge.amount_gwei)
 
     async def redeem_without_proof(
         self, address: str, client: IPAddress, *, voucher: str | None, idempotency_key: str | None = None
     ) -> Payout | Redeemed | Refused:
-        """Promise a payout to who has a voucher or key, or to anybody where no proof of work is asked.
+        """Promise a payout to who has a voucher or key or asks from an allowed network, or to anybody where no proof of work is asked.
 
         Raises:
             ProofMissing: when neither is so.
@@ -277,14 +275,14 @@ class ClaimDesk:
             except InvalidInput:
                 self._failures.count(origin, now_ms)
                 raise
-        elif self.config.proof_of_work:
+        elif await self.needs_work(client):
             raise ProofMissing(
                 "challenge: this faucet asks for a proof of work; ask for a challenge and solve it, or give a voucher"
             )
         claim = Claim(
             id=secrets.token_bytes(16), idempotency=_hash_key(idempotency_key, recipient, pass_id or "")
         )
-        return await self._promise(Asker(address=recipient, origin=origin, pass_id=pass_id), claim)
+        return await self._promise(await self._asker(recipient, client, pass_id=pass_id), claim)
 
     async def find(self, claim_id: str) -> Payout | None:
         """Return the payout of a claim, or None. Raises StorageFailed."""
@@ -310,8 +308,16 @@ class ClaimDesk:
                 raise self._view.with_traceback(None)
             return self._view
 
-    async def difficulty(self, client: IPAddress) -> int:
-        """Return how many bits a puzzle of this client would have now. Raises StorageFailed."""
+    async def needs_work(self, client: IPAddress) -> bool:
+        """Whether a claim of this client without a voucher needs a proof of work. Raises StorageFailed."""
+        if not self.config.proof_of_work or self._is_proxy(client):
+            return self.config.proof_of_work
+        return not await asyncio.to_thread(self._till.is_allowed_client, client)
+
+    async def difficulty(self, client: IPAddress) -> int | None:
+        """Return how many bits a puzzle of this client would have now; None where none is asked. Raises StorageFailed."""
+        if not await self.needs_work(client):
+            return None
         network = await asyncio.to_thread(
             self._till.ledger.network_standing, origin_of(client), self.now_ms()
         )
@@ -323,6 +329,27 @@ class ClaimDesk:
             grants_of_network=network.grants,
             is_datacenter=self._is_datacenter(client),
         )
+
+    async def _asker(
+        self,
+        recipient: Address,
+        client: IPAddress,
+        *,
+        asked: HiddenOrigin | None = None,
+        pass_id: str | None = None,
+    ) -> Asker:
+        who = None if self._is_proxy(client) else client
+        return Asker(
+            address=recipient,
+            origin=origin_of(client),
+            asked=asked,
+            pass_id=pass_id,
+            allowance=await asyncio.to_thread(self._till.allowance, recipient, who),
+        )
+
+    def _is_proxy(self, client: IPAddress) -> bool:
+        """Whether this is no client but a proxy that does not say for whom it asks: anybody may stand behind it."""
+        return any(client.version == one.version and client in one for one in self._proxies)
 
     async def _check(self, asker: Asker) -> int | Refused:
         """How much this asker would get, or why nothing."""

@@ -1,4 +1,4 @@
-"""`Faucet`: ask it for tokens, ask it about addresses, shut somebody out."""
+"""`Faucet`: ask it for tokens, ask it about addresses, shut somebody out, free somebody of limits."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ from sdk.testnet.faucet.quotas import Asker
 from sdk.testnet.faucet.till import Till, parse_recipient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
+    from metanode.primitives.types import Address
+    from sdk.testnet.faucet.client_address import IPAddress, IPNetwork
     from sdk.testnet.faucet.node import PayingNode
     from sdk.testnet.faucet.operation import Operation, Settings
     from sdk.testnet.faucet.till import Chain
@@ -44,6 +46,8 @@ STUCK_MAX: Final = 100
 RETRY_MAX_S: Final = 30.0
 """The longest pause of `run` after a node or a database that does not answer."""
 CLEAN_INTERVAL_S: Final = 3600.0
+ALLOWED_PREFIX_MIN: Final = 8
+"""The widest network that can be freed of limits: nobody has more than 10.0.0.0/8 or fd00::/8, and who writes /1 meant /16."""
 
 
 class Faucet:
@@ -100,9 +104,14 @@ class Faucet:
         """What an operator may do: pause, budgets, lists, vouchers and keys, and the record of it."""
         return self._operation
 
-    def open_desk(self) -> ClaimDesk:
-        """Make the counter for people from the web: challenges, claims, and what is public of the faucet; `run` pays them. Close it first."""
-        return ClaimDesk(self._till)
+    def open_desk(self, *, proxies: Sequence[IPNetwork] = ()) -> ClaimDesk:
+        """Make the counter for people from the web: challenges, claims, and what is public of the faucet; `run` pays them. Close it first.
+
+        Args:
+            proxies: Whose word on the client's address is believed. Of a client that is one of them it is not known for whom it asks, and
+                so it is never an allowed one.
+        """
+        return ClaimDesk(self._till, proxies=proxies)
 
     # -- asking ---------------------------------------------------------------------------------------------------------------------------
 
@@ -119,11 +128,12 @@ class Faucet:
             and `success` False: it will be paid, and counts.
         """
         try:
-            asker = Asker(address=parse_recipient(address), origin=origin_of(parse_ip(ip_address)))
+            recipient, client = parse_recipient(address), parse_ip(ip_address)
         except InvalidInput as error:
             self._ledger.count_rejected(RECIPIENT)
             return _answer(error=str(error))
         try:
+            asker = await asyncio.to_thread(self._asker, recipient, client)
             settings = await asyncio.to_thread(self._operation.settings)
             refused = await asyncio.to_thread(self._till.find_refusal, asker, settings)
             if refused is None:
@@ -140,8 +150,8 @@ class Faucet:
         """Say whether a request would be paid now, and if not, why; promises nothing, and asks no node."""
         try:
             recipient = parse_recipient(address)
-            origin = None if ip_address is None else origin_of(parse_ip(ip_address))
-            refused = self._till.find_refusal(Asker(address=recipient, origin=origin))
+            client = None if ip_address is None else parse_ip(ip_address)
+            refused = self._till.find_refusal(self._asker(recipient, client))
         except InvalidInput as error:
             return False, str(error)
         except Unavailable as error:
@@ -151,7 +161,7 @@ class Faucet:
     def get_address_info(self, address: str) -> dict[str, Any]:
         """What the faucet knows of an address: requests, coins in gwei, and whether it may ask again. Raises InvalidInput."""
         recipient = parse_address(address)
-        refused = self._till.find_refusal(Asker(address=recipient, origin=None))
+        refused = self._till.find_refusal(self._asker(recipient, None))
         totals = self._ledger.totals_of(recipient)
         return {
             "address": format_address(recipient),
@@ -162,6 +172,7 @@ class Faucet:
             "reason": "" if refused is None else refused.reason,
             "retry_after_s": None if refused is None else refused.retry_after_s,
             "blocked": address in self.blocked_addresses,
+            "allowed": address in self.allowed_addresses,
         }
 
     def get_stats(self) -> dict[str, Any]:
@@ -181,6 +192,8 @@ class Faucet:
             "tokens_per_request": settings.tokens_per_request,
             "blocked_addresses": len(self.blocked_addresses),
             "blocked_ips": len(self.blocked_ips),
+            "allowed_addresses": len(self.allowed_addresses),
+            "allowed_ips": len(self.allowed_ips),
         }
 
     def measures(self) -> Measures:
@@ -258,6 +271,38 @@ class Faucet:
     def blocked_ips(self) -> AbstractSet[str]:
         """The IP networks that get nothing."""
         return frozenset(self._operation.blocked("ip"))
+
+    # -- freeing of limits ----------------------------------------------------------------------------------------------------------------
+
+    def allow_address(self, address: str) -> None:
+        """Count this address in no limit but the day's. Anybody can name it: the limits of who asks stay. Raises InvalidInput."""
+        self._operation.allow("address", parse_address(address).hex(), now_ms=self._clock.now_ms())
+
+    def disallow_address(self, address: str) -> bool:
+        """Let its limits hold again; False when it was not allowed. Raises InvalidInput."""
+        return self._operation.disallow("address", parse_address(address).hex(), now_ms=self._clock.now_ms())
+
+    def allow_ip(self, ip_address: str) -> None:
+        """Ask who asks from here for no limit but the day's, and for no work: an IP address (of IPv6 its /64), or a network such as 10.1.0.0/16.
+
+        Raises:
+            InvalidInput: when it is none, or wider than a /8.
+        """
+        self._operation.allow("ip", parse_allowed_network(ip_address), now_ms=self._clock.now_ms())
+
+    def disallow_ip(self, ip_address: str) -> bool:
+        """Let its limits hold again; False when it was not allowed. Raises InvalidInput."""
+        return self._operation.disallow("ip", parse_network(ip_address), now_ms=self._clock.now_ms())
+
+    @property
+    def allowed_addresses(self) -> AbstractSet[str]:
+        """The addresses that are free of limits; an address is in it in any spelling."""
+        return _Addresses([bytes.fromhex(one) for one in self._operation.allowed("address")])
+
+    @property
+    def allowed_ips(self) -> AbstractSet[str]:
+        """The IP networks that are free of limits."""
+        return frozenset(self._operation.allowed("ip"))
 
     # -- working --------------------------------------------------------------------------------------------------------------------------
 
@@ -339,6 +384,13 @@ class Faucet:
             # Those who ask at the same time share a transaction.
             await asyncio.sleep(GATHER_S)
 
+    def _asker(self, recipient: Address, client: IPAddress | None) -> Asker:
+        return Asker(
+            address=recipient,
+            origin=None if client is None else origin_of(client),
+            allowance=self._till.allowance(recipient, client),
+        )
+
     async def _request(
         self, chain: Chain, node: PayingNode, asker: Asker, settings: Settings
     ) -> dict[str, Any]:
@@ -403,6 +455,16 @@ def parse_network(text: str) -> str:
             f"ip_address: expected an IP address or a network like 198.51.100.0/24, found {text!r:.60}"
         ) from None
     return str(origin_of(parse_ip(text)).narrow)
+
+
+def parse_allowed_network(text: str) -> str:
+    """The network that an operator frees of limits, as it is stored. Raises InvalidInput."""
+    network = ipaddress.ip_network(parse_network(text))
+    if network.prefixlen < ALLOWED_PREFIX_MIN:
+        raise InvalidInput(
+            f"ip_address: expected a network of /{ALLOWED_PREFIX_MIN} or smaller, found {text!r:.60}, which frees half the internet of limits"
+        )
+    return str(network)
 
 
 def _is_waiting(payout: Payout) -> bool:

@@ -1,4 +1,4 @@
-"""What an operator may do while the faucet runs: shut out, pause, change budgets, hand out vouchers and keys; each thing is written down.
+"""What an operator may do while the faucet runs: shut out, free of limits, pause, change budgets, hand out vouchers and keys; each thing is written down.
 
 It stands in the faucet's database, so that every process on it obeys, and a restart forgets nothing.
 """
@@ -19,6 +19,8 @@ from sdk.testnet.faucet import schema
 from sdk.testnet.faucet.facts import read_fact, record, write_fact
 
 if TYPE_CHECKING:
+    from sqlalchemy import Table
+
     from sdk.testnet.faucet.configuration import FaucetConfig
     from sdk.testnet.faucet.database import Database
 
@@ -197,28 +199,29 @@ class Operation:
 
     def block(self, kind: str, value: str, *, actor: str = "program", now_ms: int = 0) -> None:
         """Shut out; twice is once."""
-        with self._database.change() as connection:
-            table = schema.blocked
-            found = select(table.c.kind).where(and_(table.c.kind == kind, table.c.value == value))
-            if connection.execute(found).first() is None:
-                connection.execute(insert(table).values(kind=kind, value=value))
-                record(connection, actor, f"block {kind}", value, now_ms)
+        self._list(schema.blocked, "block", kind, value, actor, now_ms)
 
     def unblock(self, kind: str, value: str, *, actor: str = "program", now_ms: int = 0) -> bool:
         """Let in again; False when it was not shut out."""
-        table = schema.blocked
-        with self._database.change() as connection:
-            gone = connection.execute(delete(table).where(and_(table.c.kind == kind, table.c.value == value)))
-            if gone.rowcount:
-                record(connection, actor, f"unblock {kind}", value, now_ms)
-            return gone.rowcount > 0
+        return self._unlist(schema.blocked, "unblock", kind, value, actor, now_ms)
 
     def blocked(self, kind: str) -> list[str]:
         """Return everything of this kind that is shut out."""
-        table = schema.blocked.c
-        query = select(table.value).where(table.kind == kind).order_by(table.value)
-        with self._database.look() as connection:
-            return [row.value for row in connection.execute(query)]
+        return self._listed(schema.blocked, kind)
+
+    # -- who is free of limits ------------------------------------------------------------------------------------------------------------
+
+    def allow(self, kind: str, value: str, *, actor: str = "program", now_ms: int = 0) -> None:
+        """Free of limits; twice is once. Who is shut out as well stays so."""
+        self._list(schema.allowed, "allow", kind, value, actor, now_ms)
+
+    def disallow(self, kind: str, value: str, *, actor: str = "program", now_ms: int = 0) -> bool:
+        """Let the limits hold again; False when it was not free of them."""
+        return self._unlist(schema.allowed, "disallow", kind, value, actor, now_ms)
+
+    def allowed(self, kind: str) -> list[str]:
+        """Return everything of this kind that is free of limits."""
+        return self._listed(schema.allowed, kind)
 
     # -- the record -----------------------------------------------------------------------------------------------------------------------
 
@@ -255,6 +258,25 @@ class Operation:
         with self._database.change() as connection:
             write_fact(connection, "highest_balance_gwei", str(balance_gwei))
         return balance_gwei
+
+    def _list(self, table: Table, verb: str, kind: str, value: str, actor: str, now_ms: int) -> None:
+        with self._database.change() as connection:
+            found = select(table.c.kind).where(and_(table.c.kind == kind, table.c.value == value))
+            if connection.execute(found).first() is None:
+                connection.execute(insert(table).values(kind=kind, value=value))
+                record(connection, actor, f"{verb} {kind}", value, now_ms)
+
+    def _unlist(self, table: Table, verb: str, kind: str, value: str, actor: str, now_ms: int) -> bool:
+        with self._database.change() as connection:
+            gone = connection.execute(delete(table).where(and_(table.c.kind == kind, table.c.value == value)))
+            if gone.rowcount:
+                record(connection, actor, f"{verb} {kind}", value, now_ms)
+            return gone.rowcount > 0
+
+    def _listed(self, table: Table, kind: str) -> list[str]:
+        query = select(table.c.value).where(table.c.kind == kind).order_by(table.c.value)
+        with self._database.look() as connection:
+            return [row.value for row in connection.execute(query)]
 
     def _change(self, changes: dict[str, Any], actor: str, action: str, detail: str, now_ms: int) -> None:
         with self._database.change() as connection:

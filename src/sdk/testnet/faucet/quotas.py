@@ -7,9 +7,10 @@ import hmac
 import json
 import secrets
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, func, or_, select, update
 
 from sdk.testnet.faucet import schema
 from sdk.testnet.faucet.facts import read_fact, write_fact
@@ -50,6 +51,16 @@ class HiddenOrigin:
     wide: bytes
 
 
+class Allowance(Enum):
+    """What an operator's list frees a request of. The day's limit holds for everybody."""
+
+    NONE = "none"
+    ADDRESS = "address"
+    """The limits of the recipient. Anybody can name an address, so those of the client stay."""
+    CLIENT = "client"
+    """The limits of the recipient and of networks, and the proof of work: who asks is known by where it asks from."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
     """Whose limits a request is charged to."""
@@ -61,6 +72,8 @@ class Asker:
     """Who asked for the challenge, when that was known."""
     pass_id: str | None = None
     """A voucher or key: its own budget stands in the place of the networks' limits."""
+    allowance: Allowance = Allowance.NONE
+    """Which limits do not count this."""
 
 
 def hide(connection: Connection, origin: Origin, now_ms: int) -> HiddenOrigin:
@@ -91,20 +104,19 @@ def refusal(connection: Connection, limits: Limits, asker: Asker, now_ms: int) -
 def charge(connection: Connection, limits: Limits, asker: Asker, payout_id: int, now_ms: int) -> None:
     """Charge a payout to everybody whose limits it counts in."""
     row: dict[str, Any] = {"payout_id": payout_id, "requested_ms": now_ms, "counts": True}
+    address = asker.address if asker.allowance is Allowance.NONE else None
     if asker.pass_id is not None:
         table = schema.passes
         connection.execute(update(table).where(table.c.id == asker.pass_id).values(used=table.c.used + 1))
-        rows = [row | {"address": asker.address, "pass_id": asker.pass_id}]
-    elif asker.origin is not None:
-        redeemed = hide(connection, asker.origin, now_ms)
-        rows = [row | {"address": asker.address, "narrow": redeemed.narrow, "wide": redeemed.wide}]
-        if asker.asked is not None and asker.asked.narrow != redeemed.narrow:
-            # Without an address it counts in the limits of networks only.
-            rows.append(row | {"narrow": asker.asked.narrow, "wide": asker.asked.wide})
+        rows = [{"address": address, "pass_id": asker.pass_id}]
     else:
-        rows = [row | {"address": asker.address}]
+        # With an address it counts in the day and in the address's limits, without address and network in the day only,
+        networks = _charged_networks(connection, asker, now_ms)
+        first = networks.pop(0) if networks and address is not None else {}
+        # and with a network alone in that network's limits only.
+        rows = [{"address": address, **first}, *networks]
     for one in rows:
-        connection.execute(schema.requests.insert().values(**one))
+        connection.execute(schema.requests.insert().values(**row, **one))
     if limits.is_even:
         after_ms = bucket_after(bucket_due_ms(connection), limits.daily_count, now_ms)
         write_fact(connection, "bucket_due_ms", str(after_ms))
@@ -129,9 +141,8 @@ def give_back(connection: Connection, payout_id: int) -> None:
 def paid_since(connection: Connection, since_ms: int) -> int:
     """Count payouts, in all."""
     table = schema.requests.c
-    query = select(func.count()).where(
-        and_(table.counts, table.requested_ms >= since_ms, table.address.is_not(None))
-    )
+    is_first = or_(table.address.is_not(None), table.narrow.is_(None))
+    query = select(func.count()).where(and_(table.counts, table.requested_ms >= since_ms, is_first))
     return connection.scalar(query) or 0
 
 
@@ -152,14 +163,16 @@ def bucket_due_ms(connection: Connection) -> int:
 
 def _refusals(connection: Connection, limits: Limits, asker: Asker, now_ms: int) -> Iterator[Refused | None]:
     table = schema.requests.c
-    addresses = table.address == asker.address
-    yield _window(connection, limits.address, addresses, now_ms)
-    if limits.address_weekly is not None:
-        yield _window(connection, limits.address_weekly, addresses, now_ms)
-    yield check_under_way("to this address", _open_to(connection, asker.address), limits.address_under_way)
+    if asker.allowance is Allowance.NONE:
+        addresses = table.address == asker.address
+        yield _window(connection, limits.address, addresses, now_ms)
+        if limits.address_weekly is not None:
+            yield _window(connection, limits.address_weekly, addresses, now_ms)
+        under_way = _open_to(connection, asker.address)
+        yield check_under_way("to this address", under_way, limits.address_under_way)
     if asker.pass_id is not None:
         yield _pass_refusal(connection, asker.pass_id, now_ms)
-    else:
+    elif asker.allowance is not Allowance.CLIENT:
         for narrow, wide in _networks(connection, asker, now_ms):
             yield _window(connection, limits.narrow, table.narrow.in_(narrow), now_ms)
             yield _window(connection, limits.wide, table.wide.in_(wide), now_ms)
@@ -170,6 +183,16 @@ def _refusals(connection: Connection, limits: Limits, asker: Asker, now_ms: int)
     if limits.is_even:
         yield check_bucket(bucket_due_ms(connection), limits.daily_count, now_ms)
     yield check_day(limits.daily_count, paid_since(connection, day_start_ms(now_ms)), now_ms)
+
+
+def _charged_networks(connection: Connection, asker: Asker, now_ms: int) -> list[dict[str, Any]]:
+    """The networks in whose limits a payout counts: of who redeems, and of who asked for the challenge where that is another."""
+    if asker.origin is None or asker.allowance is Allowance.CLIENT:
+        return []
+    networks = [hide(connection, asker.origin, now_ms)]
+    if asker.asked is not None and asker.asked.narrow != networks[0].narrow:
+        networks.append(asker.asked)
+    return [{"narrow": one.narrow, "wide": one.wide} for one in networks]
 
 
 def _networks(connection: Connection, asker: Asker, now_ms: int) -> Iterator[tuple[list[bytes], list[bytes]]]:

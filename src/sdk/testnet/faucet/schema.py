@@ -95,7 +95,7 @@ requests = Table(
     Index("faucet_requests_by_payout", "payout_id"),
     Index("faucet_requests_by_time", "requested_ms"),
 )
-"""What the limits count, a row for each network that a payout is charged to, the address in the first only; rows that are too old to count are deleted. Networks stand as keyed hashes: no IP address is kept."""
+"""What the limits count, a row for each network that a payout is charged to, the address in the first only; rows that are too old to count are deleted. A row with neither an address nor a network counts in the day alone. Networks stand as keyed hashes: no IP address is kept."""
 
 blocked = Table(
     "faucet_blocked",
@@ -105,6 +105,15 @@ blocked = Table(
     UniqueConstraint("kind", "value"),
 )
 """Addresses (`address`, 40 digits) and IP networks (`ip`) that an operator has shut out."""
+
+allowed = Table(
+    "faucet_allowed",
+    _metadata,
+    Column("kind", String(8), nullable=False),
+    Column("value", String(64), nullable=False),
+    UniqueConstraint("kind", "value"),
+)
+"""Addresses and IP networks, as above, that an operator has freed of limits. A ledger that has no such table yet gets it when it is opened."""
 
 passes = Table(
     "faucet_passes",

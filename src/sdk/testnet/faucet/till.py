@@ -31,12 +31,13 @@ from sdk.testnet.faucet.policy import (
     limits_of,
     scaled_amount,
 )
+from sdk.testnet.faucet.quotas import Allowance
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from metanode.primitives.types import Address
-    from sdk.testnet.faucet.client_address import Origin
+    from sdk.testnet.faucet.client_address import IPAddress, Origin
     from sdk.testnet.faucet.configuration import FaucetConfig
     from sdk.testnet.faucet.node import PayingNode, Standing
     from sdk.testnet.faucet.operation import Settings
@@ -87,6 +88,22 @@ class Till:
         self._advancing = False
 
     # -- questions ------------------------------------------------------------------------------------------------------------------------
+
+    def allowance(self, recipient: Address, client: IPAddress | None) -> Allowance:
+        """Return what an operator's lists free a request of. Blocks for the database.
+
+        An entry frees the clients inside it and no others: of an entry smaller than the network that a client is counted by, its neighbours
+        are not meant.
+        """
+        if client is not None and self.is_allowed_client(client):
+            return Allowance.CLIENT
+        is_listed = recipient.hex() in self.operation.allowed("address")
+        return Allowance.ADDRESS if is_listed else Allowance.NONE
+
+    def is_allowed_client(self, client: IPAddress) -> bool:
+        """Whether an operator has freed who asks from here of limits. Blocks for the database."""
+        networks = map(ipaddress.ip_network, self.operation.allowed("ip"))
+        return any(client.version == one.version and client in one for one in networks)
 
     def find_refusal(self, asker: Asker, settings: Settings | None = None) -> Refused | None:
         """Say why limits, lists or an operator refuse a request now; asks no node. Blocks for the database."""

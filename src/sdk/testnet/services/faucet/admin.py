@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from metanode.crypto.addresses import parse_address
 from metanode.errors import InvalidInput, Unavailable
-from sdk.testnet.faucet.faucet import parse_network
+from sdk.testnet.faucet.faucet import parse_allowed_network, parse_network
 from sdk.testnet.faucet.paying import GWEI
 from sdk.testnet.faucet.payout import PayoutState
 from sdk.testnet.services.faucet.app import FOLDER
@@ -52,6 +52,8 @@ SAID: Final = {
     "budget": "The budget is changed.",
     "blocked": "Blocked.",
     "unblocked": "Not blocked any more.",
+    "allowed": "Allowed.",
+    "disallowed": "Not allowed any more: the limits hold again.",
     "revoked": "Revoked.",
     "retried": "Queued once more.",
     "cancelled": "Cancelled.",
@@ -113,6 +115,8 @@ class _AdminViews:
             "budget": self._budget,
             "block": self._block,
             "unblock": self._unblock,
+            "allow": self._allow,
+            "disallow": self._disallow,
             "voucher": self._voucher,
             "revoke": self._revoke,
             "retry": self._retry,
@@ -181,6 +185,8 @@ class _AdminViews:
             gwei=GWEI,
             blocked_addresses=await run_in_threadpool(lambda: sorted(self._service.faucet.blocked_addresses)),
             blocked_ips=await run_in_threadpool(self._operation.blocked, "ip"),
+            allowed_addresses=await run_in_threadpool(lambda: sorted(self._service.faucet.allowed_addresses)),
+            allowed_ips=await run_in_threadpool(self._operation.allowed, "ip"),
             passes=await run_in_threadpool(self._operation.passes),
             audit=await run_in_threadpool(self._operation.audit),
             stuck=await run_in_threadpool(self._stuck),
@@ -236,6 +242,16 @@ class _AdminViews:
         gone = self._operation.unblock(kind, value, actor=actor, now_ms=self._desk.now_ms())
         return "unblocked" if gone else "nothing"
 
+    def _allow(self, form: FormData, actor: str) -> str:
+        kind, value = _listed(form, parse_allowed_network)
+        self._operation.allow(kind, value, actor=actor, now_ms=self._desk.now_ms())
+        return "allowed"
+
+    def _disallow(self, form: FormData, actor: str) -> str:
+        kind, value = _listed(form)
+        gone = self._operation.disallow(kind, value, actor=actor, now_ms=self._desk.now_ms())
+        return "disallowed" if gone else "nothing"
+
     def _voucher(self, form: FormData, actor: str) -> str:
         now_ms = self._desk.now_ms()
         count, is_key = _number(form, "count"), _text(form, "kind", 10) == "key"
@@ -275,9 +291,9 @@ def _number(form: FormData, name: str) -> int:
     return int(text)
 
 
-def _listed(form: FormData) -> tuple[str, str]:
+def _listed(form: FormData, parse_ip: Callable[[str], str] = parse_network) -> tuple[str, str]:
     """An entry of a list: an address, or an IP address or network."""
     what = _text(form, "what", 100)
     if what.lower().startswith("0x"):
         return "address", parse_address(what).hex()
-    return "ip", parse_network(what)
+    return "ip", parse_ip(what)

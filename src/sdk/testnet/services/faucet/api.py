@@ -77,7 +77,7 @@ def make_router(
     @router.get("", summary="State, rules, and how hard a puzzle would be for you")
     async def read_faucet(request: Request) -> JSONResponse:
         client = clients.count_read(request)
-        bits = await desk.difficulty(client) if desk.config.proof_of_work else None
+        bits = await desk.difficulty(client)
         return _json(faucet_document(await desk.view(), desk.config, bits))
 
     @router.get("/eligibility", summary="Would a claim be paid now? Promises nothing")

@@ -82,7 +82,7 @@ class FaucetService:
         self.public_url: Final = public_url
         self.faucet: Final = faucet
         self.site: Final = site
-        self.desk: Final[ClaimDesk] = faucet.open_desk()
+        self.desk: Final[ClaimDesk] = faucet.open_desk(proxies=trusted_proxies)
         self.clients: Final = Clients(self.desk.now_ms, trusted=trusted_proxies, maximum=requests_a_minute)
         self.metrics: Final = FaucetMetrics()
 
@@ -231,7 +231,7 @@ class _Views:
         """The state of the faucet."""
         client = self._clients.count_read(request)
         view = await self._desk.view()
-        bits = await self._desk.difficulty(client) if self._desk.config.proof_of_work else None
+        bits = await self._desk.difficulty(client)
         return self._pages.render(
             "status.html",
             request,
@@ -301,10 +301,18 @@ class _Views:
             error=error,
             error_title=title,
             config=self._desk.config,
+            needs_work=await self._needs_work(request),
             amount_wei=(view.tokens_per_request if view else self._desk.config.tokens_per_request) * GWEI,
             window=_describe_window(self._desk.config.cooldown_period),
             explorer_url=self._site.explorer_url,
         )
+
+    async def _needs_work(self, request: Request) -> bool:
+        try:
+            return await self._desk.needs_work(self._clients.address_of(request))
+        except (InvalidInput, Unavailable):
+            # Who asks, or who is allowed, is not known now; the answer to its claim says why.
+            return self._desk.config.proof_of_work
 
     @staticmethod
     def _row(payout: Payout) -> dict[str, Any]:
