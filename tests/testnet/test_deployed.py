@@ -12,6 +12,7 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from metanode.errors import InvalidInput
@@ -124,9 +125,15 @@ def test_a_deployment_runs_as_processes_stops_and_goes_on(
             ) as page:
                 assert page.status == 200
         status(tmp_path)
-        shown = capsys.readouterr().out
-        assert f"dashboard  http://127.0.0.1:{3000 + asked['port_offset']}/dashboard" in shown
-        assert f"faucet     http://127.0.0.1:{8080 + asked['port_offset']}" in shown
+        shown = [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
+        assert ["dashboard", f"http://127.0.0.1:{3000 + asked['port_offset']}/dashboard", "running"] in shown
+        assert ["faucet", f"http://127.0.0.1:{8080 + asked['port_offset']}", "running"] in shown
+        operator = f"http://127.0.0.1:{8081 + asked['port_offset']}"
+        assert ["faucet", "operator", operator] in shown
+        assert "<h1>Operation</h1>" not in httpx.get(operator, follow_redirects=True).text
+        password = (tmp_path / "secrets" / "faucet-operator.password").read_text().strip()
+        with httpx.Client(base_url=operator, follow_redirects=True) as http:
+            assert "<h1>Operation</h1>" in http.post("/login", data={"password": password}).text
         gateway = f"http://127.0.0.1:{8645 + asked['port_offset']}"
         assert int(rpc(gateway, "eth_blockNumber"), 16) > height
         assert deployed.stop(tmp_path)

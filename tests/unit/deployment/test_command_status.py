@@ -75,6 +75,7 @@ def test_services_are_told_where_they_are_published(
     assert ["dashboard", "http://127.0.0.1:3011/dashboard", "running"] in shown
     assert ["api", "http://127.0.0.1:9556", "running"] in shown
     assert ["faucet", "http://127.0.0.1:8091", "starting"] in shown
+    assert ["faucet", "operator", "http://127.0.0.1:8092", "running"] in shown
     assert not any(line and line[0] == "gateway" for line in shown)
 
 

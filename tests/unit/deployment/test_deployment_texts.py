@@ -32,7 +32,7 @@ from sdk.testnet.deployment.services_config import (
 )
 from sdk.testnet.faucet import FaucetConfig
 from sdk.testnet.services.configuration import ServicesConfig
-from sdk.testnet.services.faucet.settings import read_settings
+from sdk.testnet.services.faucet.settings import read_settings, settings_of
 from sdk.testnet.services.program import choose
 
 if TYPE_CHECKING:
@@ -150,6 +150,32 @@ def test_the_whole_world_is_let_in_only_where_metrics_are_not() -> None:
     assert "127.0.0.1:9100:9100" in services["validator-1"]["ports"]
 
 
+@pytest.mark.parametrize(
+    "asked", [{}, {"bind_address": "0.0.0.0"}, {"preset": PARVYOM, "bind_address": "0.0.0.0"}]
+)
+def test_the_faucets_operator_page_is_for_this_machine_and_its_password_is_a_file(
+    asked: dict[str, Any],
+) -> None:
+    """Whatever the rest is published on; and in no environment."""
+    of = plan(**asked, port_offset=7)
+    found = compose(of)
+
+    assert found["services"]["faucet"]["ports"][1] == "127.0.0.1:8088:8081"
+    assert found["services"]["faucet"]["secrets"] == ["faucet-password", "faucet-operator-password"]
+    assert "environment" not in found["services"]["faucet"]
+    assert found["secrets"]["faucet-operator-password"] == {"file": "./secrets/faucet-operator.password"}
+    assert [
+        name
+        for name, one in found["services"].items()
+        if "faucet-operator-password" in one.get("secrets", ())
+    ] == ["faucet"]
+    row = (
+        "| faucet, for its operator | http://127.0.0.1:8088, password in `secrets/faucet-operator.password` |"
+    )
+    assert row in texts(of)["TESTNET_DEPLOYMENT.md"]
+    assert "operator" not in texts(plan(services=("explorer",)))[COMPOSE_FILE]
+
+
 def test_the_ports_are_those_of_the_document() -> None:
     services = compose(plan())["services"]
 
@@ -222,9 +248,16 @@ def test_services_accept_their_configuration(
     assert services.gateway is not None
     assert (services.gateway.url, services.public_rpc_url) == ("http://localhost:8645",) * 2
     assert choose(services, ["gateway"]) == ("gateway",)
-    assert FaucetConfig(**services.faucet_settings).keystore is not None, (
-        "on loopback there is nothing public"
-    )
+    told = settings_of(services)
+    assert told.faucet == FaucetConfig(
+        rpc_url=told.faucet.rpc_url,
+        backup_rpc_urls=told.faucet.backup_rpc_urls,
+        keystore=told.faucet.keystore,
+        password_file=told.faucet.password_file,
+        database_url=told.faucet.database_url,
+    ), "on loopback there is nothing public"
+    assert told.operator_port == 8081
+    assert told.operator_password_file.name in ("faucet-operator-password", "faucet-operator.password")
     assert BootstrapConfig.load(file).chain_id == 9999
 
 

@@ -14,6 +14,7 @@ from sdk.testnet.deployment.container_config import (
     EXPLORER,
     FAUCET,
     GATEWAY,
+    OPERATOR_SECRET,
     REGISTRY_PORT,
     SERVICES_FILE,
     WEBHOOKS_SECRET,
@@ -24,10 +25,12 @@ from sdk.testnet.deployment.deployment_plan import (
     FAUCET_PORT,
     GATEWAY_PORT,
     METRICS_PORT,
+    OPERATOR_PORT,
     P2P_PORT,
     RPC_PORT,
     WS_PORT,
 )
+from sdk.testnet.deployment.plan import OPERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -150,8 +153,8 @@ def _limits(*, memory: str, cpus: str) -> list[str]:
     ]
 
 
-_SERVICE_SECRETS: Final = {FAUCET: f"{FAUCET}-password", EXPLORER: WEBHOOKS_SECRET}
-"""What a container with services must know: the pages' monitor tells others of alerts."""
+_SERVICE_SECRETS: Final = {FAUCET: (f"{FAUCET}-password", OPERATOR_SECRET), EXPLORER: (WEBHOOKS_SECRET,)}
+"""What a container with services must know: the faucet its key's password and its operator's; the pages' monitor tells others of alerts."""
 _HEALTH_TIMES: Final = ("    interval: 5s", "    timeout: 5s", "    retries: 6", "    start_period: 60s")
 """An unhealthy container is known after half a minute; one that starts has a minute."""
 
@@ -227,7 +230,11 @@ def _faucet(plan: DeploymentPlan, digests: Mapping[str, str]) -> Service:
         FAUCET,
         digests,
         words=["sdk.testnet.services.program", SERVICES_AT, FAUCET],
-        ports=[_site(plan, FAUCET, FAUCET_PORT)],
+        ports=[
+            _site(plan, FAUCET, FAUCET_PORT),
+            # Who may pause it and hand out its coins is on this machine.
+            _published("127.0.0.1", plan.published(OPERATOR), OPERATOR_PORT),
+        ],
         health=(FAUCET_PORT, "/readyz"),
         depends_on=plan.network.validators[0].name,
     )
@@ -260,7 +267,7 @@ def _service(
         *(f"    - {mount}" for mount in mounts),
         f"    - {_mount(plan, configuration, SERVICES_AT, read_only=True)}",
         *([f"    - {_mount(plan, plan.data / name, '/data')}"] if name in plan.homes else []),
-        *([f"  secrets: [{secret}]"] if (secret := _SERVICE_SECRETS.get(name)) else []),
+        *([f"  secrets: [{', '.join(secrets)}]"] if (secrets := _SERVICE_SECRETS.get(name)) else []),
         "  healthcheck:",
         f"    test: {_healthy(health)}",
         *_HEALTH_TIMES,
@@ -492,6 +499,7 @@ def _secrets(plan: DeploymentPlan) -> dict[str, Path]:
     }
     if plan.has(FAUCET):
         found[f"{FAUCET}-password"] = plan.secrets / f"{FAUCET}.password"
+        found[OPERATOR_SECRET] = plan.operator_password_file
     if plan.has_pages:
         found[WEBHOOKS_SECRET] = plan.webhooks_file
     if plan.has("monitoring"):

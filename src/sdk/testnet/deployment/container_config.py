@@ -35,6 +35,8 @@ GATEWAY_METRICS_PORT: Final = METRICS_PORT + 2
 """Of a gateway that is a process by itself beside a node and the services."""
 WEBHOOKS_SECRET: Final = "webhooks"  # noqa: S105 - its name
 """The file with the addresses that are told of alerts."""
+OPERATOR_SECRET: Final = "faucet-operator-password"  # noqa: S105 - its name
+"""The file with the password of the faucet's operator page."""
 DATABASE: Final = {
     "postgres_url": "postgresql://testnet:${DB_PASSWORD:-}@postgres/testnet",
     "redis_url": "redis://redis:6379",

@@ -252,6 +252,8 @@ class TestnetDeployer:
             (plan.data / name).mkdir(mode=0o700, exist_ok=True)
         faucet = take_key(plan.data / FAUCET / f"{FAUCET}.json", plan.secrets / f"{FAUCET}.password")
         found[FAUCET] = Identity(validator=None, public_key=None, node_id=b"", account=faucet.address)
+        if plan.has(FAUCET):
+            take_password(plan.operator_password_file)
         if not plan.webhooks_file.exists():
             write_secret_file(plan.webhooks_file, format_webhooks(()).encode())
         if plan.has(BOOTSTRAP):

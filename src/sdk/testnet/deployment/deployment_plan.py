@@ -39,6 +39,7 @@ PRIVATE_PORT: Final = 18545
 API_PORT: Final = 9545
 DASHBOARD_PORT: Final = 3000
 FAUCET_PORT: Final = 8080
+OPERATOR_PORT: Final = 8081
 COORDINATOR_RPC_PORT: Final = 8555
 GATEWAY_PORT: Final = 8645
 """Ports inside containers, where every node has an address of its own."""
@@ -158,6 +159,11 @@ class DeploymentPlan:
         monitoring = ("prometheus", "grafana") if self.has("monitoring") else ()
         # A gateway keeps nothing.
         return (*(name for name in self.services if name not in ("monitoring", "gateway")), *monitoring)
+
+    @property
+    def operator_password_file(self) -> Path:
+        """What lets somebody into the faucet's operator page."""
+        return self.secrets / "faucet-operator.password"
 
     def published(self, service: str) -> int:
         """The port of a service on this machine."""

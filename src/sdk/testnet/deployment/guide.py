@@ -18,7 +18,7 @@ from sdk.testnet.deployment.deployment_plan import (
     RPC_PORT,
     WS_PORT,
 )
-from sdk.testnet.deployment.plan import CHAIN_FILES
+from sdk.testnet.deployment.plan import CHAIN_FILES, OPERATOR
 from sdk.testnet.genesis.generator import SPECIFICATION_FILE
 
 if TYPE_CHECKING:
@@ -147,7 +147,14 @@ def _endpoints(plan: DeploymentPlan) -> str:
         ]
     if plan.has(FAUCET):
         for_whom = ", with the limits of a public one" if plan.has_public_faucet else ""
-        rows += [(f"faucet{for_whom}", f"http://{host}:{plan.published(FAUCET)}")]
+        password = plan.operator_password_file.name
+        rows += [
+            (f"faucet{for_whom}", f"http://{host}:{plan.published(FAUCET)}"),
+            (
+                "faucet, for its operator",
+                f"http://127.0.0.1:{plan.published(OPERATOR)}, password in `secrets/{password}`",
+            ),
+        ]
     if plan.has(EXPLORER):
         rows += [
             ("explorer", f"http://{host}:{plan.published(EXPLORER)}"),

@@ -25,9 +25,11 @@ VALIDATORS_MAX = 100
 PORT_MAX = 65_535
 FAUCET_BALANCE_GWEI = 10_000_000 * 10**9
 """100 days of 1,000 requests of 100 tokens."""
+OPERATOR = "faucet operator"
+"""The page where the faucet is paused and its budget, lists and vouchers are made: for this machine, and behind a password."""
 SERVICE_PORTS = {
     "faucet": 8080,
-    "faucet operator": 8081,
+    OPERATOR: 8081,
     "explorer": 3000,
     "api": 9545,
     "gateway": 8645,

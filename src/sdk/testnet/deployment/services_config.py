@@ -15,6 +15,7 @@ from sdk.testnet.deployment.container_config import (
     FAUCET,
     GATEWAY,
     GATEWAY_METRICS_PORT,
+    OPERATOR_SECRET,
     REGISTRY_PORT,
     SERVICES_METRICS_PORT,
     WEBHOOKS_SECRET,
@@ -25,11 +26,12 @@ from sdk.testnet.deployment.deployment_plan import (
     FAUCET_PORT,
     GATEWAY_PORT,
     METRICS_PORT,
+    OPERATOR_PORT,
     P2P_PORT,
     RPC_PORT,
     WS_PORT,
 )
-from sdk.testnet.deployment.plan import reachable_host
+from sdk.testnet.deployment.plan import OPERATOR, reachable_host
 from sdk.testnet.deployment.services_file import (
     ServedNode,
     ServicesFile,
@@ -63,6 +65,9 @@ class Places:
     faucet_data: str
     bootstrap_data: str
     faucet_password_file: str
+    operator_bind_address: str
+    """Of the faucet's operator page."""
+    operator_password_file: str
     bootstrap_name: str
     """Under which others reach the bootstrap node."""
     webhooks_file: str
@@ -87,6 +92,7 @@ def in_containers(plan: DeploymentPlan) -> Places:
             EXPLORER: DASHBOARD_PORT,
             "api": API_PORT,
             FAUCET: FAUCET_PORT,
+            OPERATOR: OPERATOR_PORT,
             # That of bpci-server is a process by itself, with a file of its own.
             **({} if plan.is_parvyom else {GATEWAY: GATEWAY_PORT}),
             BOOTSTRAP: P2P_PORT,
@@ -100,6 +106,8 @@ def in_containers(plan: DeploymentPlan) -> Places:
         faucet_data="/data",
         bootstrap_data="/data",
         faucet_password_file=f"/run/secrets/{FAUCET}-password",
+        operator_bind_address="0.0.0.0",  # noqa: S104 - in a container; Compose publishes it on loopback alone
+        operator_password_file=f"/run/secrets/{OPERATOR_SECRET}",
         bootstrap_name=BOOTSTRAP,
         webhooks_file=f"/run/secrets/{WEBHOOKS_SECRET}",
         metrics_port=SERVICES_METRICS_PORT,
@@ -116,7 +124,8 @@ def on_this_machine(plan: DeploymentPlan) -> Places:
         ),
         bind_address=host,
         ports={
-            name: plan.published(name) for name in (EXPLORER, "api", FAUCET, GATEWAY, BOOTSTRAP, "registry")
+            name: plan.published(name)
+            for name in (EXPLORER, "api", FAUCET, OPERATOR, GATEWAY, BOOTSTRAP, "registry")
         },
         # There is no bpci-server among the processes, and its ports are those of the first validators.
         public_rpc_port=plan.published(GATEWAY) if plan.has(GATEWAY) else plan.network.validators[0].rpc_port,
@@ -125,6 +134,8 @@ def on_this_machine(plan: DeploymentPlan) -> Places:
         faucet_data=str(plan.data / FAUCET),
         bootstrap_data=str(plan.data / BOOTSTRAP),
         faucet_password_file=str(plan.secrets / f"{FAUCET}.password"),
+        operator_bind_address="127.0.0.1",
+        operator_password_file=str(plan.operator_password_file),
         # What listens everywhere finds its address by itself, or is told it.
         bootstrap_name=reachable_host(host),
         webhooks_file=str(plan.webhooks_file),
@@ -167,6 +178,9 @@ def render_services(
                 "keystore": f"{places.faucet_data}/faucet.json",
                 "password_file": places.faucet_password_file,
                 "database_url": f"sqlite:///{places.faucet_data}/faucet.db",
+                "operator_bind_address": places.operator_bind_address,
+                "operator_port": places.ports[OPERATOR],
+                "operator_password_file": places.operator_password_file,
             },
             bootstrap=_bootstrap(plan, places, genesis_hash) if plan.has(BOOTSTRAP) else {},
             metrics_port=places.metrics_port,

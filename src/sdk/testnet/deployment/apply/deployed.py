@@ -20,7 +20,7 @@ from sdk.testnet.deployment.apply.layout import NetworkDirectory, write_atomic
 from sdk.testnet.deployment.apply.services import served_nodes
 from sdk.testnet.deployment.apply.supervisor import running_node
 from sdk.testnet.deployment.container_config import BOOTSTRAP, EXPLORER, FAUCET, GATEWAY, enode
-from sdk.testnet.deployment.plan import ProgramPlan, reachable_host
+from sdk.testnet.deployment.plan import OPERATOR, ProgramPlan, reachable_host
 from sdk.testnet.deployment.render import render_node_config
 from sdk.testnet.deployment.services_config import on_this_machine, render_services
 from sdk.testnet.genesis.generator import SPECIFICATION_FILE
@@ -128,7 +128,11 @@ def _network(plan: DeploymentPlan) -> NetworkPlan:
                 name=SERVICES,
                 module="sdk.testnet.services.program",
                 arguments=(configuration, *names),
-                ports={site: plan.published(site) for site in names if site != "indexer"},
+                ports={
+                    site: plan.published(site)
+                    for site in (*names, *([OPERATOR] if plan.has(FAUCET) else []))
+                    if site != "indexer"
+                },
             )
         )
     return replace(plan.network, nodes=nodes, programs=tuple(programs))
@@ -210,7 +214,8 @@ def _files(
 
 def _wait_services(directory: NetworkDirectory, plan: DeploymentPlan, program: ProgramPlan) -> None:
     """Wait until each site says that it is ready."""
-    waiting = {name: port for name, port in program.ports.items() if name != BOOTSTRAP}
+    # The bootstrap node speaks no HTTP there, and the faucet's operator page is of the process that the faucet is.
+    waiting = {name: port for name, port in program.ports.items() if name not in (BOOTSTRAP, OPERATOR)}
     deadline = time.monotonic() + SERVICES_TIMEOUT_S
     while waiting:
         answers = {

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from metanode.crypto.addresses import format_address
 from sdk.testnet.deployment.apply.layout import write_atomic
-from sdk.testnet.deployment.plan import SERVICE_PORTS, ProgramPlan, reachable_host, url_host
+from sdk.testnet.deployment.plan import OPERATOR, SERVICE_PORTS, ProgramPlan, reachable_host, url_host
 from sdk.testnet.deployment.services_file import ServedNode, ServicesFile, SitePlace, render_services_file
 from sdk.testnet.keys import read_account, take_key
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 NAME: Final = "services"
 """What the process is called in logs and states."""
-OPERATOR: Final = "faucet operator"
-"""The page where the faucet is paused and its budget, lists and vouchers are made: for this machine, and behind a password."""
 LOOPBACK: Final = "127.0.0.1"
 PORTS: Final = {name: SERVICE_PORTS[name] for name in ("explorer", "faucet", OPERATOR, "api", "gateway")}
 """Before the network's offset. The dashboard is a page of the explorer."""
@@ -132,8 +130,8 @@ def published_statuses(
     ports = {
         name: port + spec.port_offset
         for name, port in PORTS.items()
-        # The community API is of the explorer's container.
-        if ("explorer" if name == "api" else name) in chosen
+        # The community API is of the explorer's container, and the faucet has its operator's page.
+        if {"api": "explorer", OPERATOR: "faucet"}.get(name, name) in chosen
     }
     # Whether their image has documents is not known from here.
     return _statuses(spec, ports, is_running=is_running, shows_docs=False)
