@@ -53,6 +53,9 @@ def test_an_operator_allows_a_network_by_the_page_and_it_is_paid_without_work_or
             400,
             400,
         )
+        # Who asks from a trusted proxy may ask for anybody: it would be in the list, and free nobody.
+        refused = do("allow", what="127.0.0.1")
+        assert (refused.status_code, "of trusted_proxies" in refused.text) == (400, True)
         # Neither another page's form nor one without this session's token does it.
         assert http.post("/do/allow", data={"what": "192.0.2.0/24", "token": "0" * 64}).status_code != 303
         assert httpx.post(f"{service.admin_url}/do/allow", data={"what": "192.0.2.0/24"}).status_code != 200

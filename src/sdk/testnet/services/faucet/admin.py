@@ -6,6 +6,7 @@ the session in it. Nothing changes by GET.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -244,6 +245,8 @@ class _AdminViews:
 
     def _allow(self, form: FormData, actor: str) -> str:
         kind, value = _listed(form, parse_allowed_network)
+        if kind == "ip":
+            self._check_no_proxy(value)
         self._operation.allow(kind, value, actor=actor, now_ms=self._desk.now_ms())
         return "allowed"
 
@@ -251,6 +254,17 @@ class _AdminViews:
         kind, value = _listed(form)
         gone = self._operation.disallow(kind, value, actor=actor, now_ms=self._desk.now_ms())
         return "disallowed" if gone else "nothing"
+
+    def _check_no_proxy(self, value: str) -> None:
+        """Refuse an entry that would free nobody: of an address of trusted proxies it is not known for whom it asks."""
+        network = ipaddress.ip_network(value)
+        for proxies in self._service.trusted_proxies:
+            is_wider = network.version == proxies.version and proxies.prefixlen <= network.prefixlen
+            if is_wider and network.network_address in proxies:
+                raise InvalidInput(
+                    f"what: {value} lies in {proxies} of trusted_proxies, and who asks from there may ask for anybody; name the proxies alone in "
+                    "trusted_proxies of the services' file, and the rest can be allowed"
+                )
 
     def _voucher(self, form: FormData, actor: str) -> str:
         now_ms = self._desk.now_ms()

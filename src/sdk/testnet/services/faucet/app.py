@@ -80,6 +80,7 @@ class FaucetService:
             public_url: As people reach it, where a proxy in front changes Host.
         """
         self.public_url: Final = public_url
+        self.trusted_proxies: Final = tuple(trusted_proxies)
         self.faucet: Final = faucet
         self.site: Final = site
         self.desk: Final[ClaimDesk] = faucet.open_desk(proxies=trusted_proxies)
