@@ -7,7 +7,7 @@ from metanode.consensus.core import Core
 from metanode.consensus.effects import StartBlockTimer, StartResendTimer, StartRoundTimer
 
 ALONE_GROWTH: Final = 4
-"""So much longer is each wait alone than the one before: after an hour it is the fourth."""
+"""So many times as long is each wait alone as the one before: after an hour alone one is in round 5, which those who come back reach in half a minute."""
 ALONE_STEPS_MAX: Final = 10
 """The longest is a year; numbers have an end."""
 RESEND_MS_MAX: Final = 4_000
