@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 OLD, NEW = "0x" + "11" * 20, "0x" + "22" * 20
 
 
-def test_who_has_just_joined_is_listed_although_it_had_no_turn(
+def test_who_has_just_joined_is_listed_although_it_had_no_turn_and_a_validator_of_elsewhere_has_no_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    NetworkDirectory(tmp_path).save_plan(plan_network(NetworkSpec()))
+    where = NetworkDirectory(tmp_path)
+    where.save_plan(plan_network(NetworkSpec()))
+    where.node("validator-2").mkdir(parents=True)
+    (where.node("validator-2") / "validator.json").write_text(json.dumps({"address": OLD}))
     asked: list[Any] = []
 
     def answer(_: str, calls: list[Any]) -> list[Any]:
@@ -35,8 +38,8 @@ def test_who_has_just_joined_is_listed_although_it_had_no_turn(
 
     assert asked[0] == ("ibft_getValidatorsByBlockNumber", ["pending"])
     assert json.loads(capsys.readouterr().out) == [
-        {"address": OLD, "proposed_blocks": 9, "last_proposed_block": 31},
-        {"address": NEW, "proposed_blocks": 0, "last_proposed_block": 0},
+        {"address": OLD, "name": "validator-2", "proposed_blocks": 9, "last_proposed_block": 31},
+        {"address": NEW, "name": None, "proposed_blocks": 0, "last_proposed_block": 0},
     ]
 
 
