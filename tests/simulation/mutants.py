@@ -636,7 +636,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         rule="in a later round what is repeated is handed on again",
         without="it is handed on once",
         take_out=_handed_on_once,
-        scenario="sentries-cut-in-two",
+        scenario="sentries-cut-apart",
         noticed="is not reached",
         seeds=20,
     ),

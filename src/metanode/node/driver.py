@@ -498,9 +498,9 @@ class Driver:
                 self.statistics.round_timeout_ms = effect.after_ms
                 self._timers.extend_round(effect)
             case StartResendTimer():
-                if self._running().round > 0:
-                    # What others repeat is heard, and handed on, as often as we repeat ours: somebody may have come since.
-                    self._forget_messages()
+                # What others repeat is heard, and handed on, as often as we repeat ours: somebody may have come since. In round 0 too: a follower
+                # between two validators leaves it when others do, whom it may not hear.
+                self._forget_messages()
                 self._timers.start_resend(effect)
             case PreparePayload():
                 self._spawn_for_height(self._worker.build_early(self._running().tip))

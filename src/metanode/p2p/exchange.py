@@ -53,9 +53,9 @@ ANNOUNCE_DELAY_S: Final = 0.05
 """Between validators a message that was heard is announced so much later, together with others."""
 CERTIFICATE_DELAY_S: Final = 0.3
 """A validator that has not said the new height by then is sent its certificate."""
-REMEMBERED_S: Final = 5.0
-"""A message is handed on once in so long, and less than twice: what its author repeats, every four seconds, reaches also those who have come since, or
-had no use for it. Far longer than any message is on its way, so none goes in circles."""
+REMEMBERED_S: Final = 1.5
+"""A message is handed on once in so long, or twice as long: what its author repeats, every four seconds, passes each time, also to those who have come since, or
+had no use for it. Longer than messages are on their way, so none goes in circles."""
 DUPLICATE_S: Final = 5.0
 """A second connection that comes so late after the first is a peer that has lost the first one."""
 TRANSACTIONS_QUEUE_MAX: Final = 256
@@ -369,12 +369,14 @@ class Exchange:
         digest = keccak256(raw)
         peer.known.add(digest)
         self._assemblies.forget(digest)
-        if digest in self._seen:
-            return
-        match self._handlers.upon_consensus_message(raw, peer.node_id):
+        if digest not in self._seen:
+            self._take(peer, Kept(priority=priority, digest=digest, raw=raw))
+
+    def _take(self, peer: Peer, kept: Kept) -> None:
+        """Give a message to the node, and do as it says."""
+        match self._handlers.upon_consensus_message(kept.raw, peer.node_id):
             case Verdict.RELAY:
-                self._seen.add(digest)
-                kept = Kept(priority=priority, digest=digest, raw=raw)
+                self._seen.add(kept.digest)
                 self._recent.add(kept)
                 self._relay(kept)
             case Verdict.DROP:
@@ -441,8 +443,9 @@ class Exchange:
                 continue
             kept = self._recent.get(digest)
             if kept is not None:
-                # What is here since long is said once more: heard again, but not sent.
-                self._upon_consensus(peer, kept.priority, kept.raw)
+                # What is here since long is said once more: heard again, but not sent. Once in a while, whatever the node says to it: to mention it costs nothing.
+                self._seen.add(digest)
+                self._take(peer, kept)
             elif self._assemblies.upon_announce(peer.node_id, digest, now):
                 wanted.append(digest)
         if wanted:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from metanode.p2p import exchange
+from metanode.crypto.hashing import keccak256
+from metanode.p2p import exchange, protocol
 from metanode.p2p.enode import parse_enode
 from metanode.p2p.peer import Peer
 from metanode.p2p.ports import OpeningMessages, Priority, Verdict
@@ -152,6 +153,32 @@ def test_what_is_repeated_is_handed_on_again_to_those_who_have_come_since(
 
         await until(repeat_until_heard)
         assert second.received[0] == said
+
+    run(test)
+
+
+def test_to_mention_a_large_message_again_and_again_costs_its_hearer_next_to_nothing(
+    run, until, until_quiet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One announcement of 8 kB can name one of 12 MB 256 times, which a past height has no use for."""
+    monkeypatch.setattr(exchange, "REMEMBERED_S", 0.2)
+    said = bytes(1_000_000)
+
+    async def test(networks) -> None:
+        a = await networks.start("a")
+        b = await networks.start("b", peers=(parse_enode(a.enode),))
+        await until(lambda: a.network.peers() and b.network.peers())
+        a.network.broadcast(said, Priority.PROPOSAL)
+        await until(lambda: b.received)
+        # It keeps what it does not remember to have handed on.
+        await until(lambda: keccak256(said) not in b.network._exchange._seen)
+        a.handlers.verdict = b.handlers.verdict = lambda _: Verdict.DROP
+        before = len(b.received)
+        (to_b,) = a.network._exchange._roster.peers.values()
+        for _ in range(4):
+            to_b.send(protocol.Announce(digests=(keccak256(said),) * protocol.ANNOUNCED_MAX))
+        await until_quiet(a, b)
+        assert len(b.received) - before <= 8, "once in each time that it is remembered, not 1,024 times"
 
     run(test)
 

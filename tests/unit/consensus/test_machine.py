@@ -43,6 +43,7 @@ from metanode.consensus.inputs import (
     VerdictGiven,
 )
 from metanode.consensus.messages import Commit, Decision, Prepare, Proposal, RoundChange, Step
+from metanode.consensus.record import ConsensusRecord
 from metanode.consensus.watermark import SignedStep
 from metanode.crypto.secp256k1 import recover_address
 from metanode.primitives.types import Hash32, Height, Round
@@ -424,6 +425,16 @@ def test_whoever_is_alone_goes_on_after_a_wait_that_grows_fourfold(bench):
         effects = node.give(RoundTimeout(height=Height(1), round=Round(round_)))
         assert [change.round for change in sent(effects, RoundChange)] == [round_ + 1]
     assert waits == [32_000, 128_000, 512_000]
+
+
+@pytest.mark.parametrize(("round_", "wait_ms"), [(1, 32_000), (2, 128_000), (4, 2_048_000), (40, 8_192_000)])
+def test_who_is_started_again_in_a_later_round_waits_alone_as_if_it_had_left_the_others_alone(
+    bench, round_, wait_ms
+):
+    """Else a validator that is alone and restarts every minute is soon rounds ahead of those who come back."""
+    record = ConsensusRecord(height=Height(1), round=Round(round_), prepared=None, messages=())
+    node = bench.core(3, record=record)
+    assert [timer.after_ms for timer in of(node.started, StartRoundTimer)] == [wait_ms]
 
 
 def test_who_may_sign_nothing_in_its_round_speaks_in_the_next_one(bench):

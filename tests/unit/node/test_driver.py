@@ -176,6 +176,24 @@ def test_what_is_repeated_in_a_later_round_is_heard_and_handed_on_again():
     play(scenario)
 
 
+def test_a_follower_that_stands_in_round_0_hands_on_again_what_one_validator_repeats():
+    """It leaves round 0 when F + 1 do, whom it may not hear before what it hands on has reached them."""
+
+    async def scenario(cluster: Cluster) -> None:
+        async with cluster.running():
+            await cluster.wait_height(1)
+            for index in (1, 2, 3):
+                cluster.crash(index)
+            await cluster.wait_s(20)
+            driver = cluster.nodes[4].driver
+            assert driver.snapshot.round == 0
+            assert list(driver.snapshot.round_change_rounds.values()) == [1]
+            heard = driver.statistics.last_messages[cluster.nodes[0].key.address]
+            assert cluster.nodes[4].clock.wall_ms() - heard.at_ms <= 2 * RESEND_MS_MAX
+
+    play(scenario, followers=1)
+
+
 @pytest.mark.parametrize("early_s", [0.0, 1e-9, 0.002])
 def test_waiting_for_peers_ends_also_when_its_timer_comes_early(early_s):
     """As uvloop's do, which count milliseconds: nothing else asks again in a network that stands still."""

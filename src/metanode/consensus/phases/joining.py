@@ -1,5 +1,7 @@
 """How a node begins to take part: with what its last life recorded, and when it becomes live in the middle of a height."""
 
+from typing import Final
+
 from metanode.consensus.core import Core
 from metanode.consensus.effects import Broadcast
 from metanode.consensus.height import Phase
@@ -8,6 +10,9 @@ from metanode.consensus.messages import Proposal, step_of
 from metanode.consensus.phases import proposing, releasing, rounds, timers, voting, witnessing
 from metanode.consensus.record import ConsensusRecord
 from metanode.primitives.types import Round
+
+ALONE_RESTORED_MAX: Final = 4
+"""A first wait alone of 2.3 hours at most, however far the round is: most rounds that high were shared."""
 
 
 def upon_started(core: Core) -> None:
@@ -26,6 +31,9 @@ def upon_started(core: Core) -> None:
     round_ = Round(restored.round if restored else 0)
     if mark is not None and mark.height == core.height:
         round_ = max(round_, mark.round)
+    if restored is not None:
+        # How many of the rounds before were left alone is not recorded. All of them, if need be: who is started again and again would else go on at a quick pace.
+        core.current.rounds_alone = max(0, min(restored.round - 1, ALONE_RESTORED_MAX))
     if round_ > 0:
         rounds.move_to(core, round_)
     if restored is not None:

@@ -29,17 +29,16 @@ def _draw(seed: int, wanted: int | None) -> Cluster:
     return cluster
 
 
-async def _cut_in_two(cluster: Cluster) -> None:
-    """The sentries are apart, so that neither side has a quorum, and come together."""
+async def _cut_apart(cluster: Cluster) -> None:
+    """The sentries are in two groups or more, in halves or all alone, so that none has a quorum, and come together."""
     validators = _validators(cluster)
-    sides = cluster.random.sample(validators, len(validators))
-    half = len(sides) // 2
+    drawn = cluster.random.sample(validators, len(validators))
+    size = cluster.random.randint(1, len(drawn) // 2)
+    groups = [drawn[first : first + size] for first in range(0, len(drawn), size)]
     async with cluster.running():
         await cluster.wait_height(cluster.random.randint(1, 5))
         await cluster.wait_s(cluster.random.randint(0, 3_000) / 1000)
-        cluster.network.partition(
-            _with_sentries(cluster, sides[:half]), _with_sentries(cluster, sides[half:])
-        )
+        cluster.network.partition(*(_with_sentries(cluster, group) for group in groups))
         await cluster.wait_s(cluster.random.randint(10, APART_S))
         cluster.network.heal()
         await _require_blocks(cluster, validators)
@@ -83,10 +82,10 @@ async def _require_blocks(cluster: Cluster, nodes: Sequence[int]) -> None:
 
 
 SENTRIES: Final[dict[str, Scenario]] = {
-    "sentries-cut-in-two": Scenario(
-        claim="validators that hear each other only through sentries go on when a cut between these ends",
+    "sentries-cut-apart": Scenario(
+        claim="validators that hear each other only through sentries go on when a cut between these ends, into halves or into single ones",
         draw=_draw,
-        play=_cut_in_two,
+        play=_cut_apart,
     ),
     "sentries-come-and-go": Scenario(
         claim="with F dead for good, and all others behind sentries, blocks go on when the one that was away is back, whoever was started anew meanwhile",
