@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OFFSET = 22_000
-"""Where nobody listens, for a node is added only where its ports are free."""
+
+
+@pytest.fixture(autouse=True)
+def _ports_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever listens there belongs to a test beside these."""
+    monkeypatch.setattr(local, "check_ports", lambda *_arguments, **_options: None)
 
 
 @pytest.fixture
