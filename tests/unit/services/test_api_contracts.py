@@ -235,14 +235,14 @@ async def test_a_selector_means_what_verified_contracts_and_the_bundled_list_say
     async with httpx.AsyncClient(transport=transport, base_url="http://any") as http:
         found = {
             selector: (await http.get(f"/api/v1/signatures/{selector}")).json()["items"]
-            for selector in ("0xA9059CBB", topic, added, "0x00000000")
+            for selector in ("0xA9059CBB", topic, added, "0xffffffff")
         }
 
     assert found == {
         "0xA9059CBB": [{"selector": "0xa9059cbb", "text": "transfer(address,uint256)", "source": "common"}],
         topic: [{"selector": topic, "text": "Transfer(address,address,uint256)", "source": "common"}],
         added: [{"selector": added, "text": "add(uint256,bool)", "source": "verified"}],
-        "0x00000000": [],
+        "0xffffffff": [],
     }
 
 

@@ -55,10 +55,33 @@ def test_a_line_is_a_signature_or_refused(line: str, signature: str | None) -> N
 
 
 def test_the_bundled_signatures_are_all_readable_and_known_by_their_selectors() -> None:
-    assert len(common().entries) > 80
+    assert len(common().entries) > 4_000
     assert common().functions(bytes.fromhex("a9059cbb"))[0].name == "transfer"
     topic = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
-    assert [entry.name for entry in common().events(topic)] == ["Transfer", "Transfer"]
+    assert {entry.name for entry in common().events(topic)} == {"Transfer"}
+
+
+def test_no_bundled_line_says_again_what_another_says() -> None:
+    said = [
+        (entry.kind, entry.signature, tuple(each.indexed for each in entry.inputs))
+        for entry in common().entries
+    ]
+    assert len(said) == len(set(said))
+
+
+@pytest.mark.parametrize(
+    ("signature", "first_names"),
+    [
+        ("exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))", ["params"]),
+        ("handleOps((address,uint256,bytes,bytes,bytes32,uint256,bytes32,bytes,bytes)[],address)", ["ops", "beneficiary"]),
+        ("execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)", ["to", "value", "data", "operation"]),
+        ("castVoteBySig(uint256,uint8,address,bytes)", ["proposalId", "support", "voter"]),
+    ],
+)  # fmt: skip
+def test_calls_of_well_known_libraries_have_their_names(signature: str, first_names: list[str]) -> None:
+    entries = common().functions(selector(signature))
+    assert [entry.signature for entry in entries] == [signature]
+    assert [each.name for each in entries[0].inputs][: len(first_names)] == first_names
 
 
 def test_a_call_is_told_with_its_names_and_where_they_are_from() -> None:

@@ -27,6 +27,9 @@ ENTRIES_MAX: Final = 2_000
 """Of one ABI; compilers make some hundreds at most."""
 INTERFACES_KEPT: Final = 64
 """Parsed ABIs: a megabyte each at most, some kilobytes as a rule."""
+KEPT_BY_HAND: Final = Path(__file__).parent / "signatures.txt"
+OF_LIBRARIES: Final = Path(__file__).parent / "signatures_of_libraries.txt"
+"""Written by `tools/signatures.py`."""
 _DEPTH_MAX: Final = 8
 """Of tuples in tuples."""
 _TEXT_MAX: Final = 2_000
@@ -117,11 +120,14 @@ class Interface:
 
 @cache
 def common() -> Interface:
-    """Return the signatures of `signatures.txt`."""
-    lines = (Path(__file__).parent / "signatures.txt").read_text(encoding="utf-8").splitlines()
-    return Interface(
-        entries=tuple(parse_line(line) for line in lines if line and not line.startswith("#")), source="guess"
-    )
+    """Return what is bundled: the lines that people keep, then those of well-known libraries."""
+    return Interface(entries=(*parse_file(KEPT_BY_HAND), *parse_file(OF_LIBRARIES)), source="guess")
+
+
+def parse_file(path: Path) -> tuple[Entry, ...]:
+    """Return the entries of a file of such lines. Raises InvalidInput for a line that is none."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return tuple(parse_line(line) for line in lines if line and not line.startswith("#"))
 
 
 @lru_cache(INTERFACES_KEPT)
