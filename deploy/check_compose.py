@@ -16,6 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,6 +168,7 @@ def check_network(
         check_prometheus(report, case, f"http://127.0.0.1:{9090 + offset}")
         urls = [f"http://127.0.0.1:{8544 + offset + number}" for number in range(1, 6)]
         check_faucet(report, case, f"http://127.0.0.1:{8080 + offset}", urls[0])
+        check_operator(report, case, f"http://127.0.0.1:{8081 + offset}", output)
         check_status(engine, report, case, output)
         first = check_agreement(report, case, urls, "five validators agree on a block that is new")
         again = time.monotonic()
@@ -275,6 +279,30 @@ def check_faucet(report: Report, case: str, url: str, rpc_url: str) -> None:
     tokens = int(call(rpc_url, "eth_getBalance", address, "latest"), 16) // 10**18
     report.claim(
         case, "the faucet pays a claim of its API", f"{tokens} tokens at a new address", holds=tokens == 100
+    )
+
+
+def check_operator(report: Report, case: str, url: str, output: Path) -> None:
+    """The faucet's operator page is behind the password that the deployment wrote."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    password = (output / "secrets" / "faucet-operator.password").read_text().strip()
+    shown = {}
+    for name, tried in (
+        ("without a password", None),
+        ("wrong password", "wrong"),
+        ("its password", password),
+    ):
+        body = None if tried is None else urllib.parse.urlencode({"password": tried}).encode()
+        try:
+            with browser.open(f"{url}/" if body is None else f"{url}/login", body, timeout=5) as answer:
+                shown[name] = b"<h1>Operation</h1>" in answer.read()
+        except urllib.error.HTTPError:
+            shown[name] = False
+    report.claim(
+        case,
+        "the faucet's operator page opens with the password in `secrets/` and not without",
+        f"{url}: " + ", ".join(f"{name}: {'open' if opens else 'shut'}" for name, opens in shown.items()),
+        holds=list(shown.values()) == [False, False, True],
     )
 
 
