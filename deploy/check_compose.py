@@ -16,11 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
@@ -28,12 +25,13 @@ sys.path.insert(0, str(ROOT / "src"))
 from compose_package import NoDebianError  # noqa: E402 - of this checkout
 from dashboards import check_dashboards  # noqa: E402 - the same
 from engine import BASE, USER, Engine, NoEngineError, engine, give_wheels, prepare_images  # noqa: E402 - the same
+from faucet_check import check_faucet, check_operator  # noqa: E402 - the same
+from health import check_ends, check_health  # noqa: E402 - the same
 from public_testnet import MONITORING, check_parvyom  # noqa: E402 - the same
 from reset import CHAIN_ID, check_reset  # noqa: E402 - the same
 from seeing import (  # noqa: E402 - the same
     CheckFailedError,
     Report,
-    call,
     check_agreement,
     check_confined,
     check_gateway,
@@ -167,8 +165,9 @@ def check_network(
         run("up", "-d", "--wait", "prometheus")
         check_prometheus(report, case, f"http://127.0.0.1:{9090 + offset}")
         urls = [f"http://127.0.0.1:{8544 + offset + number}" for number in range(1, 6)]
-        check_faucet(report, case, f"http://127.0.0.1:{8080 + offset}", urls[0])
-        check_operator(report, case, f"http://127.0.0.1:{8081 + offset}", output)
+        faucet_url = f"http://127.0.0.1:{8080 + offset}"
+        check_faucet(report, case, faucet_url, urls[0])
+        check_operator(report, case, faucet_url, f"http://127.0.0.1:{8081 + offset}", output)
         check_status(engine, report, case, output)
         first = check_agreement(report, case, urls, "five validators agree on a block that is new")
         again = time.monotonic()
@@ -181,20 +180,10 @@ def check_network(
             holds=True,
         )
         check_killed(engine, report, case, run, urls)
+        check_health(engine, report, case, run, urls)
         prometheus = f"http://127.0.0.1:{9090 + offset}"
         check_dashboards(report, case, output, prometheus, network="moderntensor-testnet", rpc_url=urls[0])
-        stopped = time.monotonic()
-        run(*MONITORING, "stop")
-        took_s = time.monotonic() - stopped
-        codes = {
-            name: engine.inspect(container(run, name, stopped=True))["State"]["ExitCode"] for name in names
-        }
-        report.claim(
-            case,
-            "`stop` ends every container by itself, with exit code 0",
-            f"{took_s:.0f} s",
-            holds=set(codes.values()) == {0},
-        )
+        check_ends(engine, report, case, run, names, *MONITORING)
         before = time.monotonic()
         run(*MONITORING, "down")
         run("up", "-d", "--wait")
@@ -205,6 +194,8 @@ def check_network(
             f"block {height} after {first}; up again in {time.monotonic() - before:.0f} s",
             holds=height > first,
         )
+        if user is None:
+            check_toolkit(engine, report, case, output)
         check_reset(
             engine,
             report,
@@ -267,42 +258,21 @@ def check_services(report: Report, case: str, offset: int) -> None:
     report.claim(case, "the community API lists finalized blocks", "/api/v1/blocks", holds=True)
 
 
-def check_faucet(report: Report, case: str, url: str, rpc_url: str) -> None:
-    """A claim of a stranger is paid."""
-    address = "0x" + os.urandom(20).hex()
-    headers = {"origin": url}
-    claim = json.loads(
-        fetch(f"{url}/api/v1/faucet/claims", json.dumps({"address": address}).encode(), headers)
-    )
-    paid = f"{url}/api/v1/faucet/claims/{claim['id']}"
-    wait_until(lambda: json.loads(fetch(paid))["is_over"], "a payout")
-    tokens = int(call(rpc_url, "eth_getBalance", address, "latest"), 16) // 10**18
-    report.claim(
-        case, "the faucet pays a claim of its API", f"{tokens} tokens at a new address", holds=tokens == 100
-    )
+def check_toolkit(engine: Engine, report: Report, case: str, output: Path) -> None:
+    """The toolkit's own commands stop and start containers."""
 
+    def testnet(word: str) -> dict[str, Any]:
+        words = (sys.executable, "-m", "sdk.testnet", word, "--docker", "--directory", str(output), "--json")
+        found: dict[str, Any] = json.loads(engine.run("env", f"PYTHONPATH={ROOT / 'src'}", *words).stdout)
+        return found
 
-def check_operator(report: Report, case: str, url: str, output: Path) -> None:
-    """The faucet's operator page is behind the password that the deployment wrote."""
-    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-    password = (output / "secrets" / "faucet-operator.password").read_text().strip()
-    shown = {}
-    for name, tried in (
-        ("without a password", None),
-        ("wrong password", "wrong"),
-        ("its password", password),
-    ):
-        body = None if tried is None else urllib.parse.urlencode({"password": tried}).encode()
-        try:
-            with browser.open(f"{url}/" if body is None else f"{url}/login", body, timeout=5) as answer:
-                shown[name] = b"<h1>Operation</h1>" in answer.read()
-        except urllib.error.HTTPError:
-            shown[name] = False
+    is_stopped = testnet("down")["stopped"]
+    nodes = testnet("up")["nodes"]
     report.claim(
         case,
-        "the faucet's operator page opens with the password in `secrets/` and not without",
-        f"{url}: " + ", ".join(f"{name}: {'open' if opens else 'shut'}" for name, opens in shown.items()),
-        holds=list(shown.values()) == [False, False, True],
+        '`testnet down --docker` stops it, and `testnet up --docker`, which is `apply="compose"`, starts it',
+        f"{len(nodes)} nodes answer",
+        holds=is_stopped and len(nodes) == 5,
     )
 
 

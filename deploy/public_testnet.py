@@ -12,6 +12,8 @@ import time
 from typing import TYPE_CHECKING
 
 from engine import BASE, OTHERS, give_wheels
+from faucet_check import check_faucet, check_operator
+from health import check_ends
 from seeing import (
     call,
     check_confined,
@@ -86,10 +88,14 @@ def check_parvyom(engine: Engine, report: Report, output: Path, wheels: Path) ->
         before = height_of(url)
         wait_until(lambda: is_above([url], before), "blocks")
         _check_published(report, run, url)
+        faucet_url = f"http://127.0.0.1:{8080 + PORT_OFFSET}"
+        check_faucet(report, CASE, faucet_url, url)
+        check_operator(report, CASE, faucet_url, f"http://127.0.0.1:{8081 + PORT_OFFSET}", output)
         _check_databases(report, run)
         _check_services_again(engine, report, run)
         _check_voting(report, run, output, url)
         _check_environment(engine, report, run)
+        check_ends(engine, report, CASE, run, names)
     finally:
         if sys.exc_info()[0] is not None:
             say_why(engine, run)
