@@ -73,6 +73,7 @@ allowed_hosts = ["rpc.example"]
 trusted_proxies = ["10.9.0.0/16"]
 connections_max = 12
 connections_per_address_max = 7
+requests_per_address_per_second = 500
 [database]
 postgres_url = "postgresql://alice:hunter2@127.0.0.1:{postgres}/faucet"
 redis_url = "redis://:hunter3@127.0.0.1:{redis}/0"
@@ -370,6 +371,11 @@ def server_connections_per_address_max(world: World) -> None:
     assert app._rpc_config(world.inputs(), client="c").limits.connections_per_address_max == 7
 
 
+def server_requests_per_address_per_second(world: World) -> None:
+    # Seen in test_configuration_limits.py too.
+    assert app._rpc_config(world.inputs(), client="c").limits.requests_per_address_per_second == 500
+
+
 # --- [database] ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -641,6 +647,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "server.trusted_proxies": server_trusted_proxies,
     "server.connections_max": server_connections_max,
     "server.connections_per_address_max": server_connections_per_address_max,
+    "server.requests_per_address_per_second": server_requests_per_address_per_second,
     "database.postgres_url": database_postgres_url,
     "database.redis_url": database_redis_url,
     "consensus.algorithm": consensus_algorithm,

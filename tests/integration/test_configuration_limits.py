@@ -38,6 +38,8 @@ NARROW, TRUSTING = (PrivateKey(bytes([n]) * 32) for n in (0x41, 0x42))
 """Each has a chain of its own: one key is used by one process."""
 BLOCKS, KEPT = 200, 128
 PER_ADDRESS = 2
+CALLS_PER_S = 20
+"""A burst of two seconds is allowed: 40."""
 LARGE_BLOCKS = range(2, 14)
 LARGE_BYTES = 60_000
 """Of each of a large block's transactions. Decoded, all twelve blocks fit into an eighth of the default's 64 MiB, which is theirs, and two or three into an
@@ -98,7 +100,7 @@ def narrow_and_trusting(
         tmp_path_factory.mktemp("narrow"),
         NARROW,
         genesis_time=genesis_time,
-        server="",
+        server=f"requests_per_address_per_second = {CALLS_PER_S}\n",
         storage=f"history_blocks = {KEPT}\ncache_mib = 8\n",
     )
     trusting = make(
@@ -140,6 +142,29 @@ def test_an_address_has_its_connections_and_a_trusted_proxy_as_many_as_it_wants(
     assert served(narrow, PER_ADDRESS + 4) == PER_ADDRESS
     assert served(trusting, PER_ADDRESS + 4) == PER_ADDRESS + 4
     wait_until(lambda: served(narrow, 1) == 1, within_s=10.0, what="a place is free again")
+
+
+def calls_answered(node: NodeProcess, calls: int) -> int:
+    """How many of a batch of calls of this machine's own address are done."""
+    batch = b"[" + b",".join([REQUEST] * calls) + b"]"
+    with socket.create_connection((OWN, node.rpc_port), timeout=10.0) as client:
+        head = f"POST / HTTP/1.1\r\nHost: {OWN}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(batch)}\r\n\r\n"
+        client.sendall(head.encode() + batch)
+        answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    return answer.count(b'"result"')
+
+
+@needs_network
+def test_an_address_has_its_calls_a_second_and_a_trusted_proxy_as_many_as_it_wants(
+    narrow_and_trusting: tuple[NodeProcess, NodeProcess],
+) -> None:
+    narrow, trusting = narrow_and_trusting
+    time.sleep(2)  # What earlier tests have used of the burst is back.
+
+    assert calls_answered(narrow, 30) == 30
+    assert calls_answered(narrow, 60) < 60, "the burst is used up"
+    assert calls_answered(trusting, 90) == 90
+    wait_until(lambda: calls_answered(narrow, 1) == 1, within_s=10.0, what="a call is free again")
 
 
 def test_state_before_the_blocks_that_are_kept_is_refused_as_pruned(

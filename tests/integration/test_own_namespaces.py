@@ -159,6 +159,27 @@ def test_a_commit_certificate_holds_a_quorum_of_seals_for_the_block(ask: Callabl
     assert ask("ibft_getCommitCertificate", "0xffffff") is None
 
 
+def test_the_certificate_of_the_tip_is_what_this_node_has_and_not_yet_canonical(
+    ask: Callable[..., Any],
+) -> None:
+    def tip() -> dict[str, Any]:
+        """The tip's; a block that comes in between makes it the parent's."""
+        while True:
+            height = ask("eth_blockNumber")
+            certificate: dict[str, Any] = ask("ibft_getCommitCertificate", height)
+            if ask("eth_blockNumber") == height:
+                return certificate
+
+    wait_until(lambda: int(ask("eth_blockNumber"), 16) >= 2, within_s=WITHIN_S, what="two blocks")
+    found = tip()
+    assert found["canonical"] is False
+    wait_until(
+        lambda: ask("ibft_getCommitCertificate", found["height"])["canonical"] is True,
+        within_s=WITHIN_S,
+        what="the next block, which has a certificate of it",
+    )
+
+
 def test_the_consensus_state_names_every_validator(ask: Callable[..., Any]) -> None:
     wait_until(
         lambda: all(entry["connected"] for entry in ask("ibft_getConsensusState")["validators"]),

@@ -400,6 +400,7 @@ def _rpc_config(inputs: _Inputs, *, client: str) -> RPCServerConfig:
         limits=RPCLimits(
             connections_max=config.server.connections_max,
             connections_per_address_max=config.server.connections_per_address_max,
+            requests_per_address_per_second=config.server.requests_per_address_per_second,
             trusted_proxies=config.server.trusted_proxies,
         ),
         client_version=client,

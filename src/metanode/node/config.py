@@ -243,6 +243,8 @@ class ServerSection(Section):
     """HTTP and WebSocket connections at once, over all clients."""
     connections_per_address_max: int = Field(default=20, ge=1, le=65535)
     """The same for one client address; loopback and trusted proxies are exempt."""
+    requests_per_address_per_second: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Calls of one client address a second, each of a batch for itself, with a burst of two seconds; none is no limit. Loopback and trusted proxies are exempt."""
 
 
 class DatabaseSection(Section):

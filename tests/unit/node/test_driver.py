@@ -328,7 +328,8 @@ def test_a_decided_block_that_the_client_calls_invalid_halts_this_node_alone():
     play(scenario)
 
 
-def test_a_client_with_another_block_at_a_decided_height_halts_with_both_hashes():
+@pytest.mark.parametrize("validators", [1, 2, 3, 4])
+def test_a_client_with_another_block_at_a_decided_height_halts_with_both_hashes(validators: int):
     async def scenario(cluster: Cluster) -> None:
         cluster.checker.expects_halts = True
         async with cluster.running():
@@ -357,7 +358,7 @@ def test_a_client_with_another_block_at_a_decided_height_halts_with_both_hashes(
             assert "remove engine/" in error
             assert cluster.nodes[0].driver.tip.header.height == disk.tip, "readers still see what was decided"
 
-    play(scenario)
+    play(scenario, validators=validators)
 
 
 def test_a_refused_signature_stops_the_node_and_nothing_leaves():
