@@ -1,4 +1,4 @@
-"""Alerts about the faucet, the index and certificates, on pages of services that are made up; and that the monitor tells them."""
+"""Alerts about services: the faucet, the index and certificates, on pages of services that are made up; and that the monitor tells them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.unit.monitoring.networks import network, observed, page
 from metanode.errors import InvalidInput
 from sdk.testnet.monitoring import TestnetMonitor
 from sdk.testnet.monitoring.alerts.service_conditions import service_conditions
+from sdk.testnet.monitoring.public import public_alert
 from sdk.testnet.monitoring.services import SERVICES_MAX, USUAL_EVERY_S, ServicePages
 
 if TYPE_CHECKING:
@@ -120,6 +121,46 @@ def test_the_monitor_tells_of_services_too() -> None:
     asyncio.run(gone._services.look())
     gone._take_in(observed(*network()))
     assert gone.alerts == []
+
+
+def test_a_service_that_gives_no_page_for_three_looks_is_told() -> None:
+    """The same half minute as Prometheus' rule waits; a service that is started again within is none."""
+    at_s, text = [1000.0], [b"x 1"]
+
+    def page_of() -> bytes:
+        if not text:
+            raise RuntimeError("on purpose")
+        return text[0]
+
+    watch = TestnetMonitor(
+        ["http://127.0.0.1:9"], services={"http://me:SECRET@faucet:9101/metrics": "http://127.0.0.1:9/metrics", "own": page_of},
+        monotonic_s=lambda: at_s[0], now_s=lambda: NOW,
+    )  # fmt: skip
+
+    def told_at(moment_s: float) -> list[tuple[str, str, str]]:
+        at_s[0] = moment_s
+        with capture_logs():
+            asyncio.run(watch._services.look())
+        watch._take_in(observed(*network(), at_s=moment_s))
+        # The head, which stands here, is told of as well.
+        alerts = [one for one in watch.alerts if not one.name.startswith("Chain")]
+        return [(one.name, one.subject, one.severity.value) for one in alerts]
+
+    gone = ("ServiceDown", "faucet:9101", "warning")
+    assert told_at(1000.0) == told_at(1010.0) == told_at(1020.0) == []
+    assert told_at(1030.0) == [gone]
+    text.clear()
+    assert told_at(1040.0) == told_at(1050.0) == [gone]
+    text.append(b"x 1")
+    assert told_at(1060.0) == told_at(1070.0) == told_at(1080.0) == [gone]
+    assert "SECRET" not in str(watch.get_dashboard_data())
+
+
+def test_strangers_do_not_read_where_a_service_is() -> None:
+    alert = {"name": "ServiceDown", "subject": "10.0.0.9:9101", "text": "the page of 10.0.0.9:9101 is gone"}
+
+    assert public_alert(alert) == {"name": "ServiceDown", "subject": "a service", "text": ""}
+    assert public_alert(alert | {"name": "NodeDown"})["subject"] == "10.0.0.9:9101"
 
 
 def test_a_page_that_fails_ends_no_watch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,8 @@ PUBLIC_WORDS: Final = frozenset({
     "ValidatorSetChanged", "VotePending", "Milestone",
 })  # fmt: skip
 """Alerts whose words are of what the chain itself shows. Of all others, new ones too, strangers read what it is, of whom, and who is hurt."""
+PUBLIC_SUBJECTS: Final = {"ServiceDown": "a service"}
+"""In place of a subject that is an address inside."""
 INSIDE: Final = ("diagnosis", "incident_summary", "round_trips")
 PUBLIC_LINES: Final = frozenset({"rpc_p95_ms"})
 """Of charts with a line for each method, node or validator: how long a call takes, everybody can time."""
@@ -42,7 +44,10 @@ def public_data(data: dict[str, Any]) -> dict[str, Any]:
 
 def public_alert(alert: dict[str, Any]) -> dict[str, Any]:
     """Return what everybody may read of an alert or event."""
-    return alert if alert["name"] in PUBLIC_WORDS else alert | {"text": ""}
+    name = alert["name"]
+    if name in PUBLIC_WORDS:
+        return alert
+    return alert | {"subject": PUBLIC_SUBJECTS.get(name, alert["subject"]), "text": ""}
 
 
 def _without(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

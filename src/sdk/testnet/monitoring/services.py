@@ -17,7 +17,7 @@ from sdk.testnet.monitoring.page import MetricsPage, read_page
 from sdk.testnet.monitoring.watcher import fetch_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     Source = str | Callable[[], bytes]
 
@@ -58,14 +58,17 @@ class ServicePages:
     paid: Growth = field(default_factory=lambda: Growth("paid", HOUR_S))
     conflicts: Growth = field(default_factory=lambda: Growth("conflicts", SHORT_S))
     failures: Growth = field(default_factory=lambda: Growth("failures", SHORT_S))
+    unread_since_s: dict[str, float] = field(default_factory=dict)
+    """By service since when no look has got its page; not those whose page is there."""
     _marks: deque[ServiceMark] = field(default_factory=lambda: deque(maxlen=MARKS_MAX))
     _usual: dict[str, deque[float]] = field(default_factory=dict)
     """By service the refusals of ten minutes, every five minutes of a day."""
     _usual_at_s: float = float("-inf")
 
-    def take(self, at_s: float, pages: Mapping[str, MetricsPage]) -> None:
-        """Take in the pages of one look."""
+    def take(self, at_s: float, pages: Mapping[str, MetricsPage], *, unread: Iterable[str] = ()) -> None:
+        """Take in the pages of one look, and whose it did not get."""
         self.pages = pages
+        self.unread_since_s = {name: self.unread_since_s.get(name, at_s) for name in unread}
         self._marks.append(_mark(at_s, pages))
         for growth in (self.refused, self.paid, self.conflicts, self.failures):
             growth.follow(self._marks)
@@ -103,14 +106,14 @@ class ServiceWatch:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> None:
-        """Read each page once; one that is not there is left out."""
+        """Read each page once, and note who gave none."""
         async with asyncio.TaskGroup() as tasks:
             reading = {
                 name: tasks.create_task(_read(name, source), name=f"metrics of {name}")
                 for name, source in self._sources.items()
             }
         pages = {name: page for name, task in reading.items() if (page := task.result()) is not None}
-        self.found.take(self._monotonic_s(), pages)
+        self.found.take(self._monotonic_s(), pages, unread=self._sources.keys() - pages.keys())
 
 
 async def _read(name: str, source: Source) -> MetricsPage | None:

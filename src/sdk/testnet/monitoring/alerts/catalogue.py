@@ -106,6 +106,7 @@ ALERTS: Final = (
     _kind("TxStuck", WARNING, impact="A transaction that could run is not included."),
     _kind("RpcErrors", CRITICAL, WARNING, impact="Calls of users fail through no fault of theirs."),
     _kind("RpcSlow", WARNING, impact="Wallets and pages hang."),
+    _kind("ServiceDown", WARNING, impact="People miss what it gives: tokens, pages, calls. And nobody hears its own alerts."),
     _kind("FaucetLow", CRITICAL, WARNING, impact="The faucet will soon have nothing to give."),
     _kind("FaucetQueueOld", CRITICAL, WARNING, impact="People wait for tokens that were promised."),
     _kind("FaucetNonceConflict", CRITICAL, impact="Somebody else may have the faucet's key, and its coins."),

@@ -1,8 +1,9 @@
-"""What holds of services that somebody should be told: of the faucet, the index and certificates. Pure."""
+"""What holds of services that somebody should be told: of services that are gone, of the faucet, the index and certificates. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from sdk.testnet.diagnosis.findings import lasting
 from sdk.testnet.monitoring import thresholds
@@ -22,7 +23,7 @@ _OURS: Final = ("block", "database")
 
 def service_conditions(found: ServicePages, *, network: str, now: float) -> list[Condition]:
     """Everything that holds; of several services of one kind the gravest is told."""
-    told: dict[tuple[str, str], Condition] = {}
+    told: dict[tuple[str, str], Condition] = {(one.name, one.subject): one for one in _unread(found)}
     for name, page in sorted(found.pages.items()):
         for one in (
             *_faucet(found, name, page, network),
@@ -33,6 +34,19 @@ def service_conditions(found: ServicePages, *, network: str, now: float) -> list
             if before is None or _GRAVITY.index(one.severity) < _GRAVITY.index(before.severity):
                 told[one.name, one.subject] = one
     return list(told.values())
+
+
+def _unread(found: ServicePages) -> Iterator[Condition]:
+    """The services whose page the newest look did not get."""
+    for name in sorted(found.unread_since_s):
+        # A page may be named by its address, which may hold a password.
+        shown = urlsplit(name).netloc.rpartition("@")[2] or name
+        yield Condition(
+            name="ServiceDown",
+            subject=shown,
+            severity=WARNING,
+            text=f"the metrics page of {shown} does not answer",
+        )
 
 
 def _faucet(found: ServicePages, name: str, page: MetricsPage, network: str) -> Iterator[Condition]:

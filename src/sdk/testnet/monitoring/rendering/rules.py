@@ -12,7 +12,7 @@ from typing import Any, Final
 from metanode.telemetry.metrics import INTERVAL_BUCKETS_S
 from sdk.testnet.monitoring import thresholds
 from sdk.testnet.monitoring.alerts.catalogue import BY_NAME, CRITICAL, INFO, RUNBOOK, WARNING, AlertSeverity
-from sdk.testnet.monitoring.rendering.prometheus import NODES_JOB, VALIDATORS_JOB, dump
+from sdk.testnet.monitoring.rendering.prometheus import NODES_JOB, SERVICES_JOB, VALIDATORS_JOB, dump
 from sdk.testnet.monitoring.thresholds import Thresholds
 
 EVALUATION_S: Final = 5
@@ -365,6 +365,10 @@ def _services() -> tuple[Rule, ...]:
     burnt = "sum by (network) (increase(metanode_faucet_paid_ether_total[1h]))"
     evenly = "max by (network) (metanode_faucet_daily_budget_ether) / 24"
     return (
+        Rule(
+            name="ServiceDown", severity=WARNING, for_s=30, expression=f'up{{job="{SERVICES_JOB}"}} == 0',
+            summary=f"{where}: the service {{{{ $labels.node }}}} does not answer",
+        ),
         *_graded(
             "FaucetLow", for_s=60, critical=low.format(thresholds.FAUCET_VERY_LOW_DAYS), warning=low.format(thresholds.FAUCET_LOW_DAYS),
             summary=f"{where}: the faucet has {{{{ $value | humanize }}}} tokens left",
