@@ -26,6 +26,7 @@ CONFLICTS, REFUSED = (
     "metanode_faucet_nonce_conflicts_total",
     'metanode_faucet_rejections_total{reason="ip_limit"}',
 )
+SEALS = "metanode_explorer_invalid_seals_total"
 PAID = "metanode_faucet_paid_ether_total"
 ERRORS = 'metanode_explorer_errors_total{{stage="{}"}} '
 ENDS = 'metanode_certificate_expiry_timestamp_seconds{site="explorer"} '
@@ -74,6 +75,8 @@ def test_what_a_page_says_now_is_told(desc: str, text: str, expected: set[Any]) 
         ("two failures", (ERRORS.format("block") + "0", ERRORS.format("block") + "2"), set()),
         ("blocks that can't be indexed", (ERRORS.format("block") + "0", ERRORS.format("block") + "3"), {("ExplorerErrors", "net", "warning")}),
         ("a node that the index can't ask", (ERRORS.format("node") + "0", ERRORS.format("node") + "9"), set()),
+        ("wrong seals of before", (f"{SEALS} 2", f"{SEALS} 2"), set()),
+        ("a wrong seal", (f"{SEALS} 0", f"{SEALS} 1"), {("InvalidSeal", "net", "critical")}),
         ("some refusals", (f"{REFUSED} 0", f"{REFUSED} 100"), set()),
         ("many refusals", (f"{REFUSED} 0", f"{REFUSED} 101"), {("FaucetAbuse", "net", "info")}),
         ("a day's even share", (f"{BUDGET}{PAID} 0", f"{BUDGET}{PAID} 16"), set()),

@@ -14,6 +14,7 @@ from starlette.routing import Mount, Route
 from metanode.errors import Unavailable
 from sdk.testnet.monitoring import TestnetMonitor
 from sdk.testnet.monitoring.service_metrics import ROUTES_MAX, CountRequests, ServiceMetrics
+from sdk.testnet.services.indexer.work import IndexWork
 from sdk.testnet.services.web.problems import LIMITED
 
 if TYPE_CHECKING:
@@ -139,3 +140,14 @@ def test_judged_sources_are_counted_by_how_it_ended() -> None:
     found = samples(metrics)
     assert found["metanode_explorer_verifications_total", "exact_match"] == 3
     assert found["metanode_explorer_verifications_total", "no_match"] == 1
+
+
+def test_wrong_seals_are_counted_from_nought() -> None:
+    """The first one is seen to be more only if there was a number before."""
+    metrics, work = ServiceMetrics(), IndexWork()
+    metrics.indexing = work
+    before = samples(metrics)["metanode_explorer_invalid_seals_total",]
+
+    work.invalid_seals = 2
+
+    assert (before, samples(metrics)["metanode_explorer_invalid_seals_total",]) == (0, 2)

@@ -23,6 +23,7 @@ WANTED: Final = frozenset({
     "metanode_disk_free_bytes",
     "metanode_event_loop_lag_seconds_bucket",
     "metanode_explorer_errors_total",
+    "metanode_explorer_invalid_seals_total",
     "metanode_explorer_lag_blocks",
     "metanode_faucet_balance_ether",
     "metanode_faucet_daily_budget_ether",

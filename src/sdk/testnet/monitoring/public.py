@@ -18,7 +18,7 @@ INSIDE_OF_VALIDATORS: Final = (
 )
 INSIDE_OF_NODES: Final = ("version", "cpu_usage", "memory_usage", "disk_usage")
 PUBLIC_WORDS: Final = frozenset({
-    "ChainLate", "HighRound", "RoundRising", "FrequentRoundChanges", "RoundSkew", "BlockIntervalSlow", "ConflictingHeads", "Equivocation",
+    "ChainLate", "HighRound", "RoundRising", "FrequentRoundChanges", "RoundSkew", "BlockIntervalSlow", "ConflictingHeads", "Equivocation", "InvalidSeal",
     "ProposalsMissed", "ValidatorSealsZero", "NodeBehind", "FaucetLow", "FaucetQueueOld", "ExplorerLag", "ValidatorJoined", "ValidatorLeft",
     "ValidatorSetChanged", "VotePending", "Milestone",
 })  # fmt: skip

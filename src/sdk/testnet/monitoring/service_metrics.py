@@ -53,6 +53,7 @@ CATALOGUE: Final = {
     "metanode_explorer_indexed_block_number": ("gauge", (), "Newest block in the index."),
     "metanode_explorer_lag_blocks": ("gauge", (), "Blocks that the node has and the index has not."),
     "metanode_explorer_errors": ("counter", ("stage",), "Attempts of the index that ended: block (what a node told can't be indexed), database, node."),
+    "metanode_explorer_invalid_seals": ("counter", (), "Seals in certificates of the chain that are not their validator's, of blocks that this process has indexed."),
     "metanode_explorer_index_duration_seconds": ("histogram", ("stage",), "Fetching and writing a group of blocks, one at the head."),
     "metanode_explorer_verifications": ("counter", ("result",), "Contracts' sources judged: match, exact_match, or why not."),
     "metanode_sse_clients": ("gauge", ("site",), "Open streams of live updates."),
@@ -104,6 +105,10 @@ class IndexCounts(Protocol):
     @property
     def failures(self) -> Mapping[Any, int]:
         """By what failed."""
+
+    @property
+    def invalid_seals(self) -> int:
+        """Seals of the chain's certificates that are wrong."""
 
 
 class ServiceMetrics:
@@ -308,6 +313,9 @@ def _indexing(counts: IndexCounts) -> Iterator[Metric]:
     for what, number in list(counts.failures.items()):
         errors.add_metric([what], number)
     yield errors
+    invalid = _counter("metanode_explorer_invalid_seals")
+    invalid.add_metric([], counts.invalid_seals)
+    yield invalid
     name = "metanode_explorer_index_duration_seconds"
     took = HistogramMetricFamily(name, CATALOGUE[name][2], labels=CATALOGUE[name][1])
     for stage, durations in counts.durations.items():

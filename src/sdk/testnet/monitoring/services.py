@@ -47,6 +47,8 @@ class ServiceMark:
     conflicts: Counters
     failures: Counters
     """Of the index, by stage."""
+    seals: Counters
+    """Wrong ones that the index found."""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,7 @@ class ServicePages:
     paid: Growth = field(default_factory=lambda: Growth("paid", HOUR_S))
     conflicts: Growth = field(default_factory=lambda: Growth("conflicts", SHORT_S))
     failures: Growth = field(default_factory=lambda: Growth("failures", SHORT_S))
+    seals: Growth = field(default_factory=lambda: Growth("seals", HOUR_S))
     unread_since_s: dict[str, float] = field(default_factory=dict)
     """By service since when no look has got its page; not those whose page is there."""
     _marks: deque[ServiceMark] = field(default_factory=lambda: deque(maxlen=MARKS_MAX))
@@ -70,7 +73,7 @@ class ServicePages:
         self.pages = pages
         self.unread_since_s = {name: self.unread_since_s.get(name, at_s) for name in unread}
         self._marks.append(_mark(at_s, pages))
-        for growth in (self.refused, self.paid, self.conflicts, self.failures):
+        for growth in (self.refused, self.paid, self.conflicts, self.failures, self.seals):
             growth.follow(self._marks)
         if at_s - self._usual_at_s >= USUAL_EVERY_S:
             self._usual_at_s = at_s
@@ -144,4 +147,5 @@ def _mark(at_s: float, pages: Mapping[str, MetricsPage]) -> ServiceMark:
             for service, page in pages.items()
             for stage, value in page.by("metanode_explorer_errors_total", "stage").items()
         },
+        seals=plain("metanode_explorer_invalid_seals_total"),
     )

@@ -86,6 +86,7 @@ ALERTS: Final = (
     _kind("ConflictingHeads", CRITICAL, impact="Two blocks are decided at one height: the chain's promise is broken."),
     _kind("GenesisMismatch", CRITICAL, impact="A node runs another chain under this network's name."),
     _kind("Equivocation", CRITICAL, impact="A validator has signed two contradicting messages; a third of such can split the chain."),
+    _kind("InvalidSeal", CRITICAL, impact="Nodes have taken a certificate that proves nothing: whether the block is decided is unknown."),
     _kind("BadSeal", WARNING, impact="No impact yet: forged messages are not counted. Somebody tries, or a node is damaged."),
     _kind("NodeHalted", CRITICAL, impact="A node has stopped for good rather than go on wrongly."),
     _kind("ValidatorSilent", CRITICAL, WARNING, impact="The chain goes on with less margin."),

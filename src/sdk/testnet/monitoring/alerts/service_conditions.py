@@ -98,6 +98,14 @@ def _index(found: ServicePages, name: str, page: MetricsPage, network: str) -> I
             severity=CRITICAL if lag > thresholds.LAG_CRITICAL else WARNING,
             text=f"the index is {lag:,.0f} blocks behind",
         )
+    invalid = found.seals.total.get((name, ""), 0.0)
+    if invalid > 0:
+        yield Condition(
+            name="InvalidSeal",
+            subject=network,
+            severity=CRITICAL,
+            text=f"the index has found {invalid:.0f} wrong seals in certificates of the chain",
+        )
     for stage in _OURS:
         failures = found.failures.total.get((name, stage), 0.0)
         if failures >= thresholds.INDEX_ERRORS:

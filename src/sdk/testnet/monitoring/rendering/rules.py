@@ -399,6 +399,11 @@ def _services() -> tuple[Rule, ...]:
             summary=f"{where}: the index is {{{{ $value }}}} blocks behind",
         ),
         Rule(
+            name="InvalidSeal", severity=CRITICAL,
+            expression="sum by (network) (increase(metanode_explorer_invalid_seals_total[1h])) > 0",
+            summary=f"{where}: the index has found {{{{ $value | humanize }}}} wrong seals in certificates of the chain",
+        ),
+        Rule(
             name="ExplorerErrors", severity=WARNING,
             expression=f'sum by (network, stage) (increase(metanode_explorer_errors_total{{stage=~"block|database"}}[10m])) >= {thresholds.INDEX_ERRORS}',
             summary=f"{where}: indexing has failed {{{{ $value | humanize }}}} times in ten minutes ({{{{ $labels.stage }}}})",

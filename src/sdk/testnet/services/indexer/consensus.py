@@ -92,6 +92,8 @@ class ConsensusBatch:
     set_changes: list[tuple[Any, ...]] = field(default_factory=list)
     settled: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     """Round, seals, invalid seals of a block of an earlier batch."""
+    invalid: dict[int, int] = field(default_factory=dict)
+    """By block how many seals of its certificate are wrong, of those that the chain has fixed; not those with none."""
     dirty: set[Address] = field(default_factory=set)
 
 
@@ -240,6 +242,8 @@ class ConsensusBook:
                 round=certificate.round, seals_count=len(seals), seals_invalid=invalid, is_canonical=True
             )
         batch.series.count(Counter.INVALID_SEALS, invalid)
+        if invalid:
+            consensus.invalid[parent.number] = invalid
         if certificate.round:
             batch.series.count(Counter.LATE_BLOCKS, 1)
             for sums in batch.series.at(parent.timestamp):

@@ -227,6 +227,7 @@ class Indexer:
                     begun = time.monotonic()
                     indexed = await self._writing.call(self._writer.write, group)
                     self.work.durations["write"].note(time.monotonic() - begun)
+                    self.work.invalid_seals = self._writer.invalid_seals
                     self._status = replace(self._status, indexed=indexed)
                     if indexed is not None:
                         self._upon_blocks(indexed)

@@ -23,3 +23,5 @@ class IndexWork:
         self.durations: dict[Stage, Durations] = {stage: Durations(BOUNDS_S) for stage in STAGES}
         """Of groups of blocks; one block each while the index is at the head."""
         self.failures: Counter[Failure] = Counter(dict.fromkeys(FAILURES, 0))
+        self.invalid_seals = 0
+        """Seals in certificates of the chain that are not their validator's."""

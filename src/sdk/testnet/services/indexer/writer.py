@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from sqlalchemy import select, update
 
 from metanode.errors import InvalidInput, Unavailable
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
     from sdk.testnet.services.indexer.fetched import FetchedBlock, Identity
     from sdk.testnet.services.store import Store
 
+log = structlog.get_logger(__name__)
+
 _ONLY_ROW: Final = 1
 _FIRST_ACCOUNT: Final = 1
+LOGGED_MAX: Final = 10
+"""Blocks that one line names."""
 
 
 @dataclass(slots=True)
@@ -50,6 +55,8 @@ class Writer:
         self._names = names
         self._identity: Identity | None = None
         self._books: _Books | None = None
+        self.invalid_seals = 0
+        """Wrong seals in certificates of the blocks that it has written."""
 
     def open(self, identity: Identity) -> int | None:
         """Make sure that the index is of this chain, and return its newest block; None when it is empty.
@@ -80,11 +87,15 @@ class Writer:
             with self._store.change() as connection:
                 books = self._current(connection)
                 fresh = [one for one in fetched if books.number is None or one.number > books.number]
-                if fresh:
-                    self._write(connection, books, fresh)
+                invalid = self._write(connection, books, fresh) if fresh else {}
         except BaseException:
             self._books = None
             raise
+        if invalid:
+            self.invalid_seals += sum(invalid.values())
+            log.error(
+                "indexer_invalid_seals", blocks=sorted(invalid)[:LOGGED_MAX], seals=sum(invalid.values())
+            )
         return books.number
 
     def _current(self, connection: Connection) -> _Books:
@@ -112,7 +123,10 @@ class Writer:
             ConsensusBook(connection, self._identity, number=state.number, order=bytes(state.proposer_order)),
         )
 
-    def _write(self, connection: Connection, books: _Books, fetched: Sequence[FetchedBlock]) -> None:
+    def _write(
+        self, connection: Connection, books: _Books, fetched: Sequence[FetchedBlock]
+    ) -> dict[int, int]:
+        """Write them, and return by block how many seals of its certificate are wrong."""
         moves_of_logs: MovesOfLogs = {}
         addresses = dict.fromkeys(chain.from_iterable(addresses_in(one, moves_of_logs) for one in fetched))
         batch = Batch(accounts=books.accounts.batch(connection, addresses), moves_of_logs=moves_of_logs)
@@ -134,6 +148,7 @@ class Writer:
             raise Unavailable("the node names accounts in a block that have no part in it")
         self._write_rows(connection, books, batch, consensus)
         self._write_state(connection, books)
+        return consensus.invalid
 
     def _write_rows(
         self, connection: Connection, books: _Books, batch: Batch, consensus: ConsensusBatch
