@@ -148,6 +148,12 @@ def test_a_validator_without_seals_that_speaks_is_no_more_than_a_note() -> None:
 PAGES = [
     ("disk", 'metanode_disk_free_bytes{volume="data"} 4e9', {("DiskLow", "validator-1", "warning")}),
     ("disk", 'metanode_disk_free_bytes{volume="data"} 5e8', {("DiskLow", "validator-1", "critical")}),
+    ("memory", "process_resident_memory_bytes 3.8e9", set()),
+    (
+        "little memory left",
+        "process_resident_memory_bytes 3.9e9",
+        {("NodeOverloaded", "validator-1", "warning")},
+    ),
     ("stuck", "metanode_txpool_oldest_pending_age_seconds 61", {("TxStuck", "validator-1", "warning")}),
     (
         "fine",
@@ -205,6 +211,8 @@ def spread(name: str, labels: str, **bounds: str) -> str:
 
 
 GROWING = [
+    ("a node at work", "process_cpu_seconds_total {n}0", set()),
+    ("a node that takes all its cores", "process_cpu_seconds_total {n}00", {("NodeOverloaded", "warning")}),
     ("a loop in time", spread(LAG, "", _500="{n}00", inf="{n}00"), set()),
     ("a loop that is late", spread(LAG, "", _500="{n}0", _1000="{n}00", inf="{n}00"), {("EventLoopStalled", "warning")}),
     ("a loop that stands", spread(LAG, "", _2000="{n}0", _4000="{n}00", inf="{n}00"), {("EventLoopStalled", "critical")}),

@@ -12,6 +12,7 @@ from metanode.primitives.types import ZERO_HASH, Address, Height, Round
 from sdk.testnet.monitoring import screen
 from sdk.testnet.monitoring.memory import Memory
 from sdk.testnet.monitoring.observation import read_block
+from sdk.testnet.monitoring.thresholds import Thresholds
 
 CALLS = 'metanode_rpc_requests_total{{method="eth_call",result="ok"}} {}\nmetanode_rpc_errors_total{{method="eth_call",code="{}"}} {}'
 
@@ -39,6 +40,17 @@ def test_the_share_of_failed_calls_is_of_what_came_since_the_first_look_on_all_n
     assert ratios(begin, caller) == [None, 0.0]
     # A node that was started anew counts from nothing.
     assert ratios(begin, ((30, "-32603", 3), (80, "-32603", 7))) == [None, 0.1]
+
+
+def test_the_memory_of_a_polled_node_is_a_share_of_what_it_may_take() -> None:
+    resident = {"validator-1": page("process_resident_memory_bytes 2147483648")}
+    seen = observed(*network(down=(3,)), pages=resident)
+
+    def usages(limits: Thresholds) -> list[float | None]:
+        return [one.memory_usage for one in screen.healths(seen, Memory(), 1_000.0, limits)]
+
+    assert usages(Thresholds()) == [50.0, None, None, None]
+    assert usages(Thresholds(node_memory_bytes=8 * 1024**3)) == [25.0, None, None, None]
 
 
 def test_a_letter_for_each_block_says_what_a_validator_did_for_it() -> None:

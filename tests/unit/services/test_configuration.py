@@ -87,6 +87,8 @@ port = "9545"
         (LEAST.replace("http:", "ftp:"), r"network.rpc_urls\[0\]: expected http://"),
         (LEAST + 'node_names = ["a", "b"]', "network.node_names: expected one for each of the 1 rpc_urls"),
         (LEAST + '[alerts]\nmetrics_urls = ["faucet:9101"]', r"alerts.metrics_urls\[0\]: expected http://"),
+        (LEAST + "[alerts]\nnode_cores = 0", "alerts.node_cores: expected 1 to 1024, found 0"),
+        (LEAST + "[alerts]\nnode_memory_mib = 4294967296", "alerts.node_memory_mib: expected 1 to"),
         (LEAST + f"[alerts]\nmetrics_urls = {['http://faucet:9101/metrics'] * 2}", "each once"),
         (LEAST + "[faucet]\nport = 3000", "faucet.port: 3000 is the explorer's already"),
         (LEAST + "[explorer]\nport = 9545\n[api]", "api.port: 9545 is the explorer's already"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sdk.testnet.monitoring.thresholds import NODE_CORES, NODE_MEMORY_BYTES
 from sdk.testnet.services import program
 from sdk.testnet.services.composition import Composition
 from sdk.testnet.services.configuration import ServicesConfig
@@ -52,3 +53,16 @@ async def test_who_has_a_monitor_keeps_numbers_for_it(
         await program.serve_services(configuration(tmp_path), names)
 
     assert asked == [watches]
+
+
+async def test_who_watches_goes_by_what_the_file_says_a_node_may_take(tmp_path: Path) -> None:
+    """Without a word by what everybody else goes by."""
+    for told, expected in (
+        ({}, (NODE_CORES, NODE_MEMORY_BYTES)),
+        ({"node_cores": 8, "node_memory_mib": 16_384}, (8, 16 * 1024**3)),
+    ):
+        async with AsyncExitStack() as stack:
+            parts = Composition(configuration(tmp_path, alerts=told), stack, is_watching=True)
+            limits = (await parts._open_monitor(await parts._open_store())).limits
+
+        assert (limits.node_cores, limits.node_memory_bytes) == expected

@@ -119,10 +119,10 @@ def _picture(data: dict[str, Any]) -> Group:
     state = str(data["verdict"]["state"])
     metrics = data["metrics"]
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for heading in ("node", "role", "status", "block", "peers", "sync", "CPU %"):
+    for heading in ("node", "role", "status", "block", "peers", "sync", "CPU %", "memory %"):
         table.add_column(heading, no_wrap=True)
     for node in data["nodes"]:
-        cpu = node["cpu_usage"]
+        cpu, memory = node["cpu_usage"], node["memory_usage"]
         table.add_row(
             *(
                 Text(str(cell))
@@ -134,6 +134,7 @@ def _picture(data: dict[str, Any]) -> Group:
                     node["peer_count"],
                     node["sync_status"],
                     "-" if cpu is None else f"{cpu:.0f}",
+                    "-" if memory is None else f"{memory:.0f}",
                 )
             )
         )

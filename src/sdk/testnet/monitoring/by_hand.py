@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 NETWORK = "network"
 """What the conditions of the whole are about: healths have no network's name."""
-USAGE_MAX = 90.0
-"""Percent."""
 
 
 def view_of(healths: Sequence[NodeHealth], now: float) -> NetworkView | None:
@@ -94,7 +92,7 @@ def _node(health: NodeHealth, view: NetworkView) -> Iterator[Condition]:
     if health.peer_count == 0 and view.validators > 1:
         yield Condition(name="NoPeers", subject=name, severity=CRITICAL, text=f"{name} has no peer")
     for what, usage in (("processor", health.cpu_usage), ("memory", health.memory_usage)):
-        if usage is not None and usage >= USAGE_MAX:
+        if usage is not None and usage >= 100 * thresholds.OVERLOADED_SHARE:
             yield Condition(
                 name="NodeOverloaded",
                 subject=f"{name} {what}",

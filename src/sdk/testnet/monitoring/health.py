@@ -37,7 +37,7 @@ class NodeHealth:
     cpu_usage: float | None = None
     """Percent of one core."""
     memory_usage: float | None = None
-    """Percent of the machine's memory."""
+    """Percent of the memory that it may take: of the machine's, where somebody feeds it."""
     role: str | None = None
     """`validator`, `follower` ...; without it a name that begins with `validator` tells."""
     version: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import deque
 from dataclasses import dataclass, field
@@ -147,6 +148,22 @@ class Memory:
         for (_, counted), value in self.increase(name, window_s).items():
             found[counted] = max(found.get(counted, 0.0), value)
         return found
+
+    def cores_used(self, window_s: float) -> dict[str, float]:
+        """By node how many cores its process took on average in the window."""
+        if not self.marks:
+            return {}
+        last = self.marks[-1].at_s
+        # The first mark in the window counts from the one before it.
+        begun = [
+            before.at_s for before, after in itertools.pairwise(self.marks) if after.at_s >= last - window_s
+        ]
+        span_s = last - begun[0] if begun else 0.0
+        return {
+            node: seconds / span_s
+            for (node, _), seconds in self.increase("cpu_s", window_s).items()
+            if span_s > 0
+        }
 
 
 def _is_cheap(labels: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
@@ -27,7 +28,7 @@ from sdk.testnet.monitoring.line_values import line_values
 from sdk.testnet.monitoring.memory import Memory
 from sdk.testnet.monitoring.rendering.rules import rules
 from sdk.testnet.monitoring.services import ServiceWatch
-from sdk.testnet.monitoring.thresholds import Thresholds
+from sdk.testnet.monitoring.thresholds import NODE_CORES, NODE_MEMORY_BYTES, Thresholds
 from sdk.testnet.monitoring.verdict import Judgement, judge
 from sdk.testnet.monitoring.view import picture
 from sdk.testnet.monitoring.watcher import Watcher
@@ -72,6 +73,8 @@ class TestnetMonitor:
     Args:
         endpoints: URLs of nodes' RPC, or `Endpoint`s that name the metrics page too.
         block_time_s: Time between blocks, for the limits of alerts; that of the nodes if they are asked.
+        node_cores: Cores that a node may take.
+        node_memory_bytes: Memory that a node may take: `memory_usage` of a node that is polled is a percentage of it.
         webhooks: Who is told of alerts; a text is a line as a file of receivers has it: an address, and perhaps slack and info before it.
         runbook: Where the guide of alerts is served.
         poll_interval_s: From one look to the next.
@@ -92,6 +95,8 @@ class TestnetMonitor:
         endpoints: Iterable[Endpoint | str] = (),
         *,
         block_time_s: float = 2.0,
+        node_cores: float = NODE_CORES,
+        node_memory_bytes: int = NODE_MEMORY_BYTES,
         webhooks: Iterable[Webhook | str] = (),
         runbook: str = RUNBOOK,
         poll_interval_s: float = POLL_INTERVAL_S,
@@ -107,7 +112,9 @@ class TestnetMonitor:
         self.endpoints = read_endpoints(endpoints)
         default_s = STALE_POLLED_S if self.endpoints else STALE_BY_HAND_S
         self.stale_after_s = default_s if stale_after_s is None else stale_after_s
-        self.limits = Thresholds(block_time_s=block_time_s)
+        self.limits = Thresholds(
+            block_time_s=block_time_s, node_cores=node_cores, node_memory_bytes=node_memory_bytes
+        )
         self.poll_interval_s = poll_interval_s
         self.receivers = tuple(
             Receiver(parse_webhook(webhook, f"webhooks[{place}]") if isinstance(webhook, str) else webhook)
@@ -286,7 +293,7 @@ class TestnetMonitor:
         else:
             self._picture, self._updated_s = seen, observation.at_s
             if seen.reference.period_s != self.limits.block_time_s:
-                self.limits = Thresholds(block_time_s=seen.reference.period_s)
+                self.limits = replace(self.limits, block_time_s=seen.reference.period_s)
             for receiver in self.receivers:
                 receiver.network = seen.reference.network
             found = conditions(seen, self.limits)
@@ -299,7 +306,7 @@ class TestnetMonitor:
             self._add(Look(now, {}))
         else:
             self._add(Look(now, screen.row(seen), line_values(seen, screen.cpu_percents(self._memory))))
-        for health in screen.healths(observation, self._memory, now):
+        for health in screen.healths(observation, self._memory, now, self.limits):
             self.nodes[health.node_id] = health
 
     def _add(self, look: Look) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from sdk.testnet.monitoring.alerts.events import Totals
     from sdk.testnet.monitoring.memory import Memory
     from sdk.testnet.monitoring.observation import Block, Observation
+    from sdk.testnet.monitoring.thresholds import Thresholds
     from sdk.testnet.monitoring.view import Picture
 
 EVENTS_MAX: Final = 100
@@ -37,40 +37,29 @@ CLOSED_WITHOUT: Final = "-"
 UNKNOWN: Final = "?"
 
 
-def healths(observation: Observation, memory: Memory, now: float) -> list[NodeHealth]:
+def healths(observation: Observation, memory: Memory, now: float, limits: Thresholds) -> list[NodeHealth]:
     """Each node that was asked, as a health. A node that does not answer keeps no height."""
     head = max(memory.head, 0)
     cpu = cpu_percents(memory)
     return [
-        _health(node, observation, now=now, head=head, cpu=cpu.get(node.name))
+        _health(node, observation, now=now, head=head, cpu=cpu.get(node.name), limits=limits)
         for node in observation.facts.nodes
     ]
 
 
 def cpu_percents(memory: Memory) -> dict[str, float]:
     """By node how much of one core its process took in the last half minute."""
-    span_s = _span(memory)
-    return {
-        node: round(100 * seconds / span_s, 1)
-        for (node, _), seconds in memory.increase("cpu_s", CPU_WINDOW_S).items()
-        if span_s > 0
-    }
-
-
-def _span(memory: Memory) -> float:
-    """Seconds that the processor's time was counted over."""
-    if not memory.marks:
-        return 0.0
-    last = memory.marks[-1].at_s
-    # The first mark in the window counts from the one before it.
-    pairs = [
-        before.at_s for before, after in itertools.pairwise(memory.marks) if after.at_s >= last - CPU_WINDOW_S
-    ]
-    return last - pairs[0] if pairs else 0.0
+    return {node: round(100 * cores, 1) for node, cores in memory.cores_used(CPU_WINDOW_S).items()}
 
 
 def _health(
-    node: NodeFacts, observation: Observation, *, now: float, head: int, cpu: float | None
+    node: NodeFacts,
+    observation: Observation,
+    *,
+    now: float,
+    head: int,
+    cpu: float | None,
+    limits: Thresholds,
 ) -> NodeHealth:
     page = observation.pages.get(node.name)
     version = None if page is None else page.label("metanode_build_info", "version")
@@ -85,6 +74,7 @@ def _health(
     if peers is None:
         # Without the page only connections with validators are known.
         peers = sum(member.is_connected and not member.is_own for member in view.validators)
+    resident = None if page is None else page.value("process_resident_memory_bytes")
     if view.halted is not None:
         status = "halted"
     elif view.mode != "live" or head - view.head > BEHIND_WARNING:
@@ -102,6 +92,7 @@ def _health(
         peer_count=int(peers),
         sync_status=SYNCED if is_synced else view.mode if view.mode != "live" else "behind",
         cpu_usage=cpu,
+        memory_usage=None if resident is None else round(100 * resident / limits.node_memory_bytes, 1),
         role="validator" if is_member else node.role or "follower",
         version=version,
     )

@@ -30,6 +30,12 @@ LOOP_LAG_CRITICAL_S: Final = 2.0
 DISK_WARNING_BYTES: Final = 5 * 1024**3
 DISK_CRITICAL_BYTES: Final = 1024**3
 """A node ends when its engine can't write; a gigabyte is hours for a small network, and minutes for one under load."""
+OVERLOADED_SHARE: Final = 0.9
+"""Of the cores, or of the memory, that a node may take."""
+NODE_CORES: Final = 2
+"""The machine on which what is claimed in numbers was measured."""
+NODE_MEMORY_BYTES: Final = 4 * 1024**3
+"""What a deployment gives a node unless its `.env` says otherwise; beyond it the kernel ends the process."""
 TRANSACTION_STUCK_S: Final = 60.0
 RPC_ERRORS_WARNING: Final = 0.02
 RPC_ERRORS_CRITICAL: Final = 0.1
@@ -56,6 +62,9 @@ INDEX_ERRORS: Final = 3
 """Attempts of an index that fail in ten minutes."""
 CERTIFICATE_S: Final = 14 * 86_400
 """Before its end a certificate should long be renewed."""
+CORES_MAX: Final = 1_024
+MEMORY_BYTES_MAX: Final = 64 * 1024**4
+"""More than any machine that a node runs on: a slip of the units is refused."""
 RESTARTS_MAX: Final = 3
 SEALS_WINDOW: Final = 50
 """Blocks without one seal of a validator that speaks."""
@@ -66,14 +75,24 @@ MILESTONE_ADDRESSES: Final = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """The numbers that depend on the time between blocks."""
+    """The numbers that depend on the time between blocks, and on the machines."""
 
     block_time_s: float = 2.0
+    node_cores: float = NODE_CORES
+    """Cores that a node may take: it does not say itself how many its machine has."""
+    node_memory_bytes: int = NODE_MEMORY_BYTES
+    """Memory that a node may take."""
 
     def __post_init__(self) -> None:
         if not 0 < self.block_time_s <= 3600:
             raise InvalidInput(
                 f"block_time_s: found {self.block_time_s!r}; expected seconds over 0, at most 3600"
+            )
+        if not 0 < self.node_cores <= CORES_MAX:
+            raise InvalidInput(f"node_cores: found {self.node_cores!r}; expected over 0, at most {CORES_MAX}")
+        if not 0 < self.node_memory_bytes <= MEMORY_BYTES_MAX:
+            raise InvalidInput(
+                f"node_memory_bytes: found {self.node_memory_bytes!r}; expected 1 to {MEMORY_BYTES_MAX}"
             )
 
     @property

@@ -468,6 +468,8 @@ class Composition:
                 totals=totals,
                 archive=await self._stack.enter_async_context(LookArchive(store)),
                 services=self._pages_of_services(),
+                node_cores=self._config.alerts.node_cores,
+                node_memory_bytes=self._config.alerts.node_memory_mib * 1024**2,
                 webhooks=read_webhooks(self._config.directory / told) if told else (),
             )
             self._runs.append(("monitor", self._monitor.run))

@@ -43,6 +43,9 @@ CHAIN_ID_MAX: Final = 2**53 - 1
 _RPC_URLS_MAX: Final = 100
 _METRICS_URLS_MAX: Final = 10
 """Of services: there are six kinds."""
+_CORES_MAX: Final = 1_024
+_MEMORY_MIB_MAX: Final = 64 * 1024**2
+"""More than any machine that a node runs on: a slip of the units is refused."""
 _NAMES_MAX: Final = 1_000
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _SYMBOL: Final = re.compile(r"[A-Za-z0-9]{1,11}")
@@ -147,6 +150,10 @@ class AlertsSection:
     """A file with one address a line, `slack ADDRESS` for those of Slack, `info ADDRESS` or `slack info ADDRESS` for who wants to know everything; empty tells nobody."""
     metrics_urls: tuple[str, ...] = ()
     """Metrics pages of services in other processes, for the alerts about them; that of this process needs none."""
+    node_cores: int = 2
+    """Cores that a node may take, for NodeOverloaded."""
+    node_memory_mib: int = 4_096
+    """Memory that a node may take, for the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,6 +378,14 @@ def _problems_of_alerts(alerts: AlertsSection) -> list[str]:
         or len(alerts.metrics_urls) > _METRICS_URLS_MAX
     ):
         problems.append(f"alerts.metrics_urls: expected at most {_METRICS_URLS_MAX} addresses, each once")
+    problems += [
+        f"alerts.{name}: expected 1 to {most}, found {found}"
+        for name, found, most in (
+            ("node_cores", alerts.node_cores, _CORES_MAX),
+            ("node_memory_mib", alerts.node_memory_mib, _MEMORY_MIB_MAX),
+        )
+        if not 1 <= found <= most
+    ]
     return problems
 
 

@@ -94,7 +94,7 @@ ALERTS: Final = (
     _kind("ValidatorSealsZero", INFO, impact="No impact: the validator takes part, its votes come last."),
     _kind("NodeBehind", CRITICAL, WARNING, impact="Who asks this node sees the past."),
     _kind("NodeDown", CRITICAL, WARNING, impact="The node answers nobody; if it is a validator, the margin is smaller."),
-    _kind("NodeOverloaded", WARNING, impact="The node answers late, or is killed for its memory.", in_prometheus=False),
+    _kind("NodeOverloaded", WARNING, impact="The node answers late, or is killed for its memory."),
     _kind("NodeRestarted", INFO, impact="A moment without this node."),
     _kind("CrashLoop", CRITICAL, impact="The node can't stay up, and is as good as down."),
     _kind("PeersLow", WARNING, impact="Messages of this validator take a way around, or none."),

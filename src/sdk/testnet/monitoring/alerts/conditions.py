@@ -13,7 +13,7 @@ from sdk.testnet.diagnosis.facts import Trouble
 from sdk.testnet.diagnosis.findings import lasting, listed
 from sdk.testnet.monitoring import thresholds
 from sdk.testnet.monitoring.alerts.catalogue import CRITICAL, INFO, WARNING, AlertSeverity
-from sdk.testnet.monitoring.memory import RESTARTS_WINDOW_S, TURNS_WINDOW_S, WINDOW_S
+from sdk.testnet.monitoring.memory import DURATIONS_WINDOW_S, RESTARTS_WINDOW_S, TURNS_WINDOW_S, WINDOW_S
 from sdk.testnet.monitoring.verdict import percentile
 from sdk.testnet.monitoring.view import consensus_of
 
@@ -363,8 +363,9 @@ def _machines(picture: Picture) -> Iterator[Condition]:
 
 
 def _loads(picture: Picture, limits: Thresholds) -> Iterator[Condition]:
-    """Whether event loops run in time, and blocks are executed in theirs."""
+    """Whether machines are enough, event loops run in time, and blocks are executed in theirs."""
     memory, pages = picture.memory, picture.observation.pages
+    yield from _overloads(picture, limits)
     for name, late_s in sorted(memory.loop_lags.percentiles(0.99).items()):
         if name in pages and late_s > thresholds.LOOP_LAG_WARNING_S:
             yield Condition(
@@ -382,6 +383,24 @@ def _loads(picture: Picture, limits: Thresholds) -> Iterator[Condition]:
                 subject=name,
                 severity=WARNING,
                 text=f"{name} takes {took_s:.1f} s to execute a block; the time between blocks is {limits.block_time_s:g} s",
+            )
+
+
+def _overloads(picture: Picture, limits: Thresholds) -> Iterator[Condition]:
+    """Whether nodes take almost all the processor or memory that they may take."""
+    cores = picture.memory.cores_used(DURATIONS_WINDOW_S)
+    for name, page in sorted(picture.observation.pages.items()):
+        used, resident = cores.get(name, 0.0), page.value("process_resident_memory_bytes") or 0.0
+        taken = []
+        if used > thresholds.OVERLOADED_SHARE * limits.node_cores:
+            taken.append(f"{used:.1f} of {limits.node_cores:g} cores")
+        if resident > thresholds.OVERLOADED_SHARE * limits.node_memory_bytes:
+            taken.append(
+                f"{resident / 1024**3:.1f} of {limits.node_memory_bytes / 1024**3:.1f} GiB of memory"
+            )
+        if taken:
+            yield Condition(
+                name="NodeOverloaded", subject=name, severity=WARNING, text=f"{name} uses {listed(taken)}"
             )
 
 

@@ -52,14 +52,21 @@ class Rule:
         return entry
 
 
-def alert_rules(*, block_time_s: float = 2, runbook: str = RUNBOOK) -> str:
-    """`alerts.yml`: recording rules and alerts for a network with this time between blocks.
+def alert_rules(
+    *,
+    block_time_s: float = 2,
+    runbook: str = RUNBOOK,
+    node_cores: float = thresholds.NODE_CORES,
+    node_memory_bytes: int = thresholds.NODE_MEMORY_BYTES,
+) -> str:
+    """`alerts.yml`: recording rules and alerts for a network with this time between blocks, whose nodes may take so much of their machines.
 
     `runbook` is where the guide of alerts is served; a heading's anchor is put behind it.
     """
     recorded = [{"record": name, "expr": expression} for name, expression in RECORDED.items()]
     alerts = []
-    for rule in rules(Thresholds(block_time_s=block_time_s)):
+    limits = Thresholds(block_time_s=block_time_s, node_cores=node_cores, node_memory_bytes=node_memory_bytes)
+    for rule in rules(limits):
         kind = BY_NAME[rule.name]
         entry = rule.document
         entry["labels"] = {"severity": rule.severity.value}
@@ -257,6 +264,8 @@ def _nodes(limits: Thresholds) -> tuple[Rule, ...]:
     behind = "metanode_chain_best_known_block_number - metanode_chain_head_block_number"
     off = "abs(metanode_clock_offset_seconds)"
     processing = 'histogram_quantile(0.95, sum by (network, node, le) (rate(metanode_block_processing_duration_seconds_bucket{{phase="{}"}}[5m])))'
+    cores = f"sum by (network, node) (rate(process_cpu_seconds_total{{{NODES}}}[2m]))"
+    memory = f"sum by (network, node) (process_resident_memory_bytes{{{NODES}}})"
     most_down = f'count by (network) (up{{job="{VALIDATORS_JOB}"}} == 0) > (count by (network) (up{{job="{VALIDATORS_JOB}"}}) - 1) / 3'
     return (
         Rule(
@@ -275,6 +284,14 @@ def _nodes(limits: Thresholds) -> tuple[Rule, ...]:
         Rule(
             name="NodeDown", severity=WARNING, for_s=30, expression=f"up{{{NODES}}} == 0",
             summary=f"{who} does not answer",
+        ),
+        Rule(
+            name="NodeOverloaded", severity=WARNING, for_s=120,
+            expression=" or ".join((
+                f'(label_replace({cores} / {limits.node_cores:g}, "what", "cores", "", "") > {thresholds.OVERLOADED_SHARE:g})',
+                f'(label_replace({memory} / {limits.node_memory_bytes}, "what", "memory", "", "") > {thresholds.OVERLOADED_SHARE:g})',
+            )),
+            summary=f"{who} uses {{{{ $value | humanizePercentage }}}} of the {{{{ $labels.what }}}} that it may take",
         ),
         Rule(
             name="NodeRestarted", severity=INFO, expression=f"changes(process_start_time_seconds{{{NODES}}}[2m]) > 0",
