@@ -27,13 +27,17 @@ from websockets.sync.client import connect
 from metanode.cli.calls import call
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet import Faucet, Testnet, TestnetExplorer, TestnetMonitor
+from sdk.testnet.monitoring import gateway_metrics
 from sdk.testnet.monitoring.rendering import alert_rules, grafana_dashboards, prometheus_config
 from sdk.testnet.monitoring.rendering.dashboards import dashboards
 from sdk.testnet.monitoring.rendering.panels import ANNOTATIONS
 from sdk.testnet.monitoring.rendering.rules import RECORDED, rules
 from sdk.testnet.monitoring.service_metrics import CATALOGUE, CountRequests, ServiceMetrics
 from sdk.testnet.monitoring.thresholds import Thresholds
+from sdk.testnet.services.gateway.service import Place, make_gateway
+from sdk.testnet.services.gateway.settings import GatewaySettings
 from sdk.testnet.services.indexer.work import IndexWork
+from sdk.testnet.services.web.problems import CALLERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +69,8 @@ class Watched:
     prometheus: RunningPrometheus
     services: str
     """HOST:PORT of a process of services."""
+    gateway: str
+    """URL of an RPC gateway before the nodes."""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +78,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder: Path = tmp_path_factory.mktemp("prometheus")
     with Testnet(validators=4, block_time_s=1, in_memory=True) as network:
         plan = network.directory.load_plan()
-        with services(plan) as address:
+        with services(plan) as (address, gateway):
             config = prometheus_config(plan, scrape_interval_s=1, services={"services": address})
             with prometheus(folder, config=config, rules=alert_rules(block_time_s=1)) as running:
                 wait_until(
@@ -80,7 +86,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                     within_s=60,
                     what="all nodes and the services are scraped",
                 )
-                yield Watched(network, running, address)
+                yield Watched(network, running, address, gateway)
 
 
 @dataclass(frozen=True)
@@ -92,9 +98,14 @@ class Kept:
 
 
 @contextlib.contextmanager
-def services(plan: NetworkPlan) -> Iterator[str]:
-    """A site with a monitor, a faucet on a chain of its own, and an explorer's memory as index; gives HOST:PORT."""
+def services(plan: NetworkPlan) -> Iterator[tuple[str, str]]:
+    """A site with a monitor, a faucet on a chain of its own, an explorer's memory as index, and a gateway; gives HOST:PORT, and the gateway's URL."""
     (port,) = free_ports(1)
+    place = Place(
+        bind_address="127.0.0.1", port=0, public_url="", trusted_proxies=(), chain_id=plan.spec.chain_id,
+        nodes=tuple(node.rpc_url for node in plan.nodes),
+    )  # fmt: skip
+    gateway = make_gateway(place, GatewaySettings())
     stop, ready = threading.Event(), threading.Event()
 
     async def page(_: Request) -> Response:
@@ -115,6 +126,9 @@ def services(plan: NetworkPlan) -> Iterator[str]:
         )
         metrics.streams["explorer"] = lambda: 0
         metrics.verifications = {}
+        metrics.gateway = gateway.statistics
+        for caller in CALLERS:
+            metrics.asked_api(caller, 0)
         site = Starlette(routes=[Route("/page/{name}", page), metrics.route()])
         config = uvicorn.Config(
             CountRequests(site, metrics=metrics, site="explorer"),
@@ -148,10 +162,12 @@ def services(plan: NetworkPlan) -> Iterator[str]:
     thread.start()
     try:
         assert ready.wait(60), "the services are up"
-        yield f"127.0.0.1:{port}"
+        host, gateway_port = gateway.addresses[0]
+        yield f"127.0.0.1:{port}", f"http://{host}:{gateway_port}"
     finally:
         stop.set()
         thread.join(30)
+        gateway.stop()
 
 
 def asked(expression: str, network: Testnet) -> str:
@@ -171,6 +187,8 @@ def use(watched: Watched, socket: Any) -> None:
         "chainId": network.chain_id, "nonce": nonce, "to": "0x" + "11" * 20, "value": 1, "gas": 21_000,
         "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9,
     }  # fmt: skip
+    for method, *parameters in (("eth_blockNumber",), ("eth_getLogs", {"fromBlock": "latest"})):
+        call(watched.gateway, method, *parameters)
     raw = "0x" + sender.sign_transaction(fields).raw_transaction.hex().removeprefix("0x")
     call(url, "eth_sendRawTransaction", raw)
     with pytest.raises(InvalidInput):
@@ -249,13 +267,14 @@ def test_the_services_page_has_what_its_catalogue_says_and_routes_instead_of_pat
     text = httpx.get(f"http://{watched.services}/metrics").text
     families = {family.name: family for family in text_string_to_metric_families(text)}
     found = {name: family for name, family in families.items() if not name.startswith("process_")}
+    catalogue = CATALOGUE | gateway_metrics.CATALOGUE
 
     assert {name: family.type for name, family in found.items()} == {
-        name: kind for name, (kind, _, _) in CATALOGUE.items()
+        name: kind for name, (kind, _, _) in catalogue.items()
     }
     for name, family in found.items():
         for sample in family.samples:
-            assert set(sample.labels) - {"le"} == set(CATALOGUE[name][1]), sample
+            assert set(sample.labels) - {"le"} == set(catalogue[name][1]), sample
     assert 'route="/page/{name}"' in text
     assert 'route="other"' in text
     assert "secret" not in text

@@ -15,7 +15,7 @@ import yaml
 
 from metanode.telemetry.metrics import FOREIGN, node_metrics
 from sdk.testnet.deployment.plan import NetworkSpec, plan_network
-from sdk.testnet.monitoring import by_hand
+from sdk.testnet.monitoring import by_hand, gateway_metrics
 from sdk.testnet.monitoring.alerts import conditions, events, service_conditions
 from sdk.testnet.monitoring.alerts.catalogue import ALERTS, BY_NAME, AlertSeverity
 from sdk.testnet.monitoring.rendering import (
@@ -94,7 +94,7 @@ def test_every_metric_of_an_expression_is_one_that_nodes_have() -> None:
     catalogue = node_metrics(
         version="", commit="", node="", role="", network="", chain_id=0, genesis=""
     ).catalogue()
-    catalogue |= CATALOGUE
+    catalogue |= CATALOGUE | gateway_metrics.CATALOGUE
     strange = set()
     for where, expression in expressions().items():
         for name in METRIC.findall(re.sub(r'"[^"]*"', '""', expression)):
@@ -137,6 +137,36 @@ def test_a_dashboard_has_its_variables_a_fixed_uid_and_no_other_data_source() ->
             assert panel["targets"]
             legend = panel["options"].get("legend")
             assert legend is None or legend.keys() == {"displayMode", "placement", "showLegend", "calcs"}
+
+
+def test_what_the_gateway_calls_a_node_is_not_where_it_was_read() -> None:
+    """Prometheus keeps the label of the target, and gives the page's own another name."""
+    own = {name for name, (_, labels, _) in gateway_metrics.CATALOGUE.items() if "node" in labels}
+    asked = [
+        expression for expression in expressions().values() if any(f"{name}" in expression for name in own)
+    ]
+
+    assert len(asked) == len(own) == 2
+    assert all("exported_node" in expression for expression in asked)
+
+
+def test_round_trips_are_a_matrix_of_nodes_and_validators() -> None:
+    (panel,) = (
+        panel
+        for panel in json.loads(grafana_dashboards()["metanode-consensus.json"])["panels"]
+        if panel["title"] == "Who is how far from whom"
+    )
+
+    (target,) = panel["targets"]
+    assert (panel["type"], target["format"], target["instant"]) == ("table", "table", True)
+    assert target["expr"].startswith("max by (node, validator) (")
+    (change,) = panel["transformations"]
+    assert (change["id"], change["options"]["rowField"], change["options"]["columnField"]) == (
+        "groupingToMatrix",
+        "node",
+        "validator",
+    )
+    assert panel["fieldConfig"]["defaults"]["custom"]["cellOptions"]["type"] == "color-background"
 
 
 def test_panels_lie_beside_each_other_and_never_on_each_other() -> None:

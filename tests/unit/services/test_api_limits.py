@@ -441,3 +441,24 @@ async def test_what_is_too_many_is_counted_in_every_dialect(store: Store, node: 
     assert [answer.status_code for answer in answers] == [200, 429, 200]
     assert answers[2].json()["result"].startswith("Max rate limit reached")
     assert 'metanode_ratelimited_requests_total{site="api"} 2.0' in metrics.page().decode()
+
+
+async def test_calls_are_counted_by_the_key_that_they_show(store: Store, node: Node) -> None:
+    """Also those that are refused; what is made once and free for everybody is no call."""
+    metrics, (text, key) = ServiceMetrics(), new_key("somebody's")
+    config = ApiConfig(
+        network_name="any", chain_id=1, public_url="http://any", keys=(key,), anonymous_a_minute=12
+    )
+    app = CountRequests(make_app(store=store, node=node, config=config), metrics=metrics, site="api")
+    before = metrics.page().decode()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://any") as http:
+        for headers in (
+            {}, {"authorization": f"Bearer {text}"}, *({"authorization": f"Bearer evk_{n:08x}_{n:032x}"} for n in range(3)),
+        ):  # fmt: skip
+            await http.get(NETWORK, headers=headers)
+        await http.get("/openapi.json")
+
+    counted = 'metanode_api_requests_total{{caller="{}"}} {}.0'
+    for caller, count in (("anonymous", 1), ("key", 1), ("wrong_key", 3)):
+        assert counted.format(caller, 0) in before
+        assert counted.format(caller, count) in metrics.page().decode()

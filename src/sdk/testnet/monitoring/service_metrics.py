@@ -22,7 +22,7 @@ from metanode.errors import MetanodeError
 from sdk.testnet.monitoring import faucet_metrics
 from sdk.testnet.monitoring.gateway_metrics import gateway_metrics
 from sdk.testnet.monitoring.verdict import Verdict
-from sdk.testnet.services.web.problems import LIMITED
+from sdk.testnet.services.web.problems import CALLER, CALLERS, LIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -41,6 +41,8 @@ BALANCE_TIMEOUT_S: Final = 1.5
 WEI_PER_TOKEN: Final = 10**18
 REQUEST_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5)
 TOO_MANY: Final = 429
+API_SITE: Final = "api"
+"""The site whose requests may show a key."""
 ROUTES_MAX: Final = 200
 """Routes of all sites; what comes beyond is `other`."""
 
@@ -60,6 +62,7 @@ CATALOGUE: Final = {
     "metanode_services_part_up": ("gauge", ("part",), "1 for a part that could be asked for this page."),
     "metanode_http_requests": ("counter", ("site", "route", "method", "status_class"), "Requests of people and programs."),
     "metanode_http_request_duration_seconds": ("histogram", ("site", "route"), "From reading a request to the end of its answer."),
+    "metanode_api_requests": ("counter", ("caller",), "Requests to the community API by the key that they showed: anonymous (none), key, wrong_key."),
     "metanode_ratelimited_requests": ("counter", ("site",), "Requests answered that somebody has asked too much."),
 } | faucet_metrics.CATALOGUE  # fmt: skip
 """Type, labels, meaning; counters without `_total`. Those of the RPC gateway are in `gateway_metrics`."""
@@ -151,6 +154,12 @@ class ServiceMetrics:
             CATALOGUE["metanode_ratelimited_requests"][1],
             registry=self.registry,
         )
+        self._api = Counter(
+            "metanode_api_requests_total",
+            CATALOGUE["metanode_api_requests"][2],
+            CATALOGUE["metanode_api_requests"][1],
+            registry=self.registry,
+        )
         self._routes: set[tuple[str, str]] = set()
 
     def page(self) -> bytes:
@@ -168,6 +177,10 @@ class ServiceMetrics:
     def limited(self, site: str, count: int = 1) -> None:
         """Note requests that were too many."""
         self._limited.labels(site).inc(count)
+
+    def asked_api(self, caller: str, count: int = 1) -> None:
+        """Note requests to the API, by one of `CALLERS`."""
+        self._api.labels(caller).inc(count)
 
     def count(self, site: str, route: str, method: str, status: int, duration_s: float) -> None:
         """Note a request that is over."""
@@ -189,6 +202,9 @@ class CountRequests:
         self._site = site
         # From 0 on, so that the first one is seen to be more.
         metrics.limited(site, 0)
+        if site == API_SITE:
+            for caller in CALLERS:
+                metrics.asked_api(caller, 0)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -210,8 +226,11 @@ class CountRequests:
             self._metrics.count(
                 self._site, _route_of(scope), scope["method"], status, time.monotonic() - started_s
             )
-            if status == TOO_MANY or scope.get("state", {}).get(LIMITED):
+            state = scope.get("state", {})
+            if status == TOO_MANY or state.get(LIMITED):
                 self._metrics.limited(self._site)
+            if CALLER in state:
+                self._metrics.asked_api(state[CALLER])
 
 
 def _route_of(scope: MutableMapping[str, Any]) -> str:

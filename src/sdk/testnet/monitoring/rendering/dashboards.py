@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sdk.testnet.monitoring import thresholds
+from sdk.testnet.monitoring.rendering.gateway_panels import gateway_panels
 from sdk.testnet.monitoring.rendering.panels import Dashboard, Panel, Query
 from sdk.testnet.monitoring.rendering.rules import HEAD_AGE, ONLINE, RECORDED, VALIDATORS, slow_share
 from sdk.testnet.monitoring.rendering.service_panels import services_dashboard
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 NETWORK: Final = 'network="$network"'
 NODE: Final = 'network="$network",node=~"$node"'
+LATE_S: Final = 10.0
+"""A validator speaks several times a block; the verdict counts it out at ten seconds and a period."""
+FAR_S: Final = 0.25
+VERY_FAR_S: Final = 0.5
+"""Round trips of a connection; a decision takes one and a half of the quorum's slowest, within seconds."""
 VERDICTS: Final = {
     4.0: ("HALTED", "dark-red"),
     3.0: ("NO QUORUM", "red"),
@@ -218,6 +224,12 @@ def _consensus() -> Dashboard:
             description="Whether a validator lives is told by its messages, as any node has heard them; never by its seals.",
         ),
         Panel(
+            title="Who has spoken", kind="state-timeline", width=16,
+            words={0.0: ("heard", "green"), 1.0: ("late", "orange"), 2.0: ("silent", "red")},
+            queries=(_ask(f"({last} > bool {LATE_S:g}) + ({last} > bool {thresholds.SILENT_S:g})", "{{validator}}"),),
+            description="The same over time: late after ten seconds, silent after thirty.",
+        ),
+        Panel(
             title="Proposals", kind="bars", stacked=True,
             queries=(_ask(f"max by (validator) (increase(metanode_consensus_proposals_total{{{NETWORK}}}[$interval]))", "{{validator}}"),),
             description="Finalized blocks by their proposer.",
@@ -247,6 +259,12 @@ def _consensus() -> Dashboard:
             title="Round trip to validators", unit="s",
             queries=(_ask(f"metanode_p2p_validator_rtt_seconds{{{NODE}}}", "{{node}} to {{validator}}"),),
             description="Of each connection.",
+        ),
+        Panel(
+            title="Who is how far from whom", kind="table", unit="s", width=24, height=8, matrix=("node", "validator"),
+            steps=((FAR_S, "orange"), (VERY_FAR_S, "red")),
+            queries=(_ask(f"max by (node, validator) (metanode_p2p_validator_rtt_seconds{{{NODE}}})"),),
+            description="Round trips: a row for each node that measures, a column for each validator. A red column is a validator that all find far.",
         ),
     )  # fmt: skip
     messages = (
@@ -387,7 +405,13 @@ def _rpc() -> Dashboard:
             description="denied: not offered on that port. limited: rate or load.",
         ),
         Panel(
-            title="Errors a second, by code", queries=(_ask(_rate("metanode_rpc_errors_total", "code"), "{{code}}"),),
+            title="Share of calls that end with an error, by code", unit="percentunit", stacked=True,
+            queries=(
+                _ask(
+                    f"{_rate('metanode_rpc_errors_total', 'code')} / on () group_left () (sum(rate(metanode_rpc_requests_total{{{NODE}}}[$interval])) > 0)",
+                    "{{code}}",
+                ),
+            ),
             description="-32603 is the node's fault, the others are the caller's.",
         ),
         Panel(
@@ -457,6 +481,6 @@ def _rpc() -> Dashboard:
     )  # fmt: skip
     return Dashboard(
         uid="metanode-rpc",
-        title="Metanode: RPC and transaction pool",
-        rows=(("Calls", calls), ("Transaction pool", pool)),
+        title="Metanode: RPC, gateway and transaction pool",
+        rows=(("Calls", calls), ("Gateway", gateway_panels()), ("Transaction pool", pool)),
     )

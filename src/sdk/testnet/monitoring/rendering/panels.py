@@ -41,6 +41,8 @@ class Panel:
     words: dict[float, tuple[str, str]] = field(default_factory=dict)
     """Values that stand for a word, with its colour."""
     stacked: bool = False
+    matrix: tuple[str, str] | None = None
+    """Of a table with one query: the label whose values are rows, and the label whose values are columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +188,11 @@ def _panel(panel: Panel, number: int, where: dict[str, int]) -> dict[str, Any]:
         "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
         "options": _options(panel),
     }
-    if panel.kind == "table":
+    if panel.matrix is not None:
+        rows, columns = panel.matrix
+        matrix = {"rowField": rows, "columnField": columns, "valueField": "Value", "emptyValue": "null"}
+        found["transformations"] = [{"id": "groupingToMatrix", "options": matrix}]
+    elif panel.kind == "table":
         found["transformations"] = [
             {"id": "merge", "options": {}},
             {"id": "organize", "options": {"excludeByName": {"Time": True, "__name__": True, "job": True, "instance": True}}},
@@ -211,6 +217,8 @@ def _defaults(panel: Panel) -> dict[str, Any]:
         }
         nothing = {"match": "null+nan", "result": {"text": "UNKNOWN", "color": "gray"}}
         defaults["mappings"] = [{"type": "value", "options": words}, {"type": "special", "options": nothing}]
+    if panel.matrix is not None and panel.steps:
+        defaults["custom"] = {"cellOptions": {"type": "color-background", "mode": "basic"}}
     if panel.kind in {"timeseries", "bars"}:
         defaults["custom"] = {
             "drawStyle": "bars" if panel.kind == "bars" else "line",

@@ -119,6 +119,11 @@ def services_dashboard() -> Dashboard:
             description="5xx is ours, 4xx the caller's.",
         ),
         Panel(
+            title="Calls of the API a second, by key", stacked=True,
+            queries=(_ask(f"sum by (caller) (rate(metanode_api_requests_total{{{NETWORK}}}[$interval]))", "{{caller}}"),),
+            description="Without a key, with one, and with one that is not known: many of the last are guesses.",
+        ),
+        Panel(
             title="Answers within, 95 %, by site", unit="s",
             queries=(_ask(f"histogram_quantile(0.95, sum by (site, le) (rate(metanode_http_request_duration_seconds_bucket{{{NETWORK}}}[$interval])))", "{{site}}"),),
             description="Streams are long by their nature.",

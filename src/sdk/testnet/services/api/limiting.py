@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from metanode.errors import InvalidInput
 from sdk.testnet.faucet.client_address import client_address, origin_of
 from sdk.testnet.services.api.configuration import key_id
-from sdk.testnet.services.web.problems import LIMITED, Problem, problem_json, problem_of
+from sdk.testnet.services.web.problems import CALLER, CALLERS, LIMITED, Problem, problem_json, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,6 +150,7 @@ class LimitMiddleware:
         try:
             key = None if given is None else await self._owner_of(parts, given, network)
         except _Guessing as guessing:
+            _note_caller(scope, "wrong_key")
             limit, told = self._config.anonymous_a_minute, {"ratelimit": f'"anon";r=0;t={guessing.left_s}'}
             await self._refuse(request, limit, guessing.left_s, told)(scope, receive, send)
             return
@@ -158,6 +159,7 @@ class LimitMiddleware:
         )
         who = f"key:{key.id}" if key else f"net:{network}"
         is_wrong = given is not None and key is None
+        _note_caller(scope, "key" if key else "wrong_key" if is_wrong else "anonymous")
         asked = {**form, **request.query_params}
         cost = WRONG_KEY_COST if is_wrong else cost_of(scope["path"], asked)
         used, left_s = await parts.shared.add(f"limit:{who}", cost, WINDOW_S)
@@ -225,6 +227,11 @@ class LimitMiddleware:
             retry_after_s=left_s,
         )
         return problem_json(request, problem, told | READABLE)
+
+
+def _note_caller(scope: Scope, caller: str) -> None:
+    assert caller in CALLERS, caller
+    scope.setdefault("state", {})[CALLER] = caller
 
 
 def _told_refusal(request: Request, refusal: Problem, headers: dict[str, str]) -> ASGIApp:

@@ -30,6 +30,12 @@ LIMITED: Final = "is_limited"
 """In the state of a request that was too many, where its dialect has no 429: whoever counts looks there."""
 
 
+CALLER: Final = "caller"
+"""In the state of a request to the API, one of `CALLERS`: whoever counts looks there, too."""
+CALLERS: Final = ("anonymous", "key", "wrong_key")
+"""By the key that a request showed: none, one that is known, one that is not."""
+
+
 class NotFound(InvalidInput):
     """What was asked for is not there. `hint` says what to do."""
 
