@@ -23,8 +23,12 @@ LOOPBACK: Final[tuple[IPNetwork, ...]] = (
     ipaddress.ip_network("::1/128"),
 )
 """The proxies that are trusted unless an operator names others."""
+NOBODY: Final = ipaddress.IPv4Address(0)
+"""All who come through a proxy of ours with an entry that no proxy would write: one client, who is no proxy. The gateway has the same."""
 _HOPS_MAX: Final = 32
 """Entries of a header that are looked at; nobody has more proxies."""
+_PORT_DIGITS_MAX: Final = 5
+_PORT_MAX: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,12 @@ def client_address(
         forwarded_for: The values of all `X-Forwarded-For` headers, in the order they came.
         trusted: The proxies whose word counts.
 
+    Returns:
+        `peer` itself, when nothing is forwarded or it is no proxy; `NOBODY` for an entry that is no address, if trusted proxies alone
+        stand to its right: taken for the proxy itself, its sender would be counted as little as the proxy is.
+
     Raises:
-        InvalidInput: when `peer` is no IP address; a malformed header is not believed from there on.
+        InvalidInput: when `peer` is no IP address.
     """
     client = parse_ip(peer)
     hops = [hop for value in forwarded_for for hop in value.split(",")]
@@ -78,7 +86,25 @@ def client_address(
         if not any(client.version == network.version and client in network for network in trusted):
             break
         try:
-            client = parse_ip(hop)
+            client = _parse_hop(hop)
         except InvalidInput:
-            break
+            return NOBODY
     return client
+
+
+def _parse_hop(text: str) -> IPAddress:
+    """Return the address of one entry, which some proxies write with the port of the connection. Raises InvalidInput."""
+    entry = text.strip()
+    if entry.startswith("["):
+        # The brackets of a URL: `[2001:db8::7]`, `[2001:db8::7]:4711`.
+        host, bracket, rest = entry[1:].partition("]")
+        if not bracket or (rest and not (rest.startswith(":") and _is_port(rest[1:]))):
+            raise InvalidInput(f"ip_address: expected an address in brackets, found {text!r:.60}")
+        return parse_ip(host)
+    host, colon, port = entry.partition(":")
+    # Two colons and no brackets are an IPv6 address without a port.
+    return parse_ip(host if colon and _is_port(port) else entry)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _PORT_DIGITS_MAX and int(text) <= _PORT_MAX

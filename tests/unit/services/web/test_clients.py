@@ -45,6 +45,40 @@ def test_this_machine_and_a_proxy_that_says_nothing_are_no_strangers() -> None:
         clients.count_stranger(ask())
 
 
+@pytest.mark.parametrize("forwarded", ["203.0.113.9:4711", "[2001:db8::7]:4711", "unknown", ""])
+def test_who_comes_through_a_proxy_is_counted_however_it_writes_addresses(forwarded: str) -> None:
+    """Costly pages, and streams, which are counted by `stranger_of`."""
+    clients = Clients(lambda: 0, maximum=1)
+
+    assert clients.stranger_of(ask("127.0.0.1", x_forwarded_for=forwarded)) is not None
+    clients.count_stranger(ask("127.0.0.1", x_forwarded_for=forwarded))
+    with pytest.raises(TooManyRequests):
+        clients.count_stranger(ask("127.0.0.1", x_forwarded_for=forwarded))
+    clients.count_stranger(ask("127.0.0.1", x_forwarded_for="198.51.100.7:80"))
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["forwarded", "x_real_ip", "x_forwarded_host", "x_client_ip", "true_client_ip", "cf_connecting_ip"],
+)
+def test_no_other_header_says_who_asks(header: str) -> None:
+    """Also not one that a proxy passes on unread from whoever asked it."""
+    value = "for=192.0.2.1;host=evil.example" if header == "forwarded" else "192.0.2.1"
+    clients = Clients(lambda: 0)
+
+    assert str(clients.address_of(ask(**{header: value}))) == "198.51.100.7"
+    assert str(clients.address_of(ask("127.0.0.1", **{header: value}))) == "127.0.0.1"
+    behind = ask("127.0.0.1", x_forwarded_for="203.0.113.9", **{header: value})
+    assert str(clients.address_of(behind)) == "203.0.113.9"
+
+
+@pytest.mark.parametrize("header", ["forwarded", "x_forwarded_host"])
+def test_no_other_header_than_host_says_where_a_page_of_ours_is(header: str) -> None:
+    value = "host=evil.example" if header == "forwarded" else "evil.example"
+    with pytest.raises(WrongOrigin, match="expected the address of this site, found"):
+        check_origin(ask("127.0.0.1", origin="http://evil.example", host="faucet.example", **{header: value}))
+
+
 @pytest.mark.parametrize(
     ("origin", "host", "public_url"),
     [
