@@ -84,7 +84,7 @@ class FakeChain(PayingNode):
         self.is_deployed = False
         self.failing_deployments = False
         self._receipts: dict[bytes, Receipt] = {}
-        self._standing = Standing(head=0, base_fee_wei=7, nonce=0, balance_wei=10**30)
+        self._standing = Standing(head=0, timestamp_ms=0, base_fee_wei=7, nonce=0, balance_wei=10**30)
 
     def mine(self, *, blocks: int = 1, take: bool = True) -> None:
         """Make blocks; without `take` they are empty."""

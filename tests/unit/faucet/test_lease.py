@@ -55,6 +55,19 @@ def test_who_ends_lets_the_next_begin_at_once(database: Database) -> None:
     assert second.hold(NOW_MS)
 
 
+def test_nobody_waits_for_the_end_that_a_clock_far_ahead_has_written(database: Database) -> None:
+    """The first was killed on a machine that was a year ahead."""
+    year_ms = 365 * 86_400_000
+    first, second = SigningLease(database), SigningLease(database)
+    assert first.hold(NOW_MS + year_ms)
+
+    assert not second.hold(NOW_MS)
+    assert first.hold(NOW_MS + year_ms + RENEW_MS)
+    assert not second.hold(NOW_MS + LEASE_MS), "who renews is there"
+    assert not second.hold(NOW_MS + 2 * LEASE_MS - 1)
+    assert second.hold(NOW_MS + 2 * LEASE_MS)
+
+
 def promise(database: Database) -> None:
     asker = Asker(address=Address(b"\1" * 20), origin=origin_of(ipaddress.ip_address("198.51.100.1")))
     assert isinstance(Ledger(database).promise(limits_of(CONFIG), asker, 100, NOW_MS), Payout)

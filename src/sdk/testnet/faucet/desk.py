@@ -19,6 +19,7 @@ import structlog
 from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.faucet.attempts import Attempts, OriginAttempts
 from sdk.testnet.faucet.client_address import origin_of
+from sdk.testnet.faucet.clock import monotonic_ms
 from sdk.testnet.faucet.counts import PROOF, RECIPIENT, Puzzle
 from sdk.testnet.faucet.paying import GWEI
 from sdk.testnet.faucet.payout import Claim, Payout, Redeemed
@@ -219,14 +220,15 @@ class ClaimDesk:
             InvalidInput: as `check`.
             Unavailable: as `check`.
         """
-        origin, now_ms, counts = origin_of(client), self.now_ms(), self._till.ledger.counts
-        if (wait_s := self._failures.wait_s(origin, now_ms)) is not None:
+        origin, passed_ms, counts = origin_of(client), monotonic_ms(), self._till.ledger.counts
+        if (wait_s := self._failures.wait_s(origin, passed_ms)) is not None:
             raise TooManyFailures(wait_s)
         chain = await self._till.open_chain()
+        now_ms = self.now_ms()
         try:
             challenge = decode(token, self._secret, genesis_hash=chain.identity.genesis_hash, now_ms=now_ms)
         except ChallengeInvalid:
-            self._failures.count(origin, now_ms)
+            self._failures.count(origin, passed_ms)
             raise
         except ChallengeExpired:
             counts.challenged(Puzzle.EXPIRED)
@@ -235,14 +237,14 @@ class ClaimDesk:
         redeemed = await asyncio.to_thread(self._till.ledger.redeemed, claim)
         if redeemed is not None:
             return redeemed
-        if self._failures_of_challenges.wait_s(challenge.id, now_ms) is not None:
+        if self._failures_of_challenges.wait_s(challenge.id, passed_ms) is not None:
             raise ChallengeInvalid("challenge: too many wrong proofs came for it; ask for a new one")
         began_s = time.monotonic()
         try:
             await self._verifier.check(challenge, nonces)
         except ChallengeInvalid:
-            self._failures.count(origin, now_ms)
-            self._failures_of_challenges.count(challenge.id, now_ms)
+            self._failures.count(origin, passed_ms)
+            self._failures_of_challenges.count(challenge.id, passed_ms)
             counts.checking.note(time.monotonic() - began_s)
             counts.challenged(Puzzle.WRONG)
             counts.refused(PROOF)
@@ -265,15 +267,15 @@ class ClaimDesk:
             InvalidInput: as `check`; when there is no such voucher.
             Unavailable: as `check`.
         """
-        recipient, origin, now_ms = parse_recipient(address), origin_of(client), self.now_ms()
+        recipient, origin, passed_ms = parse_recipient(address), origin_of(client), monotonic_ms()
         pass_id: str | None = None
         if voucher is not None:
-            if (wait_s := self._failures.wait_s(origin, now_ms)) is not None:
+            if (wait_s := self._failures.wait_s(origin, passed_ms)) is not None:
                 raise TooManyFailures(wait_s)
             try:
                 pass_id = await asyncio.to_thread(self._till.operation.find_pass, voucher)
             except InvalidInput:
-                self._failures.count(origin, now_ms)
+                self._failures.count(origin, passed_ms)
                 raise
         elif await self.needs_work(client):
             raise ProofMissing(
@@ -356,7 +358,7 @@ class ClaimDesk:
         if self.trouble:
             raise Unavailable(self.trouble)
         settings = await asyncio.to_thread(self._till.operation.settings)
-        refused = await asyncio.to_thread(self._till.find_refusal, asker, settings)
+        refused = await self._till.find_refusal_now(asker, settings)
         if refused is not None:
             return refused
         chain = await self._till.open_chain()

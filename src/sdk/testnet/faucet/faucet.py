@@ -135,7 +135,7 @@ class Faucet:
         try:
             asker = await asyncio.to_thread(self._asker, recipient, client)
             settings = await asyncio.to_thread(self._operation.settings)
-            refused = await asyncio.to_thread(self._till.find_refusal, asker, settings)
+            refused = await self._till.find_refusal_now(asker, settings)
             if refused is None:
                 chain = await self._till.open_chain()
                 async with self._till.connect(chain) as node:
@@ -327,6 +327,8 @@ class Faucet:
         try:
             while True:
                 try:
+                    # First, for until then the clock is the machine's alone.
+                    await self._till.open_chain()
                     if await asyncio.to_thread(self._till.lease.hold, self._clock.now_ms()):
                         await self._look_at_nonces()
                         await self.settle()
@@ -362,7 +364,9 @@ class Faucet:
 
     def cleanup(self) -> int:
         """Delete what is too old for any limit, and with it all that is known of clients; returns how many requests. Payouts stay."""
-        return self._ledger.forget_before(self._clock.now_ms(), window_ms=self.config.cooldown_period * 1000)
+        return self._ledger.forget_before(
+            self._clock.passed_ms(), window_ms=self.config.cooldown_period * 1000
+        )
 
     def _clean_now_and_then(self) -> None:
         """Once an hour; raises StorageFailed."""

@@ -47,6 +47,8 @@ class Standing:
     """The paying account and the chain's head, all in one finalized state."""
 
     head: int
+    timestamp_ms: int
+    """When the head was made, as its header says; milliseconds since 1970."""
     base_fee_wei: int
     nonce: int
     balance_wei: int
@@ -96,6 +98,7 @@ class PayingNode:
         with _readable():
             return Standing(
                 head=decode_quantity(number),
+                timestamp_ms=decode_quantity(block["timestamp"]) * 1000,
                 base_fee_wei=decode_quantity(block["baseFeePerGas"]),
                 nonce=decode_quantity(nonce),
                 balance_wei=decode_quantity(balance),

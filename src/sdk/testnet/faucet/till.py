@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from metanode.crypto.addresses import format_address, is_checksum_wrong, parse_address
-from metanode.errors import InvalidInput
+from metanode.errors import InvalidInput, Unavailable
 from metanode.primitives.types import ZERO_ADDRESS
 from sdk.testnet.faucet.account import load_account
 from sdk.testnet.faucet.clock import FaucetClock
@@ -57,6 +57,8 @@ class Chain:
     url: str
     identity: ChainIdentity
     payouts: Payouts
+    is_by_clock: bool
+    """Whether it makes blocks by the clock, as a chain with our validators does, and not only when somebody sends it something."""
     standing: Standing | None = None
     standing_s: float = field(default=float("-inf"))
     validators: frozenset[bytes] = frozenset()
@@ -119,6 +121,16 @@ class Till:
         limits = limits_of(self.config, daily_limit=settings.daily_limit)
         return self.ledger.find_refusal(limits, asker, self.clock.now_ms())
 
+    async def find_refusal_now(self, asker: Asker, settings: Settings) -> Refused | None:
+        """As `find_refusal`; but while the clock is held back, no refusal stands that the chain's newest block may have ended. Raises Unavailable."""
+        refused = await asyncio.to_thread(self.find_refusal, asker, settings)
+        if refused is None or not self.clock.behind_ms:
+            return refused
+        chain = await self.open_chain()
+        async with self.connect(chain) as node:
+            await self.standing(chain, node)
+        return await asyncio.to_thread(self.find_refusal, asker, settings)
+
     async def find_unfit(self, chain: Chain, node: PayingNode, recipient: Address) -> str | None:
         """Say why this recipient gets nothing, whoever asks. Raises Unavailable."""
         if recipient == self.key.address:
@@ -139,6 +151,11 @@ class Till:
         """Return how much a request is paid now, in gwei. Raises Unavailable."""
         amount_gwei = settings.tokens_per_request
         standing = await self.standing(chain, node)
+        if not self.clock.is_certain:
+            raise Unavailable(
+                f"the chain's newest block is {self.clock.behind_ms // 60_000 + 1:,} minutes older than this machine's time: the chain stands "
+                "still, or the machine's clock is wrong; its next block says which, and then the faucet pays again"
+            )
         queue = await asyncio.to_thread(self.ledger.queue_standing)
         left_gwei = standing.balance_wei // GWEI - queue.promised_gwei
         if self.config.scale_with_balance:
@@ -156,6 +173,8 @@ class Till:
         if chain.standing is None or time.monotonic() - chain.standing_s > STANDING_AGE_S:
             chain.standing = await node.standing(self.key.address)
             chain.standing_s = time.monotonic()
+            if chain.is_by_clock:
+                self.clock.saw_block(chain.standing.timestamp_ms)
         return chain.standing
 
     # -- work -----------------------------------------------------------------------------------------------------------------------------
@@ -173,6 +192,8 @@ class Till:
             return
         self._advancing = True
         try:
+            if self.clock.behind_ms:
+                await self.standing(chain, node)
             await chain.payouts.advance(node)
         finally:
             self._advancing = False
@@ -196,6 +217,7 @@ class Till:
         ) as node:
             chain_id, genesis_hash = await node.identity()
             validators = await node.validators()
+            standing = await node.standing(self.key.address)
         if self.key.address in validators:
             raise InvalidInput(
                 f"keystore: {format_address(self.key.address)} is a validator's account, and this program is one that strangers reach; give the "
@@ -203,6 +225,10 @@ class Till:
             )
         identity = ChainIdentity(chain_id=chain_id, genesis_hash=genesis_hash, payer=self.key.address)
         await asyncio.to_thread(self.ledger.bind, identity)
+        if validators:
+            self.clock.saw_block(standing.timestamp_ms)
+        else:
+            self.clock.believe_wall()
         payouts = Payouts(
             self.ledger,
             Payer(key=self.key, chain_id=chain_id),
@@ -212,7 +238,7 @@ class Till:
             is_paused=lambda: not self.operation.settings().is_signing,
             counts=self.ledger.counts,
         )
-        self.chain = Chain(url=url, identity=identity, payouts=payouts)
+        self.chain = Chain(url=url, identity=identity, payouts=payouts, is_by_clock=bool(validators))
         return self.chain
 
     def connect(self, chain: Chain) -> AbstractAsyncContextManager[PayingNode]:

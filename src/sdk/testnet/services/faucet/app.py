@@ -84,7 +84,7 @@ class FaucetService:
         self.faucet: Final = faucet
         self.site: Final = site
         self.desk: Final[ClaimDesk] = faucet.open_desk(proxies=trusted_proxies)
-        self.clients: Final = Clients(self.desk.now_ms, trusted=trusted_proxies, maximum=requests_a_minute)
+        self.clients: Final = Clients(trusted=trusted_proxies, maximum=requests_a_minute)
         self.metrics: Final = FaucetMetrics()
 
     async def pay(self) -> None:
