@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import structlog
 from eth_abi import encode
 from eth_account import Account
 from tests.testnet.api_server import running_redis, serving
@@ -690,6 +691,22 @@ def test_keys_are_kept_as_hashes_and_expire() -> None:
     assert config.key_of(text[:-1] + ("0" if text[-1] != "0" else "1")) is None
     assert text not in repr(config)
     assert read_keys([entry]) == (key,)
-    for wrong in ({**entry, "sha256": "00"}, {**entry, "id": "x"}, {**entry, "key": text}, "key"):
+    with structlog.testing.capture_logs() as told:
+        kept = read_keys([{**entry, "scopes": ["read", "admin"]}, {**entry, "scopes": ["admin"]}])
+    assert [one.scopes for one in kept] == [{"read"}], (
+        "a file of an earlier version is read, without what opened nothing"
+    )
+    assert [(one["log_level"], one["key"], one["reason"].partition(":")[0]) for one in told] == [
+        ("warning", key.id, "api.keys[0].scopes"),
+        ("warning", key.id, "api.keys[1].scopes"),
+    ]
+    assert "delete it" in told[0]["reason"]
+    for wrong in (
+        {**entry, "scopes": ["root"]},
+        {**entry, "sha256": "00"},
+        {**entry, "id": "x"},
+        {**entry, "key": text},
+        "key",
+    ):
         with pytest.raises(InvalidInput, match=r"api\.keys\[0\]"):
             read_keys([wrong])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 from tests.unit.services.told_chain import ToldChain, write_chain
 
+from metanode.errors import InvalidInput
 from sdk.testnet.services.api import ApiConfig, events, make_app, watching
 from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.store.store import Store
@@ -16,6 +19,8 @@ from sdk.testnet.services.web import live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from starlette.responses import Response
 
     from sdk.testnet.services.api.parts import Parts
 
@@ -279,13 +284,71 @@ async def test_telling_stops_with_a_word_to_who_may_come_back(
     assert hub.told == ["resync"]
 
 
-@pytest.mark.parametrize(("topic", "status"), [("alert", 503), ("claim", 404), ("nonsense", 400)])
+@pytest.mark.parametrize(
+    ("topic", "status"),
+    [
+        ("alert", 503),
+        ("claim", 404),
+        ("claim:aa", 404),
+        ("nonsense", 400),
+        ("block:aa", 400),
+        ("nonsense:aa", 400),
+        ("block:", 400),
+    ],
+)
 async def test_a_topic_that_nobody_tells_is_refused(parts: Parts, topic: str, status: int) -> None:
     app = make_app(store=parts.store, node=parts.node, config=parts.config)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://any") as http:
         refused = await http.get(f"/api/v1/events?topics=block,{topic}")
 
     assert refused.status_code == status
+
+
+async def read(response: Response, count: int) -> list[tuple[str, Any]]:
+    """The next events of a stream."""
+    found: list[tuple[str, Any]] = []
+    async for chunk in response.body_iterator:  # type: ignore[attr-defined]
+        event, _, data = chunk.decode().strip().partition("\n")
+        if event.startswith("event: "):
+            found.append((event.removeprefix("event: "), json.loads(data.partition("data: ")[2])))
+        if len(found) == count:
+            break
+    return found
+
+
+def listening(topics: str, last_event_id: str = "") -> Request:
+    headers = [(b"last-event-id", last_event_id.encode())] if last_event_id else []
+    return Request({"type": "http", "method": "GET", "path": "/", "query_string": f"topics={topics}".encode(),
+                    "headers": headers, "client": ("127.0.0.1", 1)})  # fmt: skip
+
+
+async def test_who_asks_for_one_claim_hears_of_that_alone_also_when_it_comes_back(parts: Parts) -> None:
+    app = make_app(store=parts.store, node=parts.node, config=parts.config)
+    hub = app.state.parts.hub
+    one, all_of_them = await hub.serve(listening("round,claim:b")), await hub.serve(listening("claim"))
+    assert hub.watched("claim")
+
+    for name, state in (("a", "queued"), ("b", "queued"), ("bb", "queued"), ("b", "final")):
+        hub.publish("claim", {"id": name, "state": state})
+    hub.publish("round", {"number": 1})
+
+    async with asyncio.timeout(20):
+        assert await read(one, 3) == [
+            ("claim", {"id": "b", "state": "queued"}),
+            ("claim", {"id": "b", "state": "final"}),
+            ("round", {"number": 1}),
+        ]
+        assert len(await read(all_of_them, 4)) == 4
+        again = await hub.serve(listening("claim:b", f"{hub._life}-2"))
+        assert await read(again, 1) == [("claim", {"id": "b", "state": "final"})]
+
+
+@pytest.mark.parametrize("topics", ["claim:", "block:a", ":a", "claim:a,nonsense"])
+async def test_a_part_of_a_topic_that_has_none_is_refused_by_name(parts: Parts, topics: str) -> None:
+    app = make_app(store=parts.store, node=parts.node, config=parts.config)
+
+    with pytest.raises(InvalidInput, match=r"topics: expected some of alert, block, claim, claim:ID, round"):
+        await app.state.parts.hub.serve(listening(topics))
 
 
 async def test_a_served_api_tells_what_its_monitor_and_its_faucet_have(

@@ -94,7 +94,10 @@ def make_app(
     """
     # A block has two events, itself and its transactions.
     hub = LiveHub(
-        TOPICS, visitors=Clients(trusted=config.trusted_proxies), queue_events_max=2 * QUEUE_EVENTS_MAX
+        TOPICS,
+        fields={"claim": "id"},
+        visitors=Clients(trusted=config.trusted_proxies),
+        queue_events_max=2 * QUEUE_EVENTS_MAX,
     )
 
     @asynccontextmanager

@@ -10,12 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import structlog
+
 from metanode.errors import InvalidInput
 from sdk.testnet.faucet.client_address import LOOPBACK, IPNetwork
 
-SCOPES: Final = ("read", "faucet", "verify", "admin")
+log = structlog.get_logger()
+
+SCOPES: Final = ("read", "faucet", "verify")
 """What keys are for."""
-USUAL_SCOPES: Final = frozenset({"read", "faucet", "verify"})
+GONE_SCOPES: Final = frozenset({"admin"})
+"""What files of earlier versions may name, and what never opened anything: what is for operators is behind their password."""
+USUAL_SCOPES: Final = frozenset(SCOPES)
 ANONYMOUS_A_MINUTE: Final = 60
 KEYED_A_MINUTE: Final = 600
 KEYS_A_DAY: Final = 5
@@ -147,6 +153,20 @@ def read_keys(entries: Any) -> tuple[ApiKey, ...]:
         scopes = entry.get("scopes", sorted(USUAL_SCOPES))
         if not isinstance(scopes, list):
             raise InvalidInput(f"{where}.scopes: expected a list of some of {', '.join(SCOPES)}")
+        if gone := GONE_SCOPES.intersection(map(str, scopes)):
+            scopes = [scope for scope in scopes if str(scope) not in gone]
+            log.warning(
+                "api_key_scope_gone",
+                key=str(entry["id"]),
+                reason=f"{where}.scopes: {', '.join(sorted(gone))} opens nothing and is left out"
+                + (
+                    "; delete it there"
+                    if scopes
+                    else ", and the key with it, which is for nothing else; delete it"
+                ),
+            )
+            if not scopes:
+                continue
         try:
             key = ApiKey(
                 id=str(entry["id"]),

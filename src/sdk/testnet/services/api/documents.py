@@ -592,7 +592,7 @@ class Me(Document):
     limit: int
     remaining: int
     reset_s: int = Field(description="Seconds until the count begins anew.")
-    scopes: list[str] = Field(description="What the key is for: read, faucet, verify, admin.")
+    scopes: list[str] = Field(description="What the key is for: read, faucet, verify.")
     expires_at: Time | None
     last_used_at: Time | None = Field(description="When the key was used before this, to the minute.")
 

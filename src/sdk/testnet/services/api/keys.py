@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import delete, func, or_, select, update
 
 from metanode.errors import InvalidInput, StorageFailed, Unavailable
-from sdk.testnet.services.api.configuration import ApiKey, key_id, new_key
+from sdk.testnet.services.api.configuration import SCOPES, ApiKey, key_id, new_key
 from sdk.testnet.services.store.tables import api_keys
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ WIDE_TIMES: Final = 4
 """A /24, or an IPv6 /48, may make so many times what a client may, as with the faucet."""
 DAY_S: Final = 86_400
 NAME_CHARACTERS_MAX: Final = 64
-SCOPES: Final = ("read", "faucet", "verify")
-"""What a visitor's key may be for."""
 DAYS: Final = 90
 DAYS_MAX: Final = 366
 

@@ -14,12 +14,12 @@ from metanode.errors import InvalidInput, Unavailable
 from sdk.testnet.services.api import answers, parts
 from sdk.testnet.services.api import documents as d
 from sdk.testnet.services.api.answering import OWN
+from sdk.testnet.services.api.configuration import SCOPES
 from sdk.testnet.services.api.key_page import key_page
 from sdk.testnet.services.api.keys import (
     DAYS,
     DAYS_MAX,
     NAME_CHARACTERS_MAX,
-    SCOPES,
     TooManyKeys,
     VisitorKeys,
 )

@@ -217,7 +217,7 @@ _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
             "Server-sent events, each with its topic as `event`, an `id` and one line of JSON as `data`. `block`: a block, as `/blocks` has it. "
             "`tx`: of a block with transactions `block` (its number), `total` and `items`, its first 50, as `/transactions` has them. `round`: a "
             "round that failed. `validator`: a change of the set. `alert`: as `/alerts` has it, with `state` firing or resolved. `claim`: one of the "
-            "faucet's newest claims that is new or has another state, as `/faucet/payouts` has it. `resync`: events were left out; load again."
+            "faucet's newest claims that is new or has another state, as `/faucet/payouts` has it; of topic `claim:{id}` this one alone. `resync`: events were left out; load again."
         ),
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
@@ -230,7 +230,10 @@ async def get_events(
     request: Request,
     topics: Annotated[
         str,
-        Query(max_length=100, description="Some of block, tx, round, validator, alert, claim, with commas."),
+        Query(
+            max_length=100,
+            description="Some of block, tx, round, validator, alert, claim, with commas; `claim:{id}` is one claim alone.",
+        ),
     ],
     last_event_id: Annotated[
         str | None,
@@ -239,7 +242,7 @@ async def get_events(
 ) -> Response:
     """What is new, as it is indexed or noticed; `Last-Event-ID` catches up on what was missed, 32 events at most."""
     del last_event_id
-    asked = topics.split(",")
+    asked = {topic.partition(":")[0] for topic in topics.split(",")}
     if "alert" in asked and api.monitor is None:
         raise Unavailable("nobody watches the nodes from here, so there are no alerts")
     if "claim" in asked and not api.tells_claims:

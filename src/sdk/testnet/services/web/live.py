@@ -23,7 +23,7 @@ from sdk.testnet.services.web.clients import Clients
 from sdk.testnet.services.web.problems import Problem, problem_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+    from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -52,11 +52,20 @@ HEADERS: Final = {
 @dataclass(slots=True, eq=False)
 class _Client:
     topics: frozenset[str]
+    """Names, or `name:of` for the events of one thing only."""
     who: Hashable = None
     """Whom it is counted by; None of who is not."""
     queue: deque[bytes] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     is_behind: bool = False
+
+    def listens(self, topic: str, of: str | None = None) -> bool:
+        """Whether an event of this topic, about this thing, is for it."""
+        return topic in self.topics or (of is not None and f"{topic}:{of}" in self.topics)
+
+    def names(self) -> frozenset[str]:
+        """Its topics, whatever of them it wants."""
+        return frozenset(topic.partition(":")[0] for topic in self.topics)
 
 
 class LiveHub:
@@ -66,6 +75,7 @@ class LiveHub:
         self,
         topics: Iterable[str],
         *,
+        fields: Mapping[str, str] | None = None,
         clients_max: int = CLIENTS_MAX,
         queue_events_max: int = QUEUE_EVENTS_MAX,
         heartbeat_s: float = HEARTBEAT_S,
@@ -74,6 +84,8 @@ class LiveHub:
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = frozenset(topics)
+        self._fields = dict(fields or {})
+        """By topic, the field of its events that says what they are of: who asks for `topic:value` hears of that alone."""
         self._clients: set[_Client] = set()
         self._clients_max = clients_max
         self._queue_events_max = queue_events_max
@@ -83,7 +95,7 @@ class LiveHub:
         self._open_by_one: Counter[Hashable] = Counter()
         self._life = secrets.token_hex(4)
         self._sequence = 0
-        self._recent: deque[tuple[int, str, bytes]] = deque(maxlen=REPLAY_EVENTS_MAX)
+        self._recent: deque[tuple[int, str, str | None, bytes]] = deque(maxlen=REPLAY_EVENTS_MAX)
         self._monotonic_s = monotonic_s
         self._left_s: dict[str, float] = {}
         """When somebody who listened to a topic went last."""
@@ -100,7 +112,7 @@ class LiveHub:
 
     def watched(self, topic: str | None = None) -> bool:
         """Tell whether anybody listens to a topic, or to any, or has until a moment ago: what nobody sees need not be made."""
-        if any(topic is None or topic in client.topics for client in self._clients):
+        if any(topic is None or topic in client.names() for client in self._clients):
             return True
         left_s = max(self._left_s.values(), default=None) if topic is None else self._left_s.get(topic)
         return left_s is not None and self._monotonic_s() - left_s <= ABSENCE_S
@@ -117,7 +129,7 @@ class LiveHub:
         if self._away.get(topic) != reason:
             self._away[topic] = reason
             for client in self._clients:
-                if topic in client.topics:
+                if topic in client.names():
                     self._put(client, self._away_event(topic))
 
     def _away_event(self, topic: str) -> bytes:
@@ -131,9 +143,10 @@ class LiveHub:
         self._away.pop(topic, None)
         self._sequence += 1
         event = _event(topic, orjson.dumps(data), f"{self._life}-{self._sequence}")
-        self._recent.append((self._sequence, topic, event))
+        of = str(data[self._fields[topic]]) if topic in self._fields else None
+        self._recent.append((self._sequence, topic, of, event))
         for client in self._clients:
-            if topic in client.topics:
+            if client.listens(topic, of):
                 self._put(client, event)
 
     def resync(self) -> None:
@@ -154,10 +167,9 @@ class LiveHub:
         """Answer `GET /live?topics=a,b`; raises InvalidInput for a topic that is not there."""
         asked = request.query_params.get("topics", "")
         topics = frozenset(asked.split(",")[:TOPICS_MAX]) if asked else frozenset()
-        if not topics or topics - self._topics:
-            raise InvalidInput(
-                f"topics: expected some of {', '.join(sorted(self._topics))}; found {asked!r:.100}"
-            )
+        if not topics or not all(self._is_told(topic) for topic in topics):
+            known = sorted(self._topics | {f"{name}:{field.upper()}" for name, field in self._fields.items()})
+            raise InvalidInput(f"topics: expected some of {', '.join(known)}; found {asked!r:.100}")
         who = self._visitors.stranger_of(request)
         is_full = len(self._clients) >= self._clients_max
         if (
@@ -176,12 +188,16 @@ class LiveHub:
             return problem_json(request, full)
         client = _Client(topics, who)
         self._catch_up(client, request.headers.get("last-event-id", ""))
-        for topic in sorted(self._away.keys() & topics):
+        for topic in sorted(self._away.keys() & client.names()):
             self._put(client, self._away_event(topic))
         # Counted from here on, not from the first byte: many may come at once.
         self._clients.add(client)
         self._open_by_one[who] += 1
         return _LiveResponse(self._stream(client), forget=lambda: self._forget(client))
+
+    def _is_told(self, topic: str) -> bool:
+        name, colon, of = topic.partition(":")
+        return name in self._topics and (not colon or (name in self._fields and bool(of)))
 
     def _forget(self, client: _Client) -> None:
         if client in self._clients:
@@ -189,7 +205,7 @@ class LiveHub:
             self._open_by_one[client.who] -= 1
             if not self._open_by_one[client.who]:
                 del self._open_by_one[client.who]
-            self._left_s |= dict.fromkeys(client.topics, self._monotonic_s())
+            self._left_s |= dict.fromkeys(client.names(), self._monotonic_s())
 
     async def _stream(self, client: _Client) -> AsyncIterator[bytes]:
         yield f"retry: {RETRY_MS}\n\n".encode()
@@ -216,12 +232,12 @@ class LiveHub:
             client.is_behind = True
             return
         seen = int(number)
-        is_skipped = any(self._skipped.get(topic, 0) > seen for topic in client.topics)
+        is_skipped = any(self._skipped.get(topic, 0) > seen for topic in client.names())
         if is_skipped or seen + 1 < (self._recent[0][0] if self._recent else self._sequence + 1):
             client.is_behind = True
             return
-        for sequence, topic, event in self._recent:
-            if sequence > seen and topic in client.topics:
+        for sequence, topic, of, event in self._recent:
+            if sequence > seen and client.listens(topic, of):
                 self._put(client, event)
 
     def _put(self, client: _Client, event: bytes) -> None:
