@@ -696,7 +696,7 @@ def test_keys_are_kept_as_hashes_and_expire() -> None:
     assert [one.scopes for one in kept] == [{"read"}], (
         "a file of an earlier version is read, without what opened nothing"
     )
-    assert [(one["log_level"], one["key"], one["reason"].partition(":")[0]) for one in told] == [
+    assert [(one["log_level"], one["api_key"], one["reason"].partition(":")[0]) for one in told] == [
         ("warning", key.id, "api.keys[0].scopes"),
         ("warning", key.id, "api.keys[1].scopes"),
     ]

@@ -216,11 +216,17 @@ fn read(facts: &Facts, path: &str) -> Reply {
     match path {
         _ if !facts.is_gateway => text(StatusCode::OK, WELCOME),
         "/healthz" => text(StatusCode::OK, "ok\n"),
-        "/readyz" if facts.ready.load(Relaxed) => text(StatusCode::OK, "ok\n"),
-        "/readyz" => text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "No node can answer, or this gateway stops.\n",
-        ),
+        "/readyz" => {
+            facts.readiness_asked.store(true, Relaxed);
+            if facts.ready.load(Relaxed) && !facts.leaving.load(Relaxed) {
+                text(StatusCode::OK, "ok\n")
+            } else {
+                text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "No node can answer, or this gateway stops.\n",
+                )
+            }
+        }
         _ => text(StatusCode::OK, GATEWAY_WELCOME),
     }
 }

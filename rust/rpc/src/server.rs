@@ -173,6 +173,12 @@ impl Server {
         self.shared.router.facts.ready.store(ready, Relaxed);
     }
 
+    /// From now on /readyz is 503, and everything else goes on. Whether somebody asks there, and is told so for the first time.
+    pub(crate) fn leave(&self) -> bool {
+        let facts = &self.shared.router.facts;
+        !facts.leaving.swap(true, Relaxed) && facts.readiness_asked.load(Relaxed)
+    }
+
     /// The threads of this server, for work that belongs to its answers; `None` once it has stopped.
     pub fn handle(&self) -> Option<Handle> {
         let runtime = self.runtime.lock();
@@ -256,6 +262,8 @@ fn share(
         shedding: AtomicBool::new(false),
         is_gateway: config.is_gateway,
         ready: AtomicBool::new(true),
+        leaving: AtomicBool::new(false),
+        readiness_asked: AtomicBool::new(false),
     };
     let filters = Filters::new(
         limits.filters_max,

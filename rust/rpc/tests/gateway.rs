@@ -630,6 +630,21 @@ fn a_gateway_that_stops_says_so_to_everybody() {
 }
 
 #[test]
+fn a_balancer_is_told_before_a_gateway_takes_no_more_connections() {
+    let nodes = FakeNode::several(1, 5);
+    let (gateway, address) = before(&nodes);
+    let ready = || exchange(address, b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n").status;
+    wait_until("it is ready", || ready() == 200);
+    let stopping = thread::spawn(move || gateway.stop());
+    // Each is a connection of its own.
+    wait_until("it says that it goes", || ready() == 503);
+    let balance = result(address, "eth_getBalance", &json!(["0xaa", "0x5"]));
+    assert_eq!(balance, "node-0@5", "who has not asked yet is answered");
+    stopping.join().unwrap();
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
 fn a_subscriber_that_does_not_read_is_closed_and_others_go_on() {
     let nodes = FakeNode::several(1, 5);
     let limits = Limits {

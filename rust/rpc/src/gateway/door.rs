@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
 
 use crate::error::StartError;
 use crate::server::Server;
@@ -15,6 +17,10 @@ use super::config::GatewayConfig;
 use super::node::{self, Node};
 use super::routing::{Network, tell_ready};
 use super::statistics::{GatewayStatistics, NodeStatistics};
+
+/// So long a balancer hears that this gateway goes, while calls are taken as before: one that asks every second sends nothing to
+/// where nobody listens. With what open calls have it is less than the five seconds in which a service stops.
+const NOTICE: Duration = Duration::from_secs(1);
 
 /// A running gateway. Stops when dropped.
 pub struct Gateway {
@@ -133,8 +139,12 @@ impl Gateway {
         }
     }
 
-    /// Takes no more connections, lets open calls end within three seconds, and closes everything. Waits for that.
+    /// Says so at /readyz for a second, if anybody asks there; then takes no more connections, lets open calls end within three seconds, and
+    /// closes everything. Waits for that.
     pub fn stop(&self) {
+        if self.server.leave() {
+            thread::sleep(NOTICE);
+        }
         self.server.stop();
     }
 }

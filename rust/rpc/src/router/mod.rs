@@ -57,8 +57,12 @@ pub(crate) struct Facts {
     /// Heavy calls are refused while this is set.
     pub(crate) shedding: AtomicBool,
     pub(crate) is_gateway: bool,
-    /// The answer of /readyz.
+    /// The answer of /readyz, until it leaves.
     pub(crate) ready: AtomicBool,
+    /// It is about to stop: /readyz says so.
+    pub(crate) leaving: AtomicBool,
+    /// Somebody has asked /readyz.
+    pub(crate) readiness_asked: AtomicBool,
 }
 
 /// The limits the router applies.

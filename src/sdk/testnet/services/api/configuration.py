@@ -157,7 +157,7 @@ def read_keys(entries: Any) -> tuple[ApiKey, ...]:
             scopes = [scope for scope in scopes if str(scope) not in gone]
             log.warning(
                 "api_key_scope_gone",
-                key=str(entry["id"]),
+                api_key=str(entry["id"]),
                 reason=f"{where}.scopes: {', '.join(sorted(gone))} opens nothing and is left out"
                 + (
                     "; delete it there"
