@@ -57,6 +57,36 @@ def test_what_a_peer_said_can_neither_forge_a_line_nor_fill_the_log(
     assert len(written) < TEXT_CHARACTERS_MAX + 300
 
 
+@pytest.mark.parametrize("output_format", ["json", "console"])
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"])
+def test_no_end_of_a_line_in_a_value_begins_a_line(
+    capsys: pytest.CaptureFixture[str], output_format: str, end: str
+) -> None:
+    """A path, a header or what else a stranger may write."""
+    configure_logs(level="info", output_format=output_format)
+    forged = f"/blocks{end}2026-01-01 [info] block_finalized{end}{end}height=1"
+
+    structlog.get_logger().info("request_refused", path=forged)
+
+    written = capsys.readouterr().out
+    assert written.endswith("\n")
+    assert len(written.splitlines()) == 1, "as readers split lines, Unicode's ends among them"
+
+
+@pytest.mark.parametrize("output_format", ["json", "console"])
+def test_nor_does_one_within_a_list_or_a_name(capsys: pytest.CaptureFixture[str], output_format: str) -> None:
+    configure_logs(level="info", output_format=output_format)
+    forged = "validator-1\r\n2026-01-01 [info] block_finalized\rheight=1\n"
+
+    structlog.get_logger().info("request_refused", others=[forged], by_name={forged: forged})
+
+    written = capsys.readouterr().out
+    assert written.count("\n") == 1
+    assert "\r" not in written
+    if output_format == "json":
+        assert json.loads(written)["others"] == [forged], "nothing is lost"
+
+
 @pytest.mark.parametrize("output_format", ["console", "json"])
 def test_a_traceback_does_not_show_the_values_of_variables(
     capsys: pytest.CaptureFixture[str], output_format
