@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from sdk.testnet.services.gateway.settings import GatewaySettings
 
 BODY_BYTES_MAX: Final = (1 << 20) - 1024
-"""What a node takes, less what the gateway writes around a call."""
+"""Of a request and of a WebSocket message: what a node takes, less what the gateway writes around a call.
+
+Over WebSocket it is not the 64 KiB that pages' sockets have elsewhere: wallets and libraries send the same calls over either transport, and
+one transaction of the 128 KiB that a pool takes has 256 KiB of hexadecimal digits; three of those fit into a batch. What all messages over
+64 KiB hold together while they are read and answered has bounds of its own: 8 MiB, of one address 4 (`requests_held_bytes_max` of `rust/rpc`).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
