@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks import (
     chains,
@@ -22,7 +22,10 @@ from benchmarks import (
     testnet,
     viewers,
 )
-from benchmarks.report import print_table, save
+from benchmarks.report import RESULTS, measured_commit, print_table, save
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PARTS = (
     "engine",
@@ -39,7 +42,8 @@ PARTS = (
     "gateway",
     "viewers",
 )
-RESULTS = Path(__file__).parent / "results"
+ONCE = {"disk", "saturation", "viewers"}
+"""Parts without rounds: each takes its samples in one."""
 ENGINE = ("cargo", "bench", "--locked", "-p", "engine")
 
 
@@ -67,11 +71,12 @@ def main() -> int:
     }:
         print(f"not installed: {', '.join(missing)}; apt-get install wrk golang npm", file=sys.stderr)
         return 1
+    commit = measured_commit()
     for part in parts:
         print(f"==> {part}", flush=True)
         match part:
             case "engine":
-                _run_engine(RESULTS / "engine.txt")
+                _run_engine(RESULTS / "engine.txt", commit)
                 continue
             case "comparison":
                 figures = list(comparison.measure(arguments.rounds))
@@ -98,13 +103,13 @@ def main() -> int:
             case _:
                 figures = list(saturation.measure(arguments.saturation_s))
         print_table(figures)
-        save(RESULTS / f"{part}.json", figures)
+        save(RESULTS / f"{part}.json", figures, commit=commit, rounds=1 if part in ONCE else arguments.rounds)
     return 0
 
 
-def _run_engine(result: Path) -> None:
+def _run_engine(result: Path, commit: str) -> None:
     """The benchmarks of the Rust engine, which print their own tables."""
-    lines = []
+    lines = [f"commit {commit}\n"]
     with subprocess.Popen(ENGINE, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
             print(line, end="", flush=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Final
 
-if TYPE_CHECKING:
-    from pathlib import Path
+ROOT: Final = Path(__file__).parents[1]
+RESULTS: Final = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,34 @@ def print_table(figures: list[Figure]) -> None:
         )
 
 
-def save(path: Path, figures: list[Figure]) -> None:
-    """Write the figures with what they were measured on."""
+def measured_commit() -> str:
+    """Return the commit of this tree, and `-dirty` behind it where the tree differs from it; "unknown" where git can't tell.
+
+    Results do not count as a difference: each part of one run writes some.
+    """
+    try:
+        commit = _git("describe", "--always", "--abbrev=12", "--exclude=*")
+        changed = _git(
+            "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS.relative_to(ROOT)}"
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{commit}-dirty" if changed else commit
+
+
+def save(path: Path, figures: list[Figure], *, commit: str, rounds: int) -> None:
+    """Write the figures with what they were measured on.
+
+    Args:
+        path: The file that is written.
+        figures: What it says.
+        commit: What `measured_commit` said when the run began; the tree may be another one when it ends.
+        rounds: How often everything was measured; each figure is their median.
+    """
     document = {
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "commit": commit,
+        "rounds": rounds,
         "machine": {
             "cores": os.cpu_count(),
             "python": platform.python_version(),
@@ -53,3 +79,8 @@ def save(path: Path, figures: list[Figure]) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(("git", "-C", str(ROOT), *arguments), capture_output=True, check=True, text=True)
+    return done.stdout.strip()
