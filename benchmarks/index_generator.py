@@ -1,7 +1,8 @@
 """Fills an index with a long chain that never was, for the timings of pages: `python -m benchmarks.index_generator URL [--blocks N] [--transactions N]`.
 
 The rows are what the indexer would have written: ids, feeds, counters and sums agree. Two of three accounts are rare; one is in a tenth of all
-transactions, so that its history is long. A tenth of the transactions move a token of one of a hundred contracts.
+transactions, so that its history is long. A tenth of the transactions move a token of one of a hundred contracts, half of which are verified; every fourth
+of these moves coins inside, too. Every block is sealed by the validators' keys, so that its certificate holds.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ import time
 from collections import Counter as Tally
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.index_contracts import TRANSFER as TRANSFER_METHOD
+from benchmarks.index_contracts import VERIFIED_EACH, contract_row, transfer_input
+from metanode.chain.signing import SigningDomain
 from metanode.crypto.hashing import keccak256
+from metanode.crypto.secp256k1 import PrivateKey
+from metanode.primitives.types import Hash32, Height, Round
 from sdk.testnet.services.indexer import writing
 from sdk.testnet.services.indexer.events import TRANSFER
-from sdk.testnet.services.store import Counter, Direction, Store, TokenKind, Traces, tables
+from sdk.testnet.services.store import CallKind, Counter, Direction, Store, TokenKind, Traces, tables
 from sdk.testnet.services.store.meanings import search_key
 
 if TYPE_CHECKING:
@@ -29,6 +35,9 @@ BLOCK_S: Final = 2
 GENESIS_TIME: Final = 1_700_000_000
 VALIDATORS: Final = 4
 QUORUM: Final = 3
+CHAIN_ID: Final = 1337
+INTERNAL_EACH: Final = 4
+"""Of so many transfers of a token one moves coins inside."""
 TOKENS: Final = 100
 ACCOUNTS_A_TRANSACTION: Final = 0.25
 """New accounts for each transaction."""
@@ -45,7 +54,7 @@ class Generator:
         self._accounts = VALIDATORS + TOKENS + max(100, int(transactions * ACCOUNTS_A_TRANSACTION))
         self._busy = VALIDATORS + TOKENS + 1
         self._counts: dict[str, Tally[int]] = {
-            name: Tally() for name in ("transactions", "transfers", "logs", "proposed", "tokens")
+            name: Tally() for name in ("transactions", "transfers", "logs", "internals", "proposed", "tokens")
         }
         self._nonces: Tally[int] = Tally()
         self._first: dict[int, int] = {}
@@ -53,7 +62,10 @@ class Generator:
         self._balances: Tally[tuple[int, int]] = Tally()
         self._token_transfers: Tally[int] = Tally()
         self._hours: dict[int, list[int]] = {}
-        self._late = 0
+        self._created: dict[int, tuple[int, int, int]] = {}
+        """Of a contract who created it, in which transaction: the first one that names it."""
+        self._late = self._internals = 0
+        self._domain = SigningDomain(chain_id=CHAIN_ID, genesis_hash=Hash32(_hash("consensus", 0)))
 
     def fill(self, store: Store) -> None:
         """Write everything into an empty index."""
@@ -74,7 +86,7 @@ class Generator:
             name: []
             for name in (
                 "blocks", "block_seals", "round_skips", "transactions", "account_transactions", "logs",
-                "transfers", "account_transfers",
+                "transfers", "account_transfers", "transaction_inputs", "internal_calls", "account_internal_calls",
             )
         }  # fmt: skip
         for number in range(first, last):
@@ -92,13 +104,18 @@ class Generator:
         self._late += late
         self._name(proposer, number)
         self._counts["proposed"][proposer] += 1
-        logs = 0
+        logs, before = 0, len(rows["internal_calls"])
         for idx in range(count):
             logs += self._transaction(rows, number, idx, logs)
+        internals = len(rows["internal_calls"]) - before
         if number:
-            rows["block_seals"] += [
-                (number, 1 + (number + place) % VALIDATORS, bytes(65), True) for place in range(QUORUM)
-            ]
+            digest = self._domain.commit(
+                height=Height(number),
+                round=Round(int(late)),
+                block_hash=Hash32(_hash("consensus", number)),
+            )
+            sealing = (1 + (number + place) % VALIDATORS for place in range(QUORUM))
+            rows["block_seals"] += [(number, each, _KEYS[each].sign(digest), True) for each in sealing]
         if late:
             rows["round_skips"].append((number, 0, 1 + (number + 1) % VALIDATORS))
         hour = self._hours.setdefault(timestamp // 3_600 * 3_600, [0, 0, 0, 0])
@@ -110,7 +127,8 @@ class Generator:
                 number, _hash("block", number), _hash("block", number - 1), _hash("consensus", number), timestamp,
                 proposer if number else None, proposer, int(late), int(late), VALIDATORS if number else 0,
                 QUORUM if number else 0, 0, number > 0, gas, 60_000_000, _word(7), _word(gas * GWEI), count, 0, logs,
-                logs, 0, 0, 600 + 110 * count, int(Traces.NOT_NEEDED), 0, b"", _hash("state", number),
+                logs, internals, 0, 600 + 110 * count, int(Traces.INDEXED if logs else Traces.NOT_NEEDED), 0, b"",
+                _hash("state", number),
             )
         )  # fmt: skip
 
@@ -125,11 +143,15 @@ class Generator:
         self._name(recipient, number)
         nonce = self._nonces[sender]
         self._nonces[sender] += 1
+        internals = 0
+        if is_token:
+            self._created.setdefault(token, (sender, number, idx))
+            internals = int(nonce % INTERNAL_EACH == 0)
         rows["transactions"].append(
             (
                 number, idx, _hash("transaction", number * 100_000 + idx), sender, recipient, None, nonce,
-                _word(self._chance.randrange(10**20)), bytes.fromhex("a9059cbb") if is_token else None, 2, 1, 100_000,
-                21_000, 21_000 * (idx + 1), _word(GWEI), int(is_token), int(is_token), 0, None,
+                _word(self._chance.randrange(10**20)), TRANSFER_METHOD if is_token else None, 2, 1, 100_000,
+                21_000, 21_000 * (idx + 1), _word(GWEI), int(is_token), int(is_token), internals, None,
             )
         )  # fmt: skip
         feed = rows["account_transactions"]
@@ -146,6 +168,20 @@ class Generator:
             receiver = self._busy if sender != self._busy else self._busy + 1
         self._name(receiver, number)
         amount = 1 + self._chance.randrange(10**6)
+        rows["transaction_inputs"].append(
+            (number, idx, transfer_input(_address_word(receiver), _word(amount)))
+        )
+        if internals:
+            rows["internal_calls"].append(
+                (number, idx, 0, "0", int(CallKind.TRANSFER), token, receiver, _word(amount), None)
+            )
+            rows["account_internal_calls"] += [
+                (token, number, idx, 0, int(Direction.OUT)),
+                (receiver, number, idx, 0, int(Direction.IN)),
+            ]
+            self._internals += 1
+            for who in (token, receiver):
+                self._counts["internals"][who] += 1
         words = (TRANSFER, _address_word(sender), _address_word(receiver), None)
         rows["logs"].append((number, log_idx, idx, token, *words, _word(amount)))
         rows["transfers"].append(
@@ -189,6 +225,15 @@ class Generator:
             ],
         )  # fmt: skip
         last = self._blocks - 1
+        # A token that nothing has happened to has no account.
+        writing.insert(
+            connection,
+            tables.contracts,
+            [
+                contract_row(token, number, GENESIS_TIME + last * BLOCK_S)
+                for token, (_, number, _) in sorted(self._created.items())
+            ],
+        )
         writing.insert(
             connection,
             tables.validators,
@@ -204,17 +249,18 @@ class Generator:
         )
         self._write_sums(connection)
         genesis = _hash("block", 0)
-        state = (1, 1337, genesis, _hash("consensus", 0), last, _hash("block", last), int(time.time()))
+        state = (1, CHAIN_ID, genesis, _hash("consensus", 0), last, _hash("block", last), int(time.time()))
         writing.insert(connection, tables.index_state, [(*state, self._accounts + 1, b"")])
 
     def _account_rows(self) -> Iterator[tuple[Any, ...]]:
         for number in sorted(self._first):
             is_contract = VALIDATORS < number <= VALIDATORS + TOKENS
             name = f"validator-{number}" if number <= VALIDATORS else None
+            created = self._created.get(number, (None, None, None))
             yield (
-                number, _address(number), is_contract, None, None, None, self._first[number], self._last[number],
-                self._counts["transactions"][number], self._counts["transfers"][number], 0, self._counts["logs"][number],
-                self._counts["proposed"][number], self._counts["tokens"][number], -1, name,
+                number, _address(number), is_contract, *created, self._first[number], self._last[number],
+                self._counts["transactions"][number], self._counts["transfers"][number], self._counts["internals"][number],
+                self._counts["logs"][number], self._counts["proposed"][number], self._counts["tokens"][number], -1, name,
             )  # fmt: skip
 
     def _write_sums(self, connection: Connection) -> None:
@@ -239,6 +285,9 @@ class Generator:
             Counter.TOKENS: len(self._token_transfers),
             Counter.TRANSFERS: moved,
             Counter.LOGS: moved,
+            Counter.INTERNAL_CALLS: self._internals,
+            Counter.CONTRACTS: len(self._created),
+            Counter.VERIFIED_CONTRACTS: sum(not token % VERIFIED_EACH for token in self._created),
             Counter.LATE_BLOCKS: self._late,
         }
         writing.insert(connection, tables.counters, [(str(name), value) for name, value in totals.items()])
@@ -257,7 +306,8 @@ def _hash(kind: str, number: int) -> bytes:
 
 
 def _address(number: int) -> bytes:
-    return keccak256(number.to_bytes(8, "big"))[:20]
+    key = _KEYS.get(number)
+    return keccak256(number.to_bytes(8, "big"))[:20] if key is None else key.address
 
 
 def _address_word(number: int) -> bytes:
@@ -266,6 +316,10 @@ def _address_word(number: int) -> bytes:
 
 def _word(value: int) -> bytes:
     return value.to_bytes(32, "big")
+
+
+_KEYS: Final = {number: PrivateKey(_hash("key", number)) for number in range(1, VALIDATORS + 1)}
+"""Of the validators, by their accounts' numbers."""
 
 
 def main() -> None:
