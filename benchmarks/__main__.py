@@ -1,4 +1,4 @@
-"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|logs|indexer|simulation|testnet|faucet|gateway|viewers`."""
+"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|logs|indexer|simulation|testnet|faucet|gateway|viewers|pages`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from benchmarks import (
     indexer,
     logs,
     network,
+    pages,
     saturation,
     simulation,
     sync,
@@ -41,6 +42,7 @@ PARTS = (
     "faucet",
     "gateway",
     "viewers",
+    "pages",
 )
 ONCE = {"disk", "saturation", "viewers"}
 """Parts without rounds: each takes its samples in one."""
@@ -53,6 +55,12 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; everything if not given")
     parser.add_argument("--rounds", type=int, default=3, help="alternating rounds (at least three to quote)")
     parser.add_argument("--saturation-s", type=int, default=600, help="how long reads saturate a core")
+    parser.add_argument(
+        "--blocks",
+        type=int,
+        default=pages.BLOCKS,
+        help="of the index that pages are asked of; fewer to try it",
+    )
     arguments = parser.parse_args()
     parts = tuple(arguments.parts) or PARTS
     if unknown := set(parts) - set(PARTS):
@@ -68,6 +76,7 @@ def main() -> int:
         "testnet",
         "faucet",
         "viewers",
+        "pages",
     }:
         print(f"not installed: {', '.join(missing)}; apt-get install wrk golang npm", file=sys.stderr)
         return 1
@@ -100,6 +109,8 @@ def main() -> int:
                 figures = list(testnet.measure(arguments.rounds))
             case "viewers":
                 figures = list(viewers.measure())
+            case "pages":
+                figures = list(pages.measure(arguments.rounds, arguments.blocks))
             case _:
                 figures = list(saturation.measure(arguments.saturation_s))
         print_table(figures)
