@@ -1,4 +1,4 @@
-"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|logs|indexer|simulation|testnet|faucet|gateway|viewers|pages`."""
+"""`make bench`: everything, or `python -m benchmarks engine|comparison|network|saturation|disk|sync|logs|indexer|simulation|testnet|faucet|gateway|viewers|pages|services`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from benchmarks import (
     network,
     pages,
     saturation,
+    services,
     simulation,
     sync,
     testnet,
@@ -43,6 +44,7 @@ PARTS = (
     "gateway",
     "viewers",
     "pages",
+    "services",
 )
 ONCE = {"disk", "saturation", "viewers"}
 """Parts without rounds: each takes its samples in one."""
@@ -61,6 +63,12 @@ def main() -> int:
         default=pages.BLOCKS,
         help="of the index that pages are asked of; fewer to try it",
     )
+    parser.add_argument(
+        "--transfers",
+        type=int,
+        default=services.TRANSFERS,
+        help="that the services' index is filled with; fewer to try it",
+    )
     arguments = parser.parse_args()
     parts = tuple(arguments.parts) or PARTS
     if unknown := set(parts) - set(PARTS):
@@ -77,6 +85,7 @@ def main() -> int:
         "faucet",
         "viewers",
         "pages",
+        "services",
     }:
         print(f"not installed: {', '.join(missing)}; apt-get install wrk golang npm", file=sys.stderr)
         return 1
@@ -111,6 +120,8 @@ def main() -> int:
                 figures = list(viewers.measure())
             case "pages":
                 figures = list(pages.measure(arguments.rounds, arguments.blocks))
+            case "services":
+                figures = list(services.measure(arguments.rounds, arguments.transfers))
             case _:
                 figures = list(saturation.measure(arguments.saturation_s))
         print_table(figures)

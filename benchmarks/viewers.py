@@ -53,12 +53,13 @@ def measure(viewers: int = VIEWERS, blocks: int = BLOCKS) -> Iterator[Figure]:
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             try:
                 wait_ready(f"http://127.0.0.1:{port}", process)
-                yield from asyncio.run(_watch(port, psutil.Process(process.pid), viewers, blocks))
+                yield from asyncio.run(watch(port, psutil.Process(process.pid), viewers, blocks))
             finally:
                 process.terminate()
 
 
-async def _watch(port: int, services: psutil.Process, viewers: int, blocks: int) -> list[Figure]:
+async def watch(port: int, services: psutil.Process, viewers: int, blocks: int) -> list[Figure]:
+    """Let viewers watch the first page of the services at a port for so many events, and give the figures."""
     before_mb = services.memory_info().rss / 1e6
     seen: dict[bytes, list[float]] = {}
     """Times by the event's id, which all viewers share."""
