@@ -1,4 +1,4 @@
-"""Which suite judges which file of the archive. Every file has exactly one; a file that none claims is an error, not a silence."""
+"""Which suite judges which file of the archive. Every file has exactly one; a file that none claims is a failure, not a silence."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -115,13 +115,27 @@ SUITES: Final = (
 )
 
 
+UNCLAIMED: Final = Suite(name="files of no suite", files="")
+"""Where a run puts the files that no suite, or more than one, claims: each is one failure, and the others are judged."""
+
+
 def suite_of(path: str) -> Suite:
     """The suite of a file; raises Unclaimed."""
-    found = [suite for suite in SUITES if fnmatchcase(path, suite.files)]
+    found = suites_of(path)
     if len(found) != 1:
-        names = ", ".join(suite.name for suite in found) or "none"
-        raise Unclaimed(f"{path}: expected one suite, found {names}: see tests/conformance/catalogue.py")
+        raise Unclaimed(why_unclaimed(path))
     return found[0]
+
+
+def suites_of(path: str) -> list[Suite]:
+    """All suites that claim a file."""
+    return [suite for suite in SUITES if fnmatchcase(path, suite.files)]
+
+
+def why_unclaimed(path: str) -> str:
+    """What is wrong with a file that has not exactly one suite."""
+    names = ", ".join(suite.name for suite in suites_of(path)) or "none"
+    return f"{path}: expected one suite, found {names}: see tests/conformance/catalogue.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +151,8 @@ def plan(archive: Archive) -> list[Work]:
     together: dict[str, list[ManifestFile]] = {}
     work = []
     for file in archive.files:
-        suite = suite_of(file.path)
+        claiming = suites_of(file.path)
+        suite = claiming[0] if len(claiming) == 1 else UNCLAIMED
         if suite.judge_files:
             together.setdefault(suite.name, []).append(file)
         else:
@@ -151,6 +166,9 @@ def judge(archive: Archive, work: Work) -> Iterator[tuple[str, Verdict]]:
 
     A file that cannot be read as cases has one that failed instead, and ends the work on these files alone.
     """
+    if work.suite == UNCLAIMED:
+        yield from ((file.path, unusable(why_unclaimed(file.path))) for file in work.files)
+        return
     counted = dict.fromkeys((file.path for file in work.files), 0)
     try:
         for path, verdict in verdicts(archive, work):

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from tests.conformance.archive import Archive
-from tests.conformance.catalogue import SUITES, Work, judge, plan
+from tests.conformance.catalogue import SUITES, UNCLAIMED, Work, judge, plan
 from tests.conformance.verdicts import Status, Verdict
 
 PROGRESS_EVERY_S: Final = 1.0
@@ -68,7 +68,7 @@ class Results:
 
     def tallies(self) -> dict[str, Tally]:
         """By suite, in the order of the catalogue."""
-        found = {suite.name: Tally() for suite in SUITES}
+        found = {suite.name: Tally() for suite in (*SUITES, UNCLAIMED)}
         for one in self.judged:
             found[one.suite].add(one.verdict)
         return {name: tally for name, tally in found.items() if tally.cases or tally.checks}

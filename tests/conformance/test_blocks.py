@@ -1,11 +1,13 @@
 """A block that must fail for a transaction is refused for that transaction, also when its header leaves the transaction out."""
 
 import json
+import re
 from typing import Any
 
 import pytest
-from tests.conformance.archive import Archive
+from tests.conformance.archive import ROOT, Archive
 from tests.conformance.suites.blocks import TRANSACTIONS_ROOT_AT, judge_chain
+from tests.conformance.suites.refusals import REFUSALS, UNKNOWN_PARENT
 from tests.conformance.verdicts import Mismatch
 
 from metanode.chain.trie import EMPTY_ROOT
@@ -68,3 +70,50 @@ def test_a_block_with_nothing_wrong_but_its_root_does_not_pass_for_one_with_an_i
     chain.update(blocks=[wrong], lastblockhash=chain["genesisBlockHeader"]["hash"])
     with pytest.raises(Mismatch, match=r"block 1 is accepted, expected TransactionException"):
         judge_chain(chain)
+
+
+PARENT_AT = 0
+
+
+def refused_block(archive: Archive, *, parent: bytes | None, reason: str) -> dict[str, Any]:
+    """A chain whose only block is refused, with another parent if one is given."""
+    chain = only_chain(archive, "callcodeOutput2")
+    valid = next(block for block in chain["blocks"] if "expectException" not in block)
+    header, *body = rlp.decode(bytes.fromhex(valid["rlp"][2:]))
+    assert isinstance(header, list)
+    if parent is not None:
+        header[PARENT_AT] = parent
+    wrong = {"rlp": "0x" + rlp.encode([header, *body]).hex(), "expectException": reason}
+    chain.update(blocks=[wrong], lastblockhash=chain["genesisBlockHeader"]["hash"])
+    return chain
+
+
+@pytest.mark.parametrize(
+    ("parent", "reason"),
+    [(b"\1" * 32, "BlockException.UNKNOWN_PARENT"), (bytes(32), "BlockException.UNKNOWN_PARENT_ZERO")],
+    ids=["unknown", "zero"],
+)
+def test_a_block_on_a_parent_that_nobody_has_is_refused_for_it_and_for_nothing_else(
+    archive: Archive, parent: bytes, reason: str
+) -> None:
+    judge_chain(refused_block(archive, parent=parent, reason=reason))
+    with pytest.raises(Mismatch, match=r"block 1 is refused as unknown_parent \("):
+        judge_chain(refused_block(archive, parent=parent, reason="BlockException.INVALID_STATE_ROOT"))
+    with pytest.raises(Mismatch, match=rf"block 1 is accepted, expected {reason}"):
+        judge_chain(refused_block(archive, parent=None, reason=reason))
+
+
+def test_each_reason_of_the_archive_has_a_code_and_each_code_is_one_of_the_engine(archive: Archive) -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "rust" / "engine" / "src").glob("*.rs"))
+    told = {code for codes in REFUSALS.values() for code in codes} - {UNKNOWN_PARENT}
+    assert {code for code in told if f'"{code}"' not in sources} == set()
+    blocks = [
+        file for file in archive.files if "/BlockchainTests/" in file.path or file.path.startswith("eest/")
+    ]
+    named = {
+        name
+        for file in blocks
+        for name in re.findall(r"(?:Block|Transaction)Exception\.\w+", archive.file(file.path).read_text())
+    }
+    assert len(named) > 15
+    assert named - set(REFUSALS) == set()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.conformance.archive import Archive, ManifestFile
-from tests.conformance.catalogue import SUITES, Suite, Unclaimed, Work, judge, plan, suite_of
+from tests.conformance.catalogue import SUITES, UNCLAIMED, Suite, Unclaimed, Work, judge, plan, suite_of
 from tests.conformance.verdicts import Mismatch, NotApplicable, Status, each, expect_equal
 
 
@@ -14,6 +14,7 @@ def test_every_file_of_the_archive_has_one_suite_and_every_case_is_planned(archi
     planned = [file for one in work for file in one.files]
     assert sorted(file.path for file in planned) == sorted(file.path for file in archive.files)
     assert sum(file.cases for file in planned) == sum(file.cases for file in archive.files) > 0
+    assert [one.files for one in work if one.suite is UNCLAIMED] == []
 
 
 def test_every_suite_has_files(archive: Archive) -> None:

@@ -131,14 +131,23 @@ def test_a_broken_manifest_makes_it_2_and_is_named(
     assert f"{directory / 'MANIFEST.json'}: expected a list of objects" in capfd.readouterr().err
 
 
-def test_a_file_that_no_suite_claims_makes_it_2_and_is_named(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_file_that_no_suite_claims_is_one_failure_of_its_own_and_the_others_are_judged(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], processes: int
 ) -> None:
     directory = directory_of(tmp_path / "vectors", RIGHT)
-    entry = {"file": "new/one.json", "cases": 1, "sha256": ""}
-    (directory / "MANIFEST.json").write_text(json.dumps([entry]))
-    assert run(tmp_path, directory) == (2, {})
-    assert "new/one.json: expected one suite, found none" in capfd.readouterr().err
+    manifest = json.loads((directory / "MANIFEST.json").read_bytes())
+    entry = {"file": "new/one.json", "cases": 3, "sha256": ""}
+    (directory / "MANIFEST.json").write_text(json.dumps([entry, *manifest]))
+    status, results = run(tmp_path, directory, processes=processes)
+    assert status == 1
+    assert [(case["id"], case["status"], case["suite"]) for case in results["cases"]] == [
+        (f"{RLP_FILE}::right", "passed", "RLP, valid"),
+        ("new/one.json::file", "failed", "files of no suite"),
+    ]
+    assert "new/one.json: expected one suite, found none" in results["cases"][1]["reason"]
+    assert "CASES='new/one.json::file'" in capfd.readouterr().out
+    assert run(tmp_path, directory, cases="ethereum-tests/*")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.conformance.chains import blob_schedule
-from tests.conformance.suites.blocks import REFUSALS
+from tests.conformance.suites.refusals import codes_of
 from tests.conformance.transitions import run
 from tests.conformance.verdicts import Mismatch, Verdict, each, expect_equal
 
@@ -51,6 +51,5 @@ def expect_rejection(rejected: list[dict[str, Any]], expected: str | None) -> No
     why = f"the transaction is refused as {rejected[0]['code']} ({rejected[0]['message']})"
     if not expected:
         raise Mismatch(why)
-    codes = {code for reason in expected.split("|") for code in REFUSALS.get(reason, ())}
-    if rejected[0]["code"] not in codes:
+    if rejected[0]["code"] not in codes_of(expected):
         raise Mismatch(f"{why}, expected {expected}")
