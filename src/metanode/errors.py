@@ -9,7 +9,9 @@ The first question of an error is whose fault it is::
     │   ├── InvalidBlock          a block that breaks a rule of the chain
     │   ├── InvalidCertificate    a certificate that does not prove its height
     │   ├── InvalidGenesis        a genesis file; the message names the field
-    │   └── InvalidKeystore       a key file, its permissions, or its password
+    │   ├── InvalidKeystore       a key file, its permissions, or its password
+    │   ├── InvalidMnemonic       words that are no mnemonic of BIP-39
+    │   └── InvalidPath           a path of derived keys that is not one of BIP-32
     └── Unavailable               the disk, the engine or the network did not do its work: retry or stop
         ├── StorageDamaged        bytes on disk that were once whole and are not any more: an operator decides
         ├── StorageFailed         the disk or the database refused a read or a write
@@ -50,6 +52,14 @@ class InvalidGenesis(InvalidInput):
 
 class InvalidKeystore(InvalidInput):
     """A key file cannot be used."""
+
+
+class InvalidMnemonic(InvalidInput):
+    """Words are not a mnemonic."""
+
+
+class InvalidPath(InvalidInput):
+    """A text names no key below a seed."""
 
 
 class Unavailable(MetanodeError):  # noqa: N818 - the same

@@ -16,6 +16,8 @@ NAMED = re.compile(
 TEXT = "text of an operator or a caller, with tests of its own beside it"
 ELSEWHERE = {
     "metanode.crypto.addresses:parse_address": TEXT,
+    "metanode.crypto.mnemonics:parse_mnemonic": TEXT,
+    "metanode.crypto.mnemonics:parse_path": TEXT,
     "metanode.primitives.hexadecimal:decode_data": TEXT,
     "metanode.primitives.json_text:parse_json": TEXT,
     "metanode.primitives.hexadecimal:decode_quantity": TEXT,

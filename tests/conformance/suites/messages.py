@@ -1,15 +1,20 @@
-"""Typed data (EIP-712), which eth-account hashes and signs for everybody who signs ours."""
+"""Typed data (EIP-712): hashed by eth-account, as users' tools do, and signed by our keys.
+
+What validators sign is EIP-712 too, of four fixed structures whose words `metanode.chain.signing` puts together itself;
+`tests/unit/chain/test_signing.py` compares each with what eth-account makes of the same structure. So these cases say that the
+judge of that code is right.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from eth_account import Account
 from eth_account.messages import encode_typed_data
 from tests.conformance.verdicts import Verdict, each, expect_equal, named
 
 from metanode.crypto.hashing import keccak256
+from metanode.crypto.secp256k1 import PrivateKey
 
 
 def judge(file: Path) -> Iterator[Verdict]:
@@ -23,5 +28,6 @@ def judge_message(case: Mapping[str, Any]) -> None:
     digest = keccak256(b"\x19\x01" + signable.header + signable.body)
     expect_equal("digest", digest, bytes.fromhex(case["digest"][2:]))
     if "privateKey" in case:
-        signed = Account.sign_message(signable, case["privateKey"])
-        expect_equal("signature", bytes(signed.signature), bytes.fromhex(case["signature"][2:]))
+        signature = PrivateKey(bytes.fromhex(case["privateKey"][2:])).sign(digest)
+        written = signature[:64] + bytes((27 + signature[64],))
+        expect_equal("signature", written, bytes.fromhex(case["signature"][2:]))
