@@ -1,4 +1,8 @@
-"""Project Wycheproof's cases of the primitives that handshakes, messages and key files use."""
+"""Project Wycheproof's cases of the primitives that handshakes, messages and key files use.
+
+Its keys and signatures come as DER, ours never do: the harness reads them strictly and hands on what it can read. So what is wrong in the DER alone is
+refused here and not by the product; `test_wycheproof.py` counts these, and the page names the numbers.
+"""
 
 import contextlib
 import hashlib
@@ -8,15 +12,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tests.conformance.verdicts import Mismatch, NotApplicable, Verdict, each, expect_equal
+from cryptography.hazmat.primitives.asymmetric import ec
+from tests.conformance.der import NotDer, numbers_of_signature, point_of_key
+from tests.conformance.verdicts import Mismatch, Verdict, each, expect_equal
 
 from metanode.crypto.ecies import AgreementKey, InvalidPoint
 from metanode.crypto.secp256k1 import recover_public_key
 from metanode.errors import InvalidSignature
 
 ORDER: Final = int("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141", 16)
-POINT_PREFIX: Final = bytes.fromhex("3056301006072a8648ce3d020106052b8104000a03420004")
-"""The DER of an uncompressed key of secp256k1 up to its coordinates: the only form that has our 64 bytes in it."""
+UNCOMPRESSED: Final = b"\4"
+"""The first byte of a point that is written with both coordinates, 64 bytes: ours without it."""
 
 
 def tests_of(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -33,21 +39,33 @@ def judge_agreement(file: Path) -> Iterator[Verdict]:
 
 
 def agree(test: Mapping[str, Any]) -> None:
-    """One agreement."""
-    public, number = bytes.fromhex(test["public"]), int(test["private"], 16)
-    if not public.startswith(POINT_PREFIX) or len(public) != len(POINT_PREFIX) + 64:
-        raise NotApplicable("keys come as the 64 bytes of their coordinates here, never as DER or compressed")
-    if not 0 < number < ORDER:
-        raise NotApplicable("a private key is 32 bytes below the order of the group here")
+    """One agreement: refused, unless it is valid, or the secret, unless it is invalid. What is acceptable may be either."""
     try:
-        shared = AgreementKey(number.to_bytes(32, "big")).agree(public[len(POINT_PREFIX) :])
-    except InvalidPoint as error:
+        shared = secret_of(test)
+    except (NotDer, InvalidPoint) as error:
         if test["result"] == "valid":
             raise Mismatch(f"refused: {error}") from error
         return
     if test["result"] == "invalid":
         raise Mismatch("a secret is agreed on with a key that is invalid")
     expect_equal("secret", shared.hex(), test["shared"])
+
+
+def secret_of(test: Mapping[str, Any]) -> bytes:
+    """The secret that our code agrees on; raises NotDer when this harness cannot read the key, and InvalidPoint when our code refuses it."""
+    public, number = coordinates(point_of_key(bytes.fromhex(test["public"]))), int(test["private"], 16)
+    return AgreementKey(number.to_bytes(32, "big")).agree(public)
+
+
+def coordinates(point: bytes) -> bytes:
+    """A point as it comes to our code, which checks whether it is on the curve; one that is compressed has its y found first."""
+    if point[:1] == UNCOMPRESSED:
+        return point[1:]
+    try:
+        found = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), point).public_numbers()
+    except ValueError as error:
+        raise NotDer(f"no point: {error}") from error
+    return found.x.to_bytes(32, "big") + found.y.to_bytes(32, "big")
 
 
 def judge_signatures(file: Path) -> Iterator[Verdict]:
@@ -57,15 +75,12 @@ def judge_signatures(file: Path) -> Iterator[Verdict]:
 
 def verify(test: Mapping[str, Any]) -> None:
     """One signature."""
-    numbers = parse_der(bytes.fromhex(test["sig"]))
-    if numbers is None or max(numbers).bit_length() > 256:
-        raise NotApplicable("signatures come as 65 bytes here, never as DER")
-    raw = b"".join(number.to_bytes(32, "big") for number in numbers)
-    digest = hashlib.sha256(bytes.fromhex(test["msg"])).digest()
-    recovered = set()
-    for recovery_id in (b"\0", b"\1"):
-        with contextlib.suppress(InvalidSignature):
-            recovered.add(recover_public_key(digest, raw + recovery_id))
+    try:
+        numbers, recovered = keys_of(test)
+    except NotDer as error:
+        if test["result"] != "invalid":
+            raise Mismatch(f"refused: {error}") from error
+        return
     expected = test["result"] == "valid" and numbers[1] <= ORDER // 2
     is_found = bytes.fromhex(test["publicKey"]["uncompressed"])[1:] in recovered
     if is_found != expected:
@@ -74,21 +89,18 @@ def verify(test: Mapping[str, Any]) -> None:
         )
 
 
-def parse_der(signature: bytes) -> tuple[int, int] | None:
-    """R and s of strict DER, None for anything else."""
-    with contextlib.suppress(IndexError):
-        if signature[0] != 0x30 or signature[1] != len(signature) - 2:
-            return None
-        numbers, rest = [], signature[2:]
-        while rest:
-            if rest[0] != 2 or len(rest) < 2 + rest[1] or not rest[1]:
-                return None
-            content, rest = rest[2 : 2 + rest[1]], rest[2 + rest[1] :]
-            if content[0] & 0x80 or (len(content) > 1 and content[0] == 0 and not content[1] & 0x80):
-                return None
-            numbers.append(int.from_bytes(content, "big"))
-        return (numbers[0], numbers[1]) if len(numbers) == 2 else None
-    return None
+def keys_of(test: Mapping[str, Any]) -> tuple[tuple[int, int], set[bytes]]:
+    """R and s of a signature, and the keys that our code recovers from it; raises NotDer when it does not fit into our 65 bytes."""
+    numbers = numbers_of_signature(bytes.fromhex(test["sig"]))
+    if max(numbers).bit_length() > 256:
+        raise NotDer("a number of more than 32 bytes")
+    raw = b"".join(number.to_bytes(32, "big") for number in numbers)
+    digest = hashlib.sha256(bytes.fromhex(test["msg"])).digest()
+    recovered = set()
+    for recovery_id in (b"\0", b"\1"):
+        with contextlib.suppress(InvalidSignature):
+            recovered.add(recover_public_key(digest, raw + recovery_id))
+    return numbers, recovered
 
 
 def judge_authentication(file: Path) -> Iterator[Verdict]:
