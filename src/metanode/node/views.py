@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
+from metanode.chain.quorum import QuorumRule
 from metanode.consensus.evidence import InvalidEvidence, verify_evidence
 from metanode.consensus.inputs import Mode
 from metanode.crypto.addresses import format_address
@@ -14,6 +15,7 @@ from metanode.node.consensus_view import describe_consensus
 from metanode.p2p.enode import parse_enode
 from metanode.primitives.hexadecimal import encode_data, encode_quantity
 from metanode.primitives.types import Height
+from metanode.rpc.errors import UnsupportedInMode
 from metanode.rpc.evidence import evidence_to_json
 from metanode.rpc.ibft import EpochInfo
 
@@ -80,8 +82,10 @@ class ChainView:
         """Vote for this from the next own block on.
 
         Raises:
+            UnsupportedInMode: under proof of stake.
             InvalidInput: when it would change nothing, or add somebody who could not take part (unless `force`).
         """
+        self._check_votes_count()
         if self._own is None:
             raise InvalidInput("this node is no validator and has no vote")
         validators = self._driver.tip.state.validators
@@ -93,6 +97,13 @@ class ChainView:
         if add and not force:
             self._check_candidate(subject, name)
         self._driver.set_wishes({**self._driver.wishes, subject: add})
+
+    def _check_votes_count(self) -> None:
+        """Blocks of a stake network have no votes: a wish would be taken, and nothing would ever come of it."""
+        if self._genesis.rules.quorum_rule is not QuorumRule.AUTHORITY:
+            raise UnsupportedInMode(
+                "method not enabled: this network is under proof of stake, where stakes make the set of validators, not votes"
+            )
 
     def _check_candidate(self, subject: Address, name: str) -> None:
         """A validator that can't take part weakens the quorum from its first block."""
@@ -108,7 +119,8 @@ class ChainView:
             )
 
     def discard_vote(self, subject: Address) -> None:
-        """Drop a wish."""
+        """Drop a wish. Raises UnsupportedInMode under proof of stake."""
+        self._check_votes_count()
         self._driver.set_wishes(
             {other: add for other, add in self._driver.wishes.items() if other != subject}
         )

@@ -76,7 +76,7 @@ class ChainReader(Protocol):
         """This node's open wishes on membership."""
 
     def propose_vote(self, subject: Address, *, add: bool, force: bool) -> None:
-        """Vote for this from the next own block on. Raises InvalidInput when that would be wrong."""
+        """Vote for this from the next own block on. Raises InvalidInput when that would be wrong, UnsupportedInMode under proof of stake."""
 
     def discard_vote(self, subject: Address) -> None:
         """Drop a wish; nothing when there is none."""
@@ -98,11 +98,13 @@ def ibft_methods(chain: ChainReader) -> dict[str, Method]:
         "ibft_proposeValidatorVote": Method(
             "(validator: Address, add: Boolean, options?: VoteOptions) -> Boolean",
             "Votes in the blocks that this node proposes. To add somebody is refused unless it is connected, has proved "
-            "its key and is at the head, or the vote is forced.",
+            "its key and is at the head, or the vote is forced. Under proof of stake there are no votes: -32604.",
             methods.propose_validator_vote,
         ),
         "ibft_discardValidatorVote": Method(
-            "(validator: Address) -> Boolean", "Votes no longer.", methods.discard_validator_vote
+            "(validator: Address) -> Boolean",
+            "Votes no longer. Under proof of stake there are no votes: -32604.",
+            methods.discard_validator_vote,
         ),
         "ibft_getPendingVotes": Method(
             "() -> Votes", "This node's own wishes only; `true` adds.", methods.get_pending_votes

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from metanode.chain.genesis import make_genesis, parse_genesis
+from metanode.chain.genesis import Genesis, make_genesis, parse_genesis
+from metanode.chain.quorum import QuorumRule
 from metanode.chain.validators import ValidatorSet
 from metanode.consensus.inputs import Mode
+from metanode.crypto.addresses import format_address
 from metanode.errors import InvalidInput
 from metanode.node.views import Administration, ChainView
 from metanode.primitives.types import Address
+from metanode.rpc.errors import UnsupportedInMode
+from metanode.rpc.ibft import ibft_methods
 
 MEMBERS = [Address(bytes([number]) * 20) for number in range(1, 5)]
 STRANGER = Address(b"\x77" * 20)
-GENESIS = parse_genesis(
-    json.dumps(
-        make_genesis(
-            network_name="views",
-            chain_id=1337,
-            genesis_time=1_700_000_000,
-            validators=ValidatorSet.of_addresses(MEMBERS),
-            balances={},
-        )
+
+
+def genesis(rule: QuorumRule) -> Genesis:
+    made = make_genesis(
+        network_name="views",
+        chain_id=1337,
+        genesis_time=1_700_000_000,
+        validators=ValidatorSet.of_addresses(MEMBERS),
+        balances={},
+        quorum_rule=rule,
     )
-)
+    return parse_genesis(json.dumps(made))
+
+
+GENESIS = genesis(QuorumRule.AUTHORITY)
 
 
 def header(height: int) -> Any:
@@ -100,9 +109,11 @@ def test_a_node_that_is_late_or_behind_gets_no_traffic(mode: Mode, now_s: float,
     assert node.unready_reason(now_s) == reason
 
 
-def chain_view(own: Address | None, *, peers: list[Any] | None = None) -> ChainView:
+def chain_view(
+    own: Address | None, *, peers: list[Any] | None = None, genesis: Genesis = GENESIS
+) -> ChainView:
     network = SimpleNamespace(peers=lambda: peers or [])
-    return ChainView(genesis=GENESIS, driver=driver(tip=9, final=9), store=None, network=network, own=own)  # type: ignore[arg-type]
+    return ChainView(genesis=genesis, driver=driver(tip=9, final=9), store=None, network=network, own=own)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -132,3 +143,17 @@ def test_a_candidate_has_to_be_at_the_head_or_forced() -> None:
         assert view.wishes() == {STRANGER: True}
         view.discard_vote(STRANGER)
         assert view.wishes() == {}
+
+
+@pytest.mark.parametrize("method", ["ibft_proposeValidatorVote", "ibft_discardValidatorVote"])
+@pytest.mark.parametrize("own", [MEMBERS[0], None])
+def test_under_proof_of_stake_the_vote_methods_are_not_enabled(method: str, own: Address | None) -> None:
+    view = chain_view(own, genesis=genesis(QuorumRule.STAKE))
+    methods = ibft_methods(view)
+    params = [format_address(STRANGER), *([True, {"force": True}] if "propose" in method else [])]
+
+    with pytest.raises(UnsupportedInMode, match="not enabled: this network is under proof of stake") as told:
+        asyncio.run(methods[method].handler(params))
+
+    assert told.value.code == -32604
+    assert view.wishes() == {}
