@@ -26,6 +26,7 @@ pub mod error;
 mod event;
 mod filters;
 mod forwarding;
+mod fragments;
 pub mod gateway;
 #[cfg(test)]
 mod growth;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
@@ -30,6 +31,7 @@ use crate::body::Parts;
 use crate::budget::Permit;
 use crate::connection::{Connection, stopped};
 use crate::envelope::{around_notification, is_batch};
+use crate::fragments::Counted;
 use crate::http::{Reply, text};
 use crate::intake::SMALL_BYTES;
 use crate::response::Response as Answered;
@@ -38,7 +40,7 @@ use crate::session::{Session, Subscribed};
 use crate::statistics::Held;
 use crate::subscriptions::{Notification, Outlet, Overflow};
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Socket = WebSocketStream<Counted<TokioIo<Upgraded>>>;
 
 /// Read and write buffers of a connection: small, since most are quiet.
 const BUFFER_BYTES: usize = 8 << 10;
@@ -46,7 +48,8 @@ const BUFFER_BYTES: usize = 8 << 10;
 const FRAGMENT_BYTES: usize = 128 << 10;
 /// What stands before the payload of a control frame from a peer: its head and its mask.
 const CONTROL_HEAD_BYTES: usize = 6;
-/// Ping and pong frames a peer may send in one ping interval; more is a flood.
+/// Ping and pong frames a peer may send in one ping interval; more is a flood. Each is right by the protocol and has its few bytes, so what
+/// they break is a rule of this node: closed with 1008.
 const CONTROL_FRAMES_MAX: u32 = 200;
 /// Requests without a place in the budget, each of them small, are answered at once up to so many bytes together; then the connection
 /// is not read.
@@ -132,6 +135,7 @@ async fn serve(stream: TokioIo<Upgraded>, connection: Arc<Connection>, user: Opt
         .max_message_size(Some(limits.body_bytes_max))
         .max_frame_size(Some(limits.body_bytes_max));
     connection.activity.messages_begin(&client.share.requests);
+    let stream = Counted::new(stream);
     let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
     let (outlet, notifications, overflow) = Outlet::new(limits.notifications_queued_max);
     let subscribed = Arc::new(Subscribed::new(
@@ -222,7 +226,7 @@ async fn talk(
                     return ending;
                 }
             }
-            received = socket.next(), if may_ask(answers.len(), &answering) => {
+            received = next_message(socket), if may_ask(answers.len(), &answering) => {
                 heard = Instant::now();
                 let body: Bytes = match received {
                     Some(Ok(Message::Text(body))) => body.into(),
@@ -236,7 +240,7 @@ async fn talk(
                         continue;
                     }
                     Some(Ok(Message::Close(_) | Message::Frame(_))) | None => return None,
-                    Some(Err(error)) => return ending(&error),
+                    Some(Err(ending)) => return ending,
                 };
                 // A control frame may stand between the fragments of a message.
                 let place = connection.activity.message_ends().map(Arc::new);
@@ -261,7 +265,21 @@ async fn talk(
 }
 
 const NO_ROOM: Ending = Some((CloseCode::Again, "too many large requests, try again later"));
+// A limit of what one message may be, as that of its bytes is.
+const TOO_MANY_EMPTY: Ending = Some((CloseCode::Size, "too many empty fragments"));
 const TOO_SLOW: Ending = Some((CloseCode::Again, "notifications are not read fast enough"));
+
+/// The next message of the peer, or why there will be none. Nothing is lost when it is dropped.
+async fn next_message(socket: &mut Socket) -> Option<Result<Message, Ending>> {
+    std::future::poll_fn(|cx| {
+        let polled = socket.poll_next_unpin(cx);
+        if socket.get_mut().takes_flood() {
+            return Poll::Ready(Some(Err(TOO_MANY_EMPTY)));
+        }
+        polled.map(|received| received.map(|message| message.map_err(|error| ending(&error))))
+    })
+    .await
+}
 
 async fn answer(
     connection: &Connection,

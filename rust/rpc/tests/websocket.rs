@@ -74,24 +74,28 @@ fn broken_and_oversized_frames_close_with_their_code() {
 
 /// Row 14.
 #[test]
-fn floods_of_small_frames_do_no_harm() {
+fn floods_of_small_frames_are_closed_with_their_code() {
     let (server, address) = start_one(Limits::default());
     let mut pinging = open_websocket(address);
     let flooded = (0..10_000).any(|_| pinging.send(Message::Ping(Bytes::new())).is_err());
     assert!(flooded || close_code(&mut pinging) == Some(1008));
 
     let mut fragments = open_websocket(address);
-    fragments
-        .get_mut()
-        .write_all(&[0x01, 0x80, 0, 0, 0, 0])
-        .unwrap();
-    let empty = [0x00, 0x80, 0, 0, 0, 0].repeat(100_000);
-    fragments.get_mut().write_all(&empty).unwrap();
-    fragments
-        .get_mut()
-        .write_all(&[0x80, 0x80, 0, 0, 0, 0])
-        .unwrap();
-    assert_eq!(error_of(&receive(&mut fragments)).0, -32700);
+    let (first, empty) = ([0x01, 0x80, 0, 0, 0, 0], [0x00, 0x80, 0, 0, 0, 0]);
+    let last = [0x80, 0x80, 0, 0, 0, 0];
+    let message = [&first[..], &empty.repeat(99), &last].concat();
+    fragments.get_mut().write_all(&message.repeat(3)).unwrap();
+    for _ in 0..3 {
+        let few = receive(&mut fragments);
+        assert_eq!(error_of(&few).0, -32700, "a message without a byte");
+    }
+    let many = [&first[..], &empty.repeat(100_000), &last].concat();
+    fragments.get_mut().write_all(&many).unwrap();
+    let said = fragments.read();
+    assert!(
+        matches!(&said, Ok(Message::Close(Some(frame))) if u16::from(frame.code) == 1009),
+        "a hundred thousand fragments are no message: {said:?}"
+    );
     assert_eq!(call(address, "eth_echo", &json!([]))["result"], json!([]));
     drop((pinging, fragments));
     wait_until("all are closed", || {

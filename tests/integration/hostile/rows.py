@@ -127,14 +127,16 @@ ROWS: Final = {
         ),
     ),
     14: Row(
-        "a frame of 64 MiB, 10^5 empty fragments, floods of pings, a deflate bomb", "closed with 1009 or 1002",
+        "a frame of 64 MiB, 10^5 empty fragments, floods of pings, a deflate bomb",
+        "closed: 1009 for the frame and the fragments, 1002 for the bomb, 1008 for pings",
         (
             f"{HERE}/test_websockets.py::test_row_14_frames_that_are_wrong_end_the_connection",
-            f"{HERE}/test_websockets.py::test_row_14_floods_of_pings_and_of_empty_fragments_do_no_harm",
+            f"{HERE}/test_websockets.py::test_row_14_floods_of_pings_and_of_empty_fragments_are_closed",
         ),
         (
             f"{SERVER}/websocket.rs::broken_and_oversized_frames_close_with_their_code",
-            f"{SERVER}/websocket.rs::floods_of_small_frames_do_no_harm",
+            f"{SERVER}/websocket.rs::floods_of_small_frames_are_closed_with_their_code",
+            f"{DECODING}/fragments.rs::a_hundred_empty_fragments_are_a_message_and_one_more_is_a_flood",
             f"{SERVER}/websocket.rs::pings_without_end_are_no_request_that_grows",
         ),
     ),
