@@ -95,8 +95,8 @@ LONG_RUNS ?= 1000
 sim: setup ## simulate consensus on virtual time, and print a table: make sim SEED=7 RUNS=20
 	$(BIN)/python -m metanode.simulation --seed $(SEED) --runs $(RUNS) --jobs 2
 
-sim-long: setup ## the same with 1,000 seeds of each row of the catalogue; goes on after a kill, and writes docs/evidence/simulation.md
-	$(BIN)/python -m metanode.simulation --seed $(SEED) --rows $(LONG_RUNS) --jobs 2 --journal build/simulation \
+sim-long: setup ## the same with 1,000 seeds of each scenario; goes on after a kill, and writes docs/evidence/simulation.md
+	$(BIN)/python -m metanode.simulation --seed $(SEED) --runs $(LONG_RUNS) --jobs 2 --journal build/simulation \
 	  --report docs/evidence/simulation.md --commit "$$(git rev-parse --short=12 HEAD)"
 
 mutants: setup-dev ## take rules out of the protocol and see that a scenario notices; writes docs/evidence/mutants.md

@@ -18,7 +18,8 @@ from metanode.simulation.journal import Journal
 from metanode.simulation.playing import draw, judge
 from metanode.simulation.run import Outcome, Run
 from metanode.simulation.scenarios import SCENARIOS
-from metanode.simulation.table import count_seeds, format_page, format_table, summarize
+from metanode.simulation.scenarios.rules import rule_of
+from metanode.simulation.table import format_page, format_table, summarize
 
 SOURCE = Path(__file__).parents[2] / "src"
 FIRST_LINE_WITHIN_S = 60.0
@@ -31,7 +32,14 @@ def workers_find_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def outcome_of(run: Run, *, problem: str | None = None) -> Outcome:
     return Outcome(
-        run=run, validators=4, heights=2, events=30, seconds=0.5, trace_hash="0xab", problem=problem
+        run=run,
+        rule=rule_of(run.scenario, run.seed).value,
+        validators=4,
+        heights=2,
+        events=30,
+        seconds=0.5,
+        trace_hash="0xab",
+        problem=problem,
     )
 
 
@@ -134,35 +142,19 @@ def test_the_table_sums_the_seeds_of_each_scenario() -> None:
     assert all((row.seeds, row.heights, row.events, row.failed) == (2, 4, 60, 0) for row in rows)
     printed = format_table(outcomes).splitlines()
     assert len(printed) == len(SCENARIOS) + 2
-    assert printed[1].split()[:6] == ["1", "no-faults", "2", "4", "60", "0.50"]
+    assert printed[1].split()[:7] == ["1", "no-faults", "2", "1", "4", "60", "0.50"]
     page = format_page(outcomes, command="c", commit="d", date="e", machine="f")
-    assert "| 1 | no-faults | 2 | 4 | 60 | 0.50 | held |" in page
+    assert "| 1 | no-faults | 2 | 1 | 4 | 60 | 0.50 | held |" in page
+    assert "| 35 | vote-in-and-out | 2 | 0 |" in page
+    assert "- `vote-in-and-out`: authority, for its members come and go by votes" in page
     assert "What failed" not in page
 
 
-def test_every_row_gets_its_seeds_and_all_scenarios_advance_alike() -> None:
-    runs = campaign.plan_rows(7, 100)
-    assert len(set(runs)) == len(runs)
-    seeds = {name: [run.seed for run in runs if run.scenario == name] for name in SCENARIOS}
-    assert all(found == list(range(7, 7 + len(found))) for found in seeds.values()), "the same as by --seed"
-    of_rows = count_seeds(summarize([outcome_of(run) for run in runs]))
-    assert set(of_rows) == set(range(1, 41))
-    assert min(of_rows.values()) == 100
-    assert {len(seeds[name]) for name, scenario in SCENARIOS.items() if not scenario.rows} == {10}
-    half = runs[: len(runs) // 2]
-    for name, found in seeds.items():
-        done = sum(run.scenario == name for run in half)
-        assert abs(done - len(found) / 2) <= 1, name
-
-
-def test_rows_go_with_nothing_that_changes_the_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    for more in (["--runs", "3"], ["--scenario", "storm"], ["--validators", "4"], ["--calm"]):
-        with pytest.raises(SystemExit):
-            program.main(["--rows", "2", "--jobs", "1", *more])
-        assert "only --seed goes with it" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        program.main(["--rows", "2"])
-    assert "need --jobs" in capsys.readouterr().err
+def test_every_scenario_gets_every_seed_and_all_advance_alike() -> None:
+    runs = campaign.plan_runs(SCENARIOS, range(7, 17), None)
+    assert len(set(runs)) == len(runs) == 10 * len(SCENARIOS)
+    first = runs[: len(SCENARIOS)]
+    assert [(run.scenario, run.seed) for run in first] == [(name, 7) for name in SCENARIOS]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +163,8 @@ def test_rows_go_with_nothing_that_changes_the_runs(capsys: pytest.CaptureFixtur
         (["--runs", "0"], "expected 1 or more"),
         (["--validators", "-3"], "expected 1 or more"),
         (["--without", "a"], "expected numbers with commas between"),
+        (["--scenario", "weights", "--rule", "authority"], "it draws stakes of its own"),
+        (["--report", "page.md"], "need --jobs"),
         (["--scenario", "storm", "--without", "99"], "found [99]; this run has"),
         (["--shrink", "--jobs", "2"], "leave --jobs out"),
     ],

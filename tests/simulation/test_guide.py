@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from metanode.chain.quorum import QuorumRule
 from metanode.simulation.broken import InvariantBroken
 from metanode.simulation.playing import run
 from metanode.simulation.scenarios.story import Scenario
@@ -26,13 +27,14 @@ def written(**changes: Any) -> Scenario:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_scenario_of_the_guide_holds(seed: int) -> None:
+@pytest.mark.parametrize("rule", QuorumRule)
+def test_the_scenario_of_the_guide_holds(rule: QuorumRule, seed: int) -> None:
     scenario = written()
-    run(scenario, scenario.draw(seed, None))
+    run(scenario, scenario.draw(seed, None, rule))
 
 
 def test_the_scenario_of_the_guide_can_fail() -> None:
     """Nobody is back the moment the calm begins."""
     scenario = written(SETTLE_S=0.1)
     with pytest.raises(InvariantBroken, match=r"is not reached in 0\.1 s"):
-        run(scenario, scenario.draw(1, None))
+        run(scenario, scenario.draw(1, None, QuorumRule.AUTHORITY))

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from metanode.chain.quorum import QuorumRule
 from metanode.simulation.__main__ import play, run
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.scenarios import SCENARIOS
@@ -99,5 +100,5 @@ def test_a_validator_without_which_nothing_is_decided_observes_until_the_operato
             await cluster.wait_height(height + 3)
 
     scenario = SCENARIOS["lost-watermark"]
-    cluster = scenario.draw(seed, validators)
+    cluster = scenario.draw(seed, validators, QuorumRule.AUTHORITY)
     run(dataclasses.replace(scenario, play=forget), cluster)

@@ -16,12 +16,14 @@ from typing import Final
 
 import structlog
 
-from metanode.simulation.campaign import plan_rows, plan_runs, run_campaign
+from metanode.chain.quorum import QuorumRule
+from metanode.simulation.campaign import plan_runs, run_campaign
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.journal import Journal
 from metanode.simulation.playing import describe, draw, judge, play, run
 from metanode.simulation.run import Run
 from metanode.simulation.scenarios import SCENARIOS
+from metanode.simulation.scenarios.rules import UNDER_ONE_RULE
 from metanode.simulation.scenarios.story import Scenario
 from metanode.simulation.shrink import shrink
 from metanode.simulation.table import format_page, format_table, hash_of_all
@@ -37,14 +39,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     level = logging.DEBUG if options.verbose else logging.CRITICAL
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
-    if options.rows:
-        print(f"seed={options.seed} rows={options.rows}", flush=True)
-        return _campaign(plan_rows(options.seed, options.rows), options)
     names = list(SCENARIOS) if options.scenario == "all" else [options.scenario]
     seeds = range(options.seed, options.seed + options.runs)
     print(f"seed={options.seed} runs={options.runs} scenarios={','.join(names)}", flush=True)
     runs = [
-        dataclasses.replace(planned, calm=options.calm, without=options.without)
+        dataclasses.replace(
+            planned,
+            rule=None if planned.scenario in UNDER_ONE_RULE else options.rule,
+            calm=options.calm,
+            without=options.without,
+        )
         for planned in plan_runs(names, seeds, options.validators)
     ]
     if options.jobs:
@@ -73,16 +77,14 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m metanode.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED", "1")), help="the first seed")
     parser.add_argument("--runs", type=_count, default=1, help="how many seeds, from the first on")
-    parser.add_argument(
-        "--rows",
-        type=_count,
-        default=0,
-        metavar="SEEDS",
-        help="in place of --runs: so many seeds for each row of the catalogue, shared by its scenarios",
-    )
     parser.add_argument("--scenario", choices=["all", *SCENARIOS], default="all")
     parser.add_argument(
         "--validators", type=_count, default=None, help="in place of the scenario's own number"
+    )
+    parser.add_argument(
+        "--rule",
+        choices=[rule.value for rule in QuorumRule],
+        help="in place of the seed's own: every second one is under stakes",
     )
     parser.add_argument("--calm", action="store_true", help="links without loss, repetition or much delay")
     parser.add_argument(
@@ -109,13 +111,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--report", type=Path, help="also write the table into this Markdown file")
     parser.add_argument("--commit", default="unknown", help="what the report says of the code")
     options = parser.parse_args(arguments)
-    if (options.journal or options.report or options.rows) and not options.jobs:
-        parser.error("--journal, --report and --rows need --jobs")
+    if (options.journal or options.report) and not options.jobs:
+        parser.error("--journal and --report need --jobs")
     if options.shrink and options.jobs:
         parser.error("--shrink looks at one run after another: leave --jobs out")
-    alone = (options.runs, options.scenario, options.validators, options.calm, options.without)
-    if options.rows and alone != (1, "all", None, False, ()):
-        parser.error("--rows plans all scenarios as they are: only --seed goes with it")
+    only, why = UNDER_ONE_RULE.get(options.scenario, (None, ""))
+    if only and options.rule not in (None, only.value):
+        parser.error(f"--rule: {options.scenario} is played under {only.value} alone: {why}")
     return options
 
 
@@ -171,14 +173,9 @@ def _campaign(runs: list[Run], options: argparse.Namespace) -> int:
         judge(outcome.run, cluster)
         print(f"trace: {_save_trace(outcome.run, cluster, options.traces)}", flush=True)
     if options.report:
-        plan = (
-            f"--rows {options.rows}"
-            if options.rows
-            else f"--runs {options.runs} --scenario {options.scenario}"
-        )
         page = format_page(
             outcomes,
-            command=f"python -m metanode.simulation --seed {options.seed} {plan}",
+            command=f"python -m metanode.simulation --seed {options.seed} --runs {options.runs} --scenario {options.scenario}",
             commit=options.commit,
             date=time.strftime("%Y-%m-%d", time.gmtime()),
             machine=f"Python {platform.python_version()}, {os.cpu_count()} cores, {options.jobs} processes",

@@ -11,14 +11,11 @@ from typing import Final
 
 from metanode.simulation.journal import Journal, parse_outcome
 from metanode.simulation.run import Outcome, Run
-from metanode.simulation.scenarios import SCENARIOS
 
 RUN_LIMIT_S: Final = 900.0
 """Of real time, after which a run counts as endless; the longest take a minute on a busy machine."""
 RUNS_A_PROCESS: Final = 500
 """Then a fresh process goes on: whatever a run leaves behind in memory is bounded."""
-SHARE_WITHOUT_ROW: Final = 10
-"""A scenario of no row, ours beside the catalogue's, gets this part of a row's seeds."""
 LINE_BYTES_MAX: Final = 1 << 20
 PROGRESS_EVERY_S: Final = 15.0
 
@@ -27,26 +24,6 @@ def plan_runs(scenarios: Iterable[str], seeds: range, validators: int | None) ->
     """Return the runs in their order: every scenario of a seed before the next seed, so that half a campaign says something of all."""
     names = list(scenarios)
     return [Run(scenario=name, seed=seed, validators=validators) for seed in seeds for name in names]
-
-
-def plan_rows(first_seed: int, seeds_a_row: int) -> list[Run]:
-    """Return the runs that give each row of the catalogue so many seeds, shared by its scenarios, in an order in which all of them advance alike."""
-    sharing: dict[int, list[str]] = {}
-    for name, scenario in SCENARIOS.items():
-        for row in scenario.rows:
-            sharing.setdefault(row, []).append(name)
-    seeds = dict.fromkeys(SCENARIOS, _share(seeds_a_row, SHARE_WITHOUT_ROW))
-    seeds |= {
-        name: max(_share(seeds_a_row, len(sharing[row])) for row in scenario.rows)
-        for name, scenario in SCENARIOS.items()
-        if scenario.rows
-    }
-    order = sorted((number / seeds[name], name, number) for name in seeds for number in range(seeds[name]))
-    return [Run(scenario=name, seed=first_seed + number, validators=None) for _, name, number in order]
-
-
-def _share(seeds: int, sharers: int) -> int:
-    return -(-seeds // sharers)
 
 
 def run_campaign(
@@ -122,7 +99,9 @@ async def _ask(process: asyncio.subprocess.Process, run: Run) -> Outcome:
 
 
 def _unanswered(run: Run, problem: str) -> Outcome:
-    return Outcome(run=run, validators=0, heights=0, events=0, seconds=0.0, trace_hash="", problem=problem)
+    return Outcome(
+        run=run, rule="", validators=0, heights=0, events=0, seconds=0.0, trace_hash="", problem=problem
+    )
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

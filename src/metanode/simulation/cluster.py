@@ -27,6 +27,7 @@ from metanode.simulation.disk import Disk
 from metanode.simulation.invariants import Checker, InvariantBroken
 from metanode.simulation.network import LinkFaults, SimulatedNetwork
 from metanode.simulation.node import SimulatedNode
+from metanode.simulation.powers import draw_alike
 
 if TYPE_CHECKING:
     from metanode.simulation.schedule import Fault
@@ -47,6 +48,7 @@ class Cluster:
         *,
         seed: int,
         validators: int = 4,
+        rule: QuorumRule = QuorumRule.AUTHORITY,
         powers: Sequence[int] | None = None,
         followers: int = 0,
         candidates: int = 0,
@@ -59,7 +61,7 @@ class Cluster:
         epoch_length: int = 30_000,
         stakes: Callable[[Sequence[Address]], StakeSource] | None = None,
     ) -> None:
-        """`stakes` makes the contract that names the sets, from all addresses. `twins`: so many validators, from the first on, have a second instance with the same key, after all other nodes."""
+        """Under the rule of stakes powers are `powers`, or drawn; who gives any is under that rule. `stakes` makes the contract that names the sets, from all addresses. `twins`: so many validators, from the first on, have a second instance with the same key, after all other nodes."""
         self.seed = seed
         self.random = random.Random(seed)
         self.period_s = period_s
@@ -68,8 +70,9 @@ class Cluster:
         keys = [_key(seed, index) for index in range(validators + candidates + followers)]
         others = range(validators + candidates, len(keys))
         keys += keys[:twins]
-        weights = powers or [1] * validators
-        rule = QuorumRule.STAKE if powers else QuorumRule.AUTHORITY
+        if powers is not None:
+            rule = QuorumRule.STAKE
+        weights = powers or (draw_alike(seed, validators) if rule is QuorumRule.STAKE else [1] * validators)
         members = ValidatorSet.of(
             Validator(address=key.address, power=power) for key, power in zip(keys, weights, strict=False)
         )
@@ -212,8 +215,8 @@ class Cluster:
 
     @property
     def max_faulty(self) -> int:
-        """How many of the nodes may fail, with equal powers."""
-        return self.rules.quorum_rule.faulty_max(self.rules.parameters.validators.total_power)
+        """How many of the nodes may fail, where powers are alike."""
+        return self.rules.quorum_rule.faulty_max(len(self.rules.parameters.validators))
 
     def decided_at(self, height: int) -> float:
         """Return when the first node showed a height."""

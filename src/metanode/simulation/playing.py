@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from metanode.chain.quorum import QuorumRule
 from metanode.simulation.broken import InvariantBroken, find_broken
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.network import LinkFaults
 from metanode.simulation.run import Outcome, Run
 from metanode.simulation.scenarios import SCENARIOS
+from metanode.simulation.scenarios.rules import rule_of
 from metanode.simulation.scenarios.story import Scenario
 from metanode.simulation.virtual_time import VirtualTimeLoop
 
@@ -23,9 +25,8 @@ PROBLEM_CHARACTERS_MAX: Final = 2_000
 
 def play(name: str, seed: int, validators: int | None = None) -> Cluster:
     """Play a scenario of a seed to its end; raises InvariantBroken."""
-    scenario = SCENARIOS[name]
-    cluster = scenario.draw(seed, validators)
-    run(scenario, cluster)
+    cluster = draw(Run(scenario=name, seed=seed, validators=validators))
+    run(SCENARIOS[name], cluster)
     return cluster
 
 
@@ -58,7 +59,8 @@ def _few_collections() -> Iterator[None]:
 
 def draw(wanted: Run) -> Cluster:
     """Return the cluster of a run, before anything happens to it."""
-    cluster = SCENARIOS[wanted.scenario].draw(wanted.seed, wanted.validators)
+    rule = QuorumRule(wanted.rule) if wanted.rule else rule_of(wanted.scenario, wanted.seed)
+    cluster = SCENARIOS[wanted.scenario].draw(wanted.seed, wanted.validators, rule)
     if wanted.calm:
         cluster.network.faults = LinkFaults(delay_ms_max=1)
     cluster.schedule = [
@@ -79,6 +81,7 @@ def judge(wanted: Run, cluster: Cluster) -> Outcome:
         problem = _sentence(error)
     return Outcome(
         run=wanted,
+        rule=cluster.rules.quorum_rule.value,
         validators=len(cluster.rules.parameters.validators),
         heights=cluster.height,
         events=cluster.checker.trace.events,

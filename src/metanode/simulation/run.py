@@ -12,6 +12,8 @@ class Run:
     seed: int
     validators: int | None = None
     """In place of the scenario's own number."""
+    rule: str | None = None
+    """"authority" or "stake", in place of what the seed says."""
     calm: bool = False
     """Links without loss, repetition or much delay."""
     without: tuple[int, ...] = ()
@@ -23,6 +25,8 @@ class Run:
         words = [f"--seed {self.seed}", f"--scenario {self.scenario}"]
         if self.validators is not None:
             words.append(f"--validators {self.validators}")
+        if self.rule is not None:
+            words.append(f"--rule {self.rule}")
         if self.calm:
             words.append("--calm")
         if self.without:
@@ -40,6 +44,8 @@ class Outcome:
     """What came of a run."""
 
     run: Run
+    rule: str
+    """By which votes counted: "authority" or "stake"."""
     validators: int
     heights: int
     events: int

@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from metanode.chain.quorum import QuorumRule
 from metanode.simulation.run import Outcome
 from metanode.simulation.scenarios import SCENARIOS
+from metanode.simulation.scenarios.rules import UNDER_ONE_RULE
 
-HEADINGS = ("rows", "scenario", "seeds", "heights", "events", "s/seed", "result")
+HEADINGS = ("rows", "scenario", "seeds", "stakes", "heights", "events", "s/seed", "result")
 PROBLEMS_SHOWN = 20
 
 
@@ -17,6 +19,8 @@ class Row:
 
     name: str
     seeds: int
+    stakes: int
+    """Of the seeds, those under the rule of stakes; the others count each validator once."""
     heights: int
     events: int
     seconds: float
@@ -28,7 +32,8 @@ class Row:
         rows = ", ".join(str(row) for row in SCENARIOS[self.name].rows)
         result = "held" if not self.failed else f"{self.failed} FAILED"
         pace = f"{self.seconds / self.seeds:.2f}"
-        return rows, self.name, f"{self.seeds:,}", f"{self.heights:,}", f"{self.events:,}", pace, result
+        counts = (f"{count:,}" for count in (self.seeds, self.stakes, self.heights, self.events))
+        return rows, self.name, *counts, pace, result
 
 
 def summarize(outcomes: Iterable[Outcome]) -> list[Row]:
@@ -40,6 +45,7 @@ def summarize(outcomes: Iterable[Outcome]) -> list[Row]:
         Row(
             name=name,
             seeds=len(group),
+            stakes=sum(1 for outcome in group if outcome.rule == QuorumRule.STAKE.value),
             heights=sum(outcome.heights for outcome in group),
             events=sum(outcome.events for outcome in group),
             seconds=sum(outcome.seconds for outcome in group),
@@ -50,15 +56,6 @@ def summarize(outcomes: Iterable[Outcome]) -> list[Row]:
     ]
 
 
-def count_seeds(scenarios: Iterable[Row]) -> dict[int, int]:
-    """Return how many seeds each row of the catalogue has, over its scenarios."""
-    found: dict[int, int] = {}
-    for scenario in scenarios:
-        for row in SCENARIOS[scenario.name].rows:
-            found[row] = found.get(row, 0) + scenario.seeds
-    return found
-
-
 def format_table(outcomes: Sequence[Outcome]) -> str:
     """Return the table for a terminal."""
     rows = summarize(outcomes)
@@ -66,7 +63,7 @@ def format_table(outcomes: Sequence[Outcome]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if column in {0, 1, 6} else cell.rjust(width)
+            cell.ljust(width) if column in {0, 1, 7} else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
@@ -76,7 +73,7 @@ def format_table(outcomes: Sequence[Outcome]) -> str:
 def format_page(outcomes: Sequence[Outcome], *, command: str, commit: str, date: str, machine: str) -> str:
     """Return the page of evidence, in Markdown."""
     rows = summarize(outcomes)
-    of_rows = count_seeds(rows)
+    asserted = {row for scenario in rows for row in SCENARIOS[scenario.name].rows}
     claims = [f"- `{row.name}`: {SCENARIOS[row.name].claim}." for row in rows]
     failures = [f"- `{outcome.run.arguments}`: {outcome.problem}" for outcome in outcomes if not outcome.held]
     return "\n".join(
@@ -90,10 +87,17 @@ def format_page(outcomes: Sequence[Outcome], *, command: str, commit: str, date:
             "One run again: `python -m metanode.simulation --seed N --scenario NAME`. All of it again: the command above, which goes on",
             "where it was interrupted.",
             "",
-            f"Each of the {len(of_rows)} rows has at least {min(of_rows.values(), default=0):,} seeds, shared by its scenarios.",
+            f"{len(asserted)} rows of the catalogue; each scenario has {min((row.seeds for row in rows), default=0):,} seeds or more. `stakes` counts those under the rule of stakes, with",
+            "powers that differ; the others count each validator once. Under one rule alone are:",
+            "",
+            *(
+                f"- `{name}`: {rule.value}, for {why}."
+                for name, (rule, why) in UNDER_ONE_RULE.items()
+                if any(row.name == name for row in rows)
+            ),
             "",
             "| " + " | ".join(HEADINGS) + " |",
-            "|---|---|---:|---:|---:|---:|---|",
+            "|---|---|---:|---:|---:|---:|---:|---|",
             *("| " + " | ".join(cells) + " |" for cells in [*(row.cells for row in rows), _total(rows)]),
             "",
             f"Hash over all traces: `{hash_of_all(outcomes)}`.",
@@ -119,6 +123,7 @@ def _total(rows: Sequence[Row]) -> tuple[str, ...]:
         "",
         f"{len(rows)} scenarios",
         f"{seeds:,}",
+        f"{sum(row.stakes for row in rows):,}",
         f"{sum(row.heights for row in rows):,}",
         f"{sum(row.events for row in rows):,}",
         f"{seconds / max(seeds, 1):.2f}",

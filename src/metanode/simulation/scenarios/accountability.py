@@ -4,10 +4,11 @@ Judged by `verify_evidence` alone, with the set of the height. A contract that p
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Final
 
+from metanode.chain.quorum import QuorumRule
 from metanode.consensus.evidence import Evidence, InvalidEvidence, Rule, find_rule, verify_evidence
 from metanode.consensus.messages import Commit, Decision, Message, Prepare
 from metanode.primitives.types import Address, Height
@@ -17,7 +18,7 @@ from metanode.simulation.adversaries.framing import Signed, frame
 from metanode.simulation.adversaries.twins import twin
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.network import Filter, LinkFaults
-from metanode.simulation.scenarios.story import SETTLE_S, Scenario, drawing, require
+from metanode.simulation.scenarios.story import SETTLE_S, Drawing, Scenario, drawing, require
 
 FORGERIES: Final = 400
 """False proofs tried in a run; each costs up to two recoveries."""
@@ -104,12 +105,12 @@ def _is_accepted(evidence: Evidence, cluster: Cluster) -> bool:
 # --- over the limit ----------------------------------------------------------------------------------------------------------------------
 
 
-def _drawing(*, twins: int = 0) -> Callable[[int, int | None], Cluster]:
+def _drawing(*, twins: int = 0) -> Drawing:
     """Four validators and a follower."""
 
-    def draw(seed: int, wanted: int | None) -> Cluster:
+    def draw(seed: int, wanted: int | None, rule: QuorumRule) -> Cluster:
         faults = LinkFaults(delay_ms_max=Random(seed).choice([5, 20, 50]))
-        return Cluster(seed=seed, validators=wanted or 4, followers=1, twins=twins, faults=faults)
+        return Cluster(seed=seed, rule=rule, validators=wanted or 4, followers=1, twins=twins, faults=faults)
 
     return draw
 

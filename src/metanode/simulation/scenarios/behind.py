@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from metanode.chain.quorum import QuorumRule
 from metanode.consensus.messages import Message, SignedMessage
 from metanode.p2p.reputation import Offence
 from metanode.primitives.types import Height
@@ -15,8 +16,10 @@ IMPORT_MS: Final = (1, 4)
 LIARS: Final = ("false heights", "bad certificates", "truncated bodies", "other blocks", "slow")
 
 
-def _draw(seed: int, _wanted: int | None) -> Cluster:
-    return Cluster(seed=seed, validators=4, followers=len(LIARS), faults=LinkFaults(delay_ms_max=20))
+def _draw(seed: int, _wanted: int | None, rule: QuorumRule) -> Cluster:
+    return Cluster(
+        seed=seed, rule=rule, validators=4, followers=len(LIARS), faults=LinkFaults(delay_ms_max=20)
+    )
 
 
 async def _late_among_liars(cluster: Cluster) -> None:

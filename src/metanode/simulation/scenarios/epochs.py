@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from metanode.chain.quorum import QuorumRule
 from metanode.chain.validators import Validator, ValidatorSet
 from metanode.primitives import rlp
 from metanode.primitives.types import Address, Height
@@ -61,7 +62,7 @@ class ScriptedStakes:
         return [(address, draw.randint(10, 14)) for address in chosen]
 
 
-def _draw(seed: int, _wanted: int | None) -> Cluster:
+def _draw(seed: int, _wanted: int | None, rule: QuorumRule) -> Cluster:
     return Cluster(
         seed=seed,
         validators=4,
@@ -69,7 +70,7 @@ def _draw(seed: int, _wanted: int | None) -> Cluster:
         candidates=2,
         epoch_length=EPOCH,
         stakes=lambda addresses: ScriptedStakes(addresses, seed),
-        faults=drawing(4)(seed, None).network.faults,
+        faults=drawing(4)(seed, None, rule).network.faults,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final
 
+from metanode.chain.quorum import QuorumRule
 from metanode.consensus.phases.timers import RESEND_MS_MAX
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.network import LinkFaults
@@ -15,11 +16,11 @@ HOPS: Final = 3
 """From a validator to its sentry, to another's, to that one. Each may have heard the message just before, and hands it on when it is said next."""
 
 
-def _draw(seed: int, wanted: int | None) -> Cluster:
+def _draw(seed: int, wanted: int | None, rule: QuorumRule) -> Cluster:
     """Each validator hears its own sentry only; the sentries, which are followers, hear each other."""
     count = wanted or 4
     links = LinkFaults(delay_ms_max=Random(seed).choice([5, 20, 50]))
-    cluster = Cluster(seed=seed, validators=count, followers=count, does_relay=True, faults=links)
+    cluster = Cluster(seed=seed, rule=rule, validators=count, followers=count, does_relay=True, faults=links)
     for hidden in range(count):
         for other in range(2 * count):
             if other not in (hidden, hidden + count):

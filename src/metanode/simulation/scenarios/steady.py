@@ -3,6 +3,7 @@
 from random import Random
 from typing import Final
 
+from metanode.chain.quorum import QuorumRule
 from metanode.consensus.messages import Proposal
 from metanode.primitives.types import Height
 from metanode.simulation.cluster import GENESIS_TIME, Cluster
@@ -18,12 +19,12 @@ HEIGHTS_OF_SIZE: Final = {22: 6, 100: 2}
 """How many heights of the larger ones are played; of the others it is 12."""
 
 
-def _draw_size(seed: int, wanted: int | None) -> Cluster:
+def _draw_size(seed: int, wanted: int | None, rule: QuorumRule) -> Cluster:
     # 100 validators cost seconds: they come with the long variants.
     few = SIZES if is_long(seed) else SIZES[:-1]
     validators = wanted or (100 if is_long(seed) else few[seed % len(few)])
     delay_ms_max = Random(seed).choice([5, 20, 50, 100, 200])
-    return Cluster(seed=seed, validators=validators, faults=LinkFaults(delay_ms_max=delay_ms_max))
+    return Cluster(seed=seed, rule=rule, validators=validators, faults=LinkFaults(delay_ms_max=delay_ms_max))
 
 
 async def _no_faults(cluster: Cluster) -> None:
@@ -54,7 +55,7 @@ async def _no_faults(cluster: Cluster) -> None:
         require(0 <= off_s <= 0.1, f"the proposal of height {height} left {off_s:.3f} s after its slot")
 
 
-def _draw_powers(seed: int, _wanted: int | None) -> Cluster:
+def _draw_powers(seed: int, _wanted: int | None, _rule: QuorumRule) -> Cluster:
     powers = draw_powers(seed)
     return Cluster(seed=seed, validators=len(powers), powers=powers)
 
@@ -80,8 +81,8 @@ async def _weights_some_silent(cluster: Cluster) -> None:
         require(alone or cluster.height == height, "blocks were decided with two thirds or less")
 
 
-def _draw_cold_size(seed: int, wanted: int | None) -> Cluster:
-    return drawing(COLD_SIZES[seed % len(COLD_SIZES)])(seed, wanted)
+def _draw_cold_size(seed: int, wanted: int | None, rule: QuorumRule) -> Cluster:
+    return drawing(COLD_SIZES[seed % len(COLD_SIZES)])(seed, wanted, rule)
 
 
 async def _cold_start(cluster: Cluster) -> None:

@@ -3,6 +3,7 @@
 from random import Random
 from typing import Final
 
+from metanode.chain.quorum import QuorumRule
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.network import LinkFaults
 from metanode.simulation.scenarios.story import SETTLE_S, Scenario
@@ -14,11 +15,11 @@ LATER_S: Final = 60
 """Clocks that were off may hold the chain up to one turn of each node beside the usual."""
 
 
-def _draw(seed: int, wanted: int | None) -> Cluster:
+def _draw(seed: int, wanted: int | None, rule: QuorumRule) -> Cluster:
     random = Random(seed)
     validators = wanted or random.choice([1, 2, 3, 4, 4, 4, 5, 7])
     faults = LinkFaults(delay_ms_max=random.choice([5, 50, 200]), loss_percent=random.choice([0, 0, 5]))
-    cluster = Cluster(seed=seed, validators=validators, faults=faults)
+    cluster = Cluster(seed=seed, rule=rule, validators=validators, faults=faults)
     cluster.schedule = draw_schedule(random, nodes=validators, count=FAULTS, within_s=STORM_S)
     return cluster
 
@@ -36,7 +37,6 @@ async def _storm(cluster: Cluster) -> None:
 
 STORMS: Final[dict[str, Scenario]] = {
     "storm": Scenario(
-        rows=(24, 29),
         claim="whatever crashes, links, engines and clocks do at drawn moments, nothing is contradicted, and blocks go on in the calm",
         draw=_draw,
         play=_storm,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from metanode.chain.quorum import QuorumRule
 from metanode.consensus.messages import Message
 from metanode.primitives.types import Height, Round
 from metanode.simulation.cluster import Cluster
@@ -18,14 +19,17 @@ LONG_EVERY: Final = 50
 """Of so many seeds one draws the long variants."""
 
 
+Drawing = Callable[[int, int | None, QuorumRule], Cluster]
+"""(seed, validators or None for the scenario's own number, rule) -> cluster. Who draws powers of its own is under the rule of stakes whatever it is told."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """One story."""
 
     claim: str
     """What must come of it, as a sentence."""
-    draw: Callable[[int, int | None], Cluster]
-    """(seed, validators or None for the scenario's own number) -> cluster."""
+    draw: Drawing
     play: Callable[[Cluster], Awaitable[None]]
     rows: tuple[int, ...] = ()
     """Rows of docs/evidence/catalogue.md whose pass criterion this asserts."""
@@ -77,14 +81,15 @@ def require(holds: bool, sentence: str) -> None:  # noqa: FBT001 - an assertion
 
 def drawing(
     validators: int, *, does_relay: bool = False, faults: LinkFaults | None = None, candidates: int = 0
-) -> Callable[[int, int | None], Cluster]:
+) -> Drawing:
     """Return the drawing of a cluster with so many validators, and a delay of its links that the seed decides."""
 
-    def draw(seed: int, wanted: int | None) -> Cluster:
+    def draw(seed: int, wanted: int | None, rule: QuorumRule) -> Cluster:
         delay_ms_max = Random(seed).choice([5, 20, 50, 100])
         links = faults or LinkFaults(delay_ms_max=delay_ms_max)
         return Cluster(
             seed=seed,
+            rule=rule,
             validators=wanted or validators,
             candidates=candidates,
             faults=links,

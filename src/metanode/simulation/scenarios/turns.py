@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
+from metanode.chain.quorum import QuorumRule
 from metanode.consensus.messages import Message
 from metanode.primitives.types import Address, Height
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.invariants import InvariantBroken
 from metanode.simulation.network import LinkFaults
-from metanode.simulation.scenarios.story import SETTLE_S, drawing, require
+from metanode.simulation.scenarios.story import SETTLE_S, Drawing, drawing, require
 
 ROTATIONS: Final = 3
 """Turns of everybody after which the dead must cost nothing: two in which they are missed, and one that is under way."""
@@ -107,17 +108,20 @@ def slow_down(cluster: Cluster, index: int) -> None:
     cluster.network.filters.append(lets_pass)
 
 
-def any_size(sizes: Sequence[int]) -> Callable[[int, int | None], Cluster]:
+def any_size(sizes: Sequence[int]) -> Drawing:
     """Return the drawing of a cluster of one of these sizes."""
 
-    def draw(seed: int, wanted: int | None) -> Cluster:
+    def draw(seed: int, wanted: int | None, rule: QuorumRule) -> Cluster:
         size = wanted or Random(seed).choice(sizes)
-        return drawing(size)(seed, None)
+        if size == 3:
+            # One of three may be dead where a quorum is two thirds; under stakes it is more, and all three are needed.
+            rule = QuorumRule.AUTHORITY
+        return drawing(size)(seed, None, rule)
 
     return draw
 
 
-def any_stakes(seed: int, wanted: int | None) -> Cluster:
+def any_stakes(seed: int, wanted: int | None, _rule: QuorumRule) -> Cluster:
     """Draw a cluster with stakes, of which nobody holds a third."""
     random = Random(seed)
     size = wanted or random.choice([4, 5, 7, 10])

@@ -1,16 +1,16 @@
 """Validators that exist twice. Rows 14 and 28 of docs/evidence/catalogue.md."""
 
-from collections.abc import Callable
 from random import Random
 from typing import Final
 
+from metanode.chain.quorum import QuorumRule
 from metanode.consensus.messages import Proposal
 from metanode.primitives.types import Address, Hash32, Height, Round
 from metanode.simulation.adversaries.corruption import honest
 from metanode.simulation.adversaries.twins import RoundPartitions, twin
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.network import LinkFaults
-from metanode.simulation.scenarios.story import Scenario, require, rounds_s
+from metanode.simulation.scenarios.story import Drawing, Scenario, require, rounds_s
 from metanode.simulation.witness import Witness
 
 APART_ROUNDS: Final = 3
@@ -19,10 +19,10 @@ TURNS_MAX: Final = 50
 """Of a key on two machines until it has proposed two blocks in one place: at the shortest delays each turn fails to with one chance in five."""
 
 
-def _drawing(validators: int, twins: int) -> Callable[[int, int | None], Cluster]:
-    def draw(seed: int, wanted: int | None) -> Cluster:
+def _drawing(validators: int, twins: int) -> Drawing:
+    def draw(seed: int, wanted: int | None, rule: QuorumRule) -> Cluster:
         faults = LinkFaults(delay_ms_max=Random(seed).choice([5, 20, 50]))
-        return Cluster(seed=seed, validators=wanted or validators, twins=twins, faults=faults)
+        return Cluster(seed=seed, rule=rule, validators=wanted or validators, twins=twins, faults=faults)
 
     return draw
 

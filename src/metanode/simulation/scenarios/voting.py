@@ -85,12 +85,13 @@ VOTING: Final[dict[str, Scenario]] = {
     "changing-minds": Scenario(
         rows=(35,),
         claim="whoever is voted in or out, the sets of all nodes are those that Besu's rules give at every height",
-        draw=lambda seed, _wanted: Cluster(
+        draw=lambda seed, _wanted, rule: Cluster(
             seed=seed,
+            rule=rule,
             validators=4,
             candidates=2,
             epoch_length=EPOCH,
-            faults=drawing(4)(seed, None).network.faults,
+            faults=drawing(4)(seed, None, rule).network.faults,
         ),
         play=_changing_minds,
     ),

@@ -23,13 +23,12 @@ def draw_powers(seed: int) -> list[int]:
     return powers
 
 
-def _draw_third(seed: int, _wanted: int | None) -> Cluster:
+def _draw_third(seed: int, _wanted: int | None, _rule: QuorumRule) -> Cluster:
     """Validator 0 has the liar's power: the most that is harmless, or the least that can fork the chain. The others stand in two halves."""
     draw = Random(f"third {seed}")
     total = draw.randrange(30, 300)
     total += (seed - total) % 3
-    rule = QuorumRule.STAKE
-    liar = 2 * rule.quorum_weight(total) - total if seed // 3 % 2 else total // 3
+    liar = 2 * QuorumRule.STAKE.quorum_weight(total) - total if seed // 3 % 2 else total // 3
     rest = total - liar
     halves = (rest // 2, rest - rest // 2)
     powers = [liar]
