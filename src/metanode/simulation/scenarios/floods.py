@@ -6,8 +6,10 @@ from typing import Final
 from metanode.chain.attributes import PayloadAttributes
 from metanode.chain.block import Block
 from metanode.chain.execution_header import decode_execution_block, encode_execution_block
-from metanode.consensus.messages import RoundChange
+from metanode.consensus.messages import RoundChange, SignedMessage
 from metanode.execution.fake import execute_block
+from metanode.node.driver import SEEN_MAX
+from metanode.p2p.peer import MESSAGES_PER_S
 from metanode.primitives.types import Hash32, Height
 from metanode.simulation.adversaries.corruption import honest
 from metanode.simulation.adversaries.scripted import Scripted
@@ -16,8 +18,12 @@ from metanode.simulation.geography import Processors
 from metanode.simulation.scenarios.story import Scenario, drawing, is_long, require
 from metanode.simulation.witness import Witness
 
-FLOOD_PER_S: Final = 500
-"""Messages: about what one connection gets through the limits of p2p."""
+FLOOD_PER_S: Final = int(MESSAGES_PER_S)
+"""What one connection gets through the limits of p2p."""
+AT_ONCE: Final = 50
+"""Messages between two looks."""
+DISTINCT: Final = SEEN_MAX + 1_000
+"""Messages of the long flood of repetitions: more than a node remembers having seen."""
 
 
 def _kept_max(cluster: Cluster) -> int:
@@ -30,7 +36,7 @@ async def _far_round_changes(cluster: Cluster) -> None:
     liar = Scripted(cluster, cluster.random.randrange(len(cluster.nodes)))
     witness = Witness(cluster)
     rest = honest(cluster)
-    count = 100_000 if is_long(cluster.seed) else 1_000
+    count = 100_000 if is_long(cluster.seed) else 5_000
     rounds = [1 + i * (10**6 - 1) // (count - 1) for i in range(count)] + [2**31, 2**32 + 1, 2**62]
     if cluster.random.random() < 0.5:
         cluster.random.shuffle(rounds)
@@ -39,8 +45,8 @@ async def _far_round_changes(cluster: Cluster) -> None:
         first = cluster.height
         for number, round_ in enumerate(rounds):
             liar.send(liar.round_change(cluster.height + 1, round_))
-            if number % 50 == 0:
-                await cluster.wait_s(50 / FLOOD_PER_S)
+            if number % AT_ONCE == 0:
+                await cluster.wait_s(AT_ONCE / FLOOD_PER_S)
                 _require_bounded(cluster, rest)
         await cluster.wait_height(cluster.height + 2)
         require(cluster.height >= first + 3, "nothing was decided during the flood")
@@ -54,7 +60,7 @@ async def _far_votes_and_proposals(cluster: Cluster) -> None:
     Processors(cluster)
     liar = Scripted(cluster, cluster.random.randrange(len(cluster.nodes)))
     rest = honest(cluster)
-    count = 100_000 if is_long(cluster.seed) else 1_500
+    count = 100_000 if is_long(cluster.seed) else 3_000
     async with cluster.running():
         await cluster.wait_height(1)
         began, first = cluster.now_s, cluster.height
@@ -66,8 +72,8 @@ async def _far_votes_and_proposals(cluster: Cluster) -> None:
                 liar.send(vote(height, 1 + number * 10**5 // count, fake))
             else:
                 liar.send(vote(height + 1 + number * 10**5 // count, 0, fake))
-            if number % 50 == 0:
-                await cluster.wait_s(50 / FLOOD_PER_S)
+            if number % AT_ONCE == 0:
+                await cluster.wait_s(AT_ONCE / FLOOD_PER_S)
                 _require_bounded(cluster, rest)
             if number % 300 == 0:
                 block = _large_block(cluster, height + 10)
@@ -85,6 +91,33 @@ async def _far_votes_and_proposals(cluster: Cluster) -> None:
             f"{heights - len(own)} heights in {slots:.1f} slots under a flood",
         )
     require(later == own, "the flood cost a round of somebody honest")
+
+
+async def _repetitions(cluster: Cluster) -> None:
+    """Everything that the liar has heard from others and votes of its own, over and over: more than anybody remembers, in a long run."""
+    Processors(cluster)
+    liar = Scripted(cluster, cluster.random.randrange(len(cluster.nodes)))
+    rest = honest(cluster)
+    count, distinct = (100_000, DISTINCT) if is_long(cluster.seed) else (3_000, 600)
+    async with cluster.running():
+        await cluster.wait_height(4)
+        began, first = cluster.now_s, cluster.height
+        votes = [
+            vote(first + 1 + number // 200, number % 100, Hash32(number.to_bytes(32, "big")))
+            for number in range(distinct // 2)
+            for vote in (liar.prepare, liar.commit)
+        ]
+        again: list[SignedMessage] = [*liar.heard, *votes]
+        for number in range(count):
+            liar.send(again[number % len(again)])
+            if number % AT_ONCE == 0:
+                await cluster.wait_s(AT_ONCE / FLOOD_PER_S)
+                _require_bounded(cluster, rest)
+        await cluster.wait_height(cluster.height + 4)
+        _require_bounded(cluster, rest)
+        slots, heights = (cluster.now_s - began) / cluster.period_s, cluster.height - first
+        require(heights >= 0.9 * (slots - 1), f"{heights} heights in {slots:.1f} slots under a flood")
+    require(not any(cluster.checker.rounds.values()), "a height took more than round 0")
 
 
 def _require_bounded(cluster: Cluster, nodes: list[int]) -> None:
@@ -126,5 +159,11 @@ FLOODS: Final[dict[str, Scenario]] = {
         claim="votes for a hundred thousand rounds and heights to come, and proposals of 1 MB, cost under a tenth of the heights",
         draw=drawing(4),
         play=_far_votes_and_proposals,
+    ),
+    "repetitions": Scenario(
+        rows=(12,),
+        claim="a hundred thousand repetitions of what was said, and of more votes than are remembered, cost under a tenth of the heights",
+        draw=drawing(4),
+        play=_repetitions,
     ),
 }

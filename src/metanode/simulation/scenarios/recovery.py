@@ -7,6 +7,7 @@ from metanode.primitives.types import Round
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.scenarios.story import Scenario, drawing, highest_round, is_long, require, rounds_s
 
+AWAY_SHORT_S: Final = 60
 AWAY_S: Final = 3_600
 AWAY_LONG_S: Final = 43_200
 ROUND_CAP_S: Final = 32
@@ -17,24 +18,26 @@ BACK_S: Final = 1.0
 
 
 async def _too_many_away(cluster: Cluster) -> None:
-    """One more than may crash are killed, or cut off each from all others; the rest goes through rounds meanwhile."""
+    """One more than may crash are killed, or cut off each from all others; the rest goes through rounds meanwhile. First for a minute, then for long."""
     members, rule = cluster.rules.parameters.validators, cluster.rules.quorum_rule
-    gone = cluster.random.sample(range(len(cluster.nodes)), members.tolerance(rule).crashes + 1)
-    is_killed = cluster.random.random() < 0.5
+    crashes = members.tolerance(rule).crashes
     async with cluster.running():
-        await cluster.wait_height(cluster.random.randint(1, 5))
-        await cluster.wait_s(cluster.random.randint(0, 3000) / 1000)
-        await _send_away(cluster, gone, is_killed=is_killed)
-        await cluster.wait_s(1)
-        height = cluster.height
-        await cluster.wait_s(AWAY_LONG_S if is_long(cluster.seed) else AWAY_S)
-        require(cluster.height <= height + 1, "blocks were decided without a quorum")
-        await _bring_back(cluster, gone, is_killed=is_killed)
-        began_s, height = cluster.now_s, cluster.height
-        within_s = 2 * cluster.period_s + ROUND_CAP_S
-        await cluster.wait_height(height + 1, within_s=within_s)
-        require(cluster.now_s - began_s <= within_s, "the first block came too late")
-        await cluster.wait_height(height + 4, within_s=4 * cluster.period_s)
+        for away_s in (AWAY_SHORT_S, AWAY_LONG_S if is_long(cluster.seed) else AWAY_S):
+            gone = cluster.random.sample(range(len(cluster.nodes)), crashes + 1)
+            is_killed = cluster.random.random() < 0.5
+            await cluster.wait_height(cluster.height + cluster.random.randint(1, 5))
+            await cluster.wait_s(cluster.random.randint(0, 3000) / 1000)
+            await _send_away(cluster, gone, is_killed=is_killed)
+            await cluster.wait_s(1)
+            height = cluster.height
+            await cluster.wait_s(away_s)
+            require(cluster.height <= height + 1, "blocks were decided without a quorum")
+            await _bring_back(cluster, gone, is_killed=is_killed)
+            began_s, height = cluster.now_s, cluster.height
+            within_s = 2 * cluster.period_s + ROUND_CAP_S
+            await cluster.wait_height(height + 1, within_s=within_s)
+            require(cluster.now_s - began_s <= within_s, "the first block came too late")
+            await cluster.wait_height(height + 4, within_s=4 * cluster.period_s)
 
 
 async def _one_left_alone(cluster: Cluster) -> None:
@@ -81,7 +84,7 @@ async def _bring_back(cluster: Cluster, gone: Sequence[int], *, is_killed: bool)
 RECOVERY: Final[dict[str, Scenario]] = {
     "too-many-away": Scenario(
         rows=(5,),
-        claim="after too many for a quorum were away for an hour or half a day, a block comes within two periods and one capped deadline",
+        claim="after too many for a quorum were away for a minute, and for an hour or half a day, a block comes within two periods and one capped deadline",
         draw=drawing(4),
         play=_too_many_away,
     ),

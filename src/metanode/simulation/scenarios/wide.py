@@ -10,15 +10,16 @@ from metanode.simulation.scenarios.story import Scenario, drawing, is_long, requ
 from metanode.simulation.witness import Witness
 
 COMMIT_S_MAX: Final = 1.0
-TWO_HEIGHTS_EVERY: Final = 5
-"""Seeds: a height of a hundred validators is 20,000 messages. All of them play a whole one; in these a certificate of a hundred travels too."""
+HEIGHTS: Final = 2
+"""A height of a hundred validators is 20,000 messages, two seconds of a processor. With the second one a certificate of a hundred travels too."""
+HEIGHTS_LONG: Final = 20
 
 
 async def _five_continents(cluster: Cluster) -> None:
     Geography(cluster)
     Processors(cluster)
     witness = Witness(cluster)
-    heights = 20 if is_long(cluster.seed) else 2 if cluster.seed % TWO_HEIGHTS_EVERY == 0 else 1
+    heights = HEIGHTS_LONG if is_long(cluster.seed) else HEIGHTS
     async with cluster.running():
         await cluster.wait_height(heights, within_s=60 + 3 * heights)
     proposed_at: dict[int, float] = {}
