@@ -8,6 +8,8 @@ scenario holds for the same seed with the rule in place, or the kill would prove
 import dataclasses
 import logging
 import re
+import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -42,6 +44,7 @@ from metanode.node.timers import Timers
 from metanode.primitives.types import Address, Round
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.playing import play
+from metanode.storage import database
 from metanode.storage.signer import FileSigner
 
 Patch = pytest.MonkeyPatch
@@ -358,6 +361,17 @@ def _forgetful_disk(patch: Patch) -> None:
     patch.setattr(Cluster, "__init__", make)
 
 
+def _unsynced_commits(patch: Patch) -> None:
+    original = database.connect_file
+
+    def connect_without_sync(path: Path) -> sqlite3.Connection:
+        connection = original(path)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+    patch.setattr(database, "connect_file", connect_without_sync)
+
+
 def _no_later_timers(patch: Patch) -> None:
     start = Timers.start_round
     patch.setattr(
@@ -659,6 +673,15 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         noticed="fork at height",
     ),
     Mutant(
+        name="unsynced-commits",
+        source="ours",
+        rule="a commit of node.db waits for the disk",
+        without="it is with the operating system (`PRAGMA synchronous = NORMAL`)",
+        take_out=_unsynced_commits,
+        scenario="forgotten-block",
+        noticed="forgot it in round 1",
+    ),
+    Mutant(
         name="no-later-timers",
         source="ours",
         rule="every round has a deadline",
@@ -699,7 +722,7 @@ PAGE: Final = """# Mutants
 
 Each row is a rule of the protocol that a test tool takes out of the running program, and the scenario of the simulator that then fails,
 at its first failing seed. With the rule in place the same scenario holds for the same seed (`tests/simulation/test_mutants.py`).
-Written by `make mutants`.
+Written by `make mutants` on {date}, of the code at commit {commit}.
 
 {table}
 """
@@ -722,9 +745,22 @@ def main() -> int:
         print(f"{mutant.name}: {seen}", flush=True)
     if not wanted:
         EVIDENCE.parent.mkdir(exist_ok=True)
-        EVIDENCE.write_text(PAGE.format(table=table(kills)))
+        EVIDENCE.write_text(
+            PAGE.format(table=table(kills), date=time.strftime("%Y-%m-%d", time.gmtime()), commit=_commit())
+        )
         print(f"\n{table(kills)}")
     return 1 if None in kills.values() else 0
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"],
+        cwd=EVIDENCE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""node.db in memory: what SQLite has committed survives the crash of its node, and nothing else."""
+"""node.db in memory: what SQLite has committed durably survives the crash of its node, and nothing else.
+
+A commit is durable under the `PRAGMA synchronous` that the storage code gives its files, FULL or more. Under a weaker one SQLite in WAL mode
+does not wait for the disk, and a power cut may take every commit since the last checkpoint: here it takes all of the node's life.
+"""
 
 import itertools
 import sqlite3
@@ -7,7 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from metanode.storage import database
+
 _NUMBERS: Final = itertools.count()
+_FULL: Final = 2
+"""What `PRAGMA synchronous` answers for FULL; NORMAL is 1."""
 
 
 class _Connection(sqlite3.Connection):
@@ -34,10 +42,14 @@ class DatabaseMedium:
         """Called before a node's transaction is committed: where the simulator kills."""
         self.outside = self.look()
         """A connection that is no node's: it keeps the database, and sees what is committed."""
+        self._synced: sqlite3.Connection | None = None
+        """What a power cut leaves, where commits of this life do not wait for the disk."""
 
     def connect(self, path: Path | None = None) -> sqlite3.Connection:
         """Give a node a connection; it ends with the node's life."""
         del path
+        if self._synced is None and _synchronous_of_files() < _FULL:
+            self._synced = self.copy()
         connection = self._connect()
         connection.before_commit = self._upon_commit
         self._given.append(connection)
@@ -51,9 +63,13 @@ class DatabaseMedium:
         return connection
 
     def cut_power(self) -> None:
-        """End what the node has begun: an open transaction never was."""
+        """End what the node has begun: an open transaction never was, and no commit that did not wait for the disk."""
         _close(self._given)
         self.before_commit = None
+        if self._synced is not None:
+            self.restore(self._synced)
+            self._synced.close()
+            self._synced = None
 
     def copy(self) -> sqlite3.Connection:
         """Return a copy of what is committed, in memory."""
@@ -75,6 +91,16 @@ class DatabaseMedium:
         return sqlite3.connect(
             self._name, uri=True, isolation_level=None, factory=_Connection, check_same_thread=False
         )
+
+
+def _synchronous_of_files() -> int:
+    """Return how the storage code has a connection with a file commit; this one is to no file."""
+    connection = database.connect_file(Path(":memory:"))
+    try:
+        (found,) = connection.execute("PRAGMA synchronous").fetchone()
+    finally:
+        connection.close()
+    return int(found)
 
 
 def _close(connections: list[_Connection]) -> None:
