@@ -46,7 +46,7 @@ def described(config: dict[str, Any] | None = None, **host: Any) -> dict[str, An
 
 NODE = described({"StopTimeout": 120}, NanoCpus=0)
 POSTGRES = described(
-    {"User": ""}, ReadonlyRootfs=False, CapAdd=["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"]
+    {"User": ""}, Init=None, ReadonlyRootfs=False, CapAdd=["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"]
 )  # fmt: skip
 
 
@@ -69,7 +69,8 @@ def test_a_container_as_it_is_deployed_has_no_loose_end() -> None:
         ("faucet", described({"User": ""}), "user"),
         ("faucet", described(ReadonlyRootfs=False), "read-only root"),
         ("faucet", described(CapAdd=["NET_ADMIN"]), "no capabilities"),
-        ("postgres", described({"User": ""}, CapAdd=["SYS_ADMIN"]), "no capabilities"),
+        ("postgres", described({"User": ""}, Init=None, CapAdd=["SYS_ADMIN"]), "no capabilities"),
+        ("postgres", POSTGRES | {"HostConfig": POSTGRES["HostConfig"] | {"Init": True}}, "init"),
         ("faucet", described(SecurityOpt=[]), "no new privileges"),
         ("faucet", described(LogConfig={"Config": {}}), "bounded logs"),
         ("faucet", described(LogConfig={"Config": {"max-size": "-1", "max-file": "4"}}), "bounded logs"),

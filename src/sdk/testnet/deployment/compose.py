@@ -442,11 +442,13 @@ def _parvyom(plan: DeploymentPlan, digests: Mapping[str, str]) -> Iterable[Servi
         yield _faucet(plan, digests)
     yield [
         "postgres:",
-        *(f"  {line}" for line in _contained() if not line.startswith(("networks", "cap_drop", "read_only", "tmpfs"))),
+        *(f"  {line}" for line in _contained() if not line.startswith(("networks", "cap_drop", "read_only", "tmpfs", "init"))),
         f"  image: {_variable('POSTGRES_IMAGE', POSTGRES_IMAGE)}",
         "  # Its entry makes the database as root and goes on as postgres, with the five capabilities that this needs.",
         "  cap_drop: [ALL]",
         "  cap_add: [CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID]",
+        "  # Without an init before it: that one, root without the capability to signal another user, could not hand `stop` on. SIGINT ends it without waiting for clients.",
+        "  stop_signal: SIGINT",
         "  networks: [database]",
         "  stop_grace_period: 1m",
         *_limits(memory="1g", cpus='"1.0"'),
