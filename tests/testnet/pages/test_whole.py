@@ -7,12 +7,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 from playwright.sync_api import expect
-from tests.acceptance.processes import wait_until
+from tests.acceptance.processes import measured, wait_until
 from tests.testnet.accessibility import grave_faults
 from tests.testnet.pages.served import Served, free_port, served_network
 from tests.testnet.pages.test_explorer import NAMED, path_of
@@ -20,7 +21,7 @@ from tests.testnet.pages.visit import CUT_OFF, SCREENSHOTS, TOO_WIDE_PX, VIEWS, 
 from tests.testnet.pages.wallet import SOURCE, deploy_counter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, Page, Response
 
@@ -30,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SCRIPT_BYTES_MAX = 90 * 1024
 """Of any page, packed."""
 HTML_BYTES_MAX = 60 * 1024
+LARGEST_PAINT_S = 1.0
 KEY = "0x" + "66" * 32
 OTHERS = {
     "verify": "{explorer}/verify?address={counter}",
@@ -145,6 +147,21 @@ def test_a_page_of_any_service_is_open_to_readers_of_screens_and_fits(
             if view.startswith("narrow"):
                 assert page.evaluate(CUT_OFF) == [], view
         assert visit.complaints == []
+        assert {urlsplit(asked).netloc for asked in visit.asked} == {urlsplit(whole.url_of(name)).netloc}
+
+
+@pytest.mark.parametrize("name", [*NAMED, *OTHERS])
+def test_the_largest_part_of_a_page_is_painted_within_a_second(
+    whole: Whole, browser: Browser, record_property: Callable[[str, object], None], name: str
+) -> None:
+    """From this machine; the first look at a page is the one that counts, with nothing of it in the browser."""
+
+    def look() -> float:
+        with Visit(browser, "desktop") as visit:
+            visit.page.goto(whole.url_of(name), wait_until="load")
+            return visit.largest_paint_s()
+
+    measured(f"largest paint of {name}, s", look, limit=LARGEST_PAINT_S, record=record_property)
 
 
 LOST = """[...document.querySelectorAll(".card, .tile")]

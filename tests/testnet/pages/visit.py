@@ -21,6 +21,16 @@ VIEWS = {
 JUDGED = ("desktop", "phone")
 """The views that axe looks at: light on a desk, dark on a telephone."""
 CUT_OFF = "[...document.querySelectorAll('table.cards td')].filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent.trim())"
+LARGEST_PAINT_MS = """() => new Promise((done) => {
+  let found = null;
+  const observer = new PerformanceObserver((list) => {
+    found = list.getEntries().at(-1).startTime;
+    // What the browser has seen by now has come; what is painted later and is larger counts too.
+    requestAnimationFrame(() => requestAnimationFrame(() => done(found)));
+  });
+  observer.observe({ type: "largest-contentful-paint", buffered: true });
+})"""
+"""When the largest text or picture was on the screen, counted from the start of the navigation. Source: W3C, Largest Contentful Paint."""
 TOO_WIDE_PX = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -50,6 +60,10 @@ class Visit:
 
     def __exit__(self, *_: object) -> None:
         self.context.close()
+
+    def largest_paint_s(self) -> float:
+        """Seconds from the start of the navigation until the largest part of the page was painted."""
+        return float(self.page.evaluate(LARGEST_PAINT_MS)) / 1000
 
     def look_as(self, view: str) -> None:
         """Make the window another one, and wait until it is painted."""
