@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import inspect, text
+from sqlalchemy.sql.ddl import SchemaGenerator
 from tests.testnet.index_database import DATABASES, index_database
 
 from metanode.errors import InvalidInput, StorageFailed
+from sdk.testnet.database import Database
 from sdk.testnet.monitoring.archive import Look
 from sdk.testnet.monitoring.history import History
 from sdk.testnet.services.look_archive import LookArchive
 from sdk.testnet.services.queries.paging import Slice, format_cursor, parse_cursor
 from sdk.testnet.services.store import Store
+from sdk.testnet.services.store.store import SCHEMA
 from sdk.testnet.services.store.tables import metadata
+from sdk.testnet.services.store.upgrading import MIGRATIONS, upgrade
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,10 +37,56 @@ FIRST_INDEX = {
 }
 
 
+CATALOGUE = {
+    "sqlite": ("SELECT type, name, sql FROM sqlite_master",),
+    "postgresql": (
+        "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace",
+        "SELECT table_name, column_name, concat_ws(' ', data_type, character_maximum_length, is_nullable, collation_name) FROM information_schema.columns WHERE table_schema = 'public'",
+    ),
+}
+"""What a database says of everything in it."""
+
+
+def migrate(url: str) -> None:
+    """Make the tables by all migrations, as the first version began."""
+    database = Database(url, owner="the index's database", lock=1)
+    try:
+        with database.change(is_limited=False) as connection:
+            upgrade(connection, None)
+    finally:
+        database.close()
+
+
+def described(kind: str, url: str) -> set[tuple[str, ...]]:
+    store = Store(url)
+    with store.look() as connection:
+        rows = [row for query in CATALOGUE[kind] for row in connection.exec_driver_sql(query)]
+    store.close()
+    # SQLite keeps the statement as it was written.
+    return {tuple(" ".join(str(part).replace('"', "").split()) for part in row) for row in rows}
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_a_new_index_is_what_all_migrations_make(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with index_database(kind, tmp_path) as new, index_database(kind, tmp_path / "other") as migrated:
+        migrate(migrated)
+        expected = described(kind, migrated)
+        assert described(kind, new) == expected
+        assert len(expected) > len(metadata.tables)
+
+
+def test_the_version_of_a_new_index_is_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA
+
+
 @pytest.mark.parametrize("kind", DATABASES)
 def test_migrations_make_exactly_the_tables_that_the_code_uses(kind: str, tmp_path: Path) -> None:
     with index_database(kind, tmp_path) as url:
-        Store(url).close()
+        migrate(url)
         store = Store(url)  # a second time there is nothing left to do
         with store.change() as connection:
             context = MigrationContext.configure(connection, opts={"version_table": "index_schema"})
@@ -67,16 +119,19 @@ def test_a_server_that_is_not_there_is_a_failed_storage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", DATABASES)
-def test_a_failed_migration_leaves_nothing_behind(
+def test_a_failed_migration_leaves_nothing_behind_and_neither_does_a_failed_begin(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("in the middle")
 
     with index_database(kind, tmp_path) as url:
         with monkeypatch.context() as patch:
             # Some tables are there when the first index is made.
             patch.setattr(FIRST_INDEX[kind], fail)
+            with pytest.raises(RuntimeError, match="in the middle"):
+                migrate(url)
+            patch.setattr(SchemaGenerator, "visit_index", fail)
             with pytest.raises(RuntimeError, match="in the middle"):
                 Store(url)
         store = Store(url)

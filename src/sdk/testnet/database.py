@@ -7,7 +7,6 @@ import time
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import psycopg
 from sqlalchemy import URL, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    import psycopg
     from sqlalchemy import Connection, Engine
 
 WAIT_S: Final = 10
@@ -266,6 +266,8 @@ def _sqlite_engine(url: URL, **options: Any) -> Engine:
 
 def _connected(url: URL) -> psycopg.Connection[Any]:
     """A connection that only asks whether anybody is there."""
+    import psycopg  # noqa: PLC0415 - 6 MB that SQLite does without
+
     plain = url.set(drivername="postgresql").difference_update_query(["options"])
     return psycopg.connect(
         plain.render_as_string(hide_password=False), connect_timeout=CONNECT_S, autocommit=True

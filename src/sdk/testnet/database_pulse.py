@@ -13,11 +13,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import psycopg
 import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import psycopg
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +84,8 @@ class Pulse:
             self._changed.notify_all()
 
     def _ask_always(self) -> None:
+        import psycopg  # noqa: PLC0415 - 6 MB that SQLite does without
+
         connection: psycopg.Connection[Any] | None = None
         unanswered_s: float | None = None
         """Since when this connection owes an answer."""
@@ -153,6 +156,8 @@ def _has_answered(connection: psycopg.Connection[Any], seconds: float) -> bool:
 
 def _close(connection: psycopg.Connection[Any] | None) -> None:
     """Close it, whatever it owes."""
+    import psycopg  # noqa: PLC0415 - the same
+
     if connection is not None:
         with contextlib.suppress(psycopg.Error, OSError):
             connection.close()

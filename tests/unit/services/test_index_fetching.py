@@ -42,7 +42,8 @@ class LimitedNode:
             {
                 "transactionHash": one["hash"],
                 "gasUsed": "0x9999",
-                "logs": [{"data": "0x" + "00" * (20_000 if index == HUGE else 20)}],
+                "logsBloom": "0x00",
+                "logs": [{"data": "0x" + "00" * (20_000 if index == HUGE else 20), "removed": False}],
             }
             for index, one in enumerate(self.transactions)
         ]
@@ -127,6 +128,14 @@ def test_a_block_is_the_same_however_little_an_answer_holds(bytes_max: int, whol
         one["hash"] if place < traced else None for place, one in enumerate(rpc.transactions)
     ]
     assert found.traces is (Traces.INDEXED if traced == COUNT else Traces.UNAVAILABLE)
+
+
+def test_of_a_fetched_block_is_kept_what_rows_are_made_of() -> None:
+    """A bloom in every receipt would be a third of a full block that waits."""
+    found = fetch(LimitedNode(10_000_000))
+
+    assert {name for receipt in found.receipts for name in receipt} == {"transactionHash", "gasUsed", "logs"}
+    assert {name for receipt in found.receipts for log in receipt["logs"] for name in log} == {"data"}
 
 
 def test_a_node_without_tracers_gives_an_index_without_internal_calls() -> None:

@@ -11,14 +11,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from metanode.errors import InvalidInput
 from sdk.testnet.own_task import in_own_task
 from sdk.testnet.services.failures import raise_first
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
     from redis.asyncio.client import PubSub
 
 log = structlog.get_logger(__name__)
@@ -78,6 +77,9 @@ class Heads:
         """Tell other processes, and hear them, until cancelled."""
         if not self._redis_url:
             return
+        from redis.asyncio import Redis  # noqa: PLC0415 - 7 MB that one process alone does without
+        from redis.exceptions import RedisError  # noqa: PLC0415 - the same
+
         try:
             redis = Redis.from_url(
                 self._redis_url,

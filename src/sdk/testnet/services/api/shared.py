@@ -12,13 +12,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from metanode.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from redis.asyncio import Redis
 
 log = structlog.get_logger()
 
@@ -191,6 +191,8 @@ class InRedis:
 
     async def _ask(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """Return Redis's answer; raises _Away when there is none."""
+        from redis.exceptions import RedisError  # noqa: PLC0415 - see open_shared
+
         if not self.is_answering:
             raise _Away
         try:
@@ -214,6 +216,8 @@ async def open_shared(redis_url: str) -> AsyncIterator[Shared]:
     if not redis_url:
         yield InMemory()
         return
+    from redis.asyncio import Redis  # noqa: PLC0415 - 7 MB that one process alone does without
+
     try:
         redis = Redis.from_url(
             redis_url,

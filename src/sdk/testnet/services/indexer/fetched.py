@@ -28,7 +28,7 @@ class FetchedBlock:
 
     number: int
     block: dict[str, Any]
-    """With whole transactions."""
+    """With its transactions, of which there is what `rows` reads, as of the receipts."""
     receipts: list[dict[str, Any]]
     logs_missing: int
     """Receipts that came without their logs, as those are more than the node can tell at once."""

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-import psycopg
 from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, SmallInteger, String
 
 from metanode.errors import StorageFailed
@@ -145,6 +144,8 @@ def find(
 
 
 def _copy(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    import psycopg  # noqa: PLC0415 - 6 MB that SQLite does without
+
     cursor = connection.connection.cursor()
     try:
         with cursor.copy(f"COPY {table.name} ({_names(table)}) FROM STDIN (FORMAT BINARY)") as copy:

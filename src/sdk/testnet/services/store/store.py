@@ -1,18 +1,13 @@
-"""The index opened: its schema is brought up to date first."""
+"""The index opened: its tables are made, or brought up to date, first."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-from sqlalchemy import inspect, text
+from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, String, Table, inspect, text
 
-from metanode.errors import InvalidInput
 from sdk.testnet.database import Database
+from sdk.testnet.services.store.tables import metadata
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -21,8 +16,9 @@ _ADVISORY_LOCK: Final = 0x0069_6E64_6578
 """Ours among the locks of a PostgreSQL database: "index"."""
 READERS: Final = 8
 """Reading connections. A page takes one for a few milliseconds; more would wait for the same processors."""
-MIGRATIONS: Final = Path(__file__).parent / "migrations"
 VERSION_TABLE: Final = "index_schema"
+SCHEMA: Final = "0005"
+"""The newest of `migrations`: what `tables` says."""
 
 
 class Store(Database):
@@ -45,35 +41,26 @@ class Store(Database):
         )
         try:
             with self.change(is_limited=False) as connection:
-                _upgrade(connection)
+                _prepare(connection)
         except BaseException:
             self.close()
             raise
 
 
-def migration_config(connection: Connection) -> Config:
-    """Alembic's configuration for migrations on this connection."""
-    config = Config()
-    # Percent signs would be read as references.
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    return config
-
-
-def _upgrade(connection: Connection) -> None:
-    config = migration_config(connection)
-    scripts = ScriptDirectory.from_config(config)
-    found = None
-    if inspect(connection).has_table(VERSION_TABLE):
-        # The table's name is ours.
-        found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
-    if found == scripts.get_current_head():
+def _prepare(connection: Connection) -> None:
+    """Make the tables of a new index as they are now, or bring those of an older one up to date."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        # What all migrations would make, by a test; tables that are there and of no version are refused by the database.
+        metadata.create_all(connection, checkfirst=False)
+        version = Column("version_num", String(32), nullable=False)
+        key = PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc")
+        table = Table(VERSION_TABLE, MetaData(), version, key)
+        table.create(connection)
+        connection.execute(table.insert().values(version_num=SCHEMA))
         return
-    try:
-        scripts.get_revision(found or "base")
-    except CommandError:
-        raise InvalidInput(
-            f"database_url: this index has schema {found}, which this version does not know; use the version that "
-            "made it, or name an empty database: the index is made from the chain again"
-        ) from None
-    command.upgrade(config, "head")
+    # The table's name is ours.
+    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+    if found != SCHEMA:
+        from sdk.testnet.services.store.upgrading import upgrade  # noqa: PLC0415 - it says why
+
+        upgrade(connection, found)
