@@ -46,12 +46,15 @@ def test_every_method_stands_what_fits_its_schema_and_what_almost_does(
     fuzzed: Target, surface: Surface, record_property: Any
 ) -> None:
     print(f"SEED={SEED}")  # noqa: T201 - shown in failures
-    with holding(fuzzed, record=record_property) as bar:
+    with holding(fuzzed, record=record_property, heavy_too=True) as bar:
         findings = program.fuzz(fuzzed, surface, first_seed=SEED, examples=program.EXAMPLES_CI)
     record_property("calls", findings.calls)
+    record_property("transactions accepted", findings.accepted)
     record_property("p99 of good requests, ms", round(bar.p99_s() * 1e3, 1))
     assert not findings.faults, "\n".join(findings.faults)
     assert findings.calls > len(surface.methods) * program.EXAMPLES_CI
+    # Of what fits, half; three are among the values that every method draws.
+    assert findings.accepted > 3
     assert bar.p99_s() < program.P99_S_MAX * slowness()
 
 
@@ -81,10 +84,10 @@ def test_what_does_not_fit_is_told(value: Any) -> None:
 
 def test_a_report_says_what_was_answered_and_which_methods_gave_no_result() -> None:
     names = sorted(each.name for each in COMMITTED.methods)
-    found = program.Findings(calls=3, codes={"ok": 1, "-32602": 2}, answered=set(names[1:]))
+    found = program.Findings(calls=3, codes={"ok": 1, "-32602": 2}, answered=set(names[1:]), accepted=1)
     shown = program.lines(found, COMMITTED, {"p99 of good requests, ms": 7.5})
     assert shown[0] == f"methods    {len(names)}, {len(names) - 1} of them with a result; without: {names[0]}"
-    assert [line.split() for line in shown[1:5]] == [
-        ["calls", "3"], ["-32602", "2"], ["ok", "1"], ["faults", "0"],
+    assert [line.split() for line in shown[1:6]] == [
+        ["calls", "3"], ["-32602", "2"], ["ok", "1"], ["accepted", "1", "transactions"], ["faults", "0"],
     ]  # fmt: skip
-    assert shown[5].endswith("p99 of good requests, ms 7.5")
+    assert shown[6].endswith("p99 of good requests, ms 7.5")

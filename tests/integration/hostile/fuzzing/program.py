@@ -16,6 +16,7 @@ import contextlib
 import datetime as dt
 import json
 import random
+import re
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from tests.acceptance.processes import slowness
 from tests.integration.hostile import wire
 from tests.integration.hostile.bar import NOT_FOR_CALLERS, holding
 from tests.integration.hostile.fuzzing.mutation import encode, is_json
-from tests.integration.hostile.fuzzing.surface import EVERYTHING, HEAD, discover
+from tests.integration.hostile.fuzzing.surface import EVERYTHING, FRESH, HEAD, discover, fresh_transaction
 from tests.integration.hostile.target import running_target
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ CODES: Final = frozenset(
 )
 """What docs/reference/json-rpc-server.md lists, with those of standards: -32604 (not in this mode), 4444 (pruned), and EIP-7966's and eth_simulateV1's below."""
 CODES_OF: Final = {"eth_simulateV1": range(-38_999, -38_000), "eth_sendRawTransactionSync": range(4, 8)}
+SENDS: Final = ("eth_sendRawTransaction", "eth_sendRawTransactionSync")
 MESSAGE_CHARS_MAX: Final = 1_000
 P99_S_MAX: Final = 0.05
 EXAMPLES_CI: Final = 12
@@ -58,6 +60,8 @@ class Findings:
     faults: list[str] = field(default_factory=list)
     answered: set[str] = field(default_factory=set)
     """Methods that gave a result at least once."""
+    accepted: int = 0
+    """Transactions that a node took over JSON-RPC."""
 
 
 class Caller:
@@ -84,6 +88,8 @@ class Caller:
         text = wire.request(method.name, encode(params))
         if HEAD in text:
             text = text.replace(HEAD, str(self._target.call("eth_getBlockByNumber", "latest", False)["hash"]))
+        if FRESH in text:
+            text = re.sub(FRESH + "[0-9a-f]{4}", fresh_transaction(self._target), text)
         readable = is_json(text)
         sent = f"[{wire.request('eth_chainId')},{text}]" if transport == "batch" else text
         try:
@@ -114,6 +120,7 @@ class Caller:
         if "result" in answer:
             self._count("ok")
             self._findings.answered.add(method.name)
+            self._findings.accepted += method.name in SENDS
             reason = self._surface.schemas.why_not(answer["result"], method.result) if fits else None
             return f"not what the document says: {reason}" if reason else None
         error = answer["error"]
@@ -224,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         surface = discover(target).only(options.only)
         print(f"{len(surface.methods)} methods, seed {options.seed}, {options.seconds:g} s", flush=True)
-        with holding(target, record=figures.__setitem__, heavy_too=False) as bar:
+        with holding(target, record=figures.__setitem__, heavy_too=True) as bar:
             findings = fuzz(
                 target,
                 surface,
@@ -250,6 +257,7 @@ def lines(findings: Findings, surface: Surface, figures: Mapping[str, object]) -
         f"methods    {len(surface.methods)}, {len(findings.answered)} of them with a result; without: {', '.join(silent) or 'none'}",
         f"calls      {findings.calls:,}",
         *(f"  {code:>8} {count:>9,}" for code, count in codes),
+        f"accepted   {findings.accepted:,} transactions",
         f"faults     {len(findings.faults)}",
         "beside it  " + ", ".join(f"{name} {value}" for name, value in figures.items()),
     ]
@@ -266,7 +274,7 @@ def page(options: argparse.Namespace, seen: Sequence[str]) -> str:
 Written by `{command}` on {dt.datetime.now(dt.UTC):%Y-%m-%d} at commit {options.commit}.
 
 One validator that makes a block each second is asked over HTTP, over WebSocket and in batches. What it is asked is made from its own OpenRPC documents (`rpc_discover`
-of the private and of the open port, with the namespace `testing` served): parameters that fit their schema, with hashes, accounts, transactions and filters that the chain has, and
+of the private and of the open port, with the namespace `testing` served): parameters that fit their schema, with hashes, accounts, transactions and filters that the chain has, and transactions that the pool takes; and
 as many calls in which one to three things were changed or the JSON was broken. Each answer has to be well formed, with a documented code and never -32603, without a word of
 the node's inside; what answers parameters that fit has to fit the document too. A call that breaks a rule is a fault.
 
@@ -275,5 +283,5 @@ the node's inside; what answers parameters that fit has to fit the document too.
 ```
 
 The numbers are codes of errors, `ok` are results. The slowness is tasks that wanted a processor, by processors; bounds in seconds are multiplied with it. Beside the calls the
-[bar of all bad inputs](bad-inputs.md) holds: good requests within a second and p99 below {P99_S_MAX * 1e3:g} ms, memory, blocks, log, secrets.
+[bar of all bad inputs](bad-inputs.md) holds: good requests, every other one an `eth_call`, within a second and p99 below {P99_S_MAX * 1e3:g} ms, memory, blocks, log, secrets.
 """

@@ -31,6 +31,11 @@ ON_HEAD: Final = ("testing_buildBlockV1",)
 """Methods whose first parameter has to be the newest block to come to anything."""
 HEAD: Final = "0x" + "4ead" * 16
 """Stands for the newest block's hash, which is another one each second, until a call is sent."""
+TAKES_TRANSACTION: Final = ("eth_sendRawTransaction",)
+"""Methods whose parameter is half of the time a transaction that the pool takes. `eth_sendRawTransactionSync` waits a block for each, and draws it among the rest."""
+FRESH: Final = "0x02" + "f4e5" * 20
+"""Stands, with four digits, for a signed transaction that nobody has sent yet, with the next nonce of its account, until a call is sent. The digits mean
+nothing: Hypothesis draws no value twice."""
 FUTURE: Final = "0xffffffff"
 """A time after every block of now, and a number that no block has."""
 SENT: Final = 8
@@ -57,6 +62,8 @@ class Method:
         values = [schemas.values(schema) for schema, _ in self.params]
         if self.name in ON_HEAD:
             values[0] = st.just(HEAD) | values[0]
+        if self.name in TAKES_TRANSACTION:
+            values[0] = st.integers(0, 0xFFFF).map(lambda number: f"{FRESH}{number:04x}") | values[0]
         return st.integers(required, len(values)).flatmap(lambda count: st.tuples(*values[:count]).map(list))
 
 
@@ -173,4 +180,17 @@ def _populate(target: Target) -> list[str]:
         "0xffffff",
         FUTURE,
         HEAD,
+        FRESH + "0000",
     ]
+
+
+def fresh_transaction(target: Target) -> str:
+    """A transaction that the pool takes now: a transfer, a call or a new contract by turns."""
+    key = rich_key(9)
+    nonce = target.nonce(key)
+    kinds: tuple[dict[str, Any], ...] = (
+        {},
+        {"to": LOGGER, "data": (1).to_bytes(32, "big"), "gas": 60_000, "value_wei": 0},
+        {"to": b"", "data": b"\x5f\x5f\xf3", "gas": 100_000, "value_wei": 0},
+    )
+    return encode_data(signed(key, nonce, **kinds[nonce % len(kinds)]))
