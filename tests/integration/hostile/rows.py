@@ -159,7 +159,8 @@ ROWS: Final = {
         ),
     ),
     37: Row(
-        "a clock a day ahead, an hour behind, set while the node runs", "no halt of others; its own turns are lost; said in its log",
+        "a clock a day ahead, an hour behind, set while the node runs",
+        "no halt of others; own proposals refused while it is ahead; said in its log",
         (f"{FAULTS}/test_clocks.py::test_a_wrong_clock_costs_its_own_turns_and_nothing_else",),
     ),
 }  # fmt: skip
