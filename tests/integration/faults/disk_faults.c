@@ -5,7 +5,7 @@
 
        fsync_ns     how long every fsync takes more
        fsync_error  what every fsync fails with (EIO is 5), 0 for none
-       write_error  the same for every write
+       write_error  the same for every write; with EROFS the file system says of itself that it is read-only
        read_error   the same for every read
        met          counts the calls that were slowed or refused
 
@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -126,4 +127,25 @@ ssize_t pread(int descriptor, void *data, size_t size, off_t at) {
 ssize_t pread64(int descriptor, void *data, size_t size, off64_t at) {
     ONCE(pread64);
     return refuse(dose->read_error, descriptor) ? -1 : real(descriptor, data, size, at);
+}
+
+/* Whether the state of this path's disk is to be that of one that turned read-only. */
+static int is_read_only(const char *path) {
+    return dose->write_error == EROFS && !strncmp(path, below, below_length) && (!path[below_length] || path[below_length] == '/');
+}
+
+int statvfs(const char *path, struct statvfs *found) {
+    ONCE(statvfs);
+    int outcome = real(path, found);
+    if (!outcome && is_read_only(path))
+        found->f_flag |= ST_RDONLY;
+    return outcome;
+}
+
+int statvfs64(const char *path, struct statvfs64 *found) {
+    ONCE(statvfs64);
+    int outcome = real(path, found);
+    if (!outcome && is_read_only(path))
+        found->f_flag |= ST_RDONLY;
+    return outcome;
 }

@@ -151,7 +151,7 @@ ROWS: Final = {
         (f"{HERE}/test_transactions.py::test_row_18_a_flood_of_the_future_is_capped_and_what_can_run_is_kept",),
     ),
     36: Row(
-        "disk full, read-only, EIO, torn tails, flipped bits", "a clean stop with the cause, or repaired; never served",
+        "disk full, read-only at the start or from some moment on, EIO, torn tails, flipped bits", "a clean stop with the cause, or repaired; never served",
         (
             f"{FAULTS}/test_disks.py::test_a_node_whose_disk_takes_no_more_ends_with_a_sentence_and_loses_nothing",
             f"{FAULTS}/test_failing_disks.py::test_a_node_whose_disk_fails_ends_and_one_whose_disk_is_slow_costs_its_own_turns",

@@ -84,7 +84,13 @@ class Disk:
         return int(DOSE.unpack(self._dose.read_bytes())[4])
 
 
-def broken(cluster: Cluster, chance: random.Random, **errors: int) -> Figures:
+def broken(
+    cluster: Cluster,
+    chance: random.Random,
+    *,
+    cause: str = "does not read or write any more",
+    **errors: int,
+) -> Figures:
     """The disk breaks while the node runs, and is broken when it is started again; on a whole one it is back."""
     victim, disk = cluster.nodes[VICTIM], Disk(cluster)
     others = _others(cluster)
@@ -94,11 +100,11 @@ def broken(cluster: Cluster, chance: random.Random, **errors: int) -> Figures:
         disk.hurt(**errors)
         ends_s = timed(lambda: victim.wait_end(within_s=ENDS_WITHIN_S))
         assert disk.met > 0
-        check_told(victim, "does not read or write any more", "dmesg")
+        check_told(victim, cause, "dmesg")
         cluster.wait_height(before + 2, nodes=others, within_s=30.0)
         victim.start()
         victim.wait_end(within_s=ENDS_WITHIN_S)
-        check_told(victim, "does not read or write any more")
+        check_told(victim, cause)
     finally:
         disk.heal()
     return {"ends after_s": ends_s, "back at the head_s": start_again(cluster, victim)}
@@ -176,6 +182,8 @@ def _others(cluster: Cluster) -> list[Node]:
 ENDS = "ends with an exit code and a sentence that names disk, cause and action; the others go on; back at the head on a whole disk; no second signature"
 GOES_ON = "the mean interval below 3 s; the node lives, and is at the head 20 s after"
 EIO = errno.EIO
+turns_read_only = partial(broken, cause="is mounted read-only", write=errno.EROFS, fsync=errno.EROFS)
+"""As a kernel does it that has met errors: files that are open for writing stay open, so it is no remount, which is refused while there are any."""
 
 GROUP = Group(
     name="failing-disks",
@@ -184,6 +192,7 @@ GROUP = Group(
     cases=(
         Case(fault="EIO", dose="every fsync", must_hold=ENDS, run=partial(broken, fsync=EIO), in_ci=True),
         Case(fault="EIO", dose="every write", must_hold=ENDS, run=partial(broken, write=EIO)),
+        Case(fault="disk read-only", dose="while it runs", must_hold=ENDS, run=turns_read_only, in_ci=True),
         Case(fault="EIO", dose="every read, at the start", must_hold=ENDS, run=partial(broken_at_start, read=EIO), in_ci=True),
         Case(fault="EIO", dose="every fsync, at the start", must_hold=ENDS, run=partial(broken_at_start, fsync=EIO)),
         *(
