@@ -79,6 +79,8 @@ class SimulatedNetwork:
         self.delivered = 0
         self.charged: list[tuple[int, int]] = []
         """(who, whom) of each certificate that proved nothing."""
+        self.malformed: list[tuple[int, int, bytes]] = []
+        """(who, whom, bytes) of what came and was no message: p2p charges whose connection it was."""
         self.reports: list[tuple[int, int, Offence]] = []
         """(who, whom, what) of each answer to sync that was charged."""
 
@@ -203,7 +205,9 @@ class SimulatedNetwork:
         self.delivered += 1
         self._trace.note("delivered", sender, receiver, raw)
         reception = node.driver.receive(raw, str(sender))
-        assert reception is not Reception.MALFORMED or self.nodes[sender].is_byzantine, raw.hex()
+        if reception is Reception.MALFORMED:
+            assert self.nodes[sender].is_byzantine, raw.hex()
+            self.malformed.append((receiver, sender, raw))
         if self._does_relay and reception is Reception.RELAY:
             for other in range(len(self.nodes)):
                 if other != sender:

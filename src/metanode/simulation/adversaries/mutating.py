@@ -14,16 +14,16 @@ from metanode.simulation.adversaries.corruption import corrupt
 from metanode.simulation.cluster import Cluster
 
 
-def hand_on_changed(cluster: Cluster, index: int, *, share_percent: int = 100) -> list[str]:
-    """Let a node hand on this share of what it gets with a change; return the list to which the name of each change is added."""
+def hand_on_changed(cluster: Cluster, index: int, *, share_percent: int = 100) -> list[tuple[str, bytes]]:
+    """Let a node hand on this share of what it gets with a change; return the list to which each change is added: its name, and the bytes that it made."""
     corrupt(cluster, index)
     draw = random.Random(f"mutating {cluster.seed}")
-    changes: list[str] = []
+    changes: list[tuple[str, bytes]] = []
 
     def hear(sender: int, receiver: int, message: Message) -> bool:
         if receiver == index and sender != index and draw.randrange(100) < share_percent:
             name, raw = _change(draw, message)
-            changes.append(name)
+            changes.append((name, raw))
             for other in range(len(cluster.nodes)):
                 cluster.network.send(index, other, raw, message)
         return True
