@@ -179,7 +179,8 @@ class Measurements:
     def _refresh_delays(self) -> None:
         metrics, statistics, watch = self._metrics, self._driver.statistics, self._driver.statistics.watch
         metrics.decision_delay.set(statistics.decision_delay)
-        metrics.p2p_block_propagation.set(statistics.propagation)
+        for proposer, tally in statistics.propagation.items():
+            metrics.p2p_block_propagation.set(tally, format_address(proposer))
         for phase, tally in watch.phases.items():
             metrics.phase_duration.set(tally, phase)
         metrics.quorum_prepare_delay.set(watch.quorum_prepare_delay)

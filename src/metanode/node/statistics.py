@@ -1,7 +1,7 @@
 """What the driver counts since its start, for metrics and for `ibft_getConsensusState`."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from metanode.consensus import wire
@@ -58,8 +58,8 @@ class Statistics:
     """From the start of the latest round to its deadline."""
     decision_delay: Tally = field(default_factory=_delays)
     """From the start of its round to a decision."""
-    propagation: Tally = field(default_factory=_delays)
-    """From a block's timestamp until its proposal was here."""
+    propagation: defaultdict[Address, Tally] = field(default_factory=lambda: defaultdict(_delays))
+    """Between a fresh block's timestamp and this clock when its proposal was here, by who proposed it: validators only, the messages of others are not taken."""
     signer_append: Tally = field(default_factory=_operations)
     """Making signatures durable in signer.log."""
     node_save: Tally = field(default_factory=_operations)
@@ -128,8 +128,8 @@ class Statistics:
         if isinstance(message, Proposal) and message.block is not None:
             is_fresh = message.justification is None or message.justification.prepared is None
             if is_fresh:
-                # What a clock ahead of ours has sent counts as here at once.
-                self.propagation.observe(max(0.0, now_ms / 1000 - message.header.timestamp))
+                # What a clock ahead of ours has sent is before its time, and as far away from it.
+                self.propagation[message.author].observe(abs(now_ms / 1000 - message.header.timestamp))
 
     def send(self, message: Message) -> None:
         """Count a message that leaves."""

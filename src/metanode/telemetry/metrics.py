@@ -411,7 +411,8 @@ def node_metrics(
         p2p_queued_bytes=gauge("p2p_send_queue_bytes", "Bytes that wait to be sent."),
         p2p_block_propagation=tallied(
             "p2p_block_propagation_seconds",
-            "From a new block's timestamp until its proposal was here; the difference of the clocks is in it.",
+            "Between a new block's timestamp and this node's clock when its proposal was here: the way, and the difference of the two clocks.",
+            "proposer",
         ),
         p2p_known_nodes=gauge("p2p_known_nodes", "Nodes in the discovery table."),
         database_size=gauge("db_size_bytes", "Size on disk.", "db"),

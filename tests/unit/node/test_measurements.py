@@ -157,6 +157,22 @@ async def a_proposer_is_down(page: Page) -> None:
     assert page["consensus_rounds_started_total"] > page["chain_blocks_imported_total"]
 
 
+async def a_proposers_clock_is_ahead(page: Page) -> None:
+    """Whose proposals are far from our clock is told by name, also when they come before their time."""
+    name, other = "p2p_block_propagation_seconds", page.cluster.nodes[1]
+    ahead = page.cluster.nodes[2]
+    ahead.clock.offset_ms = 900
+    for node in (other, ahead):
+        await page.until(f"{name}_count{{proposer={format_address(node.key.address)}}}", 3)
+
+    def mean_s(node: Any) -> float:
+        labels = f"{{proposer={format_address(node.key.address)}}}"
+        return page[f"{name}_sum{labels}"] / page[f"{name}_count{labels}"]
+
+    assert mean_s(other) != mean_s(ahead)
+    assert mean_s(ahead) > 0.3, "half a second too early is as far away as half a second too late"
+
+
 async def the_client_refuses_a_block(page: Page) -> None:
     """The round whose block was refused ends for that reason."""
 
@@ -286,6 +302,7 @@ async def two_blocks_are_decided(page: Page) -> None:
 
 CONSENSUS: list[tuple[Callable[[Page], Awaitable[None]], Mapping[str, Any]]] = [
     (a_proposer_is_down, {}),
+    (a_proposers_clock_is_ahead, {}),
     (the_client_refuses_a_block, {}),
     (the_others_are_in_a_later_round, {}),
     (a_node_comes_back_into_a_later_round, {}),

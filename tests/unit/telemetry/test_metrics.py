@@ -142,7 +142,7 @@ PROMISED = {
     "p2p_messages": ("counter", "direction protocol"),
     "p2p_validator_rtt_seconds": ("gauge", "validator"),
     "p2p_send_queue_messages": ("gauge", ""),
-    "p2p_block_propagation_seconds": ("histogram", ""),
+    "p2p_block_propagation_seconds": ("histogram", "proposer"),
     "rpc_requests": ("counter", "method transport result"),
     "rpc_errors": ("counter", "method code"),
     "rpc_request_duration_seconds": ("histogram", "method"),

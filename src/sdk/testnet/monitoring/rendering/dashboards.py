@@ -348,7 +348,7 @@ def _node() -> Dashboard:
         ),
         Panel(
             title="From timestamp to proposal, 95 %", unit="s", queries=(_ask(_quantile(0.95, "metanode_p2p_block_propagation_seconds", "node"), "{{node}}"),),
-            description="Until a proposal is here; the difference of the clocks is in it.",
+            description="Until a proposal is here; the difference of the clocks is in it. By proposer it is on the node's metrics page.",
         ),
     )  # fmt: skip
     disk = (
