@@ -531,10 +531,9 @@ class Driver:
             case RoundEntered():
                 self._enter_round(effect)
             case BlockRefused():
-                self.statistics.refuse_block(effect)
-                log.warning(
-                    "block_refused", height=effect.height, round=effect.round, reason=effect.reason[:200]
-                )
+                if self.statistics.refuse_block(effect, current=self._running().round):
+                    reason = effect.reason[:200]
+                    log.warning("block_refused", height=effect.height, round=effect.round, reason=reason)
             case KeyInUse():
                 log.error("validator_key_in_use", height=effect.height, round=effect.round)
                 self._silence.is_key_shared = True

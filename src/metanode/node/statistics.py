@@ -82,6 +82,8 @@ class Statistics:
     """The round that was entered last."""
     _refused_in: tuple[Height, Round] | None = None
     """Where a proposal was refused last."""
+    _refusals_told: set[Round | None] = field(default_factory=set)
+    """Rounds of that height of which it was said; None for all that were not ours."""
     _importing: set[Height] = field(default_factory=set)
     """Heights that sync has handed in and that are not final."""
 
@@ -149,9 +151,18 @@ class Statistics:
         if before is not None and before.height == effect.height:
             self.missed[before.proposer] += 1
 
-    def refuse_block(self, effect: BlockRefused) -> None:
-        """Note that a proposal breaks a rule."""
+    def refuse_block(self, effect: BlockRefused, *, current: Round) -> bool:
+        """Note that a proposal breaks a rule; return whether that is news.
+
+        It is once in each round that we come to, and once at a height for all other rounds: a liar proposes in as many as it likes.
+        """
+        if self._refused_in is None or self._refused_in[0] != effect.height:
+            self._refusals_told.clear()
         self._refused_in = (effect.height, effect.round)
+        place = effect.round if effect.round == current else None
+        is_news = place not in self._refusals_told
+        self._refusals_told.add(place)
+        return is_news
 
     def import_block(self, height: Height) -> None:
         """Note that sync hands in a block."""

@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import replace
 
+from structlog.testing import capture_logs
+
 from metanode.consensus.evidence import Evidence, Statement
 from metanode.consensus.messages import Step
 from metanode.node.evidence_keeper import UNSAVED_MAX, EvidenceKeeper
@@ -35,3 +37,23 @@ def test_of_more_proofs_than_can_wait_the_first_ones_are_saved():
 
     asyncio.run(scenario())
     assert set(saved) == set(range(1, UNSAVED_MAX + 1))
+
+
+def test_many_proofs_against_one_validator_at_one_height_are_one_line_of_the_log():
+    """A liar completes 64 pairs at each height: the log of an honest node is not its to fill."""
+    kept: list[Evidence] = []
+
+    class Store:
+        async def save_evidence(self, evidence: Evidence) -> None:
+            kept.append(evidence)
+
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            keeper = EvidenceKeeper(store=Store(), spawn=tasks.create_task)
+            for height in (1, 1, 1, 2, 2):
+                keeper.keep(proof(height))
+
+    with capture_logs() as lines:
+        asyncio.run(scenario())
+    assert [line["height"] for line in lines] == [1, 2]
+    assert len(kept) == 5, "all of them are kept"
