@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 from metanode import _engine
@@ -18,7 +19,7 @@ from metanode.consensus.effects import Decided
 from metanode.consensus.messages import Step
 from metanode.consensus.record import ConsensusRecord
 from metanode.consensus.watermark import SignedStep
-from metanode.primitives.types import Height, Round
+from metanode.primitives.types import Hash32, Height, Round
 from metanode.storage.node_store import NodeStore
 from metanode.storage.signer import FileSigner
 from metanode.storage.signer_log import make_signer_log
@@ -66,6 +67,32 @@ def write_chain(
     return document
 
 
+def write_network_chain(
+    homes: Sequence[Path], keys: Sequence[PrivateKey], document: bytes, *, blocks: int
+) -> None:
+    """Write data/ of all validators of a genesis file, as if they had decided `blocks` heights together."""
+    first, *others = [home / "data" for home in homes]
+    first.mkdir(parents=True, exist_ok=True)
+    genesis_hash = parse_genesis(document).hash
+    digest = asyncio.run(_decide(first, document, keys, blocks, {}, lambda _: ()))
+    for data, key in zip(others, keys[1:], strict=True):
+        shutil.copytree(first, data, dirs_exist_ok=True, ignore=shutil.ignore_patterns("signer.log"))
+        make_signer_log(data / "signer.log", address=key.address, genesis_hash=genesis_hash)
+        signer = FileSigner.open(data / "signer.log", key, genesis_hash=genesis_hash)
+        try:
+            asyncio.run(_mark(signer, key, blocks, digest))
+        finally:
+            signer.close()
+
+
+async def _mark(signer: FileSigner, key: PrivateKey, blocks: int, digest: Hash32) -> None:
+    """A key that has signed the chain knows it: without its watermark it would stay silent."""
+    mark = SignedStep(
+        height=Height(blocks), round=Round(0), step=Step.COMMIT, digest=digest, signature=key.sign(digest)
+    )
+    await signer.advance([mark])
+
+
 async def _decide(
     data: Path,
     document: bytes,
@@ -73,7 +100,8 @@ async def _decide(
     blocks: int,
     votes: Mapping[int, Vote],
     transactions: Callable[[int], Sequence[bytes]],
-) -> None:
+) -> Hash32:
+    """What the last commit has signed."""
     key, keys = signers[0], {key.address: key for key in signers}
     genesis = parse_genesis(document)
     rules, parameters = genesis.rules, genesis.parameters
@@ -135,12 +163,9 @@ async def _decide(
                 bodies=[],
                 decided=Decided(block=block, certificate=certificate, state=state),
             )
-        # A key that has signed the chain knows it: without its watermark it would stay silent.
-        mark = SignedStep(
-            height=Height(blocks), round=Round(0), step=Step.COMMIT, digest=digest, signature=key.sign(digest)
-        )
-        await signer.advance([mark])
+        await _mark(signer, key, blocks, digest)
     finally:
         signer.close()
         store.close()
         engine.close()
+    return digest

@@ -58,9 +58,7 @@ def run_group(group: Group, kind: Kind, commit: str) -> bool:
     while open_cases:
         with tempfile.TemporaryDirectory(prefix=f"faults-{group.name}-") as path:
             home = Path(path)
-            with Cluster(
-                home, kind, disk_mib=group.disk_mib, environments=group.environments(home)
-            ) as cluster:
+            with group.open(home, kind) as cluster:
                 # A case that did not hold may leave the network in any state: the rest gets a new one.
                 while open_cases and run_case(group, open_cases.pop(0), cluster, commit, total=len(cases)):
                     pass

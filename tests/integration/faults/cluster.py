@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 from eth_account import Account
+from tests.acceptance.long_chain import write_network_chain
 from tests.acceptance.processes import Endpoint, RPCError, free_ports, wait_until
 from tests.integration.faults import leftovers, namespaces
 from tests.integration.faults.links import NamespaceLinks, RelayedLinks
 from tests.integration.faults.namespaces import BridgedNamespaces
 from tests.integration.hostile.target import secrets_of
 
+from metanode.crypto.keystore import load_key
 from metanode.node.keys import load_node_key
 from sdk.testnet.deployment.apply import local
 from sdk.testnet.deployment.apply.accounts import funded_accounts
@@ -96,6 +98,8 @@ class Node:
     home: Path
     rpc: Door
     private: Door
+    program: tuple[str, ...] = ("-m", "metanode")
+    """What Python runs: the `metanode` command, or a file that is one with a lie in it."""
     command: tuple[str, ...] = ()
     """What stands before the command, to put it into its namespace."""
     environment: dict[str, str] = field(default_factory=dict)
@@ -163,7 +167,7 @@ class Node:
         self.log_begins = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [*leftovers.DIES_WITH_US, *self.command, sys.executable, "-m", "metanode", "node", str(self.home), *options],
+                [*leftovers.DIES_WITH_US, *self.command, sys.executable, *self.program, "node", str(self.home), *options],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.home,
                 env={**os.environ, **self.environment, **environment, "NO_COLOR": "1", "COLUMNS": "400"},
             )  # fmt: skip
@@ -223,9 +227,13 @@ class Cluster:
         *,
         disk_mib: Mapping[int, int] | None = None,
         environments: Mapping[int, dict[str, str]] | None = None,
+        prepared_blocks: int = 0,
+        liars: Mapping[int, Path] | None = None,
     ) -> None:
-        """`disk_mib`: nodes whose data directory is a file system of their own, of this size. `environments`: more variables of a node."""
+        """See `Group`, whose fields these are."""
         self.path = path
+        self._prepared_blocks = prepared_blocks
+        self.liars = dict(liars or {})
         self.kind = kind
         self.known: dict[int, str] = {}
         """Hash of every height that an audit has seen."""
@@ -250,7 +258,7 @@ class Cluster:
             for node in self.nodes:
                 node.wait_answers()
             # A validator that comes to a chain which has a block already signs from the next height on: until then it is as good as dead.
-            self.wait_height(3, within_s=60.0)
+            self.wait_height(self._prepared_blocks + 3, within_s=60.0)
         except BaseException:
             self.close()
             raise
@@ -379,6 +387,21 @@ class Cluster:
             self._mount(homes[index] / "data", size)
         for node in self.nodes:
             node.environment.update(environments.get(node.index, {}))
+            if node.index in self.liars:
+                node.program = (str(self.liars[node.index]),)
+        if self._prepared_blocks:
+            self._prepare(directory, homes)
+
+    def _prepare(self, directory: NetworkDirectory, homes: Sequence[Path]) -> None:
+        """Let the chain have begun long ago."""
+        document = json.loads(directory.genesis_file.read_text())
+        document["timestamp"] = hex(int(time.time()) - (self._prepared_blocks + 1) * PERIOD_S)
+        directory.genesis_file.write_text(json.dumps(document))
+        keys = [
+            load_key(home / "validator.json", (home / "validator.password").read_text().strip())
+            for home in homes
+        ]
+        write_network_chain(homes, keys, directory.genesis_file.read_bytes(), blocks=self._prepared_blocks)
 
     def _in_namespaces(self, homes: Sequence[Path], ids: Sequence[str]) -> None:
         spaces = BridgedNamespaces(VALIDATORS + 1)

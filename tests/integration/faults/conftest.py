@@ -35,7 +35,7 @@ def cluster(
     if reason := group.why_not():
         pytest.skip(reason)
     path = tmp_path_factory.mktemp(group.name)
-    with Cluster(path, kind, disk_mib=group.disk_mib, environments=group.environments(path)) as made:
+    with group.open(path, kind) as made:
         yield made
     ours = leftovers.own_name("")
     assert not [name for name in leftovers.owned_namespaces() if name.startswith(ours)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tests.acceptance.processes import slowness
 from tests.integration.faults.audit import audit
 from tests.integration.faults.bar import holding
+from tests.integration.faults.cluster import Cluster
 from tests.integration.hostile.bar import LOG_LINES_A_SECOND_MAX
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.faults.audit import Audit
-    from tests.integration.faults.cluster import Cluster
+    from tests.integration.faults.cluster import Kind
 
 Figures = dict[str, float | str]
 """What was measured, by what it is: seconds end in `_s`; text is counted."""
@@ -51,12 +52,23 @@ class Group:
     name: str
     cases: tuple[Case, ...]
     disk_mib: Mapping[int, int] = field(default_factory=dict)
+    """Nodes whose data directory is a file system of their own, of this size."""
+    prepared_blocks: int = 0
+    """With so many blocks the chain begins: more than a network makes in a test's time."""
+    liars: Mapping[int, Path] = field(default_factory=dict)
+    """Nodes that run this file in place of the `metanode` command: proofs against them are no fault of the network's."""
     environments: Callable[[Path], Mapping[int, dict[str, str]]] = lambda _: {}
     """More variables of nodes, told the network's directory."""
     why_not: Callable[[], str | None] = lambda: None
     """Why the group can't be done on this machine."""
     is_relayed: bool = False
     """Whether it runs behind the relay of connections also where namespaces are permitted."""
+
+    def open(self, path: Path, kind: Kind) -> Cluster:
+        """Make its network in an empty directory."""
+        return Cluster(
+            path, kind, disk_mib=self.disk_mib, environments=self.environments(path), prepared_blocks=self.prepared_blocks, liars=self.liars
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
