@@ -1,10 +1,11 @@
 """`metanode doctor` on real processes whose network, disk or chain is hurt: a partition, an engine that takes no blocks, two decided blocks.
 
-Four validators behind the relay of tests/integration/faults, asked by their RPC addresses, as nodes elsewhere are.
+Four validators behind the relay of tests/integration/faults, asked by their RPC addresses, as nodes elsewhere are. The monitor looks at the same fork.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import signal
 from typing import TYPE_CHECKING, Any
@@ -26,9 +27,13 @@ from metanode.consensus.messages import Decision
 from metanode.crypto.keystore import load_key
 from metanode.p2p.enode import parse_enode
 from metanode.primitives.types import Hash32, Height, Round
+from sdk.testnet.monitoring.alerts.catalogue import AlertSeverity
+from sdk.testnet.monitoring.monitor import TestnetMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sdk.testnet.monitoring.alerts.board import Alert
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -82,6 +87,14 @@ class Watched:
             within_s=WELL_WITHIN_S * slowness(),
             what=lambda: f"health: {ask_doctor(*self.urls())[1]}",
         )
+
+
+async def look_twice(urls: list[str]) -> dict[str, Alert]:
+    """What the monitor of these nodes alarms about, by name, after two looks; each condition of a fork fires at the first."""
+    monitor = TestnetMonitor(urls)
+    for _ in range(2):
+        await monitor.look()
+    return {alert.name: alert for alert in monitor.alerts}
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +157,7 @@ def test_two_decided_blocks_halt_every_node_and_the_doctor_says_who_sealed_both(
         load_key(node.home / "validator.json", (node.home / "validator.password").read_text().strip())
         for node in cluster.nodes[:3]
     ]
+    assert "ConflictingHeads" not in asyncio.run(look_twice(watched.urls())), "no alarm before the fork"
     decided = cluster.nodes[0].rpc.call("ibft_getCommitCertificate", hex(cluster.top() - 1))
     height, round_ = Height(int(decided["height"], 16)), Round(int(decided["round"], 16))
     digest = genesis.rules.domain.commit(height=height, round=round_, block_hash=FORGED)
@@ -172,6 +186,12 @@ def test_two_decided_blocks_halt_every_node_and_the_doctor_says_who_sealed_both(
     }
     assert "never signer.log" in finding["action"]
     assert "metanode node recover" in finding["action"]
+    alarms = asyncio.run(look_twice(watched.urls()))
+    forked = alarms["ConflictingHeads"]
+    assert forked.severity is AlertSeverity.CRITICAL
+    assert forked.text.startswith("two blocks are decided at one height, as ")
+    assert all(url.removeprefix("http://") in forked.text for url in watched.urls()), forked.text
+    assert f"two blocks are decided at height {height}" in alarms["NodeHalted"].text
     before = cluster.top()
     for node in cluster.nodes:
         node.signal(signal.SIGTERM)
