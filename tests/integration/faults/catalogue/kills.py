@@ -1,15 +1,17 @@
-"""kill -9 at random moments: of one, of F + 1, of all."""
+"""kill -9: of one right after it has signed each step, and at any moment; of F + 1, of all."""
 
 from __future__ import annotations
 
 import shutil
+import signal
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.acceptance.processes import wait_until
-from tests.integration.faults.catalogue.case import Figures, Group, check_within, repeat
-from tests.integration.faults.catalogue.partitions import heal_within_s
-from tests.integration.faults.cluster import FAULTY_MAX, PERIOD_S, Cluster, timed
+from tests.acceptance.processes import slowness, wait_until
+from tests.integration.faults.catalogue.case import Case, Figures, Group, check_within, repeat
+from tests.integration.faults.catalogue.partitions import heal_within_s, stay
+from tests.integration.faults.cluster import FAULTY_MAX, PERIOD_S, VALIDATORS, Cluster, timed
 
 from metanode.consensus.messages import Step
 from metanode.storage.signer_log import SLOT_BYTES, _decode
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 BACK_WITHIN_S = 20.0
 RESUME_AFTER_START_S = 30.0
 RESUME_AFTER_ANSWER_S = 5.0
+STEP_WITHIN_S = 60.0
+"""Each node proposes once in four blocks."""
+LOOK_EVERY_S = 0.0001
+KILLS_MAX = 8
+ABSENT_S = 300
 CONSENSUS_S = 0.06
 """All steps of a block are taken in so much time after its slot."""
 
@@ -47,14 +54,64 @@ def last_signed(node: Node) -> str:
     return "nothing"
 
 
+def wait_signed(node: Node, step: Step) -> None:
+    """Wait until a node's signer.log gets a signature of this step: it is there before it leaves, and the next one follows in milliseconds."""
+    path = node.data / "signer.log"
+    seen, ends = path.stat().st_size, time.monotonic() + STEP_WITHIN_S * slowness()
+    while time.monotonic() < ends:
+        size = path.stat().st_size
+        if size != seen:
+            seen = size
+            if last_signed(node) == step.name:
+                return
+        time.sleep(LOOK_EVERY_S)
+    raise AssertionError(f"{node.name} signed no {step.name}; the last was {last_signed(node)}")
+
+
+def kill_after(cluster: Cluster, victim: Node, step: Step) -> None:
+    """Kill a node when it has signed this step; a later round, which has a ROUND_CHANGE, takes a proposer that stands still."""
+    stopped = None
+    if step is Step.ROUND_CHANGE:
+        stopped = cluster.nodes[(victim.index + 1) % VALIDATORS]
+        stopped.signal(signal.SIGSTOP)
+    try:
+        wait_signed(victim, step)
+        victim.signal(signal.SIGKILL)
+    finally:
+        if stopped is not None:
+            stopped.signal(signal.SIGCONT)
+    victim.wait_end(within_s=10.0)
+
+
 def kill_one(cluster: Cluster, chance: random.Random) -> Figures:
-    """Any one; the others go on, and it comes back."""
+    """Any one at any moment; the others go on, and it comes back."""
     victim = chance.choice(cluster.nodes)
-    others = [node for node in cluster.nodes if node is not victim]
     wait_moment(cluster, chance)
-    before = cluster.top(others)
     victim.kill()
-    step = last_signed(victim)
+    killed_after = last_signed(victim)
+    return {**_come_back(cluster, victim), "killed after": killed_after}
+
+
+def kill_at_step(cluster: Cluster, _chance: random.Random, *, index: int, step: Step) -> Figures:
+    """A certain one after a certain step. Where the next signature was faster than the kill, it is one kill more, and done again."""
+    victim, kills, killed_after, worst = cluster.nodes[index], 0, "nothing", dict[str, float]()
+    while killed_after != step.name:
+        kills += 1
+        assert kills <= KILLS_MAX, (
+            f"{victim.name} could not be killed after {step.name}, only after {killed_after}"
+        )
+        kill_after(cluster, victim, step)
+        killed_after = last_signed(victim)
+        for what, seconds in _come_back(cluster, victim).items():
+            worst[what] = max(seconds, worst.get(what, 0.0))
+        cluster.wait_settled()
+    return {**worst, "kills": float(kills), "killed after": killed_after}
+
+
+def _come_back(cluster: Cluster, victim: Node) -> dict[str, float]:
+    """The others go on without the victim, and it is at the head again when it was started."""
+    others = [node for node in cluster.nodes if node is not victim]
+    before = cluster.top(others)
     next_block_s = timed(lambda: cluster.wait_height(before + 2, nodes=others, within_s=30.0))
     victim.start()
     back_s = timed(
@@ -65,11 +122,11 @@ def kill_one(cluster: Cluster, chance: random.Random) -> Figures:
         )
     )
     check_within("back at the head", back_s, BACK_WITHIN_S)
-    return {"two blocks after the kill_s": next_block_s, "back at the head_s": back_s, "killed after": step}
+    return {"two blocks after the kill_s": next_block_s, "back at the head_s": back_s}
 
 
-def kill_too_many(cluster: Cluster, chance: random.Random) -> Figures:
-    """F + 1 at once: nothing is decided without them, and all goes on when they are back."""
+def kill_too_many(cluster: Cluster, chance: random.Random, *, absent_s: float = 0.0) -> Figures:
+    """F + 1 at once: nothing is decided without them, and all goes on when they are back, however long that takes."""
     victims = chance.sample(cluster.nodes, FAULTY_MAX + 1)
     survivors = [node for node in cluster.nodes if node not in victims]
     wait_moment(cluster, chance)
@@ -84,6 +141,7 @@ def kill_too_many(cluster: Cluster, chance: random.Random) -> Figures:
             within_s=30.0,
             what=f"{node.name} has gone through a round without a decision",
         )
+    stay(absent_s)
     highest = cluster.top(survivors)
     # What three had sealed before the kill may still be decided.
     assert highest <= before + 1, f"two of four decided: {before} at the kill, now {highest}"
@@ -175,15 +233,28 @@ def lose_disks(cluster: Cluster, chance: random.Random) -> Figures:
     return {"block after the start with the option_s": resumed_s}
 
 
+STEPS = (Step.PROPOSAL, Step.PREPARE, Step.COMMIT, Step.ROUND_CHANGE)
+IN_CI = {(0, Step.PROPOSAL), (1, Step.PREPARE), (2, Step.ROUND_CHANGE)}
+GOES_ON = "the chain goes on; the node is at the head again in 20 s"
+
 GROUP = Group(
     name="kills",
     cases=(
-        *repeat(
-            20, kill_one, fault="kill -9 one", dose="any node, any moment", in_ci=3,
-            must_hold="the chain goes on; the node is at the head again in 20 s",
+        *(
+            Case(
+                fault="kill -9 one", dose=f"node {index + 1} after its {step.name}", run=partial(kill_at_step, index=index, step=step),
+                in_ci=(index, step) in IN_CI, must_hold=GOES_ON,
+            )
+            for step in STEPS
+            for index in range(VALIDATORS)
         ),
+        *repeat(4, kill_one, fault="kill -9 one", dose="any node, any moment", must_hold=GOES_ON),
         *repeat(
             20, kill_too_many, fault="kill -9 F + 1", dose="any two, any moment", in_ci=2,
+            must_hold="no block without them; one within 5 s of their return (30 s of their start)",
+        ),
+        *repeat(
+            1, partial(kill_too_many, absent_s=ABSENT_S), fault="kill -9 F + 1", dose=f"any two, away for {ABSENT_S} s",
             must_hold="no block without them; one within 5 s of their return (30 s of their start)",
         ),
         *repeat(
