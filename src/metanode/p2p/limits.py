@@ -1,4 +1,4 @@
-"""Rates: as token buckets, and as a time since the last try."""
+"""Rates: as token buckets, as a time since the last try, and of lines in the log."""
 
 from collections import OrderedDict
 
@@ -50,3 +50,19 @@ class LastTimes:
         if len(self._at) > self._names_max:
             self._at.popitem(last=False)
         return before is None or now >= before + self._interval_s
+
+
+class Saying:
+    """Lets so many lines of a log through as a person reads, and counts what it left out."""
+
+    def __init__(self, *, per_s: float, burst: float) -> None:
+        self._bucket = TokenBucket(per_s=per_s, burst=burst, now=0.0)
+        self._left_out = 0
+
+    def take(self, now: float) -> int | None:
+        """Return how many lines were left out before this one; None when it is to be left out too."""
+        if not self._bucket.take(1, now):
+            self._left_out += 1
+            return None
+        left_out, self._left_out = self._left_out, 0
+        return left_out

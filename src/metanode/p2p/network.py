@@ -646,8 +646,9 @@ class Network:
                 self._handlers.upon_peer_gone(peer.info(self._chain.validators()))
             except Exception:
                 log.exception("peer_gone_not_handled", peer=repr(peer))
+        more = self._roster.say_of(peer, asyncio.get_running_loop().time()) if peer.was_ready else {}
         log.log(
-            logging.INFO if peer.was_ready else logging.DEBUG,
+            logging.INFO if peer.was_ready and more is not None else logging.DEBUG,
             "peer_session",
             node=peer.node_id.hex()[:16],
             address=peer.address,
@@ -657,6 +658,7 @@ class Network:
             reason=None if ended is None else ended.reason.name.lower(),
             by="peer" if ended is not None and ended.by_peer else "us",
             detail="" if ended is None else ended.detail[:200],
+            **(more or {}),
         )
 
     async def _publish_own_record(self) -> None:

@@ -11,6 +11,7 @@ import structlog
 
 from metanode.p2p.discv4.packets import unmapped
 from metanode.p2p.enode import NodeId
+from metanode.p2p.limits import Saying
 from metanode.p2p.peer import Peer
 from metanode.p2p.ports import ChainView
 from metanode.p2p.protocol import Message
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 NEEDED_ADDRESSES_MAX: Final = 4096
+STRANGERS_LINES_PER_S: Final = 0.5
+STRANGERS_LINES_BURST: Final = 5
+"""Lines of the log about peers that are no validators and not configured: less than the line a second that no stranger may exceed, blocks not counted."""
 
 _TRIFLES: Final = frozenset({Offence.NO_ANSWER, Offence.UNASKED, Offence.TOO_MANY_REQUESTS})
 """What makes a peer useless rather than hostile."""
@@ -49,6 +53,7 @@ class Roster:
         self.refusals = Refusals()
         self.offences: Counter[str] = Counter()
         self._needed_ips: OrderedDict[str, None] = OrderedDict()
+        self._saying = Saying(per_s=STRANGERS_LINES_PER_S, burst=STRANGERS_LINES_BURST)
 
     def ready(self) -> list[Peer]:
         """Return the peers whose status has come, validators first: what is sent is sent to them first."""
@@ -106,6 +111,18 @@ class Roster:
         if len(self._needed_ips) > NEEDED_ADDRESSES_MAX:
             self._needed_ips.popitem(last=False)
 
+    def say_of(self, peer: Peer, now: float) -> dict[str, int] | None:
+        """Return what a line of the log about a peer has besides; None when there are too many about peers that nobody needs.
+
+        Who has many addresses can break rules, and be shut out, as fast as it calls: counters have all of it.
+        """
+        if self.is_needed(peer):
+            return {}
+        left_out = self._saying.take(now)
+        if left_out is None:
+            return None
+        return {"lines_left_out": left_out} if left_out else {}
+
     def send_to_all(self, message: Message) -> None:
         """Queue a message at every peer."""
         outbound = prepare(message)
@@ -116,7 +133,10 @@ class Roster:
         """Note what a peer has done, and disconnect it when that is too much."""
         self.offences[offence.name.lower()] += 1
         now = asyncio.get_running_loop().time()
-        log.warning("peer_offence", peer=repr(peer), offence=offence.name.lower(), detail=detail[:200])
+        if (more := self.say_of(peer, now)) is not None:
+            log.warning(
+                "peer_offence", peer=repr(peer), offence=offence.name.lower(), detail=detail[:200], **more
+            )
         if not peer.node_id:
             peer.disconnect(DisconnectReason.PROTOCOL_BREACH, detail)
         elif self.reputation.charge(peer.node_id, offence, now, is_needed=self.is_needed(peer)):

@@ -123,10 +123,14 @@ GROUPS: Final[dict[str, tuple[Event, ...]]] = {
         _event("advertised_address_unknown", "warning", "because hint", "No address can be told to others: nobody calls this node until one is configured."),
         _event("advertised_name_unresolved", "warning", "host error", "The name that is told to others does not resolve; tried again."),
         _event(
-            "peer_session", "info debug", "node address client inbound seconds reason by detail",
-            "A connection has ended, and why. Debug when it never became one of our network.",
+            "peer_session", "info debug", "node address client inbound seconds reason by detail lines_left_out",
+            "A connection has ended, and why. Debug when it never became one of our network, or when peers that nobody needs have filled their share of the log: "
+            "`lines_left_out` counts what was left out of it before this line.",
         ),
-        _event("peer_offence", "warning", "peer offence detail", "A peer has broken the protocol; enough of it and it is banned for a while."),
+        _event(
+            "peer_offence", "warning", "peer offence detail lines_left_out",
+            "A peer has broken the protocol; enough of it and it is banned for a while. Of peers that nobody needs a line in two seconds is said; metrics count all.",
+        ),
         _event(
             "peer_dial_failed", "warning debug", "address error",
             "A peer could not be reached. Warning for configured peers and validators, debug for found ones; tried again.",

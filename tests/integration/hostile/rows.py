@@ -1,6 +1,6 @@
 """The rows of docs/evidence/bad-inputs.md that are about a node's callers, its disk and its clock: which test asserts each.
 
-Rows 15 and 16 are about an Engine API that nobody offers yet; 19 to 29 are in tests/integration/p2p, 30 to 33 in tests/integration/floods
+Rows 15 and 16 are about an Engine API that nobody offers yet; 19 to 29 are in test_peers.py and tests/integration/p2p, 30 to 33 in tests/integration/floods
 and in tests/integration/faults, 30 to 35 and 38 in tests/unit/consensus and tests/simulation.
 """
 

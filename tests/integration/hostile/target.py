@@ -139,9 +139,14 @@ def sealed(key: PrivateKey, prefix: bytes, fields: Sequence[rlp.Item]) -> bytes:
 
 @contextlib.contextmanager
 def running_target(
-    path: Path, *, server: str = "", network: str = "", program: tuple[str, ...] = ("-m", "metanode")
+    path: Path,
+    *,
+    server: str = "",
+    network: str = "",
+    p2p: str = "discovery = false",
+    program: tuple[str, ...] = ("-m", "metanode"),
 ) -> Iterator[Target]:
-    """Make a network of one validator, start it, and wait for its second block. `server`, `network`: more lines of these sections."""
+    """Make a network of one validator, start it, and wait for its second block. `server`, `network`, `p2p`: more lines of these sections."""
     # A machine's usual limit of 1,024 files is less than what the tests open on both sides; the node inherits ours.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -156,7 +161,7 @@ def running_target(
         f'[network]\nchain_id = {CHAIN_ID}\nnetwork_id = "{spec.network_name}"\n{network}\n'
         f"[server]\nrpc_port = {rpc_port}\nprivate_port = {private_port}\nmetrics_port = {metrics_port}\n"
         f"connections_max = {CONNECTIONS_MAX}\n{server}\n"
-        f'[p2p]\nlisten_address = "127.0.0.1:{p2p_port}"\ndiscovery = false\n'
+        f'[p2p]\nlisten_address = "127.0.0.1:{p2p_port}"\n{p2p}\n'
         f'[validator]\nenabled = true\nvalidator_key = "keystore:validator.json"\n'
     )
     process = NodeProcess(home, rpc_port, environment={"NO_COLOR": "1", "COLUMNS": "400"}, program=program)
