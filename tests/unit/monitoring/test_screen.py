@@ -53,6 +53,24 @@ def test_the_memory_of_a_polled_node_is_a_share_of_what_it_may_take() -> None:
     assert usages(Thresholds(node_memory_bytes=8 * 1024**3)) == [25.0, None, None, None]
 
 
+LATE = 'metanode_consensus_late_commits_total{{validator="{}"}} {}'
+
+
+def test_late_commits_are_those_of_the_node_that_has_seen_most_since_the_first_look() -> None:
+    memory, found = Memory(), []
+    for number, (one, other) in enumerate([(100, 7), (110, 9), (112, 29)]):
+        pages = {
+            name: page(LATE.format(KEYS[1].upper().replace("X", "x"), count))
+            for name, count in (("validator-1", one), ("validator-3", other))
+        }
+        seen = pictured(observed(*network(), at_s=1_000.0 + 10 * number, pages=pages), memory)
+        found.append([each["late_commits_30m"] for each in screen.validators(seen)])
+
+    assert found == [[0, 0, 0, 0], [0, 10, 0, 0], [0, 22, 0, 0]]
+    without = screen.validators(pictured(observed(*network())))
+    assert [each["late_commits_30m"] for each in without] == [None] * 4, "where no node tells, nobody knows"
+
+
 def test_a_letter_for_each_block_says_what_a_validator_did_for_it() -> None:
     blocks = (
         block(801, 1_602, proposer=KEYS[0], sealed_by=KEYS[1:4]),

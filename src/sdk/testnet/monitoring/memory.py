@@ -44,6 +44,8 @@ class Mark:
     nodes: frozenset[str]
     missed: Counters
     proposed: Counters
+    late: Counters
+    """Commits that came when their height was decided already."""
     pool_full: Counters
     forged: Counters
     """Consensus messages whose signature was wrong."""
@@ -201,6 +203,7 @@ def _mark(observation: Observation) -> Mark:
         nodes=frozenset(pages),
         missed=by_validator("metanode_consensus_proposals_missed_total"),
         proposed=by_validator("metanode_consensus_proposals_total"),
+        late=by_validator("metanode_consensus_late_commits_total"),
         pool_full=plain("metanode_txpool_rejected_total", reason="pool_full"),
         forged=plain("metanode_consensus_messages_rejected_total", reason="bad_signature"),
         cpu_s=plain("process_cpu_seconds_total"),

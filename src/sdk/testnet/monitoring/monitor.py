@@ -410,6 +410,13 @@ class TestnetMonitor:
         end_s = self._now_s() if until_s is None else until_s
         return self._history.read_lines(since=end_s - window_s, until=end_s, points_max=points_max)
 
+    def get_validators(self) -> list[dict[str, Any]]:
+        """Each validator as `get_dashboard_data` has it; none while what is known is old."""
+        age_s = self.data_age_s
+        if self._picture is None or age_s is None or age_s > self.stale_after_s:
+            return []
+        return screen.validators(self._picture)
+
     def get_dashboard_data(self) -> dict[str, Any]:
         """Everything that a page shows, as JSON has it. `verdict.state` is UNKNOWN when the rest is old."""
         judgement = self.verdict

@@ -16,6 +16,7 @@ WANTED: Final = frozenset({
     "metanode_certificate_expiry_timestamp_seconds",
     "metanode_chain_transactions_total",
     "metanode_clock_offset_seconds",
+    "metanode_consensus_late_commits_total",
     "metanode_consensus_messages_rejected_total",
     "metanode_consensus_pending_votes",
     "metanode_consensus_proposals_missed_total",

@@ -179,7 +179,7 @@ def details(picture: Picture) -> dict[str, Any]:
             "head_age_s": round(picture.view.head_age_s, 1),
             "interval_p95_s": picture.view.interval_p95_s,
         },
-        "validators": _validators(picture),
+        "validators": validators(picture),
         "blocks": [
             {
                 "number": block.number, "hash": block.hash, "timestamp": block.timestamp, "transactions": block.transactions,
@@ -248,6 +248,8 @@ class _Counted:
 
     turns: Mapping[str, float]
     missed: Mapping[str, float]
+    late: Mapping[str, float]
+    """Commits that came when their height was decided."""
     round_trip_s: Mapping[str, float]
     """The shortest that any node has measured."""
     sealed: tuple[frozenset[str], ...]
@@ -257,7 +259,8 @@ class _Counted:
     """The newest blocks, the oldest first."""
 
 
-def _validators(picture: Picture) -> list[dict[str, Any]]:
+def validators(picture: Picture) -> list[dict[str, Any]]:
+    """Each member of the set."""
     round_trips: dict[str, float] = {}
     for page in picture.observation.pages.values():
         for text, value in page.by("metanode_p2p_validator_rtt_seconds", "validator").items():
@@ -266,6 +269,7 @@ def _validators(picture: Picture) -> list[dict[str, Any]]:
     counted = _Counted(
         turns=picture.memory.most_increased("proposed", TURNS_WINDOW_S),
         missed=picture.memory.most_increased("missed", TURNS_WINDOW_S),
+        late=picture.memory.most_increased("late", TURNS_WINDOW_S),
         round_trip_s=round_trips,
         sealed=tuple(frozenset(block.sealed_by) for block in picture.memory.blocks if block.sealed_by),
         taking_part=frozenset(one.address for one in picture.scene.counted),
@@ -304,6 +308,7 @@ def _validator(picture: Picture, member: ValidatorView, counted: _Counted) -> di
         "last_message_s": min(heard) if heard else None,
         "proposed_30m": int(counted.turns.get(member.address, 0.0)),
         "missed_30m": int(counted.missed.get(member.address, 0.0)),
+        "late_commits_30m": int(counted.late.get(member.address, 0.0)) if picture.observation.pages else None,
         "seal_share": round(sum(member.address in sealers for sealers in sealed) / len(sealed), 3)
         if sealed
         else None,

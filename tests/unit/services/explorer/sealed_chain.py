@@ -177,9 +177,13 @@ def write_sealed_chain(folder: Path) -> Store:
 
 
 @asynccontextmanager
-async def browsing(store: Store, nodes: Nodes) -> AsyncIterator[httpx.AsyncClient]:
+async def browsing(store: Store, nodes: Nodes, *, monitor: Any = None) -> AsyncIterator[httpx.AsyncClient]:
     parts = ExplorerParts.of(
-        site=Site(network_name="n", chain_id=1), store=store, nodes=nodes, node_names=("alpha", "beta")
+        site=Site(network_name="n", chain_id=1),
+        store=store,
+        nodes=nodes,
+        node_names=("alpha", "beta"),
+        monitor=monitor,
     )  # type: ignore[arg-type]
     transport = httpx.ASGITransport(make_app(parts).app)
     async with httpx.AsyncClient(transport=transport, base_url="http://explorer") as http:

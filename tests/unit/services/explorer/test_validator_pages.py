@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.services.explorer.sealed_chain import (
@@ -20,6 +21,7 @@ from tests.unit.services.explorer.sealed_chain import (
 
 from metanode.crypto.addresses import format_address
 from sdk.testnet.services.explorer.ballot import Told, tally
+from sdk.testnet.services.explorer.views import validators as views
 from sdk.testnet.services.queries.consensus import SetChangeRow, VoteRow
 from sdk.testnet.services.queries.parties import Party
 
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from sdk.testnet.services.queries.validators import ValidatorRow
     from sdk.testnet.services.store import Store
 
 HTML_BYTES_MAX = 60 * 1024
+UNKNOWN = "\u2013"
 
 
 @pytest.fixture
@@ -137,6 +141,84 @@ async def test_validators_shows_who_is_late_who_missed_a_turn_and_who_left(store
     assert NAMES[LEFT.address] in former
     row = next(row for row in re.findall(r"<tr>.*?</tr>", page.text, re.DOTALL) if "validator-2" in row)
     assert re.search(r'data-label="Missed turns"><span class="number">1</span>', row)
+
+
+class Monitor:
+    """One that has looked once, and hears of two of the validators; it counts how often it is asked."""
+
+    looks, data_age_s, stale_after_s = 1, 1.0, 8.0
+    head, alerts = 8, ()
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def get_validators(self) -> list[dict[str, Any]]:
+        self.asked += 1
+        return [
+            {"address": f"0x{MEMBERS[0].address.hex()}", "late_commits_30m": 217, "peers": 7},
+            {"address": f"0x{MEMBERS[3].address.hex()}", "late_commits_30m": None, "peers": None},
+        ]
+
+
+def row_of(page: httpx.Response, name: str) -> str:
+    return next(row for row in re.findall(r"<tr>.*?</tr>", page.text, re.DOTALL) if f">{name}<" in row)
+
+
+async def test_validators_shows_late_commits_and_peers_where_the_monitor_knows_them(store: Store) -> None:
+    monitor = Monitor()
+    async with browsing(store, Nodes(), monitor=monitor) as http:
+        page = await http.get("/validators")
+        twin = (await http.get("/validators.json")).json()
+        monitor.data_age_s = 9.0
+        old = await http.get("/validators")
+
+    cells = 'data-label="Late commits">{}</td>', 'data-label="Peers">{}</td>'
+    for shown, name, numbers in (
+        (page, "validator-1", ("217", "7")), (page, "validator-2", (UNKNOWN, UNKNOWN)), (page, "validator-4", (UNKNOWN, UNKNOWN)), (old, "validator-1", (UNKNOWN, UNKNOWN)),
+    ):  # fmt: skip
+        row = row_of(shown, name)
+        assert all(cell.format(number) in row for cell, number in zip(cells, numbers, strict=True)), name
+    assert twin["watched"][format_address(MEMBERS[0].address)] == {"late_commits_30m": 217, "peers": 7}
+    assert monitor.asked == 1, "once a look, however many read"
+
+
+@pytest.mark.parametrize("count", [4, 30, 31, 100])
+async def test_however_many_validators_there_are_a_page_has_room_for_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """The longest names and numbers, on every page of the list; each is on one of them, and the twin has all."""
+    from_index = views.list_validators
+
+    def many(connection: Any) -> tuple[ValidatorRow, ...]:
+        one = next(row for row in from_index(connection) if row.is_member)
+        long = {"proposed_count": 10**8, "missed_turns": 10**6, "last_proposed": 10**9, "since_number": 10**9}
+        return tuple(
+            replace(
+                one,
+                account=replace(one.account, address=number.to_bytes(20), name=f"{number:032}"),
+                **long,
+                is_member=is_member,
+            )
+            for number in range(1, count + 1)
+            for is_member in (True, False)
+        )
+
+    monkeypatch.setattr(views, "list_validators", many)
+    names: list[str] = []
+    url = "/validators"
+    async with browsing(store, Nodes(), monitor=Monitor()) as http:
+        while url:
+            page = await http.get(url)
+            words(page)
+            members = page.text.split("Former validators")[0]
+            names += re.findall(r'<span class="name">(\d{32})</span>', members)
+            url = html.unescape("".join(re.findall(r'rel="next" href="([^"]*)"', page.text)))
+        twin = (await http.get("/validators.json")).json()
+        beyond = await http.get(f"/validators?cursor={count}")
+
+    assert names == [f"{number:032}" for number in range(1, count + 1)]
+    assert len(twin["items"]) == 2 * count
+    assert beyond.status_code == 400
 
 
 async def test_a_validator_s_page_shows_its_missed_turns_and_votes(store: Store) -> None:

@@ -18,6 +18,7 @@ from sdk.testnet.services.explorer.record import RecordWatch
 from sdk.testnet.services.explorer.standing import StandingWatch
 from sdk.testnet.services.explorer.traces import CallTrees
 from sdk.testnet.services.explorer.twins import View
+from sdk.testnet.services.explorer.watching import MemberWatch
 from sdk.testnet.services.heads import Heads
 from sdk.testnet.services.web.clients import Clients
 
@@ -50,6 +51,7 @@ class ExplorerParts:
     record: RecordWatch
     ballot: BallotWatch
     pool: PoolWatch
+    members: MemberWatch
     clients: Clients
     """Who asks, and how much of what costs much."""
     monitor: Any = None
@@ -88,6 +90,7 @@ class ExplorerParts:
             record=RecordWatch(nodes, node_names),
             ballot=BallotWatch(nodes),
             pool=PoolWatch(nodes),
+            members=MemberWatch(monitor),
             clients=Clients(trusted=trusted_proxies, maximum=COSTLY_MAX),
             monitor=monitor,
             verifier=verifier,

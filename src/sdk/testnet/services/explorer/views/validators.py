@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from metanode.chain.quorum import QuorumRule
 from metanode.crypto.addresses import format_address
 from sdk.testnet.services.explorer.ballot import Epoch, OpenVote, tally
-from sdk.testnet.services.explorer.reading import NEWEST, AsOf, address_in, first_url, next_url, slice_of
+from sdk.testnet.services.explorer.reading import (
+    NEWEST,
+    AsOf,
+    address_in,
+    first_url,
+    next_url,
+    place_of,
+    slice_of,
+)
 from sdk.testnet.services.explorer.twins import View
 from sdk.testnet.services.explorer.views.home import extras
 from sdk.testnet.services.queries import FIRST, Slice
@@ -33,17 +41,24 @@ from sdk.testnet.services.web.formatting import natural_key
 from sdk.testnet.services.web.problems import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection
     from starlette.requests import Request
 
     from sdk.testnet.services.explorer.parts import ExplorerParts, Handler
     from sdk.testnet.services.explorer.standing import Member, Standing
+    from sdk.testnet.services.explorer.watching import WatchedMember
     from sdk.testnet.services.queries import Page
 
 STRIP_BLOCKS: Final = 120
 """Four minutes of blocks; as many as the dashboard's strip. Each is 250 bytes of a page that has 60 KB."""
 SKIPS_SHOWN: Final = 3
 """Failed rounds in the row of a late block; its own page has all."""
+MEMBERS_SHOWN: Final = 30
+"""Rows of a page: each is up to 1.5 kB, and a page has 60. The twins have all."""
+FORMER_SHOWN: Final = 10
+"""Of those who have left, the last ones to do something."""
 TIMELINE_BLOCKS: Final = 120
 """Of one validator."""
 
@@ -60,6 +75,8 @@ class Validators:
     quorum: int
     can_lose: int
     can_lie: int
+    watched: Mapping[bytes, WatchedMember]
+    """By address what the monitor knows beside."""
     items: tuple[ValidatorRow, ...]
 
     @property
@@ -69,8 +86,9 @@ class Validators:
 
     @property
     def former(self) -> tuple[ValidatorRow, ...]:
-        """Those that have left it."""
-        return tuple(item for item in self.items if not item.is_member)
+        """Those that have left it, the latest first."""
+        left = (item for item in self.items if not item.is_member)
+        return tuple(sorted(left, key=lambda item: -item.last_active))
 
     def member(self, address: bytes) -> Member | None:
         """What a node hears of one."""
@@ -153,7 +171,7 @@ def validator_handlers(parts: ExplorerParts) -> dict[str, Handler]:
     """Return the handlers by path."""
     reading = parts.reading
 
-    async def validators(_: Request) -> View:
+    async def validators(request: Request) -> View:
         status, found = await reading.look(
             lambda connection: (index_status(connection), list_validators(connection))
         )
@@ -162,12 +180,21 @@ def validator_handlers(parts: ExplorerParts) -> dict[str, Handler]:
         model = Validators(
             as_of=await reading.as_of(status),
             standing=await parts.standing.now(),
+            watched=parts.members.now(),
             quorum=QuorumRule.AUTHORITY.quorum_weight(count),
             can_lose=tolerance.crashes,
             can_lie=tolerance.liars,
             items=tuple(sorted(found, key=lambda row: natural_key(row.account.name or "\U0010ffff"))),
         )
-        return View(template="validators.html", model=model, section="validators", extra=extras())
+        begin = place_of(request, count)
+        end = begin + MEMBERS_SHOWN
+        extra = {
+            "shown": model.members[begin:end],
+            "former": model.former[:FORMER_SHOWN],
+            "next_url": next_url(request, str(end) if end < count else None),
+            "first_url": first_url(request),
+        }
+        return View(template="validators.html", model=model, section="validators", extra=extra | extras())
 
     async def validator(request: Request) -> View:
         wanted = address_in(request.path_params["address"])
