@@ -361,8 +361,8 @@ def test_a_sender_s_nonce_names_one_transaction(story: Story, look: Connection) 
     row = transactions.get_transaction(look, _bytes(story.transfer["transactionHash"]))
     assert row is not None
 
-    assert transactions.transaction_of_sender(look, row.sender.address, row.nonce) == row
-    assert transactions.transaction_of_sender(look, row.sender.address, row.nonce + 1) is None
+    beside = transactions.hashes_of_sender(look, row.sender.address, (row.nonce, row.nonce + 1))
+    assert beside == {row.nonce: row.hash}
 
 
 def test_a_time_names_a_block(look: Connection) -> None:

@@ -8,7 +8,16 @@ import pytest
 from sqlalchemy import event, select, text, update
 from tests.unit.services.told_chain import SENDER, TOKEN, ToldChain, account, write_chain
 
-from sdk.testnet.services.queries import Slice, addresses, consensus, search, statistics, tokens, validators
+from sdk.testnet.services.queries import (
+    Slice,
+    addresses,
+    consensus,
+    search,
+    statistics,
+    tokens,
+    transactions,
+    validators,
+)
 from sdk.testnet.services.queries import blocks as blocks_queries
 from sdk.testnet.services.store.meanings import search_key
 from sdk.testnet.services.store.store import Store
@@ -259,3 +268,25 @@ def test_times_and_failed_rounds_of_blocks_are_asked_for_at_once(store: Store) -
         each = {n: blocks_queries.get_block(connection, n) for n in (0, 3)}
     assert [(skip.number, skip.round) for skip in skips] == [(1, 0), (1, 1), (4, 0), (4, 1)]
     assert times == {number: block.timestamp for number, block in each.items() if block}
+
+
+def test_a_question_does_not_describe_the_table_of_accounts_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new alias makes all of its columns anew, which was half of what a page took to ask."""
+
+    def ask(connection: Connection) -> None:
+        block = blocks_queries.get_block(connection, HEAD)
+        assert block is not None
+        consensus.block_consensus(connection, HEAD)
+        page = transactions.block_transactions(connection, HEAD)
+        transactions.transaction_transfers(connection, page.items[0])
+        addresses.get_address(connection, raw(SENDER))
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("an alias is made anew")
+
+    with store.look() as connection:
+        ask(connection)
+        monkeypatch.setattr(type(accounts), "alias", fail)
+        ask(connection)

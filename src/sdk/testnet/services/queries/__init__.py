@@ -9,7 +9,7 @@
 |---|---|---|
 | `blocks` | `latest_block`, `get_block`, `find_block`, `list_blocks`, `recent_blocks`, `block_at`, `block_withdrawals`, `account_withdrawals`, `rewards_in` | `BlockRow`, `WithdrawalRow` |
 | `consensus` | `block_consensus`, `seals_of`, `skips_of`, `set_changes_of`, `list_skips`, `list_votes`, `list_set_changes`, `members_of`, `current_members` | `BlockConsensus`, `SealRow`, `SkipRow`, `VoteRow`, `SetChangeRow` |
-| `transactions` | `list_transactions`, `block_transactions`, `get_transaction`, `transaction_of_sender`, `transaction_input`, `transaction_logs`, `transaction_transfers`, `transaction_internal_calls` and each with `_page`, `account_transactions_page` | `TransactionRow` |
+| `transactions` | `list_transactions`, `block_transactions`, `get_transaction`, `hashes_of_sender`, `transaction_input`, `transaction_logs`, `transaction_transfers`, `transaction_internal_calls` and each with `_page`, `account_transactions_page` | `TransactionRow` |
 | `moves` | | `LogRow`, `TransferRow`, `InternalRow`, `TokenRef` |
 | `addresses` | `get_address`, `account_transfers_page`, `account_internal_calls_page`, `account_logs`, `account_blocks`, `account_tokens` | `AddressRow`, `HoldingRow` |
 | `tokens` | `list_tokens`, `get_token`, `token_transfers`, `token_holders`, `instance_holders`, `token_instances` | `TokenRow`, `HolderRow` |

@@ -17,7 +17,14 @@ from sdk.testnet.services.queries.moves import (
     transfer_rows,
 )
 from sdk.testnet.services.queries.paging import FIRST, Page, Slice, bounded, number_of, page_of, range_of
-from sdk.testnet.services.queries.parties import Party, account_id, known_party, party, party_columns
+from sdk.testnet.services.queries.parties import (
+    Party,
+    account_id,
+    accounts_as,
+    known_party,
+    party,
+    party_columns,
+)
 from sdk.testnet.services.store.meanings import Direction, TokenKind
 from sdk.testnet.services.store.tables import (
     account_internal_calls,
@@ -78,7 +85,7 @@ class HoldingRow:
 
 def get_address(connection: Connection, address: bytes) -> AddressRow | None:
     """Return an account; None when no block has named it."""
-    creator = accounts.alias()
+    creator = accounts_as("creator")
     row = connection.execute(
         select(*party_columns(creator), transactions.c.hash, accounts)
         .select_from(accounts)
@@ -294,7 +301,7 @@ def account_tokens(
     found = account_id(connection, address)
     if found is None:
         return Page(items=(), next_cursor=None)
-    contract = accounts.alias()
+    contract = accounts_as("contract")
     key = (token_balances.c.token_id, token_balances.c.ref)
     chosen = (
         select(

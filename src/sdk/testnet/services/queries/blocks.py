@@ -19,11 +19,17 @@ from sdk.testnet.services.queries.paging import (
     parse_cursor,
     range_of,
 )
-from sdk.testnet.services.queries.parties import Party, account_id, known_party, party, party_columns
+from sdk.testnet.services.queries.parties import (
+    Party,
+    account_id,
+    accounts_as,
+    known_party,
+    party,
+    party_columns,
+)
 from sdk.testnet.services.queries.statistics import counter
 from sdk.testnet.services.store.meanings import Counter, Traces
 from sdk.testnet.services.store.tables import (
-    accounts,
     blocks,
     withdrawals,
 )
@@ -165,7 +171,7 @@ def block_at(connection: Connection, timestamp: int, *, before: bool = True) -> 
 
 def block_withdrawals(connection: Connection, number: int) -> tuple[WithdrawalRow, ...]:
     """Return the rewards that a block paid."""
-    who = accounts.alias()
+    who = accounts_as("who")
     statement = (
         select(withdrawals, *party_columns(who))
         .join(who, who.c.id == withdrawals.c.account_id)
@@ -195,7 +201,7 @@ def account_withdrawals(connection: Connection, address: bytes, which: Slice = F
     chosen = bounded(
         select(withdrawals).where(withdrawals.c.account_id == found), key, (int, int), which
     ).subquery()
-    who = accounts.alias()
+    who = accounts_as("who")
     order = [chosen.c.number, chosen.c.idx]
     statement = (
         select(chosen, *party_columns(who))
@@ -254,7 +260,7 @@ def _one(connection: Connection, chosen: Select[Any]) -> BlockRow | None:
 
 def _with_parties(chosen: Select[Any], which: Slice) -> Select[Any]:
     inner = chosen.subquery()
-    proposer, recipient = accounts.alias(), accounts.alias()
+    proposer, recipient = accounts_as("proposer"), accounts_as("recipient")
     return (
         select(
             *(inner.c[column.name] for column in _COLUMNS),

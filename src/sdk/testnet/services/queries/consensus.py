@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Select, func, select, true
 
 from sdk.testnet.services.queries.paging import FIRST, Page, Slice, bounded, ordered, page_of
-from sdk.testnet.services.queries.parties import Party, account_id, known_party, party_columns
+from sdk.testnet.services.queries.parties import Party, account_id, accounts_as, known_party, party_columns
 from sdk.testnet.services.store.tables import (
-    accounts,
     block_seals,
     round_skips,
     validator_set_changes,
@@ -90,7 +89,7 @@ def block_consensus(connection: Connection, number: int) -> BlockConsensus:
 def seals_of(connection: Connection, first: int, last: int) -> dict[int, tuple[SealRow, ...]]:
     """Return the seals of blocks `first` to `last` (at most 1,000), by address; blocks without seals are left out."""
     assert last - first < SPAN_MAX
-    who = accounts.alias()
+    who = accounts_as("who")
     statement = (
         select(block_seals.c.number, block_seals.c.signature, block_seals.c.is_valid, *party_columns(who))
         .join(who, who.c.id == block_seals.c.validator_id)
@@ -154,7 +153,7 @@ def list_set_changes(
     if validator is not None:
         chosen = chosen.where(table.c.validator_id == (account_id(connection, validator) or -1))
     inner = bounded(chosen, (table.c.number, table.c.validator_id), (int, int), which).subquery()
-    who = accounts.alias()
+    who = accounts_as("who")
     order = [inner.c.number, inner.c.validator_id]
     statement = (
         select(inner.c.number, inner.c.validator_id, inner.c.added, *party_columns(who))
@@ -172,7 +171,7 @@ def list_skips(
     if validator is not None:
         chosen = chosen.where(round_skips.c.validator_id == (account_id(connection, validator) or -1))
     inner = bounded(chosen, (round_skips.c.number, round_skips.c.round), (int, int), which).subquery()
-    who = accounts.alias()
+    who = accounts_as("who")
     order = [inner.c.number, inner.c.round]
     statement = (
         select(inner.c.number, inner.c.round, *party_columns(who))
@@ -191,7 +190,7 @@ def members_of(connection: Connection, number: int) -> tuple[Party, ...]:
         .group_by(table.c.validator_id)
         .subquery()
     )
-    who = accounts.alias()
+    who = accounts_as("who")
     statement = (
         select(*party_columns(who))
         .select_from(newest)
@@ -205,7 +204,7 @@ def members_of(connection: Connection, number: int) -> tuple[Party, ...]:
 
 def current_members(connection: Connection) -> tuple[Party, ...]:
     """Return the validators of the block after the newest, by address."""
-    who = accounts.alias()
+    who = accounts_as("who")
     statement = (
         select(*party_columns(who))
         .select_from(validators)
@@ -218,7 +217,7 @@ def current_members(connection: Connection) -> tuple[Party, ...]:
 
 
 def _skips(connection: Connection, where: Any) -> tuple[SkipRow, ...]:
-    who = accounts.alias()
+    who = accounts_as("who")
     statement = (
         select(round_skips.c.number, round_skips.c.round, *party_columns(who))
         .join(who, who.c.id == round_skips.c.validator_id)
@@ -239,7 +238,7 @@ def _votes(connection: Connection, where: Any) -> tuple[VoteRow, ...]:
 
 def _votes_statement(chosen: Select[Any], which: Slice) -> Select[Any]:
     inner = chosen.subquery()
-    voter, subject = accounts.alias(), accounts.alias()
+    voter, subject = accounts_as("voter"), accounts_as("subject")
     return (
         select(inner.c.number, inner.c.add, *party_columns(voter), *party_columns(subject))
         .select_from(inner)
@@ -257,7 +256,7 @@ def _vote(row: Any) -> VoteRow:
 
 def _set_changes(connection: Connection, where: Any) -> tuple[SetChangeRow, ...]:
     table = validator_set_changes
-    who = accounts.alias()
+    who = accounts_as("who")
     statement = (
         select(table.c.number, table.c.validator_id, table.c.added, *party_columns(who))
         .join(who, who.c.id == table.c.validator_id)

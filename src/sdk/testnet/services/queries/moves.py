@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Select, func, select
 
 from sdk.testnet.services.queries.paging import Page, Slice, bounded, number_of, ordered, page_of
-from sdk.testnet.services.queries.parties import Party, known_party, party, party_columns
+from sdk.testnet.services.queries.parties import Party, accounts_as, known_party, party, party_columns
 from sdk.testnet.services.store.meanings import CallKind, Direction, TokenKind
 from sdk.testnet.services.store.tables import (
-    accounts,
     blocks,
     internal_calls,
     logs,
@@ -118,7 +117,7 @@ def log_rows(
     """Return a page of a choice of `logs`; a shorter one where their data would be more than `PAGE_BYTES_MAX`."""
     which = _that_fit(connection, chosen, key, which)
     inner = bounded(chosen, key, (int, int), which).subquery()
-    contract = accounts.alias()
+    contract = accounts_as("contract")
     statement = (
         select(*party_columns(contract), blocks.c.timestamp, transactions.c.hash, *_FACTS, inner)
         .select_from(inner)
@@ -156,7 +155,7 @@ def transfer_rows(
         key = (transfers.c.number, transfers.c.log_idx, transfers.c.sub_idx)
         chosen = bounded(chosen, key, (int, int, int), which)
     inner = chosen.subquery()
-    token, sender, recipient = accounts.alias(), accounts.alias(), accounts.alias()
+    token, sender, recipient = accounts_as("token"), accounts_as("sender"), accounts_as("recipient")
     columns = [
         inner.c[name] for name in ("number", "log_idx", "sub_idx", "tx_idx", "kind", "amount", "token_ref")
     ]
@@ -200,7 +199,7 @@ def internal_rows(
         key = (internal_calls.c.number, internal_calls.c.tx_idx, internal_calls.c.position)
         chosen = bounded(chosen, key, (int, int, int), which)
     inner = chosen.subquery()
-    sender, recipient = accounts.alias(), accounts.alias()
+    sender, recipient = accounts_as("sender"), accounts_as("recipient")
     columns = [
         inner.c[name] for name in ("number", "tx_idx", "position", "trace_path", "kind", "value", "error")
     ]

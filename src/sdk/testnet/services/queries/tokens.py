@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from sdk.testnet.services.queries.moves import TransferRow, transfer_rows
 from sdk.testnet.services.queries.paging import FIRST, Page, Slice, bounded, number_of, page_of, range_of
-from sdk.testnet.services.queries.parties import Party, account_id, known_party, party_columns
+from sdk.testnet.services.queries.parties import Party, account_id, accounts_as, known_party, party_columns
 from sdk.testnet.services.store.meanings import TokenKind
 from sdk.testnet.services.store.tables import accounts, token_balances, tokens, transfers
 
@@ -142,7 +142,7 @@ def _with_contract() -> Select[Any]:
 
 
 def _with_holder() -> Select[Any]:
-    who = accounts.alias()
+    who = accounts_as("who")
     return select(
         *party_columns(who), token_balances.c.account_id, token_balances.c.ref, token_balances.c.raw
     ).join(who, who.c.id == token_balances.c.account_id)

@@ -27,11 +27,17 @@ from sdk.testnet.services.queries.paging import (
     page_of,
     range_of,
 )
-from sdk.testnet.services.queries.parties import Party, account_id, known_party, party, party_columns
+from sdk.testnet.services.queries.parties import (
+    Party,
+    account_id,
+    accounts_as,
+    known_party,
+    party,
+    party_columns,
+)
 from sdk.testnet.services.store.meanings import Direction
 from sdk.testnet.services.store.tables import (
     account_transactions,
-    accounts,
     blocks,
     internal_calls,
     logs,
@@ -121,15 +127,15 @@ def get_transaction(connection: Connection, transaction_hash: bytes) -> Transact
     return _one(connection, select(transactions).where(transactions.c.hash == transaction_hash))
 
 
-def transaction_of_sender(connection: Connection, sender: bytes, nonce: int) -> TransactionRow | None:
-    """Return the transaction with which an account used a nonce."""
+def hashes_of_sender(connection: Connection, sender: bytes, nonces: Sequence[int]) -> dict[int, bytes]:
+    """Return the hashes of the transactions with which an account used some nonces; those that it has not used are left out."""
     found = account_id(connection, sender)
     if found is None:
-        return None
-    return _one(
-        connection,
-        select(transactions).where(transactions.c.from_id == found, transactions.c.nonce == nonce),
+        return {}
+    statement = select(transactions.c.nonce, transactions.c.hash).where(
+        transactions.c.from_id == found, transactions.c.nonce.in_(nonces)
     )
+    return {row.nonce: bytes(row.hash) for row in connection.execute(statement)}
 
 
 def transaction_input(connection: Connection, transaction: TransactionRow) -> bytes:
@@ -247,7 +253,7 @@ def _one(connection: Connection, chosen: Select[Any]) -> TransactionRow | None:
 
 def _with_parties(chosen: Select[Any], which: Slice) -> Select[Any]:
     inner = chosen.subquery()
-    sender, recipient, created = accounts.alias(), accounts.alias(), accounts.alias()
+    sender, recipient, created = accounts_as("sender"), accounts_as("recipient"), accounts_as("created")
     order = [inner.c.number, inner.c.idx]
     columns = [inner.c[column.name] for column in _COLUMNS]
     if "direction" in inner.c:

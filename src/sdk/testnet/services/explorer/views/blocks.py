@@ -26,6 +26,7 @@ from sdk.testnet.services.queries.blocks import (
     find_block,
     get_block,
     list_blocks,
+    timestamps_of,
 )
 from sdk.testnet.services.queries.consensus import BlockConsensus, block_consensus, members_of
 from sdk.testnet.services.queries.statistics import IndexStatus, index_status
@@ -115,10 +116,10 @@ def block_handlers(parts: ExplorerParts) -> dict[str, Handler]:
                 found = find_block(connection, hash_in(key, "block"))
             if found is None:
                 return None
-            parent = get_block(connection, found.number - 1) if found.number else None
+            before = timestamps_of(connection, [found.number - 1])
             return (
                 found,
-                None if parent is None else parent.timestamp,
+                before.get(found.number - 1),
                 block_consensus(connection, found.number),
                 members_of(connection, found.number),
                 block_withdrawals(connection, found.number),

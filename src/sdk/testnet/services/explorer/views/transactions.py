@@ -48,11 +48,11 @@ from sdk.testnet.services.queries.statistics import IndexStatus, index_status
 from sdk.testnet.services.queries.transactions import (
     TransactionRow,
     get_transaction,
+    hashes_of_sender,
     list_transactions,
     transaction_input,
     transaction_internal_calls_page,
     transaction_logs_page,
-    transaction_of_sender,
     transaction_transfers_page,
 )
 from sdk.testnet.services.told import told_object, told_quantity, unreadable
@@ -221,8 +221,7 @@ def _read(
     call = None
     if row.recipient is not None and len(data) >= 4:
         call = decode_call(data, (*known, *guesses, _guesses(connection, data[:4], "function")))
-    previous = transaction_of_sender(connection, row.sender.address, row.nonce - 1) if row.nonce else None
-    following = transaction_of_sender(connection, row.sender.address, row.nonce + 1)
+    beside = hashes_of_sender(connection, row.sender.address, (row.nonce - 1, row.nonce + 1))
     return {
         "transaction": row,
         "block": get_block(connection, row.number),
@@ -230,8 +229,8 @@ def _read(
         "call": call,
         "revert": None if row.succeeded else decode_revert(row.revert, (*known, *guesses)),
         **_moves(connection, row, tab, which, room),
-        "previous": None if previous is None else previous.hash,
-        "following": None if following is None else following.hash,
+        "previous": beside.get(row.nonce - 1),
+        "following": beside.get(row.nonce + 1),
     }
 
 
