@@ -104,7 +104,7 @@ mutants: setup-dev ## take rules out of the protocol and see that a scenario not
 
 CASES ?= *
 conformance: setup-dev ## the official cases of Ethereum, suite by suite: make conformance [VECTORS=DIR] [CASES='*RLP*'] [REPORT=1]
-	PYTHONPATH=src $(BIN)/python -m tests.conformance --cases '$(CASES)' $(if $(VECTORS),--vectors '$(VECTORS)') $(if $(REPORT),--report)
+	PYTHONPATH=src $(BIN)/python -m tests.conformance --cases '$(CASES)' $(if $(VECTORS),--vectors '$(VECTORS)') $(if $(REPORT),--report --commit "$$(git rev-parse --short=12 HEAD)")
 
 fuzz-evm: RUNS = 600
 fuzz-evm: setup-dev ## random chains on our engine and on Ethereum's executable specification: make fuzz-evm SEED=7 RUNS=100 [REPLAY=FILE]

@@ -22,6 +22,7 @@ def main(words: Sequence[str] | None = None) -> int:
         "--json", type=Path, default=Path("build/conformance.json"), help="where the results go"
     )
     parser.add_argument("--report", action="store_true", help="write docs/evidence/conformance.md")
+    parser.add_argument("--commit", default="unknown", help="what the page says of the code")
     arguments = parser.parse_args(words)
     if arguments.report and (arguments.cases != "*" or arguments.vectors):
         parser.error("--report is for the whole archive: leave out --cases and --vectors")
@@ -36,7 +37,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     report.write_json(results, arguments.json)
     if arguments.report:
-        report.EVIDENCE.write_text(report.page(results))
+        report.EVIDENCE.write_text(report.page(results, commit=arguments.commit))
     print(report.failures(results))
     print(report.table(results))
     print(f"{len(results.judged)} verdicts in {results.took_s:.0f} s; all of them in {arguments.json}")

@@ -1,5 +1,6 @@
 """What a run says: a table to read, JSON to compare, and the page docs/evidence/conformance.md."""
 
+import datetime as dt
 import json
 from collections import Counter
 from pathlib import Path
@@ -24,7 +25,7 @@ Typed data is hashed by eth-account and signed by our keys: what validators sign
 which the unit tests compare with eth-account, so that these cases judge the judge. A case is one entry of the archive's `MANIFEST.json`, and their number is checked file by file. Wycheproof's keys and
 signatures come as DER, ours as 64 and 65 bytes: the harness reads them strictly, and of those that pass, 255 cases of ECDH and 234 of ECDSA are refused
 there and never reach our code. Checks are beyond the manifest: a chain of another client, and the examples in the texts of standards. The JSON-RPC suite asks about an imported chain of another network:
-its pool takes blob transactions, checks their blobs and keeps none, while pools of our own networks, whose blocks have no blobs, refuse them. Written by `make conformance REPORT=1`; `make conformance CASES='ethereum-tests/*'` runs a part.
+its pool takes blob transactions, checks their blobs and keeps none, while pools of our own networks, whose blocks have no blobs, refuse them. `make conformance CASES='ethereum-tests/*'` runs a part.
 """
 
 
@@ -106,9 +107,17 @@ def write_json(results: Results, path: Path) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def page(results: Results) -> str:
-    """The text of docs/evidence/conformance.md; it has no time in it, so that it changes only with the results."""
-    lines = [HEAD, "| suite | passed | failed | not applicable | checks |", "|---|---:|---:|---:|---|"]
+def page(results: Results, *, commit: str) -> str:
+    """The text of docs/evidence/conformance.md, of a run on the code of a commit."""
+    written = (
+        f"Written by `make conformance REPORT=1` on {dt.datetime.now(dt.UTC):%Y-%m-%d} at commit {commit}.\n"
+    )
+    lines = [
+        HEAD,
+        written,
+        "| suite | passed | failed | not applicable | checks |",
+        "|---|---:|---:|---:|---|",
+    ]
     for name, tally in results.tallies().items():
         lines.append(f"| {name} | {' | '.join(counts_of(tally))} | {checks_of(tally)} |")
     total = total_of(results)

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conformance import report
 from tests.conformance.__main__ import main
+from tests.conformance.running import Results
 
 RLP_FILE = "ethereum-tests/RLPTests/rlptest.json"
 BROKEN_FILE = "ethereum-tests/TransactionTests/ttOne/one.json"
@@ -171,3 +174,11 @@ def test_a_broken_file_that_a_whole_suite_stands_on_is_its_one_failure(
     (case,) = results["cases"]
     assert (case["id"], case["status"]) == (f"{folder}/{broken}::file", "failed")
     assert case["reason"].startswith("the file cannot be judged: "), case["reason"]
+
+
+def test_the_page_names_the_day_and_the_commit_of_its_run() -> None:
+    page = report.page(Results((), 0), commit="0123456789ab")
+    (written,) = [
+        line for line in page.splitlines() if line.startswith("Written by `make conformance REPORT=1` on ")
+    ]
+    assert re.fullmatch(r".* on \d{4}-\d\d-\d\d at commit 0123456789ab\.", written)

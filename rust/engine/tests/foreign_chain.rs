@@ -19,6 +19,11 @@ fn unpack(folder: &str) -> Option<(tempfile::TempDir, PathBuf)> {
     let archive =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/vectors.tar.xz");
     let archive = std::env::var_os("METANODE_VECTORS").map_or(archive, PathBuf::from);
+    assert!(
+        !archive.is_dir(),
+        "METANODE_VECTORS is the directory {}; the tests of Rust unpack the archive themselves: name vectors.tar.xz",
+        archive.display()
+    );
     if !archive.exists() {
         assert!(
             std::env::var_os("CI").is_none(),

@@ -20,7 +20,8 @@ pub(crate) const SEND: &str = "eth_sendRawTransaction";
 const RECEIPT: &str = "eth_getTransactionReceipt";
 /// EIP-7966: the transaction is in the pool, and in no block yet.
 const NOT_INCLUDED_IN_TIME: i32 = 4;
-/// How long a caller waits who does not say how long, and at most (geth: 20 s, 1 min).
+/// How long a caller waits who does not say how long, and at most (geth: 20 s, 1 min): longer than a slot of any chain that
+/// callers know, and no longer than one of `WAITING_MAX` places may be held.
 const WAIT_DEFAULT: Duration = Duration::from_secs(20);
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Callers that wait at once. Each costs a task and a look for its receipt at every block.

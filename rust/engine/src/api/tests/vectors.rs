@@ -21,6 +21,11 @@ fn archive() -> Option<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let path = root.join("../shared/vectors/vectors.tar.xz");
     let path = std::env::var_os("METANODE_VECTORS").map_or(path, PathBuf::from);
+    assert!(
+        !path.is_dir(),
+        "METANODE_VECTORS is the directory {}; the tests of Rust unpack the archive themselves: name vectors.tar.xz",
+        path.display()
+    );
     if path.exists() {
         return Some(path);
     }
