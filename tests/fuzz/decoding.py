@@ -1,7 +1,7 @@
 """`python -m tests.fuzz.decoding --seconds N`: libFuzzer on everything that decodes the bytes of strangers and of the disk.
 
-The targets are in `rust/fuzz`, what they call in `rust/engine/src/decoders.rs`. First a target with a planted fault shows that faults are
-found; then each target runs so long, two side by side, from seeds that are drawn anew and what earlier runs found worth keeping. An input that
+The targets are in `rust/fuzz`, what they call in `rust/engine/src/decoders.rs` and, of `rust/encoding`, beside them. First a target with a
+planted fault shows that faults are found; then each target runs so long, two side by side, from seeds that are drawn anew and what earlier runs found worth keeping. An input that
 panics, hangs or eats memory is made small and saved. Ends with 0 when there is none, 1 else.
 """
 

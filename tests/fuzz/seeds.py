@@ -18,9 +18,9 @@ SCENARIOS: Final = 60
 CHUNK_BYTES: Final = 3_000
 """Of state in one seed: the fuzzer's inputs are not longer than some thousand bytes."""
 BUILD_S: Final = 30.0
-HEADER, RECEIPTS, WITHDRAWALS, BATCH = range(4)
-"""What the first byte of an input of the target `rlp` says (`rust/engine/src/decoders.rs`)."""
-ACCOUNT_BRANCH, STORAGE_BRANCH, ROOT_RECORD, CHANGED_KEYS, SNAPSHOT, TOUCHES = range(6)
+HEADER, RECEIPTS, WITHDRAWALS, BATCH, OWN = range(5)
+"""What the first byte of an input of the target `rlp` says (`rust/engine/src/decoders.rs`; our own RLP: `rust/fuzz/targets/own_rlp.rs`)."""
+ACCOUNT_BRANCH, STORAGE_BRANCH, ROOT_RECORD, CHANGED_KEYS, SNAPSHOT, TOUCHES, ROOTS = range(7)
 """The same for the target `trie`."""
 
 
@@ -42,6 +42,8 @@ def _seeds() -> Iterator[tuple[str, bytes]]:
         for raw in raws:
             yield "transaction", raw
         yield "rlp", bytes([BATCH]) + rlp.encode(raws[:3])
+        yield "rlp", bytes([OWN]) + rlp.encode([b"", [], raws[:1], [b"\x7f", [b"\x80", len(raws) * b"x"]]])
+        yield "trie", bytes([ROOTS]) + b"".join(bytes([len(raw[:255])]) + raw[:255] for raw in raws[:9])
         if scenario.way is Way.BUILT and scenario.fork == "Osaka":
             yield from _of_chain(scenario)
     yield from _records()
@@ -73,6 +75,7 @@ def _of_chain(scenario: Scenario) -> Iterator[tuple[str, bytes]]:
             whole = rlp.decode(built.rlp)
             assert isinstance(whole, list)
             yield "rlp", bytes([HEADER]) + rlp.encode(whole[0])
+            yield "rlp", bytes([OWN]) + rlp.encode(whole[0])
             yield "rlp", bytes([WITHDRAWALS]) + rlp.encode(whole[3])
             receipts = engine.receipts(engine.head().number)
             assert receipts is not None, "the head has receipts"

@@ -64,7 +64,14 @@ impl Restoration {
     ) -> Result<Head> {
         let block = Block::decode(&self.genesis.spec, rlp, requests, &|_| None, &self.threads)?;
         validate_body(&self.genesis.spec, &block, true)?;
-        let receipts = decode_receipts(receipts_rlp, block.transactions.len())?;
+        let receipts = decode_receipts(receipts_rlp)?;
+        if receipts.len() != block.transactions.len() {
+            return Err(refused(format!(
+                "{} receipts for {} transactions",
+                receipts.len(),
+                block.transactions.len()
+            )));
+        }
         expect_equal(
             "receipts_root",
             block.header.receipts_root,
@@ -110,14 +117,14 @@ impl Restoration {
     }
 }
 
-fn decode_receipts(mut rlp: &[u8], count: usize) -> Result<Vec<ReceiptEnvelope>> {
-    let receipts = Vec::<ReceiptEnvelope>::decode(&mut rlp)
+/// Receipts in their one encoding. alloy-eips takes a typed receipt whatever length its string says.
+pub(crate) fn decode_receipts(rlp: &[u8]) -> Result<Vec<ReceiptEnvelope>> {
+    let receipts = Vec::<ReceiptEnvelope>::decode(&mut &*rlp)
         .map_err(|error| refused(format!("receipts: {error}")))?;
-    if !rlp.is_empty() || receipts.len() != count {
-        return Err(refused(format!(
-            "{} receipts for {count} transactions, or bytes after them",
-            receipts.len()
-        )));
+    if alloy_rlp::encode(&receipts) != rlp {
+        return Err(refused(
+            "receipts: these bytes are not their encoding".to_owned(),
+        ));
     }
     Ok(receipts)
 }

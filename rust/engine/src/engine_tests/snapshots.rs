@@ -1,8 +1,11 @@
 //! State out of one engine and into another, which then goes on as the first one does.
 
+use alloy_consensus::{Receipt, ReceiptEnvelope, ReceiptWithBloom};
+
 use crate::{
     Restoration,
     api::{Api, ApiLimits},
+    restore::decode_receipts,
     testing::GENESIS_TIME,
 };
 
@@ -365,4 +368,18 @@ fn split(mut entries: &[u8]) -> Vec<Vec<u8>> {
         entries = rest;
     }
     found
+}
+
+#[test]
+fn receipts_are_taken_in_their_one_encoding_alone() {
+    let typed = ReceiptEnvelope::Eip1559(ReceiptWithBloom::<Receipt>::default());
+    let encoded = alloy_rlp::encode(vec![typed.clone(), typed]);
+    assert_eq!(decode_receipts(&encoded).expect("two receipts").len(), 2);
+    // After the list's prefix of three bytes comes that of a string, whose length is said one too short.
+    let mut other = encoded.clone();
+    other[5] -= 1;
+    for bytes in [&other[..], &[&encoded[..], &[0x80]].concat()] {
+        let refused = decode_receipts(bytes).expect_err("these are no receipts");
+        assert!(refused.to_string().contains("receipts: "), "{refused}");
+    }
 }
