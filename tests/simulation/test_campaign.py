@@ -158,6 +158,31 @@ def test_every_scenario_gets_every_seed_and_all_advance_alike() -> None:
 
 
 @pytest.mark.parametrize(
+    ("allowed_s", "code", "says"),
+    [(1, 0, "a seed takes 0.5 s on 2 processors, 1 s are allowed"), (0.4, 1, "the scenarios take too long")],
+    ids=["in time", "too long"],
+)
+def test_a_campaign_says_how_long_a_seed_takes_and_fails_beyond_what_is_allowed(
+    allowed_s: float,
+    code: int,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Seed 50 is a long one, and does not count."""
+
+    def play(runs: list[Run], **_: object) -> list[Outcome]:
+        return [
+            dataclasses.replace(outcome_of(run), seconds=100.0 if run.seed == 50 else 1.0) for run in runs
+        ]
+
+    monkeypatch.setattr(program, "run_campaign", play)
+    arguments = ["--scenario", "cold-start", "--seed", "48", "--runs", "4", "--jobs", "2"]
+    assert program.main([*arguments, "--within", str(allowed_s)]) == code
+    assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["--runs", "0"], "expected 1 or more"),

@@ -21,10 +21,10 @@ from metanode.simulation.campaign import plan_runs, run_campaign
 from metanode.simulation.cluster import Cluster
 from metanode.simulation.journal import Journal
 from metanode.simulation.playing import describe, draw, judge, play, run
-from metanode.simulation.run import Run
+from metanode.simulation.run import Outcome, Run
 from metanode.simulation.scenarios import SCENARIOS
 from metanode.simulation.scenarios.rules import UNDER_ONE_RULE
-from metanode.simulation.scenarios.story import Scenario
+from metanode.simulation.scenarios.story import Scenario, is_long
 from metanode.simulation.shrink import shrink
 from metanode.simulation.table import format_page, format_table, hash_of_all
 
@@ -109,10 +109,16 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "--journal", type=Path, help="a directory that keeps what is done, so that the next call goes on"
     )
     parser.add_argument("--report", type=Path, help="also write the table into this Markdown file")
+    parser.add_argument(
+        "--within",
+        type=float,
+        metavar="SECONDS",
+        help="fail when seeds that are not long take more, each: processor time of all scenarios, divided by --jobs",
+    )
     parser.add_argument("--commit", default="unknown", help="what the report says of the code")
     options = parser.parse_args(arguments)
-    if (options.journal or options.report) and not options.jobs:
-        parser.error("--journal and --report need --jobs")
+    if (options.journal or options.report or options.within) and not options.jobs:
+        parser.error("--journal, --report and --within need --jobs")
     if options.shrink and options.jobs:
         parser.error("--shrink looks at one run after another: leave --jobs out")
     only, why = UNDER_ONE_RULE.get(options.scenario, (None, ""))
@@ -182,9 +188,27 @@ def _campaign(runs: list[Run], options: argparse.Namespace) -> int:
         )
         options.report.parent.mkdir(parents=True, exist_ok=True)
         options.report.write_text(page)
-    print(f"{len(runs)} runs in {time.monotonic() - began_s:.0f} s")
+    print(
+        f"{len(runs)} runs in {time.monotonic() - began_s:.0f} s, {sum(outcome.seconds for outcome in outcomes):.0f} s of a processor"
+    )
+    is_late = options.within is not None and not _is_within(outcomes, options)
     print(f"trace hash {hash_of_all(outcomes)}", flush=True)
-    return 1 if failed else 0
+    return 1 if failed or is_late else 0
+
+
+def _is_within(outcomes: list[Outcome], options: argparse.Namespace) -> bool:
+    """Tell, and say, whether a seed takes no longer than is allowed. Processor time: what else the machine does is no fault of the code."""
+    usual = [outcome for outcome in outcomes if not is_long(outcome.run.seed)]
+    seeds = len({outcome.run.seed for outcome in usual})
+    if not seeds:
+        print("only long seeds: nothing is allowed or forbidden")
+        return True
+    took_s: float = sum(outcome.seconds for outcome in usual) / options.jobs / seeds
+    allowed_s: float = options.within
+    print(f"a seed takes {took_s:.1f} s on {options.jobs} processors, {allowed_s:.0f} s are allowed")
+    if took_s > allowed_s:
+        print("FAILED the scenarios take too long")
+    return took_s <= allowed_s
 
 
 if __name__ == "__main__":
