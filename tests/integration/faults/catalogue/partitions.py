@@ -100,6 +100,38 @@ def deaf(cluster: Cluster, chance: random.Random, *, seconds: float) -> Figures:
     return {"mean interval_s": interval_s, "at the head after healing_s": healed_s}
 
 
+def again_and_again(cluster: Cluster, chance: random.Random, *, rounds: int) -> Figures:
+    """One partition after the other, each another one, for some seconds each: nothing of one is left for the next."""
+    worst_s = 0.0
+    for number in range(rounds):
+        order = chance.sample(range(VALIDATORS), VALIDATORS)
+        kind = KINDS[number % len(KINDS)]
+        match kind:
+            case "2/2":
+                cluster.links.cut(between((order[:2], order[2:])))
+            case "3/1":
+                cluster.links.cut(between((order[:1], order[1:])))
+            case "ring":
+                cluster.links.cut([(order[0], order[2]), (order[1], order[3])])
+            case _:
+                cluster.links.mute([(order[0], order[1])])
+        minority = {"2/2": cluster.nodes, "3/1": [cluster.nodes[order[0]]]}.get(kind, [])
+        before = [node.height() or 0 for node in minority]
+        stay(chance.uniform(*SHORT_ON_S))
+        after = [node.height() or 0 for node in minority]
+        assert max(after, default=0) <= max(before, default=0) + 1, (
+            f"{kind}, round {number + 1}: too few decided, {before} at the cut, now {after}"
+        )
+        limit_s = heal_within_s(cluster.nodes)
+        cluster.links.heal()
+        top = cluster.top()
+        healed_s = timed(lambda top=top, limit_s=limit_s: cluster.wait_height(top + 1, within_s=2 * limit_s))
+        check_within(f"all have a block after healing {kind}", healed_s, limit_s)
+        worst_s = max(worst_s, healed_s)
+        stay(chance.uniform(*SHORT_OFF_S))
+    return {"partitions": float(rounds), "all have a block after healing, the slowest_s": worst_s}
+
+
 def _goes_on(cluster: Cluster, seconds: float) -> Figures:
     first = cluster.top()
     stay(seconds)
@@ -115,6 +147,10 @@ def _goes_on(cluster: Cluster, seconds: float) -> Figures:
 
 ON_S = 30
 ROUNDS = 3
+SHORT_ROUNDS = 20
+SHORT_ON_S = (3.0, 8.0)
+SHORT_OFF_S = (0.0, 3.0)
+KINDS = ("2/2", "3/1", "ring", "one way")
 HALTS = "nobody decides; a block within two round timeouts and 10 s of healing"
 THREE_GO_ON = "three go on, one decides nothing; it is at the head two round timeouts and 10 s after healing"
 GOES_ON = "the chain goes on (mean interval below 3 s), nobody stays behind"
@@ -130,6 +166,10 @@ GROUP = Group(
         *repeat(ROUNDS, partial(ring, seconds=ON_S), fault="ring", dose=f"{ON_S} s", must_hold=GOES_ON),
         *repeat(1, partial(one_way, seconds=12), fault="one-way loss of one link", dose="12 s", must_hold=GOES_ON, in_ci=1),
         *repeat(ROUNDS, partial(one_way, seconds=ON_S), fault="one-way loss of one link", dose=f"{ON_S} s", must_hold=GOES_ON),
+        *repeat(
+            1, partial(again_and_again, rounds=SHORT_ROUNDS), fault="partitions one after the other", dose=f"{SHORT_ROUNDS} of 3-8 s, of four kinds",
+            must_hold="too few decide nothing; after each all have a block within two round timeouts and 10 s",
+        ),
         *repeat(ROUNDS, partial(deaf, seconds=ON_S), fault="one hears nobody", dose=f"{ON_S} s", must_hold=THREE_GO_ON),
     ),
 )  # fmt: skip
