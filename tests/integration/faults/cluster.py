@@ -396,7 +396,8 @@ class Cluster:
         """Let the chain have begun long ago."""
         document = json.loads(directory.genesis_file.read_text())
         document["timestamp"] = hex(int(time.time()) - (self._prepared_blocks + 1) * PERIOD_S)
-        directory.genesis_file.write_text(json.dumps(document))
+        for place in (directory.genesis_file, *(home / "genesis.json" for home in homes)):
+            place.write_text(json.dumps(document))
         keys = [
             load_key(home / "validator.json", (home / "validator.password").read_text().strip())
             for home in homes
