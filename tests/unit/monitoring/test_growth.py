@@ -78,3 +78,21 @@ def test_a_mark_is_walked_over_once() -> None:
 
     assert read == 2 * 99
     assert growth.follow(marks) == {("a", "x"): 31.0}
+
+
+def test_what_grew_alone_leaves_the_window_as_all_growth_does() -> None:
+    growth, nodes = Growth("counted", WINDOW_S), frozenset("ab")
+    marks = [
+        Mark(10.0 * place, nodes, counted)
+        for place, counted in enumerate((
+            {("a", "x"): 0.0, ("a", "y"): 0.0, ("b", "x"): 0.0},
+            {("a", "x"): 2.0, ("a", "y"): 0.0, ("b", "x"): 0.0},
+            {("a", "x"): 3.0, ("a", "y"): 1.0, ("b", "x"): 4.0},
+        ))
+    ]  # fmt: skip
+    growth.follow(marks)
+    assert growth.alone() == {("a", "x"): 2.0, ("b", "x"): 4.0}
+
+    marks.append(Mark(45.0, nodes, marks[-1].counted))
+    growth.follow(marks)
+    assert growth.alone() == {("b", "x"): 4.0}

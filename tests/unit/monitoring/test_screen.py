@@ -53,6 +53,30 @@ def test_the_memory_of_a_polled_node_is_a_share_of_what_it_may_take() -> None:
     assert usages(Thresholds(node_memory_bytes=8 * 1024**3)) == [25.0, None, None, None]
 
 
+MISSED = 'metanode_consensus_proposals_missed_total{{validator="{}"}} {}'
+
+
+def test_a_turn_is_missed_alone_where_no_other_validator_misses_one_at_that_time() -> None:
+    """One misses its turns for itself; then the network falls apart, and two miss theirs. A second node sees the same a look later."""
+    memory = Memory()
+    looks = [(0, 0), (1, 0), (2, 0), (2, 0), (4, 3), (4, 3), (4, 3)]
+    for number, of_first in enumerate(looks):
+        of_second = looks[max(0, number - 1)]
+        pages = {
+            name: page("\n".join(MISSED.format(KEYS[at], count) for at, count in enumerate(counts)))
+            for name, counts in (("validator-1", of_first), ("validator-2", of_second))
+        }
+        seen = pictured(observed(*network(), at_s=1_000.0 + 10 * number, pages=pages), memory)
+    found = {each["name"]: (each["missed_30m"], each["solo_missed_30m"]) for each in screen.validators(seen)}
+
+    assert found == {
+        "validator-1": (4, 2),
+        "validator-2": (3, 0),
+        "validator-3": (0, 0),
+        "validator-4": (0, 0),
+    }
+
+
 LATE = 'metanode_consensus_late_commits_total{{validator="{}"}} {}'
 
 

@@ -47,6 +47,18 @@ class Growth:
             self._forget(marks[-1].at_s - self.window_s)
         return self.total
 
+    def alone(self) -> Counters:
+        """What has grown up to the last mark that was followed, from one mark to the next, while nothing else of the same node did."""
+        found: Counters = {}
+        for _, grown in self._steps:
+            of_node: dict[str, list[tuple[str, str]]] = {}
+            for key in grown:
+                of_node.setdefault(key[0], []).append(key)
+            for keys in of_node.values():
+                if len(keys) == 1:
+                    found[keys[0]] = found.get(keys[0], 0.0) + grown[keys[0]]
+        return found
+
     def _step(self, before: Marked, after: Marked) -> None:
         old: Counters = getattr(before, self.name)
         grown: Counters = {}

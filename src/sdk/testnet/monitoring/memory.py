@@ -139,16 +139,22 @@ class Memory:
 
     def increase(self, name: str, window_s: float) -> Mapping[tuple[str, str], float]:
         """How much counters have grown in the window, each on its own node; one that has fallen began anew."""
-        growth = self._growths.get((name, window_s))
-        if growth is None:
-            growth = self._growths[name, window_s] = Growth(name, window_s)
-        return growth.follow(self.marks)
+        return self._growth(name, window_s).follow(self.marks)
 
     def most_increased(self, name: str, window_s: float) -> dict[str, float]:
         """The same by what is counted, as the node says that has counted most: all count the same things."""
-        found: dict[str, float] = {}
-        for (_, counted), value in self.increase(name, window_s).items():
-            found[counted] = max(found.get(counted, 0.0), value)
+        return _most(self.increase(name, window_s))
+
+    def most_increased_alone(self, name: str, window_s: float) -> dict[str, float]:
+        """Of that what one has grown while, from one mark to the next, no other did."""
+        growth = self._growth(name, window_s)
+        growth.follow(self.marks)
+        return _most(growth.alone())
+
+    def _growth(self, name: str, window_s: float) -> Growth:
+        found = self._growths.get((name, window_s))
+        if found is None:
+            found = self._growths[name, window_s] = Growth(name, window_s)
         return found
 
     def cores_used(self, window_s: float) -> dict[str, float]:
@@ -166,6 +172,14 @@ class Memory:
             for (node, _), seconds in self.increase("cpu_s", window_s).items()
             if span_s > 0
         }
+
+
+def _most(counted: Mapping[tuple[str, str], float]) -> dict[str, float]:
+    """By what is counted the highest of all nodes."""
+    found: dict[str, float] = {}
+    for (_, what), value in counted.items():
+        found[what] = max(found.get(what, 0.0), value)
+    return found
 
 
 def _is_cheap(labels: Mapping[str, str]) -> bool:

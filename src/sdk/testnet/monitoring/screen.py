@@ -248,6 +248,8 @@ class _Counted:
 
     turns: Mapping[str, float]
     missed: Mapping[str, float]
+    solo_missed: Mapping[str, float]
+    """Of these what it has missed while no other did."""
     late: Mapping[str, float]
     """Commits that came when their height was decided."""
     round_trip_s: Mapping[str, float]
@@ -269,6 +271,7 @@ def validators(picture: Picture) -> list[dict[str, Any]]:
     counted = _Counted(
         turns=picture.memory.most_increased("proposed", TURNS_WINDOW_S),
         missed=picture.memory.most_increased("missed", TURNS_WINDOW_S),
+        solo_missed=picture.memory.most_increased_alone("missed", TURNS_WINDOW_S),
         late=picture.memory.most_increased("late", TURNS_WINDOW_S),
         round_trip_s=round_trips,
         sealed=tuple(frozenset(block.sealed_by) for block in picture.memory.blocks if block.sealed_by),
@@ -308,6 +311,7 @@ def _validator(picture: Picture, member: ValidatorView, counted: _Counted) -> di
         "last_message_s": min(heard) if heard else None,
         "proposed_30m": int(counted.turns.get(member.address, 0.0)),
         "missed_30m": int(counted.missed.get(member.address, 0.0)),
+        "solo_missed_30m": int(counted.solo_missed.get(member.address, 0.0)),
         "late_commits_30m": int(counted.late.get(member.address, 0.0)) if picture.observation.pages else None,
         "seal_share": round(sum(member.address in sealers for sealers in sealed) / len(sealed), 3)
         if sealed

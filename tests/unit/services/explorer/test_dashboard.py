@@ -143,12 +143,32 @@ async def test_without_a_faucet_there_is_no_tile_of_it_and_calls_that_fail_have_
     assert '<div class="tile warn"><dt>RPC errors</dt><dd class="value number">3.1\u202f%</dd>' in page
 
 
-@pytest.mark.parametrize("validators", [4, 20, 100])
+@pytest.mark.parametrize(
+    ("missed", "alone", "shown"), [(0, 0, "3 / 0"), (7, 0, "3 / 7 (0)"), (7, 2, "3 / 7 (2)")]
+)
+async def test_turns_missed_alone_stand_beside_those_missed(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, missed: int, alone: int, shown: str
+) -> None:
+    monkeypatch.setitem(DATA["validators"][0], "missed_30m", missed)
+    monkeypatch.setitem(DATA["validators"][0], "solo_missed_30m", alone)
+    page = (await caller.http.get("/dashboard")).text
+    (cell,) = re.findall(r'<td data-label="Proposed / missed \(alone\)">(.*?)</td>', page)
+
+    assert re.sub(r"<[^>]*>", "", cell) == shown
+
+
+@pytest.mark.parametrize("validators", [4, 18, 100])
 async def test_however_many_validators_there_are_the_page_keeps_its_budget(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, validators: int
 ) -> None:
     names = [f"validator-{number}" for number in range(1, validators + 1)]
-    member = DATA["validators"][0] | {"state": "online", "why": None, "version": "0.4.2"}
+    member = DATA["validators"][0] | {
+        "state": "online",
+        "why": None,
+        "version": "0.4.2",
+        "missed_30m": 999,
+        "solo_missed_30m": 888,
+    }
     monkeypatch.setitem(
         DATA,
         "validators",
@@ -182,10 +202,10 @@ async def test_however_many_validators_there_are_the_page_keeps_its_budget(
         page = await caller.http.get(path)
         assert len(page.content) <= 60 * 1024, path
         rows = re.findall(r'href="\?validator=(0x[0-9a-f]{40})#validators"', page.text)
-        assert len(rows) == min(validators, 20)
+        assert len(rows) == min(validators, 18)
         assert rows[-1] == f"0x{validators - 1:040x}", "who is silent is always among them"
-        assert ("20 of 100: who is silent" in page.text) == (validators == 100)
-    assert ("the 12 of 20 that are slowest" in page.text) == (validators == 20)
+        assert ("18 of 100: who is silent" in page.text) == (validators == 100)
+    assert ("the 12 of 18 that are slowest" in page.text) == (validators == 18)
     for path in ("/dashboard", "/dashboard/operator"):
         page = await caller.http.get(f"{path}?window=900&until=1004&validator={chosen['address']}")
         assert "Showing <strong>validator-1</strong>" in page.text
@@ -200,7 +220,7 @@ async def test_however_many_validators_there_are_the_page_keeps_its_budget(
         )
         assert row == behind, "whoever is chosen has a row"
         rows = re.findall(r'href="\?validator=(0x[0-9a-f]{40})#validators"', page.text)
-        assert len(rows) == len(set(rows)) == {4: 4, 20: 20, 100: 21}[validators]
+        assert len(rows) == len(set(rows)) == {4: 4, 18: 18, 100: 19}[validators]
         assert validators < 100 or rows[0] == behind, "before the others"
 
 

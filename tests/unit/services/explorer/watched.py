@@ -44,7 +44,7 @@ DATA: dict[str, Any] = {
     "validators": [
         {
             "name": "validator-1", "address": VALIDATOR, "power": 1, "state": "silent", "why": CANARY, "height": 9, "behind": 0,
-            "round": 0, "round_ends_ms": None, "phase": "awaiting", "last_message_s": 1.0, "proposed_30m": 3, "missed_30m": 0,
+            "round": 0, "round_ends_ms": None, "phase": "awaiting", "last_message_s": 1.0, "proposed_30m": 3, "missed_30m": 0, "solo_missed_30m": 0,
             "seal_share": 1.0, "in_blocks": "sp", "peers": 3, "round_trip_ms": 4242, "clock_offset_ms": 4343, "disk_free_bytes": 44 * 1024**3, "version": CANARY,
             "up_s": 4545,
         }

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 STRIP_BLOCKS: Final = 120
 EVENTS_SHOWN: Final = 30
 METHODS_SHOWN: Final = 12
-VALIDATORS_SHOWN: Final = 20
+VALIDATORS_SHOWN: Final = 18
 """Rows of the table: with 120 blocks and a table of round trips what a page's 60 kB hold. `/validators` has them all."""
 DAYS_SHOWN: Final = 7
 DAY_S: Final = 86_400
