@@ -12,8 +12,8 @@ from typing import Final
 from metanode.simulation.journal import Journal, parse_outcome
 from metanode.simulation.run import Outcome, Run
 
-RUN_LIMIT_S: Final = 3_600.0
-"""Of real time, after which a run counts as endless; the longest, a day of heights, takes minutes of a processor that may have other work."""
+RUN_LIMIT_S: Final = 7_200.0
+"""Of real time, after which a run counts as endless; the longest, a day of heights, takes ten minutes of a processor that may have other work."""
 RUNS_A_PROCESS: Final = 500
 """Then a fresh process goes on: whatever a run leaves behind in memory is bounded."""
 LINE_BYTES_MAX: Final = 1 << 20
