@@ -66,13 +66,13 @@ GROUPS: Final[dict[str, tuple[Event, ...]]] = {
         _event(
             "evidence_found", "error", "rule height round author step",
             "A validator has signed two messages that no honest one signs: two contents in one place (equivocation), or a round change that forgets "
-            "its own commit. The proof is kept; `ibft_getEvidence` shows it.",
+            "its own commit. The proof is kept; `ibft_getEvidence` shows it. One line for each height of a liar, however many proofs there are.",
         ),
         _event(
             "certificate_refused", "warning", "peer reason",
             "A peer has sent a certificate that proves nothing.",
         ),
-        _event("block_refused", "warning", "height round reason", "A proposal, or a certified block, breaks a rule of consensus, or its execution does."),
+        _event("block_refused", "warning", "height round reason", "A proposal, or a certified block, breaks a rule of consensus, or its execution does. Once for each round that the node is in, and once at a height for all other rounds."),
         _event("block_invalid", "warning", "height reason", "The execution engine finds a proposed block invalid, and why."),
         _event(
             "proposal_ahead_of_clock", "warning", "height ms",
