@@ -130,9 +130,10 @@ def test_a_block_is_the_same_however_little_an_answer_holds(bytes_max: int, whol
     assert found.traces is (Traces.INDEXED if traced == COUNT else Traces.UNAVAILABLE)
 
 
-def test_of_a_fetched_block_is_kept_what_rows_are_made_of() -> None:
+@pytest.mark.parametrize("bytes_max", [10_000_000, 60_000, 10_000])
+def test_of_a_fetched_block_is_kept_what_rows_are_made_of(bytes_max: int) -> None:
     """A bloom in every receipt would be a third of a full block that waits."""
-    found = fetch(LimitedNode(10_000_000))
+    found = fetch(LimitedNode(bytes_max))
 
     assert {name for receipt in found.receipts for name in receipt} == {"transactionHash", "gasUsed", "logs"}
     assert {name for receipt in found.receipts for log in receipt["logs"] for name in log} == {"data"}

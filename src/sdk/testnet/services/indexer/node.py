@@ -119,13 +119,11 @@ class ChainNode:
         if self._tells_consensus and head in numbers and head > 0:
             calls.append(("ibft_getCommitCertificate", (encode_quantity(head),)))
         assert len(calls) <= BATCH_MAX
-        try:
-            found = await self._ask(*calls)
-        except JSONRPCError as error:
-            if error.code != TOO_LARGE:
-                raise Unavailable(f"the node refuses its blocks: {error.message}") from None
-            # All of it is asked for again, one by one.
-            found = [await self._single(method, params) for method, params in calls]
+        if len(numbers) == 1:
+            # It may be a full one: what nobody reads of an answer goes before the next one comes.
+            found = [_kept(await self._single(method, params)) for method, params in calls]
+        else:
+            found = await self._several(calls)
         await self._wait_for_consensus(calls, found, own_asked=head in numbers and head > 0)
         answers = iter(found)
         parts = []
@@ -136,6 +134,15 @@ class ChainNode:
             parts.append((number, block, receipts, raw, certificate))
         own = next(answers, None)
         return [await self._complete(*part, own if part[0] == head else None) for part in parts]
+
+    async def _several(self, calls: list[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """The answers about several blocks; one by one where the batch as a whole is too large."""
+        try:
+            return [_kept(answer) for answer in await self._ask(*calls)]
+        except JSONRPCError as error:
+            if error.code != TOO_LARGE:
+                raise Unavailable(f"the node refuses its blocks: {error.message}") from None
+            return [_kept(await self._single(method, params)) for method, params in calls]
 
     async def call(self, *calls: tuple[str, Sequence[Any]]) -> list[Any]:
         """Return the answers to any calls; an exception stands for what was refused."""
@@ -164,11 +171,12 @@ class ChainNode:
     ) -> FetchedBlock:
         where = f"block {number}"
         if is_too_large(block):
-            block = await self._block_in_pieces(number)
+            block = _kept(await self._block_in_pieces(number))
         require(block)
         logs_missing = 0
         if is_too_large(receipts):
             receipts, logs_missing = await self._receipts_in_pieces(block, number)
+            receipts = _kept(receipts)
         require(receipts)
         with told(where):
             if not (isinstance(block["transactions"], list) and isinstance(receipts, list)):
@@ -176,11 +184,6 @@ class ChainNode:
             if len(receipts) != len(block["transactions"]):
                 raise ValueError(where)
         calls, traces = await self._tracer.trees_of(number, block["transactions"], receipts)
-        with told(where):
-            _keep(block["transactions"], _OF_TRANSACTION)
-            _keep(receipts, _OF_RECEIPT)
-            for receipt in receipts:
-                _keep(receipt["logs"], _OF_LOG)
         if self._tells_consensus:
             # Without them the block's decision and its parent's would be missing for ever.
             require(raw)
@@ -295,6 +298,19 @@ class ChainNode:
             if isinstance(answer, NodeFault):
                 raise answer
         return answers
+
+
+def _kept(answer: Any) -> Any:
+    """Return an answer with what is read of transactions, or of receipts; any other as it is. Raises Unavailable."""
+    with told("its blocks"):
+        match answer:
+            case {"transactions": list() as transactions}:
+                _keep(transactions, _OF_TRANSACTION)
+            case [{"transactionHash": _}, *_]:
+                for receipt in answer:
+                    _keep(receipt["logs"], _OF_LOG)
+                _keep(answer, _OF_RECEIPT)
+    return answer
 
 
 def _keep(items: list[dict[str, Any]], names: tuple[str, ...]) -> None:
