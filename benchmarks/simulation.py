@@ -61,7 +61,7 @@ def _simulate(heights: int) -> float:
             await cluster.wait_height(heights, within_s=10 * heights)
 
     cluster = Cluster(seed=SEED, validators=4, faults=LinkFaults(delay_ms_max=50))
-    scenario = Scenario(claim="", draw=lambda _seed, _validators: cluster, play=play)
+    scenario = Scenario(claim="", draw=lambda _seed, _validators, _rule: cluster, play=play)
     began_s = time.process_time()
     run(scenario, cluster)
     return time.process_time() - began_s

@@ -82,7 +82,7 @@ def main() -> int:
     lines = ["# Written by tools/signatures.py: what these libraries name their calls, events and errors."]
     with tempfile.TemporaryDirectory() as folder:
         for package in PACKAGES:
-            found = {}
+            found: dict[str, None] = {}
             for entry in _entries(_fetched(package, Path(folder)), package.only):
                 if _meaning(entry) not in known:
                     known.add(_meaning(entry))

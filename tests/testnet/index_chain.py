@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-from eth_abi import encode
+from eth_abi.abi import encode
 from eth_account import Account
 
 from metanode.crypto.hashing import keccak256
@@ -58,15 +58,16 @@ class Chain:
             **({} if to is None else {"to": bytes.fromhex(to[2:])}),
         }
         signed = Account.sign_transaction(fields, self._account.private_key)
-        return self.rpc("eth_sendRawTransaction", "0x" + bytes(signed.raw_transaction).hex())
+        return str(self.rpc("eth_sendRawTransaction", "0x" + bytes(signed.raw_transaction).hex()))
 
     def do(self, **transaction: Any) -> dict[str, Any]:
         """Send a transaction and return its receipt."""
         sent = self.send(**transaction)
         deadline = time.monotonic() + 60
-        while (receipt := self.rpc("eth_getTransactionReceipt", sent)) is None:
+        while self.rpc("eth_getTransactionReceipt", sent) is None:
             assert time.monotonic() < deadline, "no block takes it"
             time.sleep(0.05)
+        receipt: dict[str, Any] = self.rpc("eth_getTransactionReceipt", sent)
         return receipt
 
     def halted_head(self) -> int:
@@ -86,7 +87,7 @@ class Chain:
         arguments = encode(["bytes", "string", "uint8"], [name, symbol, decimals])
         receipt = self.do(data=speaker_code() + arguments, value=value)
         assert receipt["status"] == "0x1"
-        return receipt["contractAddress"]
+        return str(receipt["contractAddress"])
 
 
 def call_of(signature: str, *arguments: Any) -> bytes:
@@ -104,7 +105,7 @@ def word(value: int | str | bytes) -> bytes:
 
 @cache
 def speaker_code() -> bytes:
-    import vyper  # noqa: PLC0415 - the compiler takes a second to import
+    import vyper  # type: ignore[import-untyped]  # noqa: PLC0415 - the compiler takes a second to import
 
     source = (Path(__file__).parent / "contracts" / "Speaker.vy").read_text()
     return bytes.fromhex(vyper.compile_code(source, output_formats=["bytecode"])["bytecode"][2:])

@@ -310,6 +310,8 @@ def _kept(answer: Any) -> Any:
                 for receipt in answer:
                     _keep(receipt["logs"], _OF_LOG)
                 _keep(answer, _OF_RECEIPT)
+            case _:
+                pass
     return answer
 
 
