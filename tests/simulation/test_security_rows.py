@@ -68,6 +68,7 @@ def test_row_30_malformed_bytes_and_what_nobody_waits_for_leave_a_driver_as_it_w
     play(story, seed=1, followers=1)
 
 
+@pytest.mark.timeout(600)  # half a minute of a processor, which may have much else to do
 def test_row_30_a_hundred_thousand_messages_of_the_far_future_leave_nothing_behind() -> None:
     async def story(cluster: Cluster) -> None:
         async with cluster.running():
