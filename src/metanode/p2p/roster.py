@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 NEEDED_ADDRESSES_MAX: Final = 4096
 STRANGERS_LINES_PER_S: Final = 0.5
-STRANGERS_LINES_BURST: Final = 5
+STRANGERS_LINES_BURST: Final = 2
 """Lines of the log about peers that are no validators and not configured: less than the line a second that no stranger may exceed, blocks not counted."""
 
 _TRIFLES: Final = frozenset({Offence.NO_ANSWER, Offence.UNASKED, Offence.TOO_MANY_REQUESTS})

@@ -1,6 +1,6 @@
 """The rows of docs/evidence/bad-inputs.md that are about a node's callers, its disk and its clock: which test asserts each.
 
-Rows 15 and 16 are about an Engine API that nobody offers yet; 19 to 29 are in test_peers.py and tests/integration/p2p, 30 to 33 in tests/integration/floods
+Rows 15 and 16 are about an Engine API that nobody offers yet; every way to break 19 to 29 is in tests/integration/p2p and tests/unit/p2p, 30 to 33 in tests/integration/floods
 and in tests/integration/faults, 30 to 35 and 38 in tests/unit/consensus and tests/simulation.
 """
 
@@ -149,6 +149,50 @@ ROWS: Final = {
     18: Row(
         "10,000 transactions of the future from 1,000 senders, replacements of 9 %, delegations", "pool capped, what can run is kept",
         (f"{HERE}/test_transactions.py::test_row_18_a_flood_of_the_future_is_capped_and_what_can_run_is_kept",),
+    ),
+    19: Row(
+        "first packets of RLPx cut anywhere, of no or of too much length", "closed within 5 s, nothing said",
+        (f"{HERE}/test_peers.py::test_row_19_first_packets_that_are_none_are_closed_in_time",),
+    ),
+    20: Row(
+        "points that are not on the curve", "refused like a bad MAC",
+        (f"{HERE}/test_peers.py::test_row_19_first_packets_that_are_none_are_closed_in_time",),
+    ),
+    21: Row(
+        "hellos with too many capabilities, of another version or identity", "a disconnect with the reason that fits",
+        (f"{HERE}/test_peers.py::test_row_21_hellos_that_lie_are_told_why", f"{HERE}/test_peers.py::test_row_21_and_22_hellos_and_frames_without_measure_cost_nothing"),
+    ),
+    22: Row(
+        "frames of 16 MiB, snappy of 4 GiB, no frames", "a disconnect before anything is allocated",
+        (f"{HERE}/test_peers.py::test_row_21_and_22_hellos_and_frames_without_measure_cost_nothing",),
+    ),
+    23: Row(
+        "a status of another chain, or twice", "a disconnect",
+        (f"{HERE}/test_peers.py::test_row_23_peers_of_another_chain_are_let_go",),
+    ),
+    24: Row(
+        "questions for no or too many blocks", "a disconnect",
+        (f"{HERE}/test_peers.py::test_row_24_to_26_questions_answers_and_claims_beyond_measure_end_the_connection_or_are_ignored",),
+    ),
+    25: Row(
+        "answers that nobody asked for", "ignored and charged",
+        (f"{HERE}/test_peers.py::test_row_24_to_26_questions_answers_and_claims_beyond_measure_end_the_connection_or_are_ignored",),
+    ),
+    26: Row(
+        "a claimed head that is lowered", "the peer is let go",
+        (f"{HERE}/test_peers.py::test_row_24_to_26_questions_answers_and_claims_beyond_measure_end_the_connection_or_are_ignored",),
+    ),
+    27: Row(
+        "datagrams that are expired, too long, without a good hash or signature", "no answer",
+        (f"{HERE}/test_peers.py::test_row_27_to_29_datagrams_without_a_proof_of_their_sender_are_not_answered",),
+    ),
+    28: Row(
+        "findnode and pongs without an endpoint proof", "not a byte",
+        (f"{HERE}/test_peers.py::test_row_27_to_29_datagrams_without_a_proof_of_their_sender_are_not_answered",),
+    ),
+    29: Row(
+        "thousands of node ids from one address", "no room for them",
+        (f"{HERE}/test_peers.py::test_row_27_to_29_datagrams_without_a_proof_of_their_sender_are_not_answered",),
     ),
     36: Row(
         "disk full, read-only at the start or from some moment on, EIO, torn tails, flipped bits", "a clean stop with the cause, or repaired; never served",
