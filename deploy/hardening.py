@@ -43,6 +43,6 @@ def loose_ends(name: str, found: dict[str, Any], *, owner: int) -> list[str]:
         "bounded logs": host["LogConfig"]["Config"].get("max-size", "-1") != "-1" and "max-file" in host["LogConfig"]["Config"],
         "ports on loopback": bindings <= {"127.0.0.1"},
         # An init is another user than PostgreSQL, and may not hand signals on to it.
-        "init": bool(host["Init"]) != is_postgres,
+        "init": bool(host.get("Init")) != is_postgres,
     }  # fmt: skip
     return [f"{name}: {claim}" for claim, holds in expected.items() if not holds]
