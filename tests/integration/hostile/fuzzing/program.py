@@ -47,6 +47,8 @@ SENDS: Final = ("eth_sendRawTransaction", "eth_sendRawTransactionSync")
 MESSAGE_CHARS_MAX: Final = 1_000
 P99_S_MAX: Final = 0.05
 EXAMPLES_CI: Final = 12
+KEPT_S: Final = 2.0
+"""A connection that has said nothing for longer is made anew: the node closes it after five seconds, which large values may take to be drawn."""
 CALLS_OF_A_SOCKET: Final = 200
 """Then a new one: subscriptions of one are limited, and its notifications are in the way."""
 
@@ -75,6 +77,7 @@ class Caller:
         self._websocket: wire.WebSocket | None = None
         self._websocket_calls = 0
         self._connection: Any = None
+        self._said_s = 0.0
 
     def close(self) -> None:
         """Close what is open."""
@@ -141,7 +144,11 @@ class Caller:
     def _send(self, body: str, transport: str) -> Any:
         encoded = body.encode(errors="surrogatepass")
         if transport != "websocket":
+            if self._connection is not None and time.monotonic() - self._said_s > KEPT_S:
+                self._connection.close()
+                self._connection = None
             self._connection = self._connection or wire.connect(self._port)
+            self._said_s = time.monotonic()
             self._connection.sendall(wire.head(len(encoded)) + encoded)
             reply = wire.read_reply(self._connection)
             assert reply.status == 200, f"HTTP status {reply.status}"
