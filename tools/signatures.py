@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 NOT_OF_USE: Final = ("mock", "/test", "harness", ".t.sol", "/forge-std", "ds-test", "script")
 """Parts of paths, in lower case: contracts that only a library's own tests deploy."""
+FOR_TESTS: Final = re.compile(r"Test(?:ing)?Only")
+"""In names that a library's contracts have for its own tests."""
 FILE_BYTES_MAX: Final = 8_000_000
 """Larger files hold what a compiler was given, which has no ABI of its own."""
 
@@ -117,7 +120,8 @@ def _entries(archive: Path, only: tuple[str, ...]) -> Iterator[Entry]:
             content = json.load(file) if file is not None else None
             found = content.get("abi") if isinstance(content, dict) else content
             if isinstance(found, list):
-                yield from parse_abi(json.dumps(found)).entries
+                entries = parse_abi(json.dumps(found)).entries
+                yield from (entry for entry in entries if not FOR_TESTS.search(entry.name))
 
 
 def _meaning(entry: Entry) -> tuple[object, ...]:
