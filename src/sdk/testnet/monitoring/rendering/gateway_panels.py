@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from sdk.testnet.monitoring.rendering.panels import Panel, Query
-
-NETWORK = 'network="$network"'
-
-
-def _ask(expression: str, legend: str = "") -> Query:
-    return Query(expression=expression, legend=legend)
+from sdk.testnet.monitoring.rendering.panels import NETWORK, Panel, ask
 
 
 def _rate(name: str, by: str) -> str:
@@ -29,28 +23,28 @@ def gateway_panels() -> tuple[Panel, ...]:
     return (
         Panel(
             title="Calls a second at the gateway, by how they ended", stacked=True,
-            queries=(_ask(_outcomes(), "{{outcome}}"),),
+            queries=(ask(_outcomes(), "{{outcome}}"),),
             description="denied: not served there. limited: over a rate.",
         ),
         Panel(
             title="Calls a second at the gateway, by kind", stacked=True,
-            queries=(_ask(f"sum by (kind) (rate(metanode_gateway_request_duration_seconds_count{{{NETWORK}}}[$interval]))", "{{kind}}"),),
+            queries=(ask(f"sum by (kind) (rate(metanode_gateway_request_duration_seconds_count{{{NETWORK}}}[$interval]))", "{{kind}}"),),
             description="read, logs (and traces), write.",
         ),
         Panel(
             title="How long a call takes at the gateway, 95 %", unit="s", steps=((0.1, "orange"),),
-            queries=(_ask(f"histogram_quantile(0.95, {took})", "{{kind}}"),),
+            queries=(ask(f"histogram_quantile(0.95, {took})", "{{kind}}"),),
             description="From reading it to its answer, the node's time within. Reads should take less than 0.1 s.",
         ),
         Panel(
             title="Nodes behind the gateway",
-            queries=(_ask(f"min by (state) (metanode_gateway_nodes{{{NETWORK}}})", "{{state}}"),),
+            queries=(ask(f"min by (state) (metanode_gateway_nodes{{{NETWORK}}})", "{{state}}"),),
             description="configured, up, and at the head: the three should be the same.",
         ),
         Panel(
             title="Nodes behind what callers see",
             queries=(
-                _ask(
+                ask(
                     f"max by (node) (metanode_gateway_head{{{NETWORK}}}) - on (node) group_right () "
                     f"max by (node, exported_node) (metanode_gateway_node_head{{{NETWORK}}})",
                     "node {{exported_node}}",
@@ -60,33 +54,33 @@ def gateway_panels() -> tuple[Panel, ...]:
         ),
         Panel(
             title="Calls that nodes were asked, a second", stacked=True,
-            queries=(_ask(_rate("node_calls", "exported_node, outcome"), "node {{exported_node}} {{outcome}}"),),
+            queries=(ask(_rate("node_calls", "exported_node, outcome"), "node {{exported_node}} {{outcome}}"),),
             description="Failed ones are asked of another node, where that is safe.",
         ),
         Panel(
             title="Asked again, and without an answer, a second",
             queries=(
-                _ask(f"sum(rate(metanode_gateway_retries_total{{{NETWORK}}}[$interval]))", "of a second node"),
-                _ask(_rate("unanswered", "reason"), "{{reason}}"),
+                ask(f"sum(rate(metanode_gateway_retries_total{{{NETWORK}}}[$interval]))", "of a second node"),
+                ask(_rate("unanswered", "reason"), "{{reason}}"),
             ),
             description="unavailable: no node was there. timeout: none answered in time.",
         ),
         Panel(
             title="Refused at the gateway, a second",
-            queries=(_ask(_rate("limited", "rate"), "rate of {{rate}}"), _ask(_rate("refused", "what"), "{{what}}")),
+            queries=(ask(_rate("limited", "rate"), "rate of {{rate}}"), ask(_rate("refused", "what"), "{{what}}")),
             description="Over a rate of one client, of all, of a sender; and what was refused before a method was read.",
         ),
         Panel(
             title="Open at the gateway",
             queries=(
-                _ask(f"sum by (transport) (metanode_gateway_connections{{{NETWORK}}})", "{{transport}}"),
-                _ask(f"sum by (type) (metanode_gateway_subscriptions{{{NETWORK}}})", "subscriptions to {{type}}"),
+                ask(f"sum by (transport) (metanode_gateway_connections{{{NETWORK}}})", "{{transport}}"),
+                ask(f"sum by (type) (metanode_gateway_subscriptions{{{NETWORK}}})", "subscriptions to {{type}}"),
             ),
             description="Connections of callers, and what they subscribe to.",
         ),
         Panel(
             title="Blocks told to subscribers, a second", stacked=True,
-            queries=(_ask(_rate("blocks", "how"), "{{how}}"),),
+            queries=(ask(_rate("blocks", "how"), "{{how}}"),),
             description="fetched: no node told of it. skipped: after a long silence.",
         ),
     )  # fmt: skip

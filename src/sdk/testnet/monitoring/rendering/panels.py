@@ -15,6 +15,10 @@ SCHEMA_VERSION: Final = 39
 Kind = Literal["stat", "timeseries", "bars", "heatmap", "table", "state-timeline"]
 
 
+NETWORK: Final = 'network="$network"'
+"""Of the network that somebody has chosen at the top of a dashboard."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """One expression of a panel."""
@@ -22,6 +26,11 @@ class Query:
     expression: str
     legend: str = ""
     """How a series is called, with Grafana's {{label}}."""
+
+
+def ask(expression: str, legend: str = "") -> Query:
+    """Return a query; most of a panel's text is these."""
+    return Query(expression=expression, legend=legend)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
